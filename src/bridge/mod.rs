@@ -1,0 +1,4 @@
+//! What happens to a message.
+
+pub mod ports;
+pub mod render;

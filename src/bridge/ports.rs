@@ -1,0 +1,534 @@
+//! The two ports: where people talk ([`Channel`]) and what does the work ([`Launcher`], [`Runtime`]).
+//!
+//! No lowest common denominator: a runtime states its [`Capabilities`] and the bridge decides by them, never by a name.
+//! Native ids and cursors are opaque; native payloads are kept where something must go back verbatim.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::domain::delivery::{Body, Disposition, Target};
+use crate::domain::gate::{Ask, Choice, Decision};
+use crate::domain::history::{ChangedFile, Failure, History};
+use crate::domain::ids::*;
+use crate::domain::message::{ChatKind, Decoded};
+use crate::domain::view::{Background, Lang, Quoted, Receipt, Step, Toast, View};
+
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+// ------------------------------------------------------------------------------------------------ intake
+
+/// What a channel hands its events to. The implementation commits before the future resolves (W1).
+pub trait Intake: Send + Sync + 'static {
+    /// Queues the event for its commit **before it returns**, so that calls made in order commit in order; the future
+    /// resolves after the commit. Only then may the platform be told that the event was taken.
+    ///
+    /// `raw` is kept with the row and must be what [`Channel::decode`] reads.
+    fn accept(
+        &self,
+        channel: &ChannelName,
+        raw: String,
+        decoded: Decoded,
+    ) -> Boxed<'static, Result<Accepted, NotStored>>;
+
+    /// The channel learned who the bot is; from now on mentions and tenants can be judged.
+    fn bot_known(&self, channel: &ChannelName, bot: BotIdentity);
+
+    /// Counts something odd that was survived (bad frame, unreadable event), by a stable name.
+    fn anomaly(&self, channel: &ChannelName, what: &'static str);
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// Stored, or recognised as a repetition.
+    Stored,
+    /// A click, with what to show at once.
+    Answer(Toast),
+}
+
+/// W1 could not commit. Nothing may be acknowledged as taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the event could not be stored: {reason}")]
+pub struct NotStored {
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BotIdentity {
+    pub user: UserId,
+    pub name: String,
+    pub tenant: Option<String>,
+}
+
+// ------------------------------------------------------------------------------------------------ channel
+
+/// Where people talk. All methods may be called at the same time from many tasks.
+pub trait Channel: Send + Sync + 'static {
+    fn name(&self) -> ChannelName;
+    fn limits(&self) -> ChannelLimits;
+
+    /// Reads a stored raw event again (W1b after a restart). Pure.
+    fn decode(&self, raw: &str) -> Result<Decoded, DecodeError>;
+
+    /// Sends one message. `form` 0 is the richest; a [`Disposition::NextForm`] asks for the next one.
+    fn send<'a>(&'a self, out: &'a Outgoing) -> Boxed<'a, Result<Sent, SendError>>;
+
+    /// Looks for a message of unknown fate. `Ok(None)` means that it is certainly not there.
+    fn find_sent<'a>(&'a self, lookup: &'a Lookup) -> Boxed<'a, Result<Option<MessageId>, SendError>>;
+
+    fn create_card<'a>(&'a self, card: &'a CardOut) -> Boxed<'a, Result<Sent, SendError>>;
+    fn update_card<'a>(
+        &'a self,
+        message: &'a MessageId,
+        view: &'a View,
+        lang: Lang,
+    ) -> Boxed<'a, Result<(), SendError>>;
+
+    /// Adds the reaction that stands for a receipt; gives the id by which it can be taken away.
+    fn react<'a>(&'a self, message: &'a MessageId, receipt: Receipt) -> Boxed<'a, Result<String, SendError>>;
+    fn unreact<'a>(&'a self, message: &'a MessageId, reaction: &'a str) -> Boxed<'a, Result<(), SendError>>;
+
+    /// Uploads a file or picture once; its key is recorded before the message that shows it is sent.
+    fn upload<'a>(&'a self, body: &'a Body, path: &'a Path) -> Boxed<'a, Result<ResourceKey, SendError>>;
+    /// Fetches an attachment into `into` (created, at most `max_bytes`).
+    fn download<'a>(
+        &'a self,
+        from: &'a Attachment,
+        into: &'a Path,
+        max_bytes: u64,
+    ) -> Boxed<'a, Result<u64, FetchError>>;
+    /// The text of a quoted message, or of everything in a forward, oldest first.
+    fn quoted<'a>(&'a self, message: &'a MessageId) -> Boxed<'a, Result<Vec<Quoted>, FetchError>>;
+
+    /// A person's name, if it can be had within the call's deadline (2 s).
+    fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
+    fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
+
+    fn health(&self) -> ChannelHealth;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelLimits {
+    /// Characters of one answer part.
+    pub part_chars: usize,
+    /// Parts of an answer before the rest goes into a file.
+    pub max_parts: usize,
+    pub cards: bool,
+    pub reactions: bool,
+    /// Least time between two updates of one card.
+    pub update_every_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored event cannot be read: {reason}")]
+pub struct DecodeError {
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    pub delivery: DeliveryId,
+    /// Idempotency key: one for all forms, and for reply or create.
+    pub key: String,
+    pub target: Target,
+    pub body: Body,
+    pub form: u32,
+    pub lang: Lang,
+    /// Already uploaded resource of a file or image body.
+    pub resource: Option<ResourceKey>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CardOut {
+    pub delivery: DeliveryId,
+    pub key: String,
+    pub target: Target,
+    pub view: View,
+    pub lang: Lang,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Absent when the platform said "already sent" without telling which message that is.
+    pub message: Option<MessageId>,
+    /// The topic that the message lies in, where the platform says so.
+    pub topic: Option<TopicId>,
+    /// The platform's clock at the answer, Unix milliseconds.
+    pub platform_ms: Option<i64>,
+}
+
+/// What is known of a message whose sending had no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    pub delivery: DeliveryId,
+    pub target: Target,
+    pub topic: Option<TopicId>,
+    /// Platform time before the first attempt, Unix milliseconds.
+    pub since_ms: i64,
+    /// See [`crate::domain::delivery::lookup_hash`].
+    pub text_hash: String,
+    pub resource: Option<ResourceKey>,
+}
+
+/// A refused, failed or unanswered call, already judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} failed{}: {detail}", code.map(|c| format!(" with code {c}")).unwrap_or_default())]
+pub struct SendError {
+    pub what: &'static str,
+    pub code: Option<i64>,
+    pub detail: String,
+    pub disposition: Disposition,
+    /// The platform's clock at the answer, where there was one.
+    pub platform_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    pub message: MessageId,
+    pub key: ResourceKey,
+    pub is_image: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    #[error("it is larger than {max_bytes} bytes")]
+    TooLarge { max_bytes: u64 },
+    /// A missing right: `scope` is what the operator must add.
+    #[error("the bot may not read it (missing right: {scope})")]
+    NotAllowed { scope: String },
+    #[error("it is gone")]
+    Gone,
+    /// Worth another try.
+    #[error("it could not be fetched: {reason}")]
+    Unavailable { reason: String },
+    #[error("it cannot be read: {reason}")]
+    Unreadable { reason: String },
+}
+
+/// A channel's state as `status` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelHealth {
+    pub state: ChannelState,
+    /// Last inbound frame of any kind, Unix milliseconds.
+    pub last_frame_at_ms: Option<i64>,
+    /// Since when the state holds, Unix milliseconds.
+    pub since_ms: i64,
+    /// What is wrong, in plain words, and what to do about it.
+    pub problem: Option<String>,
+    pub bot_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelState {
+    Connecting,
+    Connected,
+    /// Down and trying again by itself.
+    Retrying,
+    /// Needs a person (credentials, app disabled …); still tried, slowly.
+    Refused,
+}
+
+// ------------------------------------------------------------------------------------------------ runtime
+
+/// What a runtime can do. The bridge asks this, never the runtime's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    pub resume: bool,
+    pub steer: bool,
+    pub interrupt: bool,
+    /// A pull finds turns by our client id and tells how they ended.
+    pub read_back: bool,
+    pub ask: bool,
+    pub images: bool,
+    pub model_switch: bool,
+    pub per_thread_directory: bool,
+    pub fork: bool,
+    pub compact: bool,
+}
+
+/// One kind of runtime with its configuration: finds the program, starts it, and knows how to make sure that it is dead.
+pub trait Launcher: Send + Sync + 'static {
+    /// Stable name, stored with conversations and turns (`codex`, `embedded`).
+    fn kind(&self) -> &'static str;
+    /// The runtime's own data directory. A conversation's thread lives in one home.
+    fn home(&self) -> PathBuf;
+
+    /// Starts the process and says nothing to it yet: its identity is committed first.
+    fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>>;
+
+    /// Makes sure that a former generation is surely dead: its process, its group and everything that carries its mark.
+    /// TERM, then KILL, only where pid, start time and boot id match.
+    fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpawnSpec {
+    pub generation: Generation,
+    /// `<ledger id>:<generation>`, given to the child as `ALLY_GENERATION`.
+    pub mark: String,
+}
+
+/// Enough to recognise a process for sure. An in-process runtime has no pid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    pub generation: Generation,
+    pub mark: String,
+    pub pid: Option<u32>,
+    /// Start time in the kernel's units (clock ticks since boot on Linux).
+    pub start_time: Option<u64>,
+    pub boot_id: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// The machine was started anew since.
+    pub boot_changed: bool,
+    /// Left-over commands that had to be killed.
+    pub orphans_killed: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("process {pid} of generation {generation} does not end")]
+pub struct StillAlive {
+    pub generation: Generation,
+    pub pid: u32,
+}
+
+/// A process that was started and not spoken to.
+pub trait Starting: Send {
+    fn identity(&self) -> ProcessIdentity;
+    /// Handshake. All that happens from here on is sent to `facts`; the receiver must be drained by a task that never
+    /// awaits a call to this runtime.
+    fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// `hint` says how to get it.
+    #[error("the runtime program was not found ({looked})")]
+    NotFound { looked: String, hint: String },
+    #[error("the runtime's version {found} is not supported (wanted {wanted})")]
+    WrongVersion { found: String, wanted: String },
+    /// The runtime refuses its own configuration: file, line and key in `detail`.
+    #[error("the runtime refuses its configuration: {detail}")]
+    BadConfig { detail: String },
+    #[error("the runtime did not come up: {detail}")]
+    Failed { detail: String },
+}
+
+/// One generation of a runtime. Every call has a deadline and may fail with [`CallError`].
+pub trait Runtime: Send + Sync {
+    fn generation(&self) -> Generation;
+    fn version(&self) -> String;
+    fn capabilities(&self) -> Capabilities;
+    /// Warnings that belong into `status` (configuration keys that were ignored …).
+    fn warnings(&self) -> Vec<String>;
+
+    fn open<'a>(&'a self, how: &'a Open) -> Boxed<'a, Result<ThreadId, CallError>>;
+    /// Hands a turn over. Never called while a turn of this thread is known to be active.
+    fn submit<'a>(&'a self, turn: &'a Submit) -> Boxed<'a, Result<Submitted, CallError>>;
+    fn steer<'a>(&'a self, steer: &'a Steer) -> Boxed<'a, Result<(), CallError>>;
+    /// Only after the turn is known to have started.
+    fn interrupt<'a>(&'a self, thread: &'a ThreadId, turn: &'a NativeTurnId) -> Boxed<'a, Result<(), CallError>>;
+    /// Ends commands that run on in the background after an interrupt.
+    fn clean<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Background, CallError>>;
+    /// Answers a request, exactly once. Secret answers are in here and nowhere else.
+    fn answer<'a>(&'a self, answer: &'a GateAnswer) -> Boxed<'a, Result<(), CallError>>;
+    fn pull<'a>(&'a self, pull: &'a Pull) -> Boxed<'a, Result<History, CallError>>;
+    fn thread_status<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<ThreadStatus, CallError>>;
+    /// Frees the thread for other programs.
+    fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>>;
+    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>>;
+    /// EOF, TERM, KILL; resolves when the process is gone.
+    fn shutdown(&self) -> Boxed<'_, ()>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// `None` starts a new thread.
+    pub thread: Option<ThreadId>,
+    pub directory: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submit {
+    pub thread: ThreadId,
+    pub client: ClientId,
+    pub input: Prompt,
+}
+
+/// A frozen prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    pub text: String,
+    /// Absolute paths of local pictures.
+    pub images: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steer {
+    pub thread: ThreadId,
+    pub turn: NativeTurnId,
+    pub client: ClientId,
+    pub text: String,
+}
+
+/// How sure the runtime is that it has our turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    Sent,
+    Acknowledged,
+    Durable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    pub turn: Option<NativeTurnId>,
+    pub evidence: Evidence,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateAnswer {
+    pub thread: ThreadId,
+    pub native: NativeGateId,
+    pub ask: Ask,
+    pub choices: Vec<Choice>,
+    pub decision: Decision,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    pub thread: ThreadId,
+    /// Stop at the turn that carries this id …
+    pub client: Option<ClientId>,
+    /// … or is this one …
+    pub turn: Option<NativeTurnId>,
+    /// … or at this older turn, which was the newest before ours was submitted. `None`: read to the beginning.
+    pub cursor: Option<NativeTurnId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadStatus {
+    NotLoaded,
+    Idle,
+    Active,
+    WaitingOnPerson,
+}
+
+/// Why a call did not do what was asked, by what the caller can do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Certainly not done, and worth another try (overloaded).
+    #[error("the runtime is busy: {detail}")]
+    Busy { detail: String },
+    /// The thread is not loaded in this process or was never materialised.
+    #[error("the runtime does not know the thread: {detail}")]
+    NoThread { detail: String },
+    /// Another program holds the thread.
+    #[error("the thread is open in another program")]
+    Elsewhere,
+    /// There is no turn to steer or interrupt (any more).
+    #[error("no such turn is running")]
+    NoTurn,
+    /// Certainly refused; the same again will be refused again.
+    #[error("the runtime refused: {detail}")]
+    Refused { detail: String },
+    /// No answer in time: it may or may not have been done.
+    #[error("no answer to {method} within {seconds} s")]
+    NoAnswer { method: &'static str, seconds: u64 },
+    /// The process is gone: it may or may not have been done.
+    #[error("the runtime process is gone")]
+    Gone,
+    #[error("this runtime cannot do that")]
+    Unsupported,
+}
+
+/// One thing that happened in a runtime.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    pub generation: Generation,
+    pub thread: Option<ThreadId>,
+    pub turn: Option<NativeTurnId>,
+    pub fact: Fact,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    TurnStarted,
+    /// An input of ours is in the runtime's durable history.
+    InputTaken {
+        client: Option<ClientId>,
+    },
+    /// Picture only; may be dropped under load.
+    TextDelta {
+        item: String,
+        text: String,
+    },
+    TextDone {
+        item: String,
+        text: String,
+    },
+    StepStarted {
+        item: String,
+        step: Step,
+    },
+    /// `object` may be better known at the end than at the start.
+    StepEnded {
+        item: String,
+        step: Step,
+        changed: Vec<ChangedFile>,
+    },
+    GateOpened(Box<GateRequest>),
+    /// The request is over: answered, withdrawn, or its turn ended.
+    GateResolved {
+        native: NativeGateId,
+    },
+    /// A retry is under way: never a failure.
+    Retrying {
+        detail: String,
+    },
+    /// The turn's error, before its end is reported. Advisory.
+    Trouble(Failure),
+    Usage {
+        total_tokens: i64,
+    },
+    /// The one terminal event that is told truly; the text comes from a pull.
+    TurnEnded {
+        end: TurnEnd,
+        failure: Option<Failure>,
+    },
+    /// Anything else that shows the turn alive.
+    Activity,
+    /// The process ended; nothing follows.
+    Exited {
+        detail: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnEnd {
+    Completed,
+    Failed,
+    Interrupted,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateRequest {
+    pub native: NativeGateId,
+    pub ask: Ask,
+    /// The agent's own reason, unverified.
+    pub claim: Option<String>,
+    pub choices: Vec<Choice>,
+}
+
+/// A chat as the bridge sees it when a message comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatRef {
+    pub channel: ChannelName,
+    pub chat: ChatId,
+    pub kind: ChatKind,
+}

@@ -1,0 +1,4 @@
+//! Where people talk: one folder an adapter.
+
+pub mod feishu;
+pub mod local;

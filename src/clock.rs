@@ -1,0 +1,83 @@
+//! The only place that reads the wall clock.
+//!
+//! In test builds the clock can be moved and sped up over the control socket, so that a real process lives through a
+//! six-hour redelivery or a one-hour idempotency window in seconds. Monotonic deadlines (timeouts of single calls) use
+//! `tokio::time` and are not scaled: a peer that does not answer does not answer faster in a test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Wall-clock time in Unix milliseconds, with an offset and a speed. Clones share both.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    inner: Arc<Warp>,
+}
+
+#[derive(Debug)]
+struct Warp {
+    offset_ms: AtomicI64,
+    /// Thousandths: 1000 is real time.
+    speed_milli: AtomicU64,
+    /// Real time at which the present speed began to count.
+    anchor_ms: AtomicI64,
+}
+
+impl Default for Warp {
+    fn default() -> Self {
+        Self { offset_ms: AtomicI64::new(0), speed_milli: AtomicU64::new(1000), anchor_ms: AtomicI64::new(0) }
+    }
+}
+
+impl Clock {
+    /// Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        let real = real_ms();
+        let speed = self.inner.speed_milli.load(Ordering::Relaxed) as i64;
+        let anchor = self.inner.anchor_ms.load(Ordering::Relaxed);
+        let gained = if speed == 1000 { 0 } else { (real - anchor) * (speed - 1000) / 1000 };
+        real + gained + self.inner.offset_ms.load(Ordering::Relaxed)
+    }
+
+    /// Moves the clock by `offset_ms` (from now on, added to former moves) and lets it run `speed` times as fast.
+    pub fn warp(&self, offset_ms: i64, speed: f64) {
+        let now = self.now_ms();
+        let real = real_ms();
+        self.inner.anchor_ms.store(real, Ordering::Relaxed);
+        self.inner.speed_milli.store((speed * 1000.0).max(1.0) as u64, Ordering::Relaxed);
+        self.inner.offset_ms.store(now - real + offset_ms, Ordering::Relaxed);
+    }
+
+    /// Sleeps for `duration` of this clock's time. For waits that are rules (30 min, 6 s), not for deadlines of calls.
+    pub async fn sleep(&self, duration: Duration) {
+        let until = self.now_ms().saturating_add(duration.as_millis() as i64);
+        loop {
+            let left = until - self.now_ms();
+            if left <= 0 {
+                return;
+            }
+            // In slices, because the clock may be moved while we sleep (a test, or the machine's own sleep).
+            let speed = self.inner.speed_milli.load(Ordering::Relaxed).max(1);
+            let real = (left as u64).saturating_mul(1000) / speed;
+            tokio::time::sleep(Duration::from_millis(real.clamp(1, 1000))).await;
+        }
+    }
+}
+
+fn real_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warp_moves_all_clones() {
+        let clock = Clock::default();
+        let other = clock.clone();
+        let before = clock.now_ms();
+        other.warp(3_600_000, 1.0);
+        assert!(clock.now_ms() - before >= 3_600_000);
+    }
+}

@@ -1,0 +1,174 @@
+//! What a runtime tells when it is asked what happened: the pull. Final text is taken from here, never from deltas.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ClientId, NativeTurnId};
+use super::verdict::FoundStatus;
+use super::view::Step;
+
+/// How much of the truth a pull can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// Items and end state of every turn.
+    Full,
+    /// Texts, without how turns ended.
+    TextOnly,
+    Unknown,
+}
+
+/// Whether the end of a turn is known or only said. Only a proven end settles as completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndEvidence {
+    Proven,
+    Claimed,
+}
+
+/// Turns of one thread, newest first, down to where the pull was asked to stop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    pub completeness: Completeness,
+    pub turns: Vec<PulledTurn>,
+    /// The pull reached the cursor or the thread's beginning, so that "not in here" means "not there".
+    pub reached_cursor: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PulledTurn {
+    pub native: NativeTurnId,
+    pub status: FoundStatus,
+    pub end: EndEvidence,
+    pub items: Vec<PulledItem>,
+    pub failure: Option<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum PulledItem {
+    /// What we sent, with the id that we gave it.
+    Input {
+        client: Option<ClientId>,
+    },
+    Text {
+        text: String,
+    },
+    Tool {
+        step: Step,
+        changed_files: Vec<ChangedFile>,
+    },
+    /// Reasoning, plans, compaction marks: no side effect and no answer.
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedFile {
+    pub path: String,
+    pub added: u32,
+    pub removed: u32,
+}
+
+impl PulledTurn {
+    pub fn has_client(&self, client: &ClientId) -> bool {
+        self.items.iter().any(|item| matches!(item, PulledItem::Input { client: Some(c) } if c == client))
+    }
+
+    pub fn saw_tool(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, PulledItem::Tool { .. }))
+    }
+
+    /// The answer: the texts after the last tool item, equal neighbours collapsed; else the last text; else none.
+    pub fn answer(&self) -> Option<String> {
+        let after_tools =
+            self.items.iter().rposition(|item| matches!(item, PulledItem::Tool { .. })).map_or(0, |i| i + 1);
+        let tail = texts(&self.items[after_tools..]);
+        if !tail.is_empty() {
+            return Some(tail.join("\n\n"));
+        }
+        texts(&self.items).pop().map(str::to_owned)
+    }
+
+    pub fn changed_files(&self) -> Vec<ChangedFile> {
+        self.items
+            .iter()
+            .filter_map(|item| match item {
+                PulledItem::Tool { changed_files, .. } => Some(changed_files.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    }
+}
+
+fn texts(items: &[PulledItem]) -> Vec<&str> {
+    let mut texts: Vec<&str> = items
+        .iter()
+        .filter_map(|item| match item {
+            PulledItem::Text { text } if !text.trim().is_empty() => Some(text.trim()),
+            _ => None,
+        })
+        .collect();
+    // A retried stream stores the same message twice (codex, "[[nocomplete]]").
+    texts.dedup();
+    texts
+}
+
+/// Why a turn failed, by what somebody can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// The runtime's own words, for the log and the computer; never shown raw in a chat.
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// 401 or no login at all.
+    NotSignedIn,
+    /// The account's limit is used up.
+    UsageLimit,
+    /// 429, 5xx, overloaded: worth another try later.
+    ModelBusy,
+    /// The model's address cannot be reached.
+    Unreachable,
+    ContextFull,
+    /// The model service refused the request (4xx).
+    Rejected,
+    Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::view::{StepKind, StepState};
+
+    fn turn(items: Vec<PulledItem>) -> PulledTurn {
+        PulledTurn {
+            native: "t".into(),
+            status: FoundStatus::Completed,
+            end: EndEvidence::Proven,
+            items,
+            failure: None,
+        }
+    }
+
+    fn text(text: &str) -> PulledItem {
+        PulledItem::Text { text: text.to_owned() }
+    }
+
+    fn tool() -> PulledItem {
+        let step = Step { what: StepKind::Command, object: "ls".to_owned(), state: StepState::Ok, started_at_ms: 0 };
+        PulledItem::Tool { step, changed_files: Vec::new() }
+    }
+
+    #[test]
+    fn the_answer_is_what_stands_after_the_last_tool() {
+        for (items, want) in [
+            (vec![text("looking"), tool(), text("done"), text("bye")], Some("done\n\nbye")),
+            (vec![text("a"), text("a")], Some("a")),
+            (vec![text("first"), text("only before"), tool()], Some("only before")),
+            (vec![tool()], None),
+            (vec![text("  ")], None),
+        ] {
+            assert_eq!(turn(items.clone()).answer().as_deref(), want, "{items:?}");
+        }
+    }
+}

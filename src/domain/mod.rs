@@ -1,0 +1,16 @@
+//! Pure types and decisions. No I/O, no clock, no logging: every function here can be tested with a table.
+//!
+//! The words are the product's own: channel, runtime, conversation, inbound, turn, gate, delivery (message or
+//! surface), generation, settle. Foreign identifiers are opaque text; ours are UUIDv7.
+
+pub mod access;
+pub mod command;
+
+pub mod delivery;
+pub mod gate;
+pub mod history;
+pub mod ids;
+pub mod message;
+pub mod turn;
+pub mod verdict;
+pub mod view;

@@ -1,0 +1,151 @@
+//! What a dead generation's turn comes to: the table of durability §2, first matching row wins.
+//!
+//! Only for turns whose generation is *surely dead*. Absence must be proven, never assumed.
+
+use super::turn::Outcome;
+
+/// What a pull found of one turn. Filled by the recovery from a runtime's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Our client id (or the known native turn) is there.
+    Turn { status: FoundStatus, items: usize },
+    /// The whole history down to the cursor was read and it is not there.
+    Absent,
+    /// The history itself could not be had.
+    NoHistory(HistoryError),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FoundStatus {
+    Completed,
+    Failed,
+    /// The runtime closed it and wrote when (`completedAt` set): its commands were ended.
+    InterruptedClosed,
+    /// Nobody closed it: its commands may have run on.
+    InterruptedOpen,
+    /// Still marked as running although its process is dead.
+    InProgress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryError {
+    /// `no rollout`, `not loaded`, `is empty`: the thread was never materialised, or its history is gone.
+    NoThread,
+    /// Anything else: worth another try.
+    Other,
+}
+
+/// What the ledger knows of the turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub stop_requested: bool,
+    pub recalled: bool,
+    /// The machine was started anew since W2: what was not synced may be gone.
+    pub boot_changed: bool,
+    /// The thread has turns that settled with a result, so it must have a history.
+    pub thread_has_settled_turns: bool,
+    /// Tries of the pull that failed so far.
+    pub pulls_failed: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Settle from what was found.
+    Settle(Outcome),
+    Lost(LostHow),
+    /// Never submitted again.
+    Cancelled,
+    /// Proven: nothing ran. Submit again.
+    NotRun {
+        new_thread: bool,
+    },
+    Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LostHow {
+    CommandsEnded,
+    CommandsMayRunOn,
+    HistoryGone,
+    /// The machine went down: the history may lack what happened.
+    MachineRestarted,
+}
+
+/// Pulls that may fail before a turn is given up as lost.
+pub const MAX_PULLS: u32 = 3;
+
+pub fn after_death(found: &Found, known: Known) -> Verdict {
+    use FoundStatus::*;
+    match found {
+        Found::Turn { status: Completed, .. } => Verdict::Settle(Outcome::Completed),
+        Found::Turn { status: Failed, .. } => Verdict::Settle(Outcome::Failed),
+        // 0 items: the model was never asked (M2). That is "not run" unless somebody stopped it.
+        Found::Turn { items: 0, .. } | Found::Absent => absent(known, false),
+        Found::Turn { .. } if known.stop_requested => Verdict::Settle(Outcome::Interrupted),
+        Found::Turn { status: InterruptedClosed, .. } => Verdict::Lost(LostHow::CommandsEnded),
+        Found::Turn { status: InterruptedOpen | InProgress, .. } => Verdict::Lost(LostHow::CommandsMayRunOn),
+        Found::NoHistory(HistoryError::NoThread) if !known.thread_has_settled_turns => absent(known, true),
+        Found::NoHistory(_) if known.pulls_failed < MAX_PULLS => Verdict::Retry,
+        Found::NoHistory(_) => Verdict::Lost(LostHow::HistoryGone),
+    }
+}
+
+fn absent(known: Known, new_thread: bool) -> Verdict {
+    if known.stop_requested || known.recalled {
+        Verdict::Cancelled
+    } else if known.boot_changed {
+        Verdict::Lost(LostHow::MachineRestarted)
+    } else {
+        Verdict::NotRun { new_thread }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Known = Known {
+        stop_requested: false,
+        recalled: false,
+        boot_changed: false,
+        thread_has_settled_turns: true,
+        pulls_failed: 0,
+    };
+
+    #[track_caller]
+    fn check(found: Found, known: Known, want: Verdict) {
+        assert_eq!(after_death(&found, known), want, "{found:?} {known:?}");
+    }
+
+    #[test]
+    fn the_table_of_durability() {
+        let turn = |status, items| Found::Turn { status, items };
+        let stopped = Known { stop_requested: true, ..PLAIN };
+        let recalled = Known { recalled: true, ..PLAIN };
+        let rebooted = Known { boot_changed: true, ..PLAIN };
+        let fresh = Known { thread_has_settled_turns: false, ..PLAIN };
+        let tired = Known { pulls_failed: MAX_PULLS, ..PLAIN };
+        for (found, known, want) in [
+            (turn(FoundStatus::Completed, 2), PLAIN, Verdict::Settle(Outcome::Completed)),
+            (turn(FoundStatus::Completed, 2), stopped, Verdict::Settle(Outcome::Completed)),
+            (turn(FoundStatus::Failed, 1), PLAIN, Verdict::Settle(Outcome::Failed)),
+            (turn(FoundStatus::InterruptedClosed, 2), stopped, Verdict::Settle(Outcome::Interrupted)),
+            (turn(FoundStatus::InterruptedClosed, 2), PLAIN, Verdict::Lost(LostHow::CommandsEnded)),
+            (turn(FoundStatus::InterruptedOpen, 1), PLAIN, Verdict::Lost(LostHow::CommandsMayRunOn)),
+            (turn(FoundStatus::InProgress, 1), PLAIN, Verdict::Lost(LostHow::CommandsMayRunOn)),
+            (turn(FoundStatus::InterruptedOpen, 0), PLAIN, Verdict::NotRun { new_thread: false }),
+            (turn(FoundStatus::InterruptedClosed, 0), stopped, Verdict::Cancelled),
+            (Found::Absent, PLAIN, Verdict::NotRun { new_thread: false }),
+            (Found::Absent, stopped, Verdict::Cancelled),
+            (Found::Absent, recalled, Verdict::Cancelled),
+            (Found::Absent, rebooted, Verdict::Lost(LostHow::MachineRestarted)),
+            (Found::NoHistory(HistoryError::NoThread), fresh, Verdict::NotRun { new_thread: true }),
+            (Found::NoHistory(HistoryError::NoThread), PLAIN, Verdict::Retry),
+            (Found::NoHistory(HistoryError::NoThread), tired, Verdict::Lost(LostHow::HistoryGone)),
+            (Found::NoHistory(HistoryError::Other), fresh, Verdict::Retry),
+            (Found::NoHistory(HistoryError::Other), tired, Verdict::Lost(LostHow::HistoryGone)),
+        ] {
+            check(found, known, want);
+        }
+    }
+}

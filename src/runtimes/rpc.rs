@@ -1,0 +1,1 @@
+//! Newline JSON-RPC.

@@ -1,0 +1,7 @@
+//! Everything that needs more than one module: the real binary, the real codex, the simulated Feishu.
+
+mod cli;
+mod codex;
+mod crash;
+mod feishu;
+mod support;
