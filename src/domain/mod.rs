@@ -4,6 +4,7 @@
 //! surface), generation, settle. Foreign identifiers are opaque text; ours are UUIDv7.
 
 pub mod access;
+pub mod action;
 pub mod command;
 
 pub mod delivery;

@@ -1,1 +1,91 @@
-//! (being written)
+//! The ledger: all SQL, and the one truth of what was accepted, done and is certain.
+//!
+//! One writer thread with group commit, readers apart. A write is a closure `FnOnce(&Transaction)`, so no transaction can
+//! span an await. Every promise rests on one sentence: *write, commit, then act*; the future of [`Ledger::write`]
+//! resolves after the commit has reached the disk (`WAL`, `synchronous=FULL`).
+//!
+//! One file a table. Nothing in here knows a channel, a runtime or the clock: times come in as arguments.
+
+pub mod audit;
+pub mod buttons;
+pub mod conversations;
+mod error;
+pub mod gates;
+pub mod generations;
+pub mod grants;
+pub mod inbound;
+pub mod messages;
+mod open;
+pub mod report;
+pub mod said;
+mod sql;
+pub mod surfaces;
+pub mod turns;
+mod worker;
+
+pub use error::{LedgerError, OpenError};
+pub use open::{LedgerLock, Places};
+pub use rusqlite::Transaction;
+
+use std::path::{Path, PathBuf};
+
+use worker::{Pending, Worker};
+
+/// Handle to an open ledger. Clones share the threads.
+#[derive(Clone)]
+pub struct Ledger {
+    writer: Worker,
+    readers: [Worker; 2],
+    path: PathBuf,
+    id: String,
+}
+
+impl Ledger {
+    /// Opens (or creates) the ledger, after a backup migrates it, and starts its threads.
+    ///
+    /// # Errors
+    /// See [`OpenError`]: each says what to do, and in none of them anything was lost.
+    pub fn open(places: &Places, _lock: &LedgerLock) -> Result<Self, OpenError> {
+        let writer = open::writer(places)?;
+        let id = open::ledger_id(&writer)?;
+        let readers = [open::reader(&places.file)?, open::reader(&places.file)?];
+        Ok(Self { writer: Worker::writer(writer), readers: readers.map(Worker::reader), path: places.file.clone(), id })
+    }
+
+    /// Queues a write before it returns; the future resolves after its commit. Writes commit in the order of these calls.
+    pub fn write<T, F>(&self, job: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.writer.submit_write(job)
+    }
+
+    /// Reads a consistent snapshot.
+    pub fn read<T, F>(&self, job: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
+    {
+        // Two readers: one may be in a long report while the other serves the path of a message.
+        let idle = self.readers.iter().min_by_key(|worker| worker.waiting()).expect("there are two readers");
+        idle.submit_read(job)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Random id made with the file: part of every mark that we put on processes.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Ends the threads after what is queued; the last commit is followed by a truncating checkpoint.
+    pub async fn close(self) {
+        for worker in self.readers {
+            worker.close().await;
+        }
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,85 @@
+//! What a button does. Stored with its single-use id; the card carries the id and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ConversationId, GateId, InboundSeq, TurnId};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    Allow {
+        gate: GateId,
+    },
+    Decline {
+        gate: GateId,
+    },
+    /// Option `index` (0-based) of a single question.
+    Choose {
+        gate: GateId,
+        index: u32,
+    },
+    /// The card's form: free text, several questions.
+    Submit {
+        gate: GateId,
+    },
+    Skip {
+        gate: GateId,
+    },
+    Stop {
+        turn: TurnId,
+    },
+    /// Removes a queued turn.
+    Cancel {
+        turn: TurnId,
+    },
+    /// Puts a queued turn's words into the running one.
+    Steer {
+        turn: TurnId,
+    },
+    /// The watchdog asked; the person wants to wait on.
+    KeepWaiting {
+        turn: TurnId,
+    },
+    /// What becomes of an interrupted turn.
+    Resume {
+        turn: TurnId,
+        how: Resume,
+    },
+    /// What becomes of a message that came late.
+    Late {
+        inbound: InboundSeq,
+        how: Late,
+    },
+    /// A conversation whose thread is open elsewhere, or whose history is gone.
+    Reopen {
+        conversation: ConversationId,
+        how: Reopen,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resume {
+    Continue,
+    RunAgain,
+    /// Run again on a new thread, because the old one's history is gone.
+    StartFresh,
+    Dismiss,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    DoIt,
+    Cancel,
+    /// Every late message of the chat that this one stands for.
+    CancelAll,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reopen {
+    TryAgain,
+    Fork,
+    StartFresh,
+}

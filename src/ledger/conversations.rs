@@ -1,0 +1,248 @@
+//! Conversations: one chat, or one topic of it, bound to a runtime thread and a directory.
+
+use std::path::PathBuf;
+
+use rusqlite::{Row, Transaction, params};
+
+use super::LedgerError;
+use super::sql::{all, first, id, id_opt, run};
+use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::domain::view::Lang;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    pub id: ConversationId,
+    pub channel: ChannelName,
+    pub chat: ChatId,
+    pub chat_kind: ChatKind,
+    /// Root message of the topic; `None` is the chat itself.
+    pub root: Option<MessageId>,
+    pub topic: Option<TopicId>,
+    pub directory: PathBuf,
+    pub lang: Lang,
+    pub runtime_kind: String,
+    pub runtime_home: String,
+    pub thread: Option<ThreadId>,
+    pub thread_cursor: Option<NativeTurnId>,
+    pub settled_on_thread: i64,
+    pub held: Option<Held>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub why: HeldWhy,
+    pub turn: Option<TurnId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldWhy {
+    Lost,
+    Elsewhere,
+    Quarantined,
+    Restored,
+    Locked,
+    HistoryGone,
+}
+
+impl HeldWhy {
+    const ALL: [HeldWhy; 6] = [
+        HeldWhy::Lost,
+        HeldWhy::Elsewhere,
+        HeldWhy::Quarantined,
+        HeldWhy::Restored,
+        HeldWhy::Locked,
+        HeldWhy::HistoryGone,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HeldWhy::Lost => "lost",
+            HeldWhy::Elsewhere => "elsewhere",
+            HeldWhy::Quarantined => "quarantined",
+            HeldWhy::Restored => "restored",
+            HeldWhy::Locked => "locked",
+            HeldWhy::HistoryGone => "history_gone",
+        }
+    }
+}
+
+/// What a conversation is made with, the first time somebody speaks in it.
+#[derive(Debug, Clone)]
+pub struct NewConversation {
+    pub channel: ChannelName,
+    pub chat: ChatId,
+    pub chat_kind: ChatKind,
+    pub root: Option<MessageId>,
+    pub topic: Option<TopicId>,
+    pub directory: PathBuf,
+    pub lang: Lang,
+    pub runtime_kind: String,
+    pub runtime_home: String,
+}
+
+/// Finds the conversation of a chat or topic, or makes it.
+pub fn resolve(tx: &Transaction<'_>, new: &NewConversation, now_ms: i64) -> Result<Conversation, LedgerError> {
+    let root = new.root.as_ref().map_or("", MessageId::as_str);
+    let sql = "INSERT INTO conversations (id, channel, chat, chat_kind, root, topic, directory, lang, runtime_kind, runtime_home, created_at_ms, active_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
+         ON CONFLICT (channel, chat, root) DO UPDATE SET active_at_ms = ?11, topic = coalesce(topic, excluded.topic)";
+    run(
+        tx,
+        sql,
+        params![
+            ConversationId::fresh().as_str(),
+            new.channel.as_str(),
+            new.chat.as_str(),
+            new.chat_kind.as_str(),
+            root,
+            new.topic.as_ref().map(TopicId::as_str),
+            new.directory.to_string_lossy(),
+            new.lang.as_str(),
+            new.runtime_kind,
+            new.runtime_home,
+            now_ms
+        ],
+    )?;
+    find(tx, &new.channel, &new.chat, new.root.as_ref())?.ok_or(LedgerError::Missing("the conversation"))
+}
+
+pub fn find(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    root: Option<&MessageId>,
+) -> Result<Option<Conversation>, LedgerError> {
+    let root = root.map_or("", MessageId::as_str);
+    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 AND root = ?3";
+    first(tx, sql, params![channel.as_str(), chat.as_str(), root], read)
+}
+
+/// By the platform's topic id: an alias, learned from events and from answers to our sends.
+pub fn find_topic(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    topic: &TopicId,
+) -> Result<Option<Conversation>, LedgerError> {
+    let sql =
+        "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 AND topic = ?3 ORDER BY created_at_ms LIMIT 1";
+    first(tx, sql, params![channel.as_str(), chat.as_str(), topic.as_str()], read)
+}
+
+pub fn learn_topic(tx: &Transaction<'_>, conversation: &ConversationId, topic: &TopicId) -> Result<(), LedgerError> {
+    run(
+        tx,
+        "UPDATE conversations SET topic = coalesce(topic, ?2) WHERE id = ?1",
+        params![conversation.as_str(), topic.as_str()],
+    )?;
+    Ok(())
+}
+
+pub fn get(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Conversation, LedgerError> {
+    first(tx, "SELECT * FROM conversations WHERE id = ?1", [conversation.as_str()], read)?
+        .ok_or(LedgerError::Missing("the conversation"))
+}
+
+/// All conversations of one chat.
+pub fn of_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<Conversation>, LedgerError> {
+    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 ORDER BY active_at_ms DESC";
+    all(tx, sql, params![channel.as_str(), chat.as_str()], read)
+}
+
+/// Conversations that have a turn which is not settled: those that need a task after a start.
+pub fn with_work(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
+    let sql = "SELECT DISTINCT conversation FROM turns WHERE state <> 'settled'";
+    all(tx, sql, [], |row| id(row, "conversation"))
+}
+
+/// Binds the conversation to a thread (W2 of its first turn), with the newest turn known on it.
+pub fn set_thread(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    thread: Option<&ThreadId>,
+    cursor: Option<&NativeTurnId>,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET settled_on_thread = CASE WHEN thread IS ?2 THEN settled_on_thread ELSE 0 END,
+                   thread = ?2, thread_cursor = ?3 WHERE id = ?1";
+    run(tx, sql, params![conversation.as_str(), thread.map(ThreadId::as_str), cursor.map(NativeTurnId::as_str)])?;
+    Ok(())
+}
+
+/// Moves the cursor to a turn that is known to exist on the thread.
+pub fn set_cursor(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    cursor: &NativeTurnId,
+) -> Result<(), LedgerError> {
+    run(
+        tx,
+        "UPDATE conversations SET thread_cursor = ?2 WHERE id = ?1",
+        params![conversation.as_str(), cursor.as_str()],
+    )?;
+    Ok(())
+}
+
+/// Counts a turn that settled with a result on the present thread: from now on the thread must have a history.
+pub fn count_settled(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
+    run(
+        tx,
+        "UPDATE conversations SET settled_on_thread = settled_on_thread + 1 WHERE id = ?1",
+        [conversation.as_str()],
+    )?;
+    Ok(())
+}
+
+pub fn hold(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    why: HeldWhy,
+    turn: Option<&TurnId>,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET state = 'held', held_why = ?2, held_turn = ?3 WHERE id = ?1";
+    run(tx, sql, params![conversation.as_str(), why.as_str(), turn.map(TurnId::as_str)])?;
+    Ok(())
+}
+
+pub fn release(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET state = 'open', held_why = NULL, held_turn = NULL WHERE id = ?1";
+    run(tx, sql, [conversation.as_str()])?;
+    Ok(())
+}
+
+/// The next gate number of a conversation. Numbers are never reused.
+pub fn next_gate_number(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<i64, LedgerError> {
+    let sql = "UPDATE conversations SET gate_number = gate_number + 1 WHERE id = ?1 RETURNING gate_number";
+    first(tx, sql, [conversation.as_str()], |row| row.get(0))?.ok_or(LedgerError::Missing("the conversation"))
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+    let root: String = row.get("root")?;
+    let kind: String = row.get("chat_kind")?;
+    let lang: String = row.get("lang")?;
+    Ok(Conversation {
+        id: id(row, "id")?,
+        channel: id(row, "channel")?,
+        chat: id(row, "chat")?,
+        chat_kind: if kind == "direct" { ChatKind::Direct } else { ChatKind::Group },
+        root: (!root.is_empty()).then(|| root.into()),
+        topic: id_opt(row, "topic")?,
+        directory: PathBuf::from(row.get::<_, String>("directory")?),
+        lang: Lang::parse(&lang).unwrap_or_default(),
+        runtime_kind: row.get("runtime_kind")?,
+        runtime_home: row.get("runtime_home")?,
+        thread: id_opt(row, "thread")?,
+        thread_cursor: id_opt(row, "thread_cursor")?,
+        settled_on_thread: row.get("settled_on_thread")?,
+        held: read_held(row)?,
+    })
+}
+
+fn read_held(row: &Row<'_>) -> rusqlite::Result<Option<Held>> {
+    let Some(text) = row.get::<_, Option<String>>("held_why")? else { return Ok(None) };
+    let why = HeldWhy::ALL
+        .into_iter()
+        .find(|w| w.as_str() == text)
+        .ok_or_else(|| super::sql::unreadable("held_why", &text))?;
+    Ok(Some(Held { why, turn: id_opt(row, "held_turn")? }))
+}

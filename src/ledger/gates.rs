@@ -1,0 +1,189 @@
+//! Gates. States change only through [`crate::domain::gate::transition`], from the version that was read.
+
+use rusqlite::{Row, Transaction, params};
+
+use super::LedgerError;
+use super::sql::{all, first, from_json, from_json_opt, id, json, run, unreadable};
+use crate::domain::gate::{Ask, Choice, Decision, GateEvent, GateState, transition};
+use crate::domain::ids::*;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    pub id: GateId,
+    pub conversation: ConversationId,
+    pub turn: TurnId,
+    pub number: i64,
+    pub generation: Generation,
+    pub native: NativeGateId,
+    pub fingerprint: String,
+    pub ask: Ask,
+    pub claim: Option<String>,
+    pub choices: Vec<Choice>,
+    pub state: GateState,
+    pub version: i64,
+    pub decision: Option<Decision>,
+    pub decided_by: Option<UserId>,
+    pub decided_name: Option<String>,
+    pub decided_at_ms: Option<i64>,
+    pub void_from: Option<GateState>,
+    pub repeats: Option<GateId>,
+    pub opened_at_ms: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewGate {
+    pub conversation: ConversationId,
+    pub turn: TurnId,
+    pub number: i64,
+    pub generation: Generation,
+    pub native: NativeGateId,
+    pub ask: Ask,
+    pub claim: Option<String>,
+    pub choices: Vec<Choice>,
+    pub repeats: Option<GateId>,
+    pub opened_at_ms: i64,
+}
+
+/// W4. `None` when the same request is known already (a re-attached generation sends it again).
+pub fn open(tx: &Transaction<'_>, new: &NewGate) -> Result<Option<GateId>, LedgerError> {
+    let gate = GateId::fresh();
+    let sql = "INSERT INTO gates (id, conversation, turn, number, generation, native_id, fingerprint, ask, claim, choices, state, repeats, opened_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, ?12) ON CONFLICT (generation, native_id) DO NOTHING";
+    let inserted = run(
+        tx,
+        sql,
+        params![
+            gate.as_str(),
+            new.conversation.as_str(),
+            new.turn.as_str(),
+            new.number,
+            new.generation.0,
+            new.native.as_str(),
+            new.ask.fingerprint(),
+            json(&new.ask)?,
+            new.claim,
+            json(&new.choices)?,
+            new.repeats.as_ref().map(GateId::as_str),
+            new.opened_at_ms
+        ],
+    )?;
+    Ok((inserted == 1).then_some(gate))
+}
+
+pub fn get(tx: &Transaction<'_>, gate: &GateId) -> Result<Gate, LedgerError> {
+    first(tx, "SELECT * FROM gates WHERE id = ?1", [gate.as_str()], read)?.ok_or(LedgerError::Missing("the request"))
+}
+
+pub fn by_native(
+    tx: &Transaction<'_>,
+    generation: Generation,
+    native: &NativeGateId,
+) -> Result<Option<Gate>, LedgerError> {
+    first(
+        tx,
+        "SELECT * FROM gates WHERE generation = ?1 AND native_id = ?2",
+        params![generation.0, native.as_str()],
+        read,
+    )
+}
+
+/// Gates of a turn, oldest first.
+pub fn of_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<Vec<Gate>, LedgerError> {
+    all(tx, "SELECT * FROM gates WHERE turn = ?1 ORDER BY number", [turn.as_str()], read)
+}
+
+/// Gates of a conversation that wait for a person.
+pub fn open_in(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Gate>, LedgerError> {
+    let sql = "SELECT * FROM gates WHERE conversation = ?1 AND state = 'open' ORDER BY number";
+    all(tx, sql, [conversation.as_str()], read)
+}
+
+/// Every gate that waits for a person.
+pub fn all_open(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
+    all(tx, "SELECT * FROM gates WHERE state = 'open' ORDER BY opened_at_ms", [], read)
+}
+
+/// Gates of a generation that are not over.
+pub fn unfinished_of(tx: &Transaction<'_>, generation: Generation) -> Result<Vec<Gate>, LedgerError> {
+    let sql = "SELECT * FROM gates WHERE generation = ?1 AND state IN ('open', 'decided', 'answering')";
+    all(tx, sql, [generation.0], read)
+}
+
+/// A void gate of the turn with the same question that somebody had answered.
+pub fn decided_before(tx: &Transaction<'_>, turn: &TurnId, fingerprint: &str) -> Result<Option<Gate>, LedgerError> {
+    let sql = "SELECT * FROM gates WHERE turn = ?1 AND fingerprint = ?2 AND state = 'void' AND decision IS NOT NULL ORDER BY number DESC LIMIT 1";
+    first(tx, sql, params![turn.as_str(), fingerprint], read)
+}
+
+/// Whether an earlier decision was already carried over (it is honoured once).
+pub fn was_honoured(tx: &Transaction<'_>, gate: &GateId) -> Result<bool, LedgerError> {
+    Ok(first(tx, "SELECT 1 FROM gates WHERE repeats = ?1 AND decision IS NOT NULL", [gate.as_str()], |_| Ok(()))?
+        .is_some())
+}
+
+fn advance(tx: &Transaction<'_>, gate: &Gate, event: GateEvent) -> Result<GateState, LedgerError> {
+    let next = transition(gate.state, event).map_err(|e| LedgerError::Refused(e.to_string()))?;
+    let sql = "UPDATE gates SET state = ?3, version = version + 1 WHERE id = ?1 AND version = ?2";
+    if run(tx, sql, params![gate.id.as_str(), gate.version, next.as_str()])? == 0 {
+        return Err(LedgerError::Stale("the request"));
+    }
+    Ok(next)
+}
+
+/// W5: who decided what.
+pub fn decide(
+    tx: &Transaction<'_>,
+    gate: &Gate,
+    decision: &Decision,
+    by: &UserId,
+    name: &str,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    advance(tx, gate, GateEvent::Decide)?;
+    let sql = "UPDATE gates SET decision = ?2, decided_by = ?3, decided_name = ?4, decided_at_ms = ?5 WHERE id = ?1";
+    run(tx, sql, params![gate.id.as_str(), json(decision)?, by.as_str(), name, now_ms])?;
+    Ok(())
+}
+
+/// W5a: from here on the runtime may know.
+pub fn answering(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
+    advance(tx, gate, GateEvent::Answer).map(|_| ())
+}
+
+/// The runtime said that the request is over.
+pub fn resolved(tx: &Transaction<'_>, gate: &Gate) -> Result<GateState, LedgerError> {
+    advance(tx, gate, GateEvent::Resolved)
+}
+
+/// The process that asked is surely dead.
+pub fn void(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
+    advance(tx, gate, GateEvent::ProcessGone)?;
+    run(tx, "UPDATE gates SET void_from = ?2 WHERE id = ?1", params![gate.id.as_str(), gate.state.as_str()])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Gate> {
+    let state: String = row.get("state")?;
+    let void_from: Option<String> = row.get("void_from")?;
+    Ok(Gate {
+        id: id(row, "id")?,
+        conversation: id(row, "conversation")?,
+        turn: id(row, "turn")?,
+        number: row.get("number")?,
+        generation: Generation(row.get("generation")?),
+        native: id(row, "native_id")?,
+        fingerprint: row.get("fingerprint")?,
+        ask: from_json(row, "ask")?,
+        claim: row.get("claim")?,
+        choices: from_json(row, "choices")?,
+        state: GateState::parse(&state).ok_or_else(|| unreadable("gate state", &state))?,
+        version: row.get("version")?,
+        decision: from_json_opt(row, "decision")?,
+        decided_by: row.get::<_, Option<String>>("decided_by")?.map(UserId::from),
+        decided_name: row.get("decided_name")?,
+        decided_at_ms: row.get("decided_at_ms")?,
+        void_from: void_from.as_deref().and_then(GateState::parse),
+        repeats: row.get::<_, Option<String>>("repeats")?.map(GateId::from),
+        opened_at_ms: row.get("opened_at_ms")?,
+    })
+}

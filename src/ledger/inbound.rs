@@ -1,0 +1,230 @@
+//! Inbound rows: one for everything a channel handed in (W1), with what became of it (W1b).
+
+use rusqlite::{Row, Transaction, params};
+
+use super::LedgerError;
+use super::sql::{all, first, id, id_opt, run};
+use crate::domain::ids::*;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InboundState {
+    /// Committed and acknowledged, not yet looked at.
+    Received,
+    Turn,
+    Command,
+    Decision,
+    /// For companions or for a person's word (`reason` says which).
+    Waiting,
+    Refused,
+    Cancelled,
+}
+
+impl InboundState {
+    const ALL: [InboundState; 7] = [
+        InboundState::Received,
+        InboundState::Turn,
+        InboundState::Command,
+        InboundState::Decision,
+        InboundState::Waiting,
+        InboundState::Refused,
+        InboundState::Cancelled,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            InboundState::Received => "received",
+            InboundState::Turn => "turn",
+            InboundState::Command => "command",
+            InboundState::Decision => "decision",
+            InboundState::Waiting => "waiting",
+            InboundState::Refused => "refused",
+            InboundState::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A row as it is committed in W1. What is refused brings neither raw text nor people.
+#[derive(Debug, Clone)]
+pub struct NewInbound {
+    pub channel: ChannelName,
+    pub dedupe_key: String,
+    pub kind: &'static str,
+    pub state: InboundState,
+    pub reason: Option<&'static str>,
+    pub chat: Option<ChatId>,
+    pub chat_kind: Option<&'static str>,
+    pub message: Option<MessageId>,
+    pub sender: Option<UserId>,
+    pub raw: Option<String>,
+    pub sent_at_ms: Option<i64>,
+    pub received_at_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundRow {
+    pub seq: InboundSeq,
+    pub channel: ChannelName,
+    pub state: InboundState,
+    pub reason: Option<String>,
+    pub chat: Option<ChatId>,
+    pub message: Option<MessageId>,
+    pub sender: Option<UserId>,
+    pub raw: Option<String>,
+    pub sent_at_ms: Option<i64>,
+    pub received_at_ms: i64,
+    pub turn: Option<TurnId>,
+    pub steer: Option<String>,
+    pub steer_text: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    New(InboundSeq),
+    Duplicate,
+}
+
+/// Inserts the row; the database decides what is a repetition.
+pub fn admit(tx: &Transaction<'_>, row: &NewInbound) -> Result<Admission, LedgerError> {
+    let sql = "INSERT INTO inbound (channel, dedupe_key, kind, state, reason, chat, chat_kind, message_id, sender, raw, sent_at_ms, received_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (channel, dedupe_key) DO NOTHING";
+    let inserted = run(
+        tx,
+        sql,
+        params![
+            row.channel.as_str(),
+            row.dedupe_key,
+            row.kind,
+            row.state.as_str(),
+            row.reason,
+            row.chat.as_ref().map(ChatId::as_str),
+            row.chat_kind,
+            row.message.as_ref().map(MessageId::as_str),
+            row.sender.as_ref().map(UserId::as_str),
+            row.raw,
+            row.sent_at_ms,
+            row.received_at_ms
+        ],
+    )?;
+    Ok(if inserted == 1 { Admission::New(InboundSeq(tx.last_insert_rowid())) } else { Admission::Duplicate })
+}
+
+/// Leaves a mark for a recalled message that never came, so that a later delivery of it is a repetition.
+pub fn tombstone(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    message: &MessageId,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    admit(
+        tx,
+        &NewInbound {
+            channel: channel.clone(),
+            dedupe_key: message.as_str().to_owned(),
+            kind: "message",
+            state: InboundState::Cancelled,
+            reason: Some("recalled"),
+            chat: None,
+            chat_kind: None,
+            message: Some(message.clone()),
+            sender: None,
+            raw: None,
+            sent_at_ms: None,
+            received_at_ms: now_ms,
+        },
+    )?;
+    Ok(())
+}
+
+/// What W1 committed and W1b has not looked at, in commit order.
+pub fn received(tx: &Transaction<'_>, limit: u32) -> Result<Vec<InboundRow>, LedgerError> {
+    all(tx, "SELECT * FROM inbound WHERE state = 'received' ORDER BY seq LIMIT ?1", [limit], read)
+}
+
+pub fn get(tx: &Transaction<'_>, seq: InboundSeq) -> Result<InboundRow, LedgerError> {
+    first(tx, "SELECT * FROM inbound WHERE seq = ?1", [seq.0], read)?.ok_or(LedgerError::Missing("the inbound row"))
+}
+
+pub fn by_message(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    message: &MessageId,
+) -> Result<Option<InboundRow>, LedgerError> {
+    let sql = "SELECT * FROM inbound WHERE message_id = ?2 AND channel = ?1 AND kind = 'message' ORDER BY seq LIMIT 1";
+    first(tx, sql, params![channel.as_str(), message.as_str()], read)
+}
+
+/// Rows of a chat that wait for something, oldest first.
+pub fn waiting(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    reason: &str,
+) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql =
+        "SELECT * FROM inbound WHERE channel = ?1 AND chat = ?2 AND state = 'waiting' AND reason = ?3 ORDER BY seq";
+    all(tx, sql, params![channel.as_str(), chat.as_str(), reason], read)
+}
+
+/// The inbound rows of a turn, oldest first.
+pub fn of_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<Vec<InboundRow>, LedgerError> {
+    all(tx, "SELECT * FROM inbound WHERE turn = ?1 ORDER BY seq", [turn.as_str()], read)
+}
+
+/// What became of a row. Idempotent: W1b may be repeated by a restart.
+pub fn resolve(
+    tx: &Transaction<'_>,
+    seq: InboundSeq,
+    state: InboundState,
+    reason: Option<&str>,
+    turn: Option<&TurnId>,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE inbound SET state = ?2, reason = ?3, turn = coalesce(?4, turn) WHERE seq = ?1";
+    run(tx, sql, params![seq.0, state.as_str(), reason, turn.map(TurnId::as_str)])?;
+    Ok(())
+}
+
+/// Forgets the words of a row (refused late, recalled, secret answer); the key that recognises repetitions stays.
+pub fn wipe(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerError> {
+    run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL, sender = NULL WHERE seq = ?1", [seq.0])?;
+    Ok(())
+}
+
+/// A steer's state: `wanted → sent → taken | returned`.
+pub fn set_steer(
+    tx: &Transaction<'_>,
+    seq: InboundSeq,
+    turn: &TurnId,
+    state: &str,
+    text: Option<&str>,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE inbound SET steer = ?2, turn = ?3, steer_text = coalesce(?4, steer_text) WHERE seq = ?1";
+    run(tx, sql, params![seq.0, state, turn.as_str(), text])?;
+    Ok(())
+}
+
+/// Steers of a turn that are in one of the given states.
+pub fn steers(tx: &Transaction<'_>, turn: &TurnId, state: &str) -> Result<Vec<InboundRow>, LedgerError> {
+    all(tx, "SELECT * FROM inbound WHERE turn = ?1 AND steer = ?2 ORDER BY seq", params![turn.as_str(), state], read)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<InboundRow> {
+    let state: String = row.get("state")?;
+    Ok(InboundRow {
+        seq: InboundSeq(row.get("seq")?),
+        channel: id(row, "channel")?,
+        state: InboundState::ALL
+            .into_iter()
+            .find(|s| s.as_str() == state)
+            .ok_or_else(|| super::sql::unreadable("inbound state", &state))?,
+        reason: row.get("reason")?,
+        chat: id_opt(row, "chat")?,
+        message: id_opt(row, "message_id")?,
+        sender: id_opt(row, "sender")?,
+        raw: row.get("raw")?,
+        sent_at_ms: row.get("sent_at_ms")?,
+        received_at_ms: row.get("received_at_ms")?,
+        turn: id_opt(row, "turn")?,
+        steer: row.get("steer")?,
+        steer_text: row.get("steer_text")?,
+    })
+}

@@ -1,0 +1,201 @@
+//! Outbox rows of the kind that is sent once.
+
+use rusqlite::{Row, Transaction, params};
+
+use super::LedgerError;
+use super::sql::{all, first, from_json, id, id_opt, json, run, unreadable};
+use crate::domain::delivery::{Body, MessageState, Target};
+use crate::domain::ids::*;
+use crate::domain::view::Lang;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutMessage {
+    pub id: DeliveryId,
+    pub conversation: Option<ConversationId>,
+    pub turn: Option<TurnId>,
+    pub channel: ChannelName,
+    pub target: Target,
+    pub body: Body,
+    pub form: u32,
+    pub lang: Lang,
+    pub state: MessageState,
+    pub version: i64,
+    pub attempts: u32,
+    pub first_attempt_ms: Option<i64>,
+    pub next_at_ms: i64,
+    pub text_hash: String,
+    pub resource: Option<ResourceKey>,
+    pub platform_id: Option<MessageId>,
+    pub problem: Option<String>,
+    pub created_at_ms: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    pub conversation: Option<ConversationId>,
+    pub turn: Option<TurnId>,
+    pub channel: ChannelName,
+    pub target: Target,
+    pub body: Body,
+    pub lang: Lang,
+    pub text_hash: String,
+    /// Sent only after this one is out (or will never be).
+    pub after: Option<DeliveryId>,
+    /// The caller sends it right after this commit: saves the commit of the claim.
+    pub sending: bool,
+}
+
+pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<DeliveryId, LedgerError> {
+    let delivery = DeliveryId::fresh();
+    let state = if new.sending { MessageState::Sending } else { MessageState::Ready };
+    let sql = "INSERT INTO messages (id, conversation, turn, channel, target, chat, body, lang, after, state, first_attempt_ms, next_at_ms, text_hash, created_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?12)";
+    run(
+        tx,
+        sql,
+        params![
+            delivery.as_str(),
+            new.conversation.as_ref().map(ConversationId::as_str),
+            new.turn.as_ref().map(TurnId::as_str),
+            new.channel.as_str(),
+            json(&new.target)?,
+            new.target.chat.as_str(),
+            json(&new.body)?,
+            new.lang.as_str(),
+            new.after.as_ref().map(DeliveryId::as_str),
+            state.as_str(),
+            new.sending.then_some(now_ms),
+            now_ms,
+            new.text_hash
+        ],
+    )?;
+    Ok(delivery)
+}
+
+/// Rows that are due, oldest first: never attempted or definitely refused ones, and ambiguous ones to be repeated.
+pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<OutMessage>, LedgerError> {
+    let sql = "SELECT m.* FROM messages m WHERE m.state IN ('ready', 'sending') AND m.next_at_ms <= ?1
+           AND NOT EXISTS (SELECT 1 FROM messages p WHERE p.id = m.after AND p.state IN ('ready', 'sending'))
+         ORDER BY m.next_at_ms, m.created_at_ms, m.id LIMIT ?2";
+    all(tx, sql, params![now_ms, limit], read)
+}
+
+/// When the next row becomes due.
+pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
+    let sql = "SELECT min(next_at_ms) FROM messages WHERE state IN ('ready', 'sending')";
+    Ok(first(tx, sql, [], |row| row.get::<_, Option<i64>>(0))?.flatten())
+}
+
+pub fn get(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<OutMessage, LedgerError> {
+    first(tx, "SELECT * FROM messages WHERE id = ?1", [delivery.as_str()], read)?
+        .ok_or(LedgerError::Missing("the delivery"))
+}
+
+/// The message of ours that the platform knows by this id, if it is one.
+pub fn by_platform(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    message: &MessageId,
+) -> Result<Option<OutMessage>, LedgerError> {
+    let sql = "SELECT * FROM messages WHERE platform_id = ?2 AND channel = ?1 LIMIT 1";
+    first(tx, sql, params![channel.as_str(), message.as_str()], read)
+}
+
+/// `ready → sending`, before the request is written.
+pub fn claim(tx: &Transaction<'_>, message: &OutMessage, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE messages SET state = 'sending', first_attempt_ms = coalesce(first_attempt_ms, ?3), attempts = attempts + 1,
+                   version = version + 1 WHERE id = ?1 AND version = ?2 AND state = 'ready'";
+    if run(tx, sql, params![message.id.as_str(), message.version, now_ms])? == 0 {
+        return Err(LedgerError::Stale("the delivery"));
+    }
+    Ok(())
+}
+
+/// W7.
+pub fn sent(
+    tx: &Transaction<'_>,
+    delivery: &DeliveryId,
+    platform: Option<&MessageId>,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    let sql =
+        "UPDATE messages SET state = 'sent', platform_id = ?2, sent_at_ms = ?3, problem = NULL, version = version + 1
+         WHERE id = ?1 AND state <> 'sent'";
+    run(tx, sql, params![delivery.as_str(), platform.map(MessageId::as_str), now_ms])?;
+    Ok(())
+}
+
+/// Certainly not sent: the same again, in another form or to another target, not before `next_at_ms`.
+#[derive(Debug, Clone)]
+pub struct Again {
+    pub form: u32,
+    pub target: Target,
+    pub next_at_ms: i64,
+    pub problem: String,
+}
+
+pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Result<(), LedgerError> {
+    // A definite refusal takes the first attempt back: the row is as good as never attempted.
+    let sql = "UPDATE messages SET state = 'ready', form = ?2, target = ?3, next_at_ms = ?4, problem = ?5, first_attempt_ms = NULL,
+                   version = version + 1 WHERE id = ?1 AND state IN ('ready', 'sending')";
+    run(tx, sql, params![delivery.as_str(), again.form, json(&again.target)?, again.next_at_ms, again.problem])?;
+    Ok(())
+}
+
+/// No answer: stays `sending`, to be repeated with the same key.
+pub fn ambiguous(
+    tx: &Transaction<'_>,
+    delivery: &DeliveryId,
+    next_at_ms: i64,
+    problem: &str,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE messages SET next_at_ms = ?2, problem = ?3, attempts = attempts + 1, version = version + 1
+         WHERE id = ?1 AND state = 'sending'";
+    run(tx, sql, params![delivery.as_str(), next_at_ms, problem])?;
+    Ok(())
+}
+
+pub fn undeliverable(tx: &Transaction<'_>, delivery: &DeliveryId, problem: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE messages SET state = 'undeliverable', problem = ?2, version = version + 1
+         WHERE id = ?1 AND state IN ('ready', 'sending')";
+    run(tx, sql, params![delivery.as_str(), problem])?;
+    Ok(())
+}
+
+/// The uploaded file's key, recorded before the message that shows it is sent.
+pub fn set_resource(tx: &Transaction<'_>, delivery: &DeliveryId, resource: &ResourceKey) -> Result<(), LedgerError> {
+    run(tx, "UPDATE messages SET resource = ?2 WHERE id = ?1", params![delivery.as_str(), resource.as_str()])?;
+    Ok(())
+}
+
+/// A person wants it tried once more.
+pub fn retry(tx: &Transaction<'_>, delivery: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE messages SET state = 'ready', next_at_ms = ?2, version = version + 1 WHERE id = ?1 AND state = 'undeliverable'";
+    run(tx, sql, params![delivery.as_str(), now_ms])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<OutMessage> {
+    let state: String = row.get("state")?;
+    let lang: String = row.get("lang")?;
+    Ok(OutMessage {
+        id: id(row, "id")?,
+        conversation: id_opt(row, "conversation")?,
+        turn: id_opt(row, "turn")?,
+        channel: id(row, "channel")?,
+        target: from_json(row, "target")?,
+        body: from_json(row, "body")?,
+        form: row.get("form")?,
+        lang: Lang::parse(&lang).unwrap_or_default(),
+        state: MessageState::parse(&state).ok_or_else(|| unreadable("message state", &state))?,
+        version: row.get("version")?,
+        attempts: row.get("attempts")?,
+        first_attempt_ms: row.get("first_attempt_ms")?,
+        next_at_ms: row.get("next_at_ms")?,
+        text_hash: row.get("text_hash")?,
+        resource: id_opt(row, "resource")?,
+        platform_id: id_opt(row, "platform_id")?,
+        problem: row.get("problem")?,
+        created_at_ms: row.get("created_at_ms")?,
+    })
+}

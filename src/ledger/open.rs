@@ -1,0 +1,218 @@
+//! Opening: lock, backup, migration, pragmas, and a clear word for each way in which it can fail.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::OpenError;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Where the ledger and its neighbours lie. All paths absolute.
+#[derive(Debug, Clone)]
+pub struct Places {
+    pub file: PathBuf,
+    pub backups: PathBuf,
+}
+
+/// Held for life by the one process that may write the ledger. Taken before the file is opened; restore takes it too.
+#[derive(Debug)]
+pub struct LedgerLock {
+    _file: File,
+}
+
+impl LedgerLock {
+    /// # Errors
+    /// [`OpenError::Locked`] names the process that holds it, where that can be read.
+    pub fn take(lock_file: &Path, ledger: &Path) -> Result<Self, OpenError> {
+        let unusable =
+            |source: std::io::Error| OpenError::Unusable { path: lock_file.to_owned(), source: source.into() };
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock_file).map_err(unusable)?;
+        if file.try_lock().is_err() {
+            let mut text = String::new();
+            let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(OpenError::Locked { path: ledger.to_owned(), pid });
+        }
+        // The number is for people only; the lock itself is what counts.
+        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(unusable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Newest schema that this program knows.
+pub fn known_schema() -> u32 {
+    embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0) as u32
+}
+
+pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
+    let path = &places.file;
+    let mut connection = Connection::open(path).map_err(|e| classify(path, e))?;
+    settings(&connection).map_err(|e| classify(path, e))?;
+    let found = schema_of(&connection).map_err(|e| classify(path, e))?;
+    let known = known_schema();
+    if found > known {
+        return Err(OpenError::TooNew { path: path.clone(), found, known });
+    }
+    let check: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| classify(path, e))?;
+    if check != "ok" {
+        return Err(OpenError::Corrupt { path: path.clone(), detail: check });
+    }
+    if found < known {
+        migrate(places, &mut connection, found)?;
+    }
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+fn migrate(places: &Places, connection: &mut Connection, found: u32) -> Result<(), OpenError> {
+    let backup = if found > 0 { Some(back_up(places, connection, found)?) } else { None };
+    // All steps in one transaction: a ledger is at the old schema or at the new one.
+    embedded::migrations::runner().set_grouped(true).run(connection).map_err(|source| OpenError::Migration {
+        path: places.file.clone(),
+        backup,
+        source: source.into(),
+    })?;
+    Ok(())
+}
+
+fn back_up(places: &Places, connection: &Connection, found: u32) -> Result<PathBuf, OpenError> {
+    let copy = places.backups.join(format!("ledger-schema-{found}.db"));
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Migration {
+        path: places.file.clone(),
+        backup: None,
+        source,
+    };
+    std::fs::create_dir_all(&places.backups).map_err(|e| failed(e.into()))?;
+    let mut target = Connection::open(&copy).map_err(|e| failed(e.into()))?;
+    let backup = rusqlite::backup::Backup::new(connection, &mut target).map_err(|e| failed(e.into()))?;
+    backup.run_to_completion(1000, Duration::ZERO, None).map_err(|e| failed(e.into()))?;
+    Ok(copy)
+}
+
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(|e| classify(path, e))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// The file's random id, made when the file is.
+pub(super) fn ledger_id(connection: &Connection) -> Result<String, OpenError> {
+    let path = PathBuf::from(connection.path().unwrap_or_default());
+    let fresh = uuid::Uuid::new_v4().simple().to_string();
+    connection
+        .execute("INSERT INTO meta (key, value) VALUES ('ledger_id', ?1) ON CONFLICT (key) DO NOTHING", [&fresh])
+        .and_then(|_| connection.query_row("SELECT value FROM meta WHERE key = 'ledger_id'", [], |row| row.get(0)))
+        .map_err(|e| classify(&path, e))
+}
+
+fn settings(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: a commit that was acknowledged to a platform must survive a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    // What is wiped (refused and recalled texts) must be gone from the file too.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    Ok(())
+}
+
+/// 0 for a new file.
+pub(super) fn schema_of(connection: &Connection) -> rusqlite::Result<u32> {
+    let table = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    let exists: u32 = connection.query_row(table, [], |row| row.get(0))?;
+    if exists == 0 {
+        return Ok(0);
+    }
+    connection.query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))
+}
+
+fn classify(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => OpenError::Full { path },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            OpenError::Corrupt { path, detail: error.to_string() }
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path, pid: None },
+        _ => OpenError::Unusable { path, source: error.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> (tempfile::TempDir, Places) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        (dir, places)
+    }
+
+    #[test]
+    fn a_newer_ledger_is_refused_and_left_alone() {
+        let (_dir, places) = places();
+        let connection = writer(&places).unwrap();
+        let insert =
+            "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (99, 'x', 'x', '1')";
+        connection.execute(insert, []).unwrap();
+        drop(connection);
+        let before = std::fs::read(&places.file).unwrap();
+        let error = writer(&places).unwrap_err();
+        assert!(matches!(error, OpenError::TooNew { found: 99, .. }), "{error}");
+        assert!(!error.hint().is_empty());
+        assert_eq!(std::fs::read(&places.file).unwrap(), before);
+    }
+
+    #[test]
+    fn a_damaged_file_has_its_own_error() {
+        let (_dir, places) = places();
+        std::fs::write(&places.file, vec![b'x'; 8192]).unwrap();
+        assert!(matches!(writer(&places).unwrap_err(), OpenError::Corrupt { .. }));
+        assert_eq!(std::fs::read(&places.file).unwrap(), vec![b'x'; 8192]);
+    }
+
+    #[test]
+    fn a_second_lock_names_the_holder() {
+        let (dir, places) = places();
+        let lock_file = dir.path().join("ledger.lock");
+        let _held = LedgerLock::take(&lock_file, &places.file).unwrap();
+        let error = LedgerLock::take(&lock_file, &places.file).unwrap_err();
+        assert!(matches!(error, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()));
+    }
+
+    #[test]
+    fn an_older_ledger_is_backed_up_before_it_changes() {
+        let (_dir, places) = places();
+        let mut connection = writer(&places).unwrap();
+        // The only older schema so far is the empty one; the backup itself is what is shown here.
+        let copy = back_up(&places, &connection, 1).unwrap();
+        assert_eq!(schema_of(&Connection::open(copy).unwrap()).unwrap(), known_schema());
+        migrate(&places, &mut connection, known_schema()).unwrap();
+    }
+
+    #[test]
+    fn durable_settings_are_in_force() {
+        let (_dir, places) = places();
+        let connection = writer(&places).unwrap();
+        let pragma = |name: &str| -> String {
+            connection
+                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .map(|v| format!("{v:?}"))
+                .unwrap()
+        };
+        assert!(pragma("journal_mode").contains("wal"));
+        assert_eq!(pragma("synchronous"), "Integer(2)");
+        assert_eq!(pragma("foreign_keys"), "Integer(1)");
+    }
+}

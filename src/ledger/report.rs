@@ -1,0 +1,158 @@
+//! What `status` and `turns` tell: counts and lists, also from a ledger whose daemon is down.
+
+use std::path::Path;
+
+use rusqlite::{Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::LedgerError;
+use super::open::{reader, schema_of};
+use super::sql::{all, first};
+
+/// Counts of a ledger. Ages are relative to the `now_ms` that was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub queued: i64,
+    pub submitting: i64,
+    pub running: i64,
+    pub waiting: i64,
+    pub settled: i64,
+    pub settled_last_24h: i64,
+    pub gates_open: i64,
+    pub late_messages_waiting: i64,
+    pub outbox_ready: i64,
+    pub outbox_sending: i64,
+    pub outbox_undeliverable: i64,
+    pub oldest_unsent_age_ms: Option<i64>,
+    pub surfaces_pending: i64,
+    pub schema: u32,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnLine {
+    pub id: String,
+    pub conversation: String,
+    pub channel: String,
+    pub chat: String,
+    pub state: String,
+    pub outcome: Option<String>,
+    pub requester: String,
+    pub title: String,
+    pub created_at_ms: i64,
+    pub settled_at_ms: Option<i64>,
+    pub answer: Option<String>,
+    pub undelivered: i64,
+    pub undelivered_why: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateLine {
+    pub id: String,
+    pub number: i64,
+    pub conversation: String,
+    pub turn: String,
+    pub ask: serde_json::Value,
+    pub opened_at_ms: i64,
+}
+
+pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> {
+    let mut counts = Counts { schema: schema_of(tx)?, ..Counts::default() };
+    let by_state = all(tx, "SELECT state, count(*) FROM turns WHERE state <> 'settled' GROUP BY state", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    for (state, n) in by_state {
+        match state.as_str() {
+            "queued" => counts.queued = n,
+            "submitting" => counts.submitting = n,
+            "running" => counts.running = n,
+            _ => counts.waiting = n,
+        }
+    }
+    let one = |sql: &str| -> Result<i64, LedgerError> { Ok(first(tx, sql, [], |row| row.get(0))?.unwrap_or(0)) };
+    counts.settled = one("SELECT count(*) FROM turns WHERE state = 'settled'")?;
+    let day = "SELECT count(*) FROM turns WHERE state = 'settled' AND settled_at_ms > ?1";
+    counts.settled_last_24h = first(tx, day, [now_ms - 86_400_000], |row| row.get(0))?.unwrap_or(0);
+    counts.gates_open = one("SELECT count(*) FROM gates WHERE state = 'open'")?;
+    counts.late_messages_waiting = one("SELECT count(*) FROM inbound WHERE state = 'waiting'")?;
+    counts.outbox_ready = one("SELECT count(*) FROM messages WHERE state = 'ready'")?;
+    counts.outbox_sending = one("SELECT count(*) FROM messages WHERE state = 'sending'")?;
+    counts.outbox_undeliverable = one("SELECT count(*) FROM messages WHERE state = 'undeliverable'")?;
+    let oldest = "SELECT min(created_at_ms) FROM messages WHERE state IN ('ready', 'sending')";
+    let oldest: Option<i64> = first(tx, oldest, [], |row| row.get(0))?.flatten();
+    counts.oldest_unsent_age_ms = oldest.map(|at| (now_ms - at).max(0));
+    counts.surfaces_pending = one(
+        "SELECT count(*) FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)",
+    )?;
+    counts.bytes = one("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?.max(0) as u64;
+    Ok(counts)
+}
+
+/// Newest turns first. `undelivered`: only those with a message that could not be delivered.
+pub fn turns(tx: &Transaction<'_>, undelivered: bool, limit: u32) -> Result<Vec<TurnLine>, LedgerError> {
+    let sql = "SELECT * FROM (SELECT t.*, c.channel, c.chat,
+             (SELECT count(*) FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable') AS undelivered,
+             (SELECT m.problem FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable' LIMIT 1) AS undelivered_why
+           FROM turns t JOIN conversations c ON c.id = t.conversation)
+         WHERE ?1 = 0 OR undelivered > 0 ORDER BY created_at_ms DESC LIMIT ?2";
+    all(tx, sql, params![undelivered, limit], turn_line)
+}
+
+pub fn turn(tx: &Transaction<'_>, id: &str) -> Result<Option<TurnLine>, LedgerError> {
+    let sql = "SELECT t.*, c.channel, c.chat,
+             (SELECT count(*) FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable') AS undelivered,
+             (SELECT m.problem FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable' LIMIT 1) AS undelivered_why
+           FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1";
+    first(tx, sql, [id], turn_line)
+}
+
+fn turn_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<TurnLine> {
+    Ok(TurnLine {
+        id: row.get("id")?,
+        conversation: row.get("conversation")?,
+        channel: row.get("channel")?,
+        chat: row.get("chat")?,
+        state: row.get("state")?,
+        outcome: row.get("outcome")?,
+        requester: row.get("requester_name")?,
+        title: row.get("title")?,
+        created_at_ms: row.get("created_at_ms")?,
+        settled_at_ms: row.get("settled_at_ms")?,
+        answer: row.get("answer")?,
+        undelivered: row.get("undelivered")?,
+        undelivered_why: row.get("undelivered_why")?,
+    })
+}
+
+pub fn gates(tx: &Transaction<'_>) -> Result<Vec<GateLine>, LedgerError> {
+    let sql = "SELECT id, number, conversation, turn, ask, opened_at_ms FROM gates WHERE state = 'open' ORDER BY opened_at_ms";
+    all(tx, sql, [], |row| {
+        Ok(GateLine {
+            id: row.get("id")?,
+            number: row.get("number")?,
+            conversation: row.get("conversation")?,
+            turn: row.get("turn")?,
+            ask: super::sql::from_json(row, "ask")?,
+            opened_at_ms: row.get("opened_at_ms")?,
+        })
+    })
+}
+
+/// Reads a ledger whose daemon is down. `None` when there is no ledger yet.
+///
+/// # Errors
+/// When the file cannot be read or is no ledger of this or an older ally.
+pub fn offline<T>(
+    file: &Path,
+    job: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+) -> Result<Option<T>, Box<dyn std::error::Error + Send + Sync>> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let mut connection = reader(file)?;
+    let tx = connection.transaction()?;
+    if schema_of(&tx)? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(job(&tx)?))
+}

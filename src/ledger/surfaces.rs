@@ -1,0 +1,260 @@
+//! Outbox rows of the kind that is a desired state: cards and reactions.
+
+use rusqlite::{Row, Transaction, params};
+
+use super::LedgerError;
+use super::sql::{all, first, from_json, id, id_opt, json, run};
+use crate::domain::delivery::Target;
+use crate::domain::gate::hex;
+use crate::domain::ids::*;
+use crate::domain::view::{Lang, Receipt, View};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SurfaceKind {
+    Live,
+    Gate,
+    Interrupted,
+    Queue,
+    Stale,
+    Notice,
+    Reaction,
+}
+
+impl SurfaceKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SurfaceKind::Live => "live",
+            SurfaceKind::Gate => "gate",
+            SurfaceKind::Interrupted => "interrupted",
+            SurfaceKind::Queue => "queue",
+            SurfaceKind::Stale => "stale",
+            SurfaceKind::Notice => "notice",
+            SurfaceKind::Reaction => "reaction",
+        }
+    }
+}
+
+/// The picture that is wanted.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Picture {
+    Card(Box<View>),
+    Reaction(Receipt),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Surface {
+    pub id: DeliveryId,
+    pub is_reaction: bool,
+    pub subject: String,
+    pub conversation: Option<ConversationId>,
+    pub channel: ChannelName,
+    pub target: Target,
+    pub lang: Lang,
+    /// `None`: nothing is to be seen (a reaction that is to be taken away).
+    pub wanted: Option<Picture>,
+    pub wanted_hash: String,
+    pub shown_hash: Option<String>,
+    /// `creating` was committed and no answer is known.
+    pub creating: bool,
+    pub is_final: bool,
+    pub platform_id: Option<String>,
+    pub first_attempt_ms: Option<i64>,
+    pub attempts: u32,
+    pub created_at_ms: i64,
+}
+
+/// What is wanted, for a new surface or for one that exists.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub kind: SurfaceKind,
+    /// What it is about: a turn, a gate, a conversation or a message.
+    pub subject: String,
+    pub conversation: Option<ConversationId>,
+    pub channel: ChannelName,
+    pub target: Target,
+    pub lang: Lang,
+    pub picture: Option<Picture>,
+    /// Not to be created before then.
+    pub not_before_ms: i64,
+    /// The last picture. A surface that was never created and is final stays uncreated unless `create_final`.
+    pub is_final: bool,
+    pub create_final: bool,
+}
+
+/// Sets the desired state. Newest wins; the painter does the rest.
+pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), LedgerError> {
+    let (text, hash) = picture_columns(wanted.picture.as_ref())?;
+    if wanted.is_final && !wanted.create_final {
+        // A card that nobody has seen yet need not come any more.
+        let sql = "UPDATE surfaces SET state = 'gone' WHERE kind = ?1 AND subject = ?2 AND state = 'wanted'";
+        run(tx, sql, params![wanted.kind.as_str(), wanted.subject])?;
+        let sql = "UPDATE surfaces SET wanted = ?3, wanted_hash = ?4, final = 1, next_at_ms = 0 WHERE kind = ?1 AND subject = ?2 AND state <> 'gone'";
+        run(tx, sql, params![wanted.kind.as_str(), wanted.subject, text, hash])?;
+        return Ok(());
+    }
+    let sql = "INSERT INTO surfaces (id, kind, subject, conversation, channel, target, lang, wanted, wanted_hash, state, not_before_ms, final, created_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'wanted', ?10, ?11, ?12)
+         ON CONFLICT (kind, subject) DO UPDATE SET wanted = excluded.wanted, wanted_hash = excluded.wanted_hash, final = excluded.final,
+             next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END";
+    run(
+        tx,
+        sql,
+        params![
+            DeliveryId::fresh().as_str(),
+            wanted.kind.as_str(),
+            wanted.subject,
+            wanted.conversation.as_ref().map(ConversationId::as_str),
+            wanted.channel.as_str(),
+            json(&wanted.target)?,
+            wanted.lang.as_str(),
+            text,
+            hash,
+            wanted.not_before_ms,
+            wanted.is_final,
+            now_ms
+        ],
+    )?;
+    Ok(())
+}
+
+/// The receipt of a message: one reaction, replaced, never two.
+pub fn want_receipt(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    message: &MessageId,
+    receipt: Receipt,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    let is_final = matches!(receipt, Receipt::Done | Receipt::Failed);
+    let wanted = Wanted {
+        kind: SurfaceKind::Reaction,
+        subject: message.as_str().to_owned(),
+        conversation: None,
+        channel: channel.clone(),
+        target: Target { chat: chat.clone(), reply_to: Some(message.clone()), in_topic: false },
+        lang: Lang::En,
+        picture: Some(Picture::Reaction(receipt)),
+        not_before_ms: 0,
+        is_final,
+        create_final: true,
+    };
+    want(tx, &wanted, now_ms)
+}
+
+fn picture_columns(picture: Option<&Picture>) -> Result<(Option<String>, String), LedgerError> {
+    use sha2::{Digest, Sha256};
+    let text = picture.map(json).transpose()?;
+    let hash = text.as_deref().map_or_else(|| "none".to_owned(), |t| hex(&Sha256::digest(t.as_bytes())[..16]));
+    Ok((text, hash))
+}
+
+/// Surfaces whose picture differs from what is shown, due now.
+pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<Surface>, LedgerError> {
+    let sql = "SELECT * FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
+           AND next_at_ms <= ?1 AND (state <> 'wanted' OR not_before_ms <= ?1)
+         ORDER BY final DESC, next_at_ms, created_at_ms LIMIT ?2";
+    all(tx, sql, params![now_ms, limit], read)
+}
+
+pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
+    let sql = "SELECT min(max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)) FROM surfaces
+         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)";
+    Ok(first(tx, sql, [], |row| row.get::<_, Option<i64>>(0))?.flatten())
+}
+
+pub fn find(tx: &Transaction<'_>, kind: SurfaceKind, subject: &str) -> Result<Option<Surface>, LedgerError> {
+    first(tx, "SELECT * FROM surfaces WHERE kind = ?1 AND subject = ?2", params![kind.as_str(), subject], read)
+}
+
+/// The surface that the platform knows by this message id, with its kind.
+pub fn by_platform(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    message: &MessageId,
+) -> Result<Option<(String, Surface)>, LedgerError> {
+    let sql = "SELECT * FROM surfaces WHERE platform_id = ?2 AND channel = ?1 AND kind <> 'reaction' LIMIT 1";
+    first(tx, sql, params![channel.as_str(), message.as_str()], |row| Ok((row.get("kind")?, read(row)?)))
+}
+
+/// Committed before the request that creates it.
+pub fn creating(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET state = 'creating', first_attempt_ms = coalesce(first_attempt_ms, ?2), attempts = attempts + 1
+         WHERE id = ?1 AND state IN ('wanted', 'creating')";
+    run(tx, sql, params![surface.as_str(), now_ms])?;
+    Ok(())
+}
+
+/// It shows this picture now. `hash` is `None` when it exists with a content that is not known for sure.
+pub fn shown(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    platform: Option<&str>,
+    hash: Option<&str>,
+    next_at_ms: i64,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET state = 'shown', platform_id = coalesce(?2, platform_id), shown_hash = ?3, next_at_ms = ?4,
+                   attempts = 0, problem = NULL, shown_at_ms = ?5 WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), platform, hash, next_at_ms, now_ms])?;
+    Ok(())
+}
+
+/// Not done, or not known: again later. `back_to_wanted` when the creation was definitely refused.
+pub fn failed(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    next_at_ms: i64,
+    problem: &str,
+    back_to_wanted: bool,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET next_at_ms = ?2, problem = ?3, attempts = attempts + 1,
+                   state = CASE WHEN ?4 AND platform_id IS NULL THEN 'wanted' ELSE state END,
+                   first_attempt_ms = CASE WHEN ?4 AND platform_id IS NULL THEN NULL ELSE first_attempt_ms END WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), next_at_ms, problem, back_to_wanted])?;
+    Ok(())
+}
+
+/// It cannot be shown or changed any more.
+pub fn gone(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result<(), LedgerError> {
+    run(tx, "UPDATE surfaces SET state = 'gone', problem = ?2 WHERE id = ?1", params![surface.as_str(), problem])?;
+    Ok(())
+}
+
+/// After a restart nobody knows what an unanswered call did: everything that was being changed is painted again.
+pub fn forget_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    run(tx, "UPDATE surfaces SET next_at_ms = 0 WHERE state IN ('wanted', 'creating')", [])?;
+    Ok(())
+}
+
+/// Live cards of turns that are settled, or cards never finished: for the invariant "no card says running without a turn".
+pub fn unfinished_live(tx: &Transaction<'_>) -> Result<Vec<TurnId>, LedgerError> {
+    let sql = "SELECT s.subject FROM surfaces s JOIN turns t ON t.id = s.subject
+         WHERE s.kind = 'live' AND s.final = 0 AND s.state <> 'gone' AND t.state = 'settled'";
+    all(tx, sql, [], |row| id(row, "subject"))
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Surface> {
+    let kind: String = row.get("kind")?;
+    let state: String = row.get("state")?;
+    let lang: String = row.get("lang")?;
+    Ok(Surface {
+        id: id(row, "id")?,
+        is_reaction: kind == SurfaceKind::Reaction.as_str(),
+        subject: row.get("subject")?,
+        conversation: id_opt(row, "conversation")?,
+        channel: id(row, "channel")?,
+        target: from_json(row, "target")?,
+        lang: Lang::parse(&lang).unwrap_or_default(),
+        wanted: super::sql::from_json_opt(row, "wanted")?,
+        wanted_hash: row.get("wanted_hash")?,
+        shown_hash: row.get("shown_hash")?,
+        creating: state == "creating",
+        is_final: row.get("final")?,
+        platform_id: row.get("platform_id")?,
+        first_attempt_ms: row.get("first_attempt_ms")?,
+        attempts: row.get("attempts")?,
+        created_at_ms: row.get("created_at_ms")?,
+    })
+}
