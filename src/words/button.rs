@@ -1,0 +1,64 @@
+//! What buttons say: verbs, at most 6 hanzi or 16 letters, the same in the button, the toast and the result line.
+
+use crate::domain::view::{ButtonRole, Lang};
+
+/// A button's label. An option of a question says its own text; this is only its stand-in.
+pub fn button(role: &ButtonRole, lang: Lang) -> &'static str {
+    let (zh, en) = match role {
+        ButtonRole::Stop => ("停止", "Stop"),
+        ButtonRole::Allow => ("允许一次", "Allow once"),
+        ButtonRole::Decline => ("拒绝", "Decline"),
+        ButtonRole::Option(_) => ("选这个", "Choose this"),
+        ButtonRole::Submit => ("发送", "Send"),
+        ButtonRole::Skip => ("跳过", "Skip"),
+        ButtonRole::Continue => ("继续", "Continue"),
+        ButtonRole::RunAgain => ("重新运行", "Run again"),
+        ButtonRole::Dismiss => ("不用了", "Dismiss"),
+        ButtonRole::StartFresh => ("新会话重做", "Start fresh"),
+        ButtonRole::Steer => ("插话", "Steer"),
+        ButtonRole::Cancel => ("取消", "Cancel"),
+        ButtonRole::CancelAll => ("全部取消", "Cancel all"),
+        ButtonRole::DoIt => ("做", "Do it"),
+        ButtonRole::TryAgain => ("再试一次", "Try again"),
+        ButtonRole::Fork => ("复制一份继续", "Continue a copy"),
+        ButtonRole::KeepWaiting => ("继续等", "Keep waiting"),
+    };
+    match lang {
+        Lang::Zh => zh,
+        Lang::En => en,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_short_verbs() {
+        use ButtonRole::*;
+        for role in [
+            Stop,
+            Allow,
+            Decline,
+            Option(0),
+            Submit,
+            Skip,
+            Continue,
+            RunAgain,
+            Dismiss,
+            StartFresh,
+            Steer,
+            Cancel,
+            CancelAll,
+            DoIt,
+            TryAgain,
+            Fork,
+            KeepWaiting,
+        ] {
+            let (zh, en) = (button(&role, Lang::Zh), button(&role, Lang::En));
+            assert!((1..=6).contains(&zh.chars().count()), "{zh}");
+            assert!((1..=16).contains(&en.chars().count()) && en.is_ascii(), "{en}");
+            assert!(en.starts_with(|c: char| c.is_ascii_uppercase()), "{en}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The words on cards (C1–C8, C10, C15).
+
+use super::time::At;
+use crate::domain::view::{Lang, StepKind};
+
+super::messages! {
+    /// Titles, lines, hints and summaries of cards.
+    CardMsg {
+        // ---- C1 live card
+        LiveSummary { who: &'a str } => "{who} 的任务进行中", "{who}'s task is running";
+        LiveSub { who: &'a str, project: &'a str, at: At } => "{who} · {project} · {at} 开始", "{who} · {project} · started {at}";
+        TagRunning => "进行中", "Running";
+        TagWaiting => "等批准", "Waiting";
+        TagDone => "完成", "Done";
+        TagStopped => "已停止", "Stopped";
+        TagFailed => "失败", "Failed";
+        TagInterrupted => "中断", "Interrupted";
+        TagMerged => "已并入", "Joined";
+        /// The step under way.
+        Step { n: usize, verb: &'a str, object: &'a str, at: At } =>
+            "第 {n} 步：{verb} {object}（{at} 起）", "Step {n}: {verb} {object} (since {at})";
+        EarlierSteps { n: usize } => "前 {n} 步", "Steps 1–{n}";
+        MoreSteps { n: usize } => "更早的 {n} 步没有列出", "{n} earlier steps are not listed";
+        DraftNote => "草稿，最终答案另发", "Draft, the final answer comes separately";
+        Unreachable { at: At } => "连不上模型，{at} 起在重试", "Cannot reach the model, retrying since {at}";
+        LiveWaiting { number: i64, names: &'a str } => "⏸ 在等批准 #{number}（{names}）", "⏸ Waiting for approval #{number} ({names})";
+        LiveDone { steps: usize, span: &'a str } => "✓ 完成 · {steps} 步 · {span}", "✓ Done · steps: {steps} · {span}";
+        LiveDoneTokens { steps: usize, span: &'a str, tokens: &'a str } =>
+            "✓ 完成 · {steps} 步 · {span} · {tokens} tokens", "✓ Done · steps: {steps} · {span} · {tokens} tokens";
+        LiveStopped { who: &'a str } => "■ 已停止（{who}）", "■ Stopped by {who}";
+        LiveStoppedEnded { who: &'a str } =>
+            "■ 已停止（{who}）。已做的改动不会撤回；后台命令：已结束", "■ Stopped by {who}. Changes made stay; background commands: ended";
+        LiveStoppedMayRunOn { who: &'a str } =>
+            "■ 已停止（{who}）。已做的改动不会撤回；后台命令：可能还在运行",
+            "■ Stopped by {who}. Changes made stay; background commands: may still be running";
+        LiveFailed => "✕ 失败", "✕ Failed";
+        LiveInterrupted => "？中断，结果未知", "? Interrupted, outcome unknown";
+        LiveMerged => "— 已并入正在进行的任务", "— Joined the task that was already running";
+        // ---- C3 gate
+        GateSummary { who: &'a str, kind: &'a str } => "{who} 的任务需要批准：{kind}", "{who}'s task needs approval: {kind}";
+        GateTitle { number: i64 } => "需要批准 #{number}", "Approval needed #{number}";
+        GateWho { who: &'a str, project: &'a str, deciders: &'a str } =>
+            "{who} · {project} · 由 {deciders} 决定", "{who} · {project} · {deciders} may decide";
+        KindCommand => "运行命令", "runs a command";
+        KindFiles => "改文件", "changes files";
+        KindPermissions => "要更多权限", "wants more rights";
+        KindTool => "使用工具", "uses a tool";
+        Where { directory: &'a str } => "目录 {directory}", "In {directory}";
+        OutsideSandbox => "沙箱外", "outside the sandbox";
+        UsesNetwork => "会联网", "uses the network";
+        /// Why it was asked: ally's own words.
+        WhyOutside => "为什么问：它要在沙箱外以电脑主人的身份运行", "Why asked: it wants to run outside the sandbox, with the owner's rights";
+        WhyNetwork => "为什么问：它会联网，可能对外发送内容", "Why asked: it uses the network and may send things out";
+        WhyCommand => "为什么问：这一步按设置要先问", "Why asked: this step is set to be asked first";
+        WhyFiles => "为什么问：会改动文件", "Why asked: it changes files";
+        WhyPermissions => "为什么问：允许之后，这个任务能做的更多", "Why asked: once allowed, this task can do more";
+        WhyTool => "为什么问：无法判断这个工具会做什么", "Why asked: what this tool does cannot be judged";
+        Claim { reason: &'a str } => "Codex 的说明（未核实）：{reason}", "Codex says (not verified): {reason}";
+        HintDirect => "也可回复：y / n", "or reply y / n";
+        HintGroup { bot: &'a str, number: i64 } => "也可发：@{bot} a{number} / d{number}", "or send: @{bot} a{number} / d{number}";
+        Folded { lines: usize } => "全部 {lines} 行", "All {lines} lines";
+        Diff { path: &'a str } => "改动：{path}", "Diff: {path}";
+        /// A file of a change, with its lines.
+        MoreFiles { n: usize } => "另有 {n} 个文件没有列出", "{n} more files are not listed";
+        Cut { shown: usize, total: usize } =>
+            "只显示了 {total} 字里的前 {shown} 字，其余在电脑上", "Only the first {shown} of {total} characters are shown, the rest is on the computer";
+        CutShort => "…（放不下，已截短）", "… (cut, it does not fit)";
+        ConfirmTitle => "确定？", "Sure?";
+        ConfirmAllow { number: i64 } => "允许 #{number} 之后不能撤回", "Allowing #{number} cannot be taken back";
+        GateAllowed { who: &'a str, at: At } => "✓ {who} 允许一次 · {at}", "✓ Allowed once by {who} · {at}";
+        GateDeclined { who: &'a str, at: At } => "✕ {who} 拒绝 · {at}", "✕ Declined by {who} · {at}";
+        GateDeclinedWhy { who: &'a str, at: At, reason: &'a str } =>
+            "✕ {who} 拒绝 · {at} · {reason}", "✕ Declined by {who} · {at} · {reason}";
+        GateStopped { who: &'a str, at: At } => "■ {who} 拒绝并停止任务 · {at}", "■ {who} declined and stopped the task · {at}";
+        GateWithdrawn => "— 已撤回，没有执行", "— Withdrawn, it did not run";
+        GateVoid => "— 已作废：ally 重启过，没有执行", "— Void: ally restarted, it did not run";
+        GateVoidMayHaveRun { who: &'a str } =>
+            "？{who} 允许后 ally 中断：可能已执行，也可能没有", "? Allowed by {who}, then ally was cut off: it may or may not have run";
+        GateOpenAgain { who: &'a str, at: At } =>
+            "{who} 在 {at} 允许过，之后 ally 中断：可能已执行。要再决定一次",
+            "Allowed by {who} at {at}, then ally was cut off: it may have run. Decide once more";
+        GatePaused { at: At, names: &'a str } =>
+            "⏸ 已暂停，{at} 起等 {names}。不会自己执行，也不会自己拒绝",
+            "⏸ Paused, waiting for {names} since {at}. It will neither run nor be declined by itself";
+        TagOpen => "待决定", "Open";
+        TagAllowed => "已允许", "Allowed";
+        TagDeclined => "已拒绝", "Declined";
+        TagWithdrawn => "已撤回", "Withdrawn";
+        TagVoid => "已作废", "Void";
+        TagUnclear => "结果未知", "Unclear";
+        TagAnswered => "已回答", "Answered";
+        // ---- C5 question
+        QuestionSummary { who: &'a str } => "{who} 的任务有个问题", "{who}'s task has a question";
+        QuestionTitle { number: i64 } => "Codex 想知道 #{number}", "Codex asks #{number}";
+        QuestionOf { n: usize, of: usize } => "（{n}/{of}）", "({n}/{of})";
+        QuestionHint { number: i64 } => "回复选项的数字，或直接写（#{number}）", "reply with the option's number, or write (#{number})";
+        QuestionHintGroup { bot: &'a str } => "也可发：@{bot} 选项的数字", "or send: @{bot} and the option's number";
+        Choose => "选一个", "Choose one";
+        WriteAnswer => "写在这里", "Write here";
+        SecretNote { number: i64 } =>
+            "内容会经过飞书服务器；ally 不保存。更稳妥：在电脑上运行 `ally answer {number}`",
+            "This passes through Feishu's servers; ally does not keep it. Safer: run `ally answer {number}` on the computer";
+        Answered { who: &'a str, answer: &'a str, at: At } => "{who}：{answer} · {at}", "{who}: {answer} · {at}";
+        AnsweredSecret { who: &'a str } => "{who} 已提供（不显示）", "provided by {who} (not shown)";
+        Skipped { who: &'a str, at: At } => "{who} 跳过了 · {at}", "Skipped by {who} · {at}";
+        // ---- C6 interrupted
+        InterruptedSummary { who: &'a str } => "{who} 的任务中断了", "{who}'s task was interrupted";
+        InterruptedTitle => "任务中断，结果未知", "Interrupted, outcome unknown";
+        ShutdownTitle => "任务被停机打断", "Interrupted by a shutdown";
+        InterruptedBody { at: At } => "{at} ally 停止过，任务没有做完。", "ally stopped at {at}; the task did not finish.";
+        ShutdownBody { at: At } => "{at} 有人停止了 ally，任务没有做完。", "ally was shut down by a person at {at}; the task did not finish.";
+        CertainSteps { n: usize } => "确定：前 {n} 步已完成；没有发出过最终答案", "Certain: {n} steps finished; no final answer was sent";
+        CertainNoSteps => "确定：没有发出过最终答案", "Certain: no final answer was sent";
+        UncertainSteps { n: usize } => "不确定：下面 {n} 步可能已执行", "Not certain: the {n} steps below may have run";
+        UncertainCommand { n: usize, object: &'a str } => "不确定：第 {n} 步 {object} 可能已执行", "Not certain: step {n} {object} may have run";
+        NoChangeSeen => "没有看到会改动东西的步骤", "No step that changes things was seen";
+        CommandsEnded => "当时运行的命令已结束。", "Commands that were running were ended.";
+        CommandsMayRunOn => "当时运行的命令可能还在运行。", "Commands that were running may still be running.";
+        HistoryGone =>
+            "Codex 里这个会话的记录读不到了，无法确认做到了哪里。", "Codex's history of this conversation cannot be read; how far it got cannot be told.";
+        PartialNote => "当时写到这里（未完成，未核实）", "Written so far (unfinished, not verified)";
+        SteersNote => "这些插话可能没有被读到：", "These words may not have been read:";
+        HintContinue =>
+            "继续：先检查做到哪里再往下。重新运行：从头再做，已做过的步骤可能重复",
+            "Continue: checks first what was done. Run again: from the start; steps may happen twice";
+        HintStartFresh => "新会话重做：从头再做，已做过的步骤可能重复", "Start fresh: from the start; steps may happen twice";
+        Chosen { who: &'a str, what: &'a str } => "{who}：{what}", "{what}, chosen by {who}";
+        // ---- C7 queue
+        QueueTitle { n: usize } => "排队 {n} 条", "{n} waiting";
+        QueueSummary => "消息在排队", "Messages are waiting";
+        BehindTurn { who: &'a str, at: At } => "前面：{who} 的任务，{at} 起", "behind {who}'s task since {at}";
+        BehindGate { number: i64, names: &'a str } => "前面：在等批准 #{number}（{names}）", "waiting for approval #{number} ({names})";
+        BehindDirectory => "前面：同一目录正在使用", "this directory is in use";
+        BehindLimit => "前面：同时运行的任务已到上限", "the limit of tasks at the same time is reached";
+        BehindRestart => "前面：Codex 正在重启", "Codex is restarting";
+        BehindHeld => "前面：一个中断的任务在等决定", "an interrupted task waits for a decision";
+        BehindElsewhere => "前面：这个会话在另一个程序里开着", "this conversation is open in another program";
+        QueueRow { n: usize, who: &'a str, text: &'a str } => "{n} · {who}：{text}", "{n} · {who}: {text}";
+        RowStarted => "已开始", "Started";
+        RowSteered => "已插话", "Steered";
+        RowBackToQueue => "任务刚结束，改为排队", "That task had just ended; queued";
+        RowCancelled { who: &'a str } => "已取消（{who}）", "Cancelled by {who}";
+        MoreRows { n: usize } => "还有 {n} 条", "{n} more";
+        // ---- C8 status
+        StatusTitle => "状态", "Status";
+        StatusSummary => "ally 的状态", "Status of ally";
+        StatusWork { running: u32, waiting: u32, queued: u32 } =>
+            "进行中 {running} · 等批准 {waiting} · 排队 {queued}", "{running} running · {waiting} waiting for approval · {queued} queued";
+        StatusChannelOk { at: At } => "飞书 正常，最后消息 {at}", "Feishu connected, last frame {at}";
+        StatusChannelOkQuiet => "飞书 正常，还没有消息", "Feishu connected, no frame yet";
+        StatusChannelBad => "飞书 没有连上，正在重连", "Feishu not connected, reconnecting";
+        StatusRuntimeOk { runtime: &'a str } => "Codex {runtime} 正常", "Codex {runtime} ready";
+        StatusRuntimeBad { runtime: &'a str } => "Codex {runtime} 不能用", "Codex {runtime} not usable";
+        StatusToday { n: u32 } => "今天 {n} 个任务", "Tasks today: {n}";
+        StatusUndelivered { n: u32 } => "未送达 {n}", "{n} undelivered";
+        StatusUndeliveredSince { n: u32, at: At } => "未送达 {n}（最早 {at}）", "{n} undelivered (oldest {at})";
+        Warning { text: &'a str } => "注意：{text}", "Attention: {text}";
+        // ---- help, stranger, C15, notice
+        HelpTitle => "我能做什么", "What I can do";
+        HelpSummary => "ally 的菜单", "Menu of ally";
+        NoticeSummary => "ally 的一条说明", "A note from ally";
+        StrangerSummary => "ally 还没有开通", "ally is not set up here";
+        StrangerDirect { owner: &'a str } =>
+            "我只为 {owner} 和被允许的人工作。这条没有处理，也没有保存。", "I work only for {owner} and people they allow. This was neither processed nor kept.";
+        StrangerGroup { owner: &'a str } => "这个群还没开通，{owner} 可以开通。", "This group is not set up; {owner} can do that.";
+        StaleSummary => "一条旧消息在等决定", "An old message waits for a decision";
+        StaleAsk { at: At } => "这条是 {at} 发的，当时我离线。还要做吗？", "Sent at {at} while I was offline. Still wanted?";
+        StaleOthers { n: u32 } => "另有 {n} 条也在等同一个问题", "{n} more wait for the same question";
+    }
+}
+
+/// A step's verb.
+pub fn step_verb(kind: StepKind, lang: Lang) -> &'static str {
+    let (zh, en) = match kind {
+        StepKind::Command => ("运行", "running"),
+        StepKind::FileChange => ("修改", "changing"),
+        StepKind::Tool => ("调用", "calling"),
+        StepKind::Search => ("查找", "searching"),
+        StepKind::Other => ("处理", "working on"),
+    };
+    match lang {
+        Lang::Zh => zh,
+        Lang::En => en,
+    }
+}

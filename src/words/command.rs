@@ -1,0 +1,127 @@
+//! Replies to commands, and the help.
+
+use crate::domain::view::Lang;
+
+super::messages! {
+    /// What a command is answered with.
+    CommandMsg {
+        // ---- help
+        HelpDirect { project: &'a str } =>
+            "直接发消息，我交给 Codex 在 {project} 里做。图片和文件可以一起发。",
+            "Send a message and I hand it to Codex in {project}. Pictures and files can come along.";
+        HelpGroup { project: &'a str, bot: &'a str } =>
+            "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
+            "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
+        HelpCommands =>
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/lang` language · `/whoami` your role";
+        HelpGates =>
+            "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
+            "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
+        HelpOwner =>
+            "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群。",
+            "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it.";
+        HelpMore => "`/help` 加命令名看说明。消息上没有表情 = 我没收到。", "`/help` with a command explains it. No reaction on a message = I did not get it.";
+        HelpUnknown { topic: &'a str } => "没有 `/{topic}` 这个命令，`/help` 看全部", "There is no command `/{topic}`; `/help` lists all";
+        // ---- results
+        DidYouMean { typed: &'a str, suggestion: &'a str } =>
+            "没有 `{typed}` 这个命令。是 `{suggestion}` 吗？这条没有交给 Codex；要原样交给它，前面再加一个 `/`",
+            "There is no command `{typed}`. Did you mean `{suggestion}`? It was not given to Codex; to send it as it is, put one more `/` in front";
+        Later { word: &'a str } => "`/{word}` 在这个版本里还没有", "`/{word}` is not available in this version";
+        CannotRuntime => "这个运行时没有此功能", "This runtime cannot do that";
+        NewDone => "新会话开始了，之前说的它不记得", "A new conversation begins; nothing said before is remembered";
+        NewGroupStream => "群里每次 @我 就是新会话", "Each @ is a new one already";
+        NewWaits => "已记录，正在进行的任务结束后开新会话", "Recorded; the new conversation begins when the running task ends";
+        NothingRunning => "没有正在进行的任务", "No task is running";
+        StopChoose { n: usize } => "有 {n} 个任务在进行，请在对应的话题里发 `/stop`", "{n} tasks are running; send `/stop` in the topic of the one you mean";
+        StoppedAll { n: usize } => "已要求停止 {n} 个任务", "{n} tasks were asked to stop";
+        NothingQueued => "没有排队的消息", "Nothing is queued";
+        CancelledN { n: usize } => "已取消 {n} 条排队的", "Queued messages cancelled: {n}";
+        NoSuchRow { n: u32 } => "没有排在第 {n} 位的消息", "There is no message number {n} in the queue";
+        NotYours { who: &'a str } => "这条是 {who} 的，你不能取消", "This one is {who}'s; you cannot cancel it";
+        NothingToRetry => "没有可以重新运行的请求", "There is no request to run again";
+        RetryAsks => "上一个任务结果未知，重新运行可能重复它做过的事", "The last task's outcome is unknown; running it again may repeat what it did";
+        RetryQueued => "已排队，从头再做", "Queued, from the start";
+        SteerEmpty => "要插什么话？写在 `/steer` 后面", "What shall I pass on? Write it behind `/steer`";
+        SteerQueued => "没有正在进行的任务，这条改为排队", "No task is running, so this is queued";
+        Released => "会话已释放，可以在电脑上打开", "The conversation is free; it can be opened on the computer";
+        NothingToRelease => "这个会话没有被占用", "This conversation is not held";
+        LangSet => "从现在起这里说中文", "From now on I speak English here";
+        LangUsage => "`/lang zh` 中文，`/lang en` 英文", "`/lang zh` for Chinese, `/lang en` for English";
+        OwnerOnly { owner: &'a str } => "只有 {owner} 能这样做", "Only {owner} can do that";
+        Allowed { who: &'a str } => "{who} 现在可以用我，也可以批准", "{who} may now talk to me and approve";
+        AlreadyAllowed { who: &'a str } => "{who} 已经可以用我", "{who} may already talk to me";
+        GroupOpened => "这个群已开通，群里的人都能用我", "This group is open; everyone in it may talk to me";
+        Denied { who: &'a str } => "已移除 {who}：不能再用我，也不能批准", "{who} was removed: may neither talk to me nor approve";
+        GroupClosed => "这个群已关闭", "This group is closed";
+        NotAllowedBefore { who: &'a str } => "{who} 本来就不能用我", "{who} could not talk to me before either";
+        DenyOwner => "不能移除所有者", "The owner cannot be removed";
+        AllowWhom => "要允许谁？写 `/allow @人`", "Allow whom? Write `/allow @person`";
+        DenyWhom => "要移除谁？写 `/deny @人`", "Remove whom? Write `/deny @person`";
+        NoOutsiders { who: &'a str } => "{who} 是外部人员，只能在电脑上允许", "{who} is from outside; that can be allowed only on the computer";
+        // ---- whoami
+        WhoamiOwner => "你是所有者：可以用我，可以批准，可以允许别人", "You are the owner: you may talk, approve, and allow others";
+        WhoamiUser => "你可以用我，也可以批准", "You may talk to me and approve";
+        WhoamiMember => "你可以在这个群里用我，不能批准", "You may talk to me in this group, not approve";
+        WhoamiStranger { owner: &'a str } => "你还不能用我，{owner} 可以允许", "You may not talk to me yet; {owner} can allow it";
+    }
+}
+
+/// One line about a command, by its English word; `None` for a word that is no command.
+pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
+    let (zh, en) = match word {
+        "help" => ("`/help`：看菜单；`/help stop` 看一个命令", "`/help`: the menu; `/help stop` explains one command"),
+        "new" => ("`/new`：开新会话，之前说的它不记得", "`/new`: starts afresh, nothing said before is remembered"),
+        "stop" => (
+            "`/stop`：停止正在进行的任务，排队的不动；所有者用 `/stop all` 停止全部",
+            "`/stop`: stops the running task, not what is queued; the owner stops everything with `/stop all`",
+        ),
+        "cancel" => (
+            "`/cancel`：取消你排队的消息；`/cancel 2` 只取消第 2 条",
+            "`/cancel`: removes your queued messages; `/cancel 2` only the second",
+        ),
+        "status" => ("`/status`：现在在做什么，哪里不通", "`/status`: what is going on, and what does not work"),
+        "steer" => (
+            "`/steer` 加一句话：说给正在进行的任务；没有任务时排队",
+            "`/steer` and a sentence: adds it to the running task, else queues it",
+        ),
+        "retry" => ("`/retry`：把最后一个没做完的请求从头再做", "`/retry`: runs the last unfinished request again"),
+        "release" => (
+            "`/release`：放开这个会话，让电脑上的 Codex 打开它",
+            "`/release`: lets go of this conversation, so that Codex on the computer can open it",
+        ),
+        "whoami" => ("`/whoami`：你在这里能做什么", "`/whoami`: what you may do here"),
+        "lang" => ("`/lang zh` 或 `/lang en`：这里说哪种语言", "`/lang zh` or `/lang en`: the language of this chat"),
+        "allow" => (
+            "`/allow @人`：让他用我并批准；在群里单独发 `/allow` 开通这个群。只有所有者能用",
+            "`/allow @person`: may talk and approve; alone in a group it opens the group. Owner only",
+        ),
+        "deny" => (
+            "`/deny @人`：移除；在群里单独发 `/deny` 关闭这个群。只有所有者能用",
+            "`/deny @person`: removes them; alone in a group it closes the group. Owner only",
+        ),
+        _ => return None,
+    };
+    Some(match lang {
+        Lang::Zh => zh,
+        Lang::En => en,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::rules;
+
+    #[test]
+    fn topics_keep_the_rules() {
+        for word in
+            ["help", "new", "stop", "cancel", "status", "steer", "retry", "release", "whoami", "lang", "allow", "deny"]
+        {
+            for lang in [Lang::Zh, Lang::En] {
+                rules::check(word, help_topic(word, lang).expect("a topic"), lang);
+            }
+        }
+        assert_eq!(help_topic("nothing", Lang::En), None);
+    }
+}

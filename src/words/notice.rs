@@ -1,0 +1,161 @@
+//! Sentences that stand alone in a chat: what became of a message, a turn, a gate.
+
+use super::time::At;
+
+super::messages! {
+    /// Notices and grey lines.
+    NoticeMsg {
+        // ---- intake
+        /// W1 could not commit.
+        NotStored =>
+            "这条还没存下（本机写不进）。飞书会自动再交给我，不用重发",
+            "I could not store this yet; it will be handed to me again by itself, no need to resend";
+        QueueFullPerson { limit: u32 } =>
+            "你已有 {limit} 条在排队，这条没有处理。等前面的做完，或用 `/cancel` 取消",
+            "You already have {limit} waiting, so this was not processed. Wait for them, or remove some with `/cancel`";
+        QueueFullConversation { limit: u32 } =>
+            "这里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
+            "{limit} messages already wait here, so this was not processed. Send it again when they are done";
+        Unreadable { what: &'a str } => "我读不了{what}，请发文字", "I cannot read {what}; please send text";
+        QuotedNotReadable { scope: &'a str } =>
+            "我看不到你引用的内容（群里缺权限 {scope}）。请贴文字，或把图和 @我 放在同一条消息里",
+            "I cannot see what you quoted (this group lacks {scope}). Paste the text, or put the picture and @me in one message";
+        QuotedGone =>
+            "你引用的内容已经读不到了。请贴文字", "What you quoted can no longer be read. Paste the text";
+        FileTooBig { name: &'a str, megabytes: u32 } => "{name} 超过 {megabytes} MB，没有取下", "{name} is over {megabytes} MB; not fetched";
+        FileNotFetched { name: &'a str } => "{name} 没有取下，任务里没有它", "{name} could not be fetched; the task does not have it";
+        ScopeMissing { scope: &'a str, owner: &'a str } =>
+            "缺少飞书权限 {scope}，已通知 {owner}", "Feishu permission {scope} is missing; {owner} was told";
+        WaitingForText =>
+            "收到了。要我用它做什么？请在 10 分钟内发文字", "Received. What shall I do with it? Send text within 10 minutes";
+        CompanionDropped => "没有等到文字，刚才的文件没有处理", "No text followed, so the files were not processed";
+        NewConversation =>
+            "新会话，不记得别的话题；接着之前的请在那个话题里 @我",
+            "New conversation; to continue an earlier one, @ me in its topic";
+        NoReactionMeans =>
+            "消息上没有表情 = 我没收到（电脑可能离线）",
+            "No reaction on a message = I did not get it (the computer may be offline)";
+        Continues { at: At } => "接着 {at} 的会话 · `/new` 开新会话", "Continues {at} · `/new` starts afresh";
+        // ---- answer
+        FilesChanged { files: usize, added: u32, removed: u32 } =>
+            "至少改了 {files} 个文件（+{added} −{removed}）", "At least {files} files changed (+{added} −{removed})";
+        OneFileChanged { added: u32, removed: u32 } =>
+            "至少改了 1 个文件（+{added} −{removed}）", "At least 1 file changed (+{added} −{removed})";
+        Part { n: u32, of: u32 } => "（第 {n}/{of} 段）", "({n}/{of})";
+        FullText { chars: usize } => "全文见文件（{chars} 字）", "Full text in the file ({chars} characters)";
+        NoText => "任务完成了，没有文字答案", "The task finished without a text";
+        MayBeRepeat => "（可能重复发送）", "(may be a repeat)";
+        AnswerRefused { code: i64, turn: &'a str } =>
+            "飞书的内容检查拒收了答案（代码 {code}）。全文在电脑上：`ally turns show {turn}`",
+            "Feishu's content check refused the answer (code {code}). Full text on the computer: `ally turns show {turn}`";
+        /// To the owner.
+        Undeliverable { chat: &'a str, reason: &'a str, turn: &'a str } =>
+            "「{chat}」里的一条消息没有送达：{reason}。内容在电脑上：`ally turns show {turn}`",
+            "A message for \"{chat}\" was not delivered: {reason}. Its text is on the computer: `ally turns show {turn}`";
+        UndeliverableLeft => "我已不在那个群里", "I am no longer in that chat";
+        UndeliverableBlocked => "那里不让我发言", "I may not write there";
+        UndeliverableRefused => "飞书拒收了每一种形式", "Feishu refused every form of it";
+        // ---- gates
+        FirstGate { number: i64 } =>
+            "会改动东西的步骤我先问；#{number} 只允许这一次", "I ask before changing things; #{number} is allowed only this once";
+        RecordedTelling => "已记录，正在告诉 Codex", "Recorded, telling Codex";
+        NearMiss { number: i64 } =>
+            "这句话没有批准 #{number}，已作为普通消息排队。", "This did not approve #{number}; it is queued as a message.";
+        GateReminder { number: i64, names: &'a str, at: At } =>
+            "#{number} 从 {at} 起在等 {names} 决定", "#{number} has been waiting for {names} since {at}";
+        GateRedirect { number: i64 } =>
+            "在等批准 #{number}，这条先排队", "Waiting for approval #{number}; this is queued";
+        ShortcutAmbiguous { numbers: &'a str } =>
+            "不止一项在等决定（{numbers}），请写明编号，例如 a3 或 d3",
+            "More than one waits for a decision ({numbers}); name the number, like a3 or d3";
+        ShortcutTooEarly { number: i64 } =>
+            "这句话早于 #{number} 的卡片，没有决定任何事", "This was sent before the card of #{number} appeared; it decided nothing";
+        ShortcutUnknown { numbers: &'a str } =>
+            "{numbers} 没有在等决定，其余已记录", "{numbers} does not wait for a decision; the rest is recorded";
+        DecidedList { allowed: &'a str, declined: &'a str } =>
+            "已记录：允许 {allowed}；拒绝 {declined}", "Recorded: allowed {allowed}; declined {declined}";
+        AllSafeNothing => "没有可以这样一起允许的，什么也没有决定", "Nothing here can be allowed like that; nothing was decided";
+        WaitsForDirectory =>
+            "已记录，等同一目录空出来再继续", "Recorded; it goes on once the directory is free";
+        // ---- turns
+        Stopping => "已记录，正在停止任务", "Recorded, stopping the task";
+        Stopped { who: &'a str } => "■ 已停止（{who}）", "■ Stopped by {who}";
+        StopUnconfirmed =>
+            "已要求停止，还没有得到确认；命令可能还在运行", "Asked to stop, not yet confirmed; commands may still be running";
+        StopGaveUp =>
+            "停止没有得到确认，无法确认它做到了哪里。会话在一份副本里继续",
+            "The stop was never confirmed; how far it got cannot be told. The conversation goes on in a copy";
+        Cancelled { who: &'a str } => "已取消（{who}）", "Cancelled by {who}";
+        Resubmitted => "这条没有交给 Codex，已重新提交", "This had not reached Codex; submitted again";
+        LostCommandsEnded =>
+            "任务中断，结果未知。没有做完；当时运行的命令已结束，做过的可能已生效",
+            "Interrupted, outcome unknown. It did not finish; running commands were ended, what was done before may have taken effect";
+        LostMayRunOn =>
+            "任务中断，结果未知。没有做完；当时运行的命令可能还在运行",
+            "Interrupted, outcome unknown. It did not finish; running commands may still be running";
+        LostHistoryGone =>
+            "任务中断，结果未知。Codex 里的记录读不到了，无法确认做到了哪里",
+            "Interrupted, outcome unknown. Codex's history cannot be read; how far it got cannot be told";
+        LostMachineRestarted =>
+            "任务中断，结果未知。电脑重启过，记录可能不全",
+            "Interrupted, outcome unknown. The computer restarted; the history may be incomplete";
+        ShutdownCut =>
+            "ally 被停机，任务没有做完，可以继续", "ally was shut down; the task did not finish and can be continued";
+        SteerTaken => "已插话", "Steered";
+        SteerReturned => "任务刚结束，插话改为排队", "That task had just ended; your words are queued";
+        Merged => "这条已并入正在进行的任务", "This joined the task that was already running";
+        RecalledRunning =>
+            "消息已撤回，任务还在运行。要停止吗？", "The message was recalled, the task still runs. Stop it?";
+        WatchdogIdle { minutes: u32 } =>
+            "{minutes} 分钟没有任何动静，不知道它是否还在做。要停止吗？",
+            "No sign of life for {minutes} minutes; I cannot tell whether it still works. Stop it?";
+        WatchdogTool { minutes: u32 } =>
+            "一个命令已运行 {minutes} 分钟没有动静。要停止吗？", "A command has run for {minutes} minutes without a sign of life. Stop it?";
+        ModelUnreachable { at: At } =>
+            "连不上模型，{at} 起在重试，任务没有完成。要停止吗？",
+            "Cannot reach the model, retrying since {at}; the task is not finished. Stop it?";
+        Elsewhere =>
+            "这个会话还在电脑上的 Codex 里开着，这条在等。", "This conversation is still open in Codex on your computer; this waits.";
+        RuntimeBack => "Codex 恢复了，排队的任务继续", "Codex is back; what was queued goes on";
+        LockedByOwner => "已由所有者暂停", "Paused by the owner";
+        // ---- pairing and first contact
+        PairingAsk => "把电脑上显示的 8 位配对码发给我", "Send me the 8-character pairing code shown on the computer";
+        PairingDone =>
+            "配对完成，你是所有者。直接发消息试试，例如：“这个目录里有什么？”",
+            "Paired: you are the owner. Try: \"What is in this directory?\"";
+        PairingWrong { left: u32 } => "配对码不对，还可以试 {left} 次", "That code is not right; {left} tries left";
+        PairingExpired =>
+            "配对码已失效。在电脑上运行 `ally setup` 取新的", "That code is no longer valid. Run `ally setup` on the computer for a new one";
+        Greeting { directory: &'a str } =>
+            "已连接。直接发消息试试，例如：“这个目录里有什么？” 我现在只听你的；项目目录 {directory}；会改动项目外的事我先问。",
+            "Connected. Try: \"What is in this directory?\" I listen only to you; project {directory}; I ask before anything outside it.";
+        GroupWelcome { project: &'a str, approvers: &'a str } =>
+            "已开通：{project}。@我 + 要做的事；每次 @我 开一个话题，话题里继续也要 @我。出沙箱的先问 {approvers}。只 @我 看菜单。没有表情 = 我没收到。",
+            "Ready: {project}. @ me with a task; each opens a topic, inside it @ me again. What leaves the sandbox is asked of {approvers}. @ me alone for the menu. No reaction = not received.";
+        AddedToGroup { chat: &'a str } =>
+            "我被加进了「{chat}」，还没有开通。在群里发 `/allow` 就开通", "I was added to \"{chat}\"; it is not set up. Send `/allow` there to open it";
+    }
+}
+
+/// The platform's type name of an unreadable message, as people call it.
+pub fn unreadable_name(what: &str, lang: crate::domain::view::Lang) -> &'static str {
+    let (zh, en) = match what {
+        "audio" => ("语音", "voice messages"),
+        "media" | "video" => ("视频", "videos"),
+        "sticker" => ("表情", "stickers"),
+        "location" => ("位置", "locations"),
+        "share_chat" | "share_user" => ("名片", "contact cards"),
+        "folder" => ("文件夹", "folders"),
+        "interactive" => ("卡片", "cards"),
+        "merge_forward" => ("合并转发", "forwarded messages"),
+        "todo" | "calendar" | "share_calendar_event" | "general_calendar" => ("日程和任务", "calendar entries"),
+        "vote" => ("投票", "votes"),
+        "hongbao" => ("红包", "red packets"),
+        "system" => ("系统消息", "system messages"),
+        _ => ("这种消息", "this kind of message"),
+    };
+    match lang {
+        crate::domain::view::Lang::Zh => zh,
+        crate::domain::view::Lang::En => en,
+    }
+}
