@@ -16,7 +16,7 @@ super::messages! {
         QueueFullConversation { limit: u32 } =>
             "这里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
             "{limit} messages already wait here, so this was not processed. Send it again when they are done";
-        Unreadable { what: &'a str } => "我读不了{what}，请发文字", "I cannot read {what}; please send text";
+        Unreadable { what: &'a str } => "这个我读不了：{what}。请发文字", "I cannot read {what}; please send text";
         QuotedNotReadable { scope: &'a str } =>
             "我看不到你引用的内容（群里缺权限 {scope}）。请贴文字，或把图和 @我 放在同一条消息里",
             "I cannot see what you quoted (this group lacks {scope}). Paste the text, or put the picture and @me in one message";

@@ -1,1 +1,3 @@
-//! (being written)
+//! Feishu.
+
+pub mod card;

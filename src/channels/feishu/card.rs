@@ -1,0 +1,125 @@
+//! What a view or an answer looks like in Feishu: card JSON 2.0, posts and texts. Pure.
+//!
+//! Text that comes from people, agents or the machine stands only in `plain_text` or in fenced code; Markdown that we
+//! compose holds nothing foreign but mentions with a checked id. Buttons carry `{"b": id}` and nothing else.
+
+mod answer;
+mod elements;
+mod gate;
+mod safe;
+mod turn;
+
+use chrono::{Local, Offset, TimeZone};
+use serde_json::Value;
+
+use crate::domain::view::{HelpView, Lang, NoticeView, StatusView, StrangerView, View};
+use crate::words::{At, CardMsg, CommandMsg, Zone};
+use elements::Card;
+
+pub use answer::{Rendered, answer};
+
+/// Draws a view as a full card.
+pub fn card(view: &View, lang: Lang) -> Value {
+    draw(view, Pen { lang, zone: machine_zone })
+}
+
+/// How things are written down: the language, and the zone for an instant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pen {
+    lang: Lang,
+    zone: fn(i64) -> Zone,
+}
+
+impl Pen {
+    fn say(self, msg: CardMsg<'_>) -> String {
+        msg.text(self.lang)
+    }
+
+    /// The time of day of something that happened on the day of the card.
+    fn at(self, ms: i64) -> At {
+        At::hhmm(ms, (self.zone)(ms))
+    }
+
+    /// With its day: the card is read on another one.
+    fn dated(self, ms: i64) -> At {
+        At::new(ms, (self.zone)(ms), i64::MIN / 2)
+    }
+}
+
+/// The machine's offset at an instant. No clock is read.
+fn machine_zone(ms: i64) -> Zone {
+    let offset = Local.timestamp_millis_opt(ms).single().map_or(0, |at| at.offset().fix().local_minus_utc());
+    Zone(offset / 60)
+}
+
+fn draw(view: &View, pen: Pen) -> Value {
+    match view {
+        View::Live(view) => turn::live(view, pen),
+        View::Gate(view) => gate::gate(view, pen),
+        View::Interrupted(view) => turn::interrupted(view, pen),
+        View::Queue(view) => turn::queue(view, pen),
+        View::Stale(view) => turn::stale(view, pen),
+        View::Status(view) => status(view, pen),
+        View::Help(view) => help(view, pen),
+        View::Stranger(view) => stranger(view, pen),
+        View::Notice(view) => notice(view, pen),
+    }
+}
+
+fn status(view: &StatusView, pen: Pen) -> Value {
+    let mut card = Card::new(&pen.say(CardMsg::StatusSummary), false);
+    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", None);
+    card.line(&view.project);
+    let StatusView { running, waiting, queued, .. } = *view;
+    card.line(&pen.say(CardMsg::StatusWork { running, waiting, queued }));
+    let channel = match (view.channel_ok, view.last_frame_ms) {
+        (true, Some(ms)) => CardMsg::StatusChannelOk { at: pen.at(ms) },
+        (true, None) => CardMsg::StatusChannelOkQuiet,
+        (false, _) => CardMsg::StatusChannelBad,
+    };
+    let runtime = match view.runtime_ok {
+        true => CardMsg::StatusRuntimeOk { runtime: &view.runtime },
+        false => CardMsg::StatusRuntimeBad { runtime: &view.runtime },
+    };
+    card.line(&format!("{} · {}", pen.say(channel), pen.say(runtime)));
+    card.line(&pen.say(CardMsg::StatusToday { n: view.today }));
+    match view.undelivered {
+        Some((n, Some(at))) => card.line(&pen.say(CardMsg::StatusUndeliveredSince { n, at: pen.dated(at) })),
+        Some((n, None)) if n > 0 => card.line(&pen.say(CardMsg::StatusUndelivered { n })),
+        _ => {}
+    }
+    for warning in view.warnings.iter().take(12) {
+        card.coloured(&pen.say(CardMsg::Warning { text: warning }), "red");
+    }
+    card.finish(pen)
+}
+
+fn help(view: &HelpView, pen: Pen) -> Value {
+    let mut card = Card::new(&pen.say(CardMsg::HelpSummary), true);
+    card.header(&pen.say(CardMsg::HelpTitle), None, "grey", None);
+    let how = match view.group {
+        true => CommandMsg::HelpGroup { project: &view.project, bot: &view.bot_name },
+        false => CommandMsg::HelpDirect { project: &view.project },
+    };
+    for msg in [how, CommandMsg::HelpCommands, CommandMsg::HelpGates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
+        card.line(&msg.text(pen.lang).replace('`', ""));
+    }
+    card.finish(pen)
+}
+
+fn stranger(view: &StrangerView, pen: Pen) -> Value {
+    let mut card = Card::new(&pen.say(CardMsg::StrangerSummary), false);
+    let owner = &view.owner;
+    card.line(&pen.say(if view.group { CardMsg::StrangerGroup { owner } } else { CardMsg::StrangerDirect { owner } }));
+    card.finish(pen)
+}
+
+fn notice(view: &NoticeView, pen: Pen) -> Value {
+    let mut card = Card::new(&pen.say(CardMsg::NoticeSummary), true);
+    card.line(&view.text.replace('`', ""));
+    card.buttons(&view.buttons, pen);
+    card.finish(pen)
+}
+
+#[cfg(test)]
+mod tests;

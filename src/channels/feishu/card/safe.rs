@@ -1,0 +1,286 @@
+//! Foreign text made harmless: nothing that a person or an agent wrote may act in a card or hide in it.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
+
+/// Tags that the platform's Markdown acts on. Their `<` becomes a full-width one, so that they are read, not obeyed.
+const ACTIVE_TAGS: &[&str] = &[
+    "at",
+    "a",
+    "person",
+    "link",
+    "font",
+    "text_tag",
+    "number_tag",
+    "local_datetime",
+    "raw",
+    "img",
+    "button",
+    "input",
+    "form",
+    "br",
+    "hr",
+    "b",
+    "i",
+    "u",
+    "s",
+];
+
+/// Text in which nothing is invisible and no tag is alive: for `plain_text`, for code, for text messages.
+pub fn visible(text: &str) -> String {
+    disarm(&reveal(text), ACTIVE_TAGS)
+}
+
+/// Bidi, zero-width and control characters as `⟦U+202E⟧`. Joiners inside emoji and Indic or Arabic text stay.
+pub fn reveal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut previous = ' ';
+    for c in text.replace("\r\n", "\n").chars() {
+        let joins = c == '\u{200d}' && !previous.is_ascii() && !is_hanzi(previous);
+        let hidden = match c {
+            '\n' | '\t' => false,
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => !joins,
+            '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{00ad}' | '\u{180e}' | '\u{034f}' => true,
+            '\u{2028}' | '\u{2029}' | '\u{e0000}'..='\u{e007f}' => true,
+            other => other.is_control(),
+        };
+        if hidden {
+            let _ = write!(out, "⟦U+{:04X}⟧", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        previous = c;
+    }
+    out
+}
+
+fn is_hanzi(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{9fff}')
+}
+
+fn disarm(text: &str, tags: &[&str]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        out.push(if c == '<' && opens_tag(&text[at + 1..], tags) { '＜' } else { c });
+    }
+    out
+}
+
+/// Whether what follows a `<` is one of the tags, opening or closing.
+fn opens_tag(rest: &str, tags: &[&str]) -> bool {
+    let rest = rest.trim_start_matches('/');
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    let name = rest[..end].to_ascii_lowercase();
+    // `a<b` is arithmetic: the one-letter styles are tags only when they close at once.
+    let closes = matches!(name.as_str(), "b" | "i" | "u" | "s").then(|| rest[end..].starts_with('>'));
+    tags.contains(&name.as_str()) && closes.unwrap_or(true)
+}
+
+/// A fenced block that its content cannot close.
+pub fn fenced(language: &str, code: &str) -> String {
+    let fence = "`".repeat(longest_run(code, '`').max(2) + 1);
+    format!("{fence}{language}\n{}\n{fence}", code.trim_end_matches('\n'))
+}
+
+fn longest_run(text: &str, of: char) -> usize {
+    let mut longest = 0;
+    let mut run = 0;
+    for c in text.chars() {
+        run = if c == of { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    longest
+}
+
+/// How an answer's Markdown is to be written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// Tables that stay tables; the others are fenced.
+    pub tables: usize,
+    /// Whether headings are known; else they become bold lines.
+    pub headings: bool,
+}
+
+/// What an answer holds, as far as its form depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape {
+    pub tables: usize,
+    pub headings: usize,
+}
+
+pub fn options() -> Options {
+    Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH
+}
+
+pub fn shape(markdown: &str) -> Shape {
+    let mut shape = Shape::default();
+    for event in Parser::new_ext(markdown, options()) {
+        match event {
+            Event::Start(Tag::Table(_)) => shape.tables += 1,
+            Event::Start(Tag::Heading { .. }) => shape.headings += 1,
+            _ => {}
+        }
+    }
+    shape
+}
+
+/// An agent's Markdown with only what the dialect knows: live tags dead, foreign links as text, pictures as links.
+pub fn markdown(source: &str, dialect: Dialect) -> String {
+    let source = reveal(source);
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    let mut code: Vec<Range<usize>> = Vec::new();
+    let mut tables = 0;
+    for (event, range) in Parser::new_ext(&source, options()).into_offset_iter() {
+        match event {
+            Event::Code(_) | Event::Start(Tag::CodeBlock(_)) => code.push(range),
+            Event::Start(Tag::Table(_)) => {
+                tables += 1;
+                if tables > dialect.tables {
+                    let table = disarm(source[range.clone()].trim_end(), ACTIVE_TAGS);
+                    edits.push((range, format!("{}\n", fenced("", &table))));
+                }
+            }
+            Event::Start(Tag::Heading { .. }) if !dialect.headings => edits.push((range.clone(), bold(&source[range]))),
+            Event::Start(Tag::Link { link_type, dest_url, .. }) => {
+                edits.extend(link(&source[range.clone()], link_type, &dest_url).map(|text| (range, text)));
+            }
+            Event::Start(Tag::Image { dest_url, .. }) => {
+                let label = image_label(&source[range.clone()]);
+                edits.push((range, if is_web(&dest_url) { format!("[{label}]({dest_url})") } else { label }));
+            }
+            _ => {}
+        }
+    }
+    apply(&source, edits, &code)
+}
+
+/// Applies outermost edits in order and disarms all that is not code.
+fn apply(source: &str, mut edits: Vec<(Range<usize>, String)>, code: &[Range<usize>]) -> String {
+    edits.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
+    let mut out = String::with_capacity(source.len());
+    let mut at = 0;
+    for (range, text) in edits {
+        if range.start < at {
+            continue; // inside an edit that was already made
+        }
+        push_outside_code(&mut out, source, at..range.start, code);
+        out.push_str(&disarm(&text, ACTIVE_TAGS));
+        at = range.end;
+    }
+    push_outside_code(&mut out, source, at..source.len(), code);
+    out
+}
+
+/// Copies a stretch; in code only mentions are disarmed, because code is copied from the chat and must stay what it is.
+fn push_outside_code(out: &mut String, source: &str, stretch: Range<usize>, code: &[Range<usize>]) {
+    let mut at = stretch.start;
+    for range in code.iter().filter(|range| range.start >= stretch.start && range.end <= stretch.end) {
+        if range.start < at {
+            continue;
+        }
+        out.push_str(&disarm(&source[at..range.start], ACTIVE_TAGS));
+        out.push_str(&disarm(&source[range.clone()], &["at", "person"]));
+        at = range.end;
+    }
+    out.push_str(&disarm(&source[at..stretch.end], ACTIVE_TAGS));
+}
+
+/// A heading as a bold line.
+fn bold(heading: &str) -> String {
+    let text = heading.lines().next().unwrap_or_default().trim().trim_start_matches('#').trim().trim_end_matches('#');
+    format!("**{}**\n", text.trim().replace("**", ""))
+}
+
+/// What a link is replaced by: nothing when it leads to the web, else its text with its target beside it.
+fn link(source: &str, link_type: LinkType, target: &str) -> Option<String> {
+    let label = source.strip_prefix('[').and_then(|rest| rest.rsplit_once("](")).map(|(label, _)| label);
+    match (link_type, is_web(target)) {
+        (LinkType::Autolink | LinkType::Email, true) => Some(target.to_owned()),
+        (LinkType::Autolink | LinkType::Email, false) => Some(source.trim_matches(['<', '>']).to_owned()),
+        (LinkType::Inline, true) => None,
+        (_, true) => Some(format!("[{}]({target})", label.unwrap_or(source).trim_matches(['[', ']']))),
+        (_, false) => {
+            let label = label.unwrap_or(source).trim_matches(['[', ']']);
+            let same = label.trim_matches('`') == target || target.is_empty();
+            Some(if same { label.to_owned() } else { format!("{label} (`{}`)", target.replace('`', "'")) })
+        }
+    }
+}
+
+fn image_label(source: &str) -> String {
+    let label = source.strip_prefix("![").and_then(|rest| rest.split_once(']')).map_or("", |(label, _)| label).trim();
+    if label.is_empty() { "image".to_owned() } else { label.to_owned() }
+}
+
+fn is_web(target: &str) -> bool {
+    let lower = target.to_ascii_lowercase();
+    let host = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RICH: Dialect = Dialect { tables: 1, headings: true };
+    const POOR: Dialect = Dialect { tables: 0, headings: false };
+
+    #[test]
+    fn nothing_hides_and_nothing_mentions() {
+        for (text, want) in [
+            ("plain 文字", "plain 文字"),
+            ("a\u{202e}b", "a⟦U+202E⟧b"),
+            ("rm\u{200b} -rf", "rm⟦U+200B⟧ -rf"),
+            ("x\u{1b}[31m", "x⟦U+001B⟧[31m"),
+            ("👩\u{200d}💻", "👩\u{200d}💻"),
+            ("a\u{200d}b", "a⟦U+200D⟧b"),
+            ("<at id=all></at>", "＜at id=all>＜/at>"),
+            ("<AT id=all>", "＜AT id=all>"),
+            ("a<b and <b>x</b>", "a<b and ＜b>x＜/b>"),
+            ("<a href='x'>y</a>", "＜a href='x'>y＜/a>"),
+            ("Vec<T> && a < b", "Vec<T> && a < b"),
+            ("line\r\nline\ttab", "line\nline\ttab"),
+        ] {
+            assert_eq!(visible(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_fence_cannot_be_closed_from_inside() {
+        assert_eq!(fenced("", "git push"), "```\ngit push\n```");
+        assert_eq!(fenced("sh", "a\n```\n**b**"), "````sh\na\n```\n**b**\n````");
+    }
+
+    #[test]
+    fn answers_in_the_dialect() {
+        for (source, dialect, want) in [
+            ("# A\n\ntext", RICH, "# A\n\ntext"),
+            ("# A\n\ntext", POOR, "**A**\n\ntext"),
+            ("[x](https://e.org/a)", RICH, "[x](https://e.org/a)"),
+            ("[x](javascript:alert(1))", RICH, "x (`javascript:alert(1)`)"),
+            ("see [src/a.rs](src/a.rs)", RICH, "see src/a.rs"),
+            ("see [a](/home/x/a.rs:3)", RICH, "see a (`/home/x/a.rs:3`)"),
+            ("<https://e.org>", RICH, "https://e.org"),
+            ("![shot](https://e.org/a.png)", RICH, "[shot](https://e.org/a.png)"),
+            ("![shot](a.png)", RICH, "shot"),
+            ("hi <at id=all></at>", RICH, "hi ＜at id=all>＜/at>"),
+            ("`<at id=all>`", RICH, "`＜at id=all>`"),
+            ("```html\n<a href=x>y</a>\n```", RICH, "```html\n<a href=x>y</a>\n```"),
+            ("<font color='red'>✓ approved</font>", RICH, "＜font color='red'>✓ approved＜/font>"),
+        ] {
+            assert_eq!(markdown(source, dialect).trim_end(), want, "{source}");
+        }
+    }
+
+    #[test]
+    fn tables_beyond_the_limit_are_fenced() {
+        let table = "| a | b |\n|---|---|\n| 1 | 2 |\n";
+        let source = format!("{table}\ntext\n\n{table}");
+        let rich = markdown(&source, RICH);
+        assert_eq!(shape(&rich).tables, 1);
+        assert!(rich.contains("```\n| a | b |"), "{rich}");
+        assert_eq!(shape(&markdown(&source, POOR)).tables, 0);
+    }
+}

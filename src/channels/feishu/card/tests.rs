@@ -1,0 +1,448 @@
+use serde_json::{Value, json};
+
+use super::elements::{MAX_BYTES, wire_bytes};
+use super::*;
+use crate::domain::delivery::Body;
+use crate::domain::gate::{Ask, Change, Decision, Question, QuestionOption};
+use crate::domain::view::*;
+
+/// 2026-09-21 22:13:20 in UTC+8.
+const NOON: i64 = 1_790_000_000_000;
+
+fn pen(lang: Lang) -> Pen {
+    Pen { lang, zone: |_| Zone(480) }
+}
+
+fn button(role: ButtonRole) -> Button {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    Button { id: format!("{role:?}{n}").as_str().into(), role }
+}
+
+fn step(what: StepKind, object: &str, state: StepState) -> Step {
+    Step { what, object: object.to_owned(), state, started_at_ms: NOON }
+}
+
+fn steps() -> Vec<Step> {
+    vec![
+        step(StepKind::Command, "ls", StepState::Ok),
+        step(StepKind::FileChange, "src/a.rs", StepState::Failed),
+        step(StepKind::Command, "npm test", StepState::Running),
+    ]
+}
+
+fn live(state: LiveState) -> LiveView {
+    LiveView {
+        title: "修一下登录".to_owned(),
+        requester: "李雷".to_owned(),
+        project: "web".to_owned(),
+        started_at_ms: NOON,
+        state,
+        steps: steps(),
+        draft: "看起来 <at id=all></at> 是".to_owned(),
+        unreachable_since_ms: Some(NOON),
+        stop: Some(button(ButtonRole::Stop)),
+        direct: true,
+    }
+}
+
+fn command(command: &str) -> Ask {
+    let directory = "web".to_owned();
+    Ask::Command { command: command.to_owned(), directory, outside_sandbox: true, network: false }
+}
+
+fn gate_view(ask: Ask, state: GateShown) -> GateView {
+    GateView {
+        number: 3,
+        requester: "李雷".to_owned(),
+        project: "web".to_owned(),
+        deciders: "韩梅梅".to_owned(),
+        mention: vec!["ou_boss".into()],
+        ask,
+        claim: Some("**safe**\n# Approved".to_owned()),
+        state,
+        buttons: vec![button(ButtonRole::Allow), button(ButtonRole::Decline), button(ButtonRole::Stop)],
+        direct: false,
+        bot_name: "ally".to_owned(),
+    }
+}
+
+fn question(options: usize, secret: bool) -> Question {
+    let option = |n| QuestionOption { label: format!("Option {n}"), description: "why".to_owned() };
+    Question {
+        id: format!("q{options}"),
+        header: "Which".to_owned(),
+        text: "Which one?".to_owned(),
+        options: (0..options).map(option).collect(),
+        free_text: true,
+        secret,
+    }
+}
+
+fn questions(questions: Vec<Question>, state: GateShown) -> GateView {
+    let options = questions.first().map_or(0, |q| u32::try_from(q.options.len()).expect("few"));
+    let mut buttons: Vec<Button> = (0..options).map(|n| button(ButtonRole::Option(n))).collect();
+    buttons.extend([button(ButtonRole::Submit), button(ButtonRole::Skip)]);
+    GateView { buttons, claim: None, ..gate_view(Ask::Questions { questions }, state) }
+}
+
+fn interrupted(uncertain: Vec<Step>) -> InterruptedView {
+    InterruptedView {
+        requester: "李雷".to_owned(),
+        mention: Some("ou_li".into()),
+        at_ms: NOON,
+        certain: steps()[..1].to_vec(),
+        uncertain,
+        commands_ended: false,
+        shutdown: false,
+        history_gone: false,
+        partial: Some("half".to_owned()),
+        steers: vec!["use tabs".to_owned()],
+        buttons: vec![button(ButtonRole::Continue), button(ButtonRole::RunAgain), button(ButtonRole::Dismiss)],
+        chosen: None,
+    }
+}
+
+fn queue_row(state: QueueRowState) -> QueueRow {
+    QueueRow {
+        who: "李雷".to_owned(),
+        text: "跑测试".to_owned(),
+        steer: Some(button(ButtonRole::Steer)),
+        cancel: Some(button(ButtonRole::Cancel)),
+        state,
+    }
+}
+
+fn all_views() -> Vec<(&'static str, View)> {
+    let decided = |decision| GateShown::Decided { who: "韩梅梅".to_owned(), at_ms: NOON, decision };
+    let change = |n: usize| Change {
+        path: format!("src/{n}.rs"),
+        kind: "update".to_owned(),
+        diff: "--- a\n+++ b\n-old\n+new\n+more\n".to_owned(),
+    };
+    let answers = |words: &str| Decision::Answers { answers: vec![("q2".to_owned(), vec![words.to_owned()])] };
+    vec![
+        ("live_running", View::Live(live(LiveState::Running))),
+        ("live_waiting", View::Live(live(LiveState::Waiting { number: 3, names: "韩梅梅".to_owned() }))),
+        ("live_done", View::Live(live(LiveState::Done { duration_ms: 102_000, tokens: Some(12_345) }))),
+        (
+            "live_stopped",
+            View::Live(live(LiveState::Stopped { by: "李雷".to_owned(), background: Background::MayRunOn })),
+        ),
+        ("live_failed", View::Live(live(LiveState::Failed))),
+        ("gate_command", View::Gate(gate_view(command("git push origin main"), GateShown::Open))),
+        ("gate_long", View::Gate(gate_view(command(&"echo line\n".repeat(43)), GateShown::Open))),
+        (
+            "gate_files",
+            View::Gate(gate_view(
+                Ask::FileChange { changes: (0..2).map(change).collect(), directory: "web".into() },
+                GateShown::Open,
+            )),
+        ),
+        (
+            "gate_permissions",
+            View::Gate(gate_view(
+                Ask::Permissions { wanted: vec!["write /etc".into()], directory: "web".into() },
+                GateShown::Open,
+            )),
+        ),
+        ("gate_allowed", View::Gate(gate_view(command("ls"), decided(Decision::Allow)))),
+        (
+            "gate_declined",
+            View::Gate(gate_view(command("ls"), decided(Decision::Decline { reason: Some("no".into()) }))),
+        ),
+        ("gate_withdrawn", View::Gate(gate_view(command("ls"), GateShown::Withdrawn))),
+        ("gate_void", View::Gate(gate_view(command("ls"), GateShown::Void))),
+        ("gate_may_have_run", View::Gate(gate_view(command("ls"), GateShown::VoidMayHaveRun { who: "韩梅梅".into() }))),
+        (
+            "gate_again",
+            View::Gate(gate_view(command("ls"), GateShown::OpenAgain { who: "韩梅梅".into(), at_ms: NOON })),
+        ),
+        ("question_buttons", View::Gate(questions(vec![question(2, false)], GateShown::Open))),
+        ("question_select", View::Gate(questions(vec![question(6, false), question(0, true)], GateShown::Open))),
+        ("question_answered", View::Gate(questions(vec![question(2, false)], decided(answers("Option 1"))))),
+        ("question_secret_answered", View::Gate(questions(vec![question(2, true)], decided(answers("hunter2"))))),
+        (
+            "interrupted",
+            View::Interrupted(interrupted(vec![step(StepKind::Command, "npm publish", StepState::Running)])),
+        ),
+        ("interrupted_clean", View::Interrupted(interrupted(vec![]))),
+        (
+            "interrupted_chosen",
+            View::Interrupted(InterruptedView {
+                chosen: Some((ButtonRole::Continue, "李雷".into())),
+                ..interrupted(vec![])
+            }),
+        ),
+        (
+            "queue",
+            View::Queue(QueueView {
+                why: WaitReason::Turn { who: "韩梅梅".into(), since_ms: NOON },
+                rows: vec![
+                    queue_row(QueueRowState::Waiting),
+                    queue_row(QueueRowState::Cancelled { by: "李雷".into() }),
+                ],
+            }),
+        ),
+        (
+            "stale",
+            View::Stale(StaleView {
+                sent_at_ms: NOON,
+                text: "部署一下".to_owned(),
+                others: 3,
+                buttons: vec![button(ButtonRole::DoIt), button(ButtonRole::Cancel), button(ButtonRole::CancelAll)],
+                chosen: None,
+            }),
+        ),
+        (
+            "status",
+            View::Status(StatusView {
+                project: "web".to_owned(),
+                running: 1,
+                waiting: 1,
+                queued: 2,
+                channel_ok: true,
+                last_frame_ms: Some(NOON),
+                runtime: "0.169.0".to_owned(),
+                runtime_ok: true,
+                warnings: vec!["no sandbox".to_owned()],
+                undelivered: Some((2, Some(NOON))),
+                today: 37,
+            }),
+        ),
+        ("help", View::Help(HelpView { project: "web".into(), group: true, bot_name: "ally".into() })),
+        ("stranger", View::Stranger(StrangerView { owner: "韩梅梅".into(), group: false })),
+        ("notice", View::Notice(NoticeView { text: "嗨".into(), buttons: vec![button(ButtonRole::KeepWaiting)] })),
+    ]
+}
+
+/// Everything in a card, by the tag of the object it stands in.
+fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(map) => {
+            visit(map);
+            map.values().for_each(|value| walk(value, visit));
+        }
+        Value::Array(list) => list.iter().for_each(|value| walk(value, visit)),
+        _ => {}
+    }
+}
+
+/// All that a person reads, in order: what a snapshot would show without the boxes.
+fn read(card: &Value) -> String {
+    let mut lines = Vec::new();
+    let mut take = |map: &serde_json::Map<String, Value>| {
+        lines.extend(map.get("content").and_then(Value::as_str).map(str::to_owned));
+    };
+    walk(&card["header"], &mut take);
+    walk(&card["body"], &mut take);
+    lines.join("\n")
+}
+
+#[track_caller]
+fn check_card(name: &str, card: &Value) {
+    assert_eq!((card["schema"].as_str(), card["config"]["update_multi"].as_bool()), (Some("2.0"), Some(true)));
+    let summary = card["config"]["summary"]["content"].as_str().unwrap_or_default();
+    assert!(!summary.is_empty() && !summary.contains("git push") && !summary.contains("src/"), "{name}: {summary}");
+    assert!(wire_bytes(card) <= MAX_BYTES, "{name}: {} bytes", wire_bytes(card));
+    let (mut elements, mut names) = (0, Vec::new());
+    walk(card, &mut |map| {
+        elements += usize::from(map.contains_key("tag"));
+        names.extend(map.get("name").and_then(Value::as_str).map(str::to_owned));
+        if map.get("tag") == Some(&json!("column_set")) {
+            assert!(map["columns"].as_array().is_some_and(|columns| columns.len() <= 2), "{name}: more than two a row");
+        }
+        if map.get("tag") == Some(&json!("button")) {
+            let value = map.get("value").unwrap_or_else(|| &map["behaviors"][0]["value"]);
+            let value = value.as_object().expect("an object");
+            assert!(value.len() == 1 && value["b"].is_string(), "{name}: {value:?}");
+        }
+        if map.get("tag") == Some(&json!("markdown")) {
+            let text = map["content"].as_str().unwrap_or_default();
+            assert!(text.starts_with("```") || text.starts_with("<at id=ou_"), "{name}: foreign Markdown {text}");
+        }
+    });
+    assert!(elements <= 200, "{name}: {elements} elements");
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "{name}: a name twice");
+}
+
+#[test]
+fn every_card_keeps_the_rules_in_both_languages() {
+    for (name, view) in all_views() {
+        for lang in [Lang::Zh, Lang::En] {
+            let card = draw(&view, pen(lang));
+            check_card(name, &card);
+            let text = read(&card);
+            assert!(!text.contains("成功") && !text.contains("hunter2"), "{name}: {text}");
+            assert!(!text.contains("id=all></at>") || text.contains("＜at id=all>"), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn gates_and_status_are_not_forwarded() {
+    for (name, view) in all_views() {
+        let forward = draw(&view, pen(Lang::En))["config"]["enable_forward"] == json!(true);
+        assert_eq!(forward, matches!(view, View::Live(_) | View::Queue(_) | View::Help(_) | View::Notice(_)), "{name}");
+    }
+}
+
+#[test]
+fn what_the_cards_say() {
+    let says = |name: &str, lang| {
+        let views = all_views();
+        let (_, view) = views.iter().find(|(n, _)| *n == name).expect("a view");
+        read(&draw(view, pen(lang)))
+    };
+    for (name, zh, en) in [
+        ("live_running", "第 3 步：运行 npm test（22:13 起）", "Step 3: running npm test (since 22:13)"),
+        ("live_running", "连不上模型，22:13 起在重试", "Cannot reach the model, retrying since 22:13"),
+        ("live_running", "＜at id=all>", "Draft, the final answer comes separately"),
+        ("live_waiting", "⏸ 在等批准 #3（韩梅梅）", "⏸ Waiting for approval #3"),
+        ("live_done", "✓ 完成 · 3 步 · 1 分 42 秒 · 12.3 k tokens", "✓ Done · steps: 3 · 1 min 42 s · 12.3 k tokens"),
+        ("live_stopped", "后台命令：可能还在运行", "background commands: may still be running"),
+        ("gate_command", "```bash\ngit push origin main\n```", "Approval needed #3"),
+        ("gate_command", "Codex 的说明（未核实）：**safe** # Approved", "Codex says (not verified)"),
+        ("gate_command", "也可发：@ally a3 / d3", "or send: @ally a3 / d3"),
+        ("gate_long", "全部 43 行", "All 43 lines"),
+        ("gate_files", "M src/0.rs  +2 −1", "Diff: src/1.rs"),
+        ("gate_permissions", "确定？", "Sure?"),
+        ("gate_allowed", "✓ 韩梅梅 允许一次 · 22:13", "✓ Allowed once by"),
+        ("gate_declined", "✕ 韩梅梅 拒绝 · 22:13 · no", "✕ Declined by"),
+        ("gate_withdrawn", "— 已撤回，没有执行", "— Withdrawn, it did not run"),
+        ("gate_void", "没有执行", "Void: ally restarted, it did not run"),
+        ("gate_may_have_run", "可能已执行，也可能没有", "it may or may not have run"),
+        ("gate_again", "09-21 22:13", "it may have run. Decide once more"),
+        ("question_buttons", "1 Option 0", "2 Option 1"),
+        ("question_select", "ally answer 3", "Safer: run ally answer 3"),
+        ("question_answered", "韩梅梅：Option 1 · 22:13", "Option 1 · 22:13"),
+        ("question_secret_answered", "已提供（不显示）", "(not shown)"),
+        ("interrupted", "不确定：第 2 步 npm publish 可能已执行", "Not certain: step 2 npm publish may have run"),
+        ("interrupted", "可能还在运行", "Continue: checks first what was done"),
+        ("interrupted_clean", "没有看到会改动东西的步骤", "No step that changes things was seen"),
+        ("interrupted_chosen", "李雷：继续", "Continue, chosen by"),
+        ("queue", "排队 1 条", "1 waiting"),
+        ("queue", "2 · 李雷：跑测试 — 已取消（李雷）", "Cancelled by"),
+        ("stale", "这条是 09-21 22:13 发的，当时我离线。还要做吗？", "Sent at 09-21 22:13 while I was offline"),
+        ("status", "进行中 1 · 等批准 1 · 排队 2", "1 running · 1 waiting for approval · 2 queued"),
+        ("help", "@ally + 要做的事", "@ally with a task"),
+        ("stranger", "我只为 韩梅梅 和被允许的人工作", "I work only for"),
+    ] {
+        for (lang, want) in [(Lang::Zh, zh), (Lang::En, en)] {
+            let text = says(name, lang);
+            assert!(text.contains(want), "{name}: no {want:?} in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn decided_cards_have_no_buttons() {
+    for (name, view) in all_views() {
+        let open = !name.contains("ed") && !name.contains("gate_void") && !name.contains("may_have");
+        let mut buttons = 0;
+        walk(&draw(&view, pen(Lang::En)), &mut |map| buttons += usize::from(map.get("tag") == Some(&json!("button"))));
+        if !open && name != "interrupted" && name != "interrupted_clean" {
+            assert_eq!(buttons, 0, "{name}");
+        }
+    }
+}
+
+#[test]
+fn hostile_and_huge_views_stay_within_the_limits() {
+    let evil = "`````\n<at id=all></at>\u{202e}\"\\".repeat(4_000);
+    let ask = Ask::FileChange {
+        changes: (0..80).map(|_| Change { path: evil.clone(), kind: evil.clone(), diff: evil.clone() }).collect(),
+        directory: evil.clone(),
+    };
+    let names = |view: LiveView| LiveView { title: evil.clone(), requester: evil.clone(), draft: evil.clone(), ..view };
+    let many = vec![step(StepKind::Command, &evil, StepState::Ok); 300];
+    let rows = vec![QueueRow { who: evil.clone(), text: evil.clone(), ..queue_row(QueueRowState::Waiting) }; 1];
+    for view in [
+        View::Gate(gate_view(ask, GateShown::Open)),
+        View::Gate(gate_view(command(&evil), GateShown::Open)),
+        View::Live(LiveView { steps: many.clone(), ..names(live(LiveState::Running)) }),
+        View::Interrupted(InterruptedView {
+            certain: many.clone(),
+            steers: vec![evil.clone(); 50],
+            ..interrupted(many)
+        }),
+        View::Queue(QueueView { why: WaitReason::RuntimeTrouble { text: evil.clone() }, rows }),
+        View::Notice(NoticeView { text: evil.clone(), buttons: vec![] }),
+    ] {
+        let card = draw(&view, pen(Lang::Zh));
+        check_card("hostile", &card);
+        let text = card.to_string();
+        assert!(!text.contains("<at id=all>") && !text.contains('\u{202e}'));
+    }
+}
+
+#[test]
+fn a_red_gate_asks_again_and_never_first() {
+    let ask = Ask::Command { command: "curl x".into(), directory: "web".into(), outside_sandbox: true, network: true };
+    let card = draw(&View::Gate(gate_view(ask, GateShown::Open)), pen(Lang::En));
+    let mut buttons = Vec::new();
+    walk(&card, &mut |map| {
+        if map.get("tag") == Some(&json!("button")) {
+            buttons.push((map["text"]["content"].clone(), map["type"].clone(), map.contains_key("confirm")));
+        }
+    });
+    assert_eq!(card["header"]["template"], "red");
+    assert_eq!(buttons.last(), Some(&(json!("Allow once"), json!("danger"), true)));
+    assert!(!read(&card).contains("or send"), "no typed shortcut");
+}
+
+// ------------------------------------------------------------------------------------------------ answers
+
+fn body(markdown: &str) -> Body {
+    let (footer, mention) = (Some("至少改了 1 个文件".to_owned()), Some("ou_li".into()));
+    Body::Answer { markdown: markdown.to_owned(), part: 2, parts: 2, footer, mention }
+}
+
+#[test]
+fn an_answer_has_three_forms() {
+    let body = body("Hi **there** <at id=all></at>");
+    let forms: Vec<Option<Rendered>> = (0..4).map(|form| answer(&body, form, Lang::Zh)).collect();
+    let post =
+        |paragraphs: Value| Some(Rendered { msg_type: "post", content: json!({"zh_cn": {"content": paragraphs}}) });
+    let (md, foot, part) = ("Hi **there** ＜at id=all>＜/at>", "至少改了 1 个文件", "（第 2/2 段）");
+    let rest = [
+        json!([{"tag": "md", "text": md}]),
+        json!([{"tag": "text", "text": foot}]),
+        json!([{"tag": "text", "text": part}]),
+    ];
+    let mut first = vec![json!([{"tag": "at", "user_id": "ou_li"}])];
+    first.extend(rest.clone());
+    assert_eq!(forms[0], post(json!(first)));
+    assert_eq!(forms[1], post(json!(rest)));
+    let text = format!("{md}\n\n{foot}\n\n{part}");
+    assert_eq!(forms[2], Some(Rendered { msg_type: "text", content: json!({"text": text}) }));
+    assert_eq!(forms[3], None);
+}
+
+#[test]
+fn tables_headings_and_length_make_a_card_without_a_header() {
+    let table = "| a | b |\n|---|---|\n| 1 | 2 |\n\n".repeat(5);
+    for (markdown, want) in [("plain", "post"), ("# Title\n\nx", "interactive"), (table.as_str(), "interactive")] {
+        assert_eq!(answer(&body(markdown), 0, Lang::En).expect("a form").msg_type, want, "{markdown}");
+    }
+    assert_eq!(answer(&body(&"word ".repeat(400)), 0, Lang::En).expect("a form").msg_type, "interactive");
+    let card = answer(&body(&table), 0, Lang::En).expect("a form").content;
+    assert!(card.get("header").is_none());
+    let text = card["body"]["elements"][1]["content"].as_str().expect("text");
+    assert_eq!((safe::shape(text).tables, text.matches("```").count()), (3, 4));
+    assert!(card["body"]["elements"][0]["content"] == json!("<at id=ou_li></at>"));
+    assert!(wire_bytes(&card) <= MAX_BYTES);
+}
+
+#[test]
+fn notices_have_two_forms_and_files_none() {
+    let notice = Body::Notice { text: "用 `/cancel` 取消".to_owned() };
+    let forms: Vec<Option<&str>> =
+        (0..3).map(|form| answer(&notice, form, Lang::Zh).map(|rendered| rendered.msg_type)).collect();
+    assert_eq!(forms, vec![Some("post"), Some("text"), None]);
+    let file = Body::File { name: "a".into(), sha256: "b".into(), bytes: 1 };
+    assert_eq!(answer(&file, 0, Lang::Zh), None);
+}
