@@ -1,4 +1,153 @@
 //! What happens to a message.
+//!
+//! [`intake`] commits what a channel hands in (W1) and lets it be acknowledged; [`prepare`] finds out what it means (W1b):
+//! a command, a decision, or a turn in the queue of its [`conversation`]. The conversation's task hands the turn over
+//! ([`turn_runner`], W2), follows it ([`follow`], W3, W4, W5a) and ends it ([`settle`], W6); [`outbox`] and [`painter`] take
+//! what people are to see from the ledger to the channel (W7). When a process dies, [`recovery`] asks the runtime what
+//! became of its turns. [`ports`] is the contract with channels and runtimes.
+//!
+//! Nothing in here knows a platform or a runtime by name, and nothing remembers what the ledger does not.
 
+pub mod actions;
+mod commands;
+pub mod conversation;
+pub mod core;
+mod files;
+pub mod follow;
+pub mod gates;
+mod gather;
+pub mod host;
+pub mod intake;
+pub mod leases;
+pub mod outbox;
+pub mod painter;
+pub mod pairing;
+pub mod pictures;
 pub mod ports;
+pub mod prepare;
+mod prompts;
+pub mod recovery;
 pub mod render;
+mod route;
+mod say;
+pub mod settle;
+pub mod turn_runner;
+mod typed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::turn::{StopReason, TurnState};
+use crate::ledger::{LedgerError, conversations, turns};
+use crate::tasks::OnExit;
+
+use self::core::Core;
+use self::gates::Undertaker;
+use self::intake::BridgeIntake;
+
+/// A running bridge.
+pub struct Bridge {
+    core: Arc<Core>,
+}
+
+impl Bridge {
+    /// Starts the workers. Channels may hand in events as soon as this returns.
+    pub async fn start(core: Arc<Core>) -> Result<Self, LedgerError> {
+        core.refresh_access().await?;
+        outbox::after_restart(&core).await?;
+        let tasks = core.tasks.clone();
+        let host = core.host.clone();
+        let undertaker = Arc::new(Undertaker::new(Arc::clone(&core)));
+        tasks.spawn("runtime", OnExit::StopDaemon, move |cancel| async move { host.run(undertaker, cancel).await });
+        let shared = Arc::clone(&core);
+        tasks.spawn("intake", OnExit::StopDaemon, move |cancel| prepare::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("outbox", OnExit::StopDaemon, move |cancel| outbox::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("painter", OnExit::StopDaemon, move |cancel| painter::run(shared, cancel));
+        for conversation in core.ledger.read(conversations::with_work).await? {
+            conversation::wake(&core, &conversation);
+        }
+        Ok(Self { core })
+    }
+
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// What the channels hand their events to.
+    pub fn intake(&self) -> Arc<BridgeIntake> {
+        Arc::new(BridgeIntake::new(Arc::clone(&self.core)))
+    }
+
+    /// Ends the work: no new turn starts, running ones get the grace, waiting ones none; what is cut is marked as cut by
+    /// the shutdown first. Queued turns stay. Resolves when nothing is active any more, or the time is over.
+    pub async fn drain(&self) -> Result<(), LedgerError> {
+        self.core.registry.close();
+        self.core.registry.wake_all();
+        self.cut(|state| state == TurnState::Waiting).await?;
+        if !self.idle_within(self.core.config.grace).await? {
+            self.cut(|_| true).await?;
+            self.idle_within(Duration::from_secs(5)).await?;
+        }
+        self.flushed_within(Duration::from_secs(5)).await
+    }
+
+    async fn cut(&self, which: impl Fn(TurnState) -> bool + Send + 'static) -> Result<(), LedgerError> {
+        let now = self.core.now_ms();
+        let woken = self
+            .core
+            .ledger
+            .write(move |tx| {
+                let mut woken = Vec::new();
+                for turn in turns::all_active(tx)?.into_iter().filter(|turn| which(turn.state)) {
+                    let stop = turns::Stop { reason: StopReason::Shutdown, by: None, at_ms: now };
+                    turns::request_stop(tx, &turn.id, &stop)?;
+                    woken.push(turn.conversation);
+                }
+                Ok(woken)
+            })
+            .await?;
+        for conversation in woken {
+            conversation::wake(&self.core, &conversation);
+        }
+        Ok(())
+    }
+
+    async fn idle_within(&self, grace: Duration) -> Result<bool, LedgerError> {
+        let until = tokio::time::Instant::now() + grace;
+        loop {
+            if self.core.ledger.read(turns::all_active).await?.is_empty() {
+                return Ok(true);
+            }
+            if tokio::time::Instant::now() >= until {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What can be sent is sent; what cannot stays in the outbox.
+    async fn flushed_within(&self, grace: Duration) -> Result<(), LedgerError> {
+        let until = tokio::time::Instant::now() + grace;
+        self.core.wakes.outbox.notify_one();
+        self.core.wakes.painter.notify_one();
+        while tokio::time::Instant::now() < until {
+            let now = self.core.now_ms();
+            let waiting = self
+                .core
+                .ledger
+                .read(move |tx| {
+                    let messages = crate::ledger::messages::due(tx, now, 1)?;
+                    let surfaces = crate::ledger::surfaces::due(tx, now, 1)?;
+                    Ok(!messages.is_empty() || !surfaces.is_empty())
+                })
+                .await?;
+            if !waiting {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}

@@ -69,7 +69,7 @@ pub fn transition(state: TurnState, event: TurnEvent) -> Result<TurnState, Illeg
         (Submitting, TurnEvent::Started) => Running,
         (Submitting, TurnEvent::NotRun) => Queued,
         // A recall or /stop that came before the runtime had it, and a proof that it never did.
-        (Submitting, TurnEvent::Settle(Cancelled)) => Settled(Cancelled),
+        (Submitting | Running, TurnEvent::Settle(Cancelled)) => Settled(Cancelled),
         // A gate may be the first thing that is heard of a turn after `submitting`.
         (Submitting | Running, TurnEvent::GateOpened) => Waiting,
         (Waiting, TurnEvent::GateOpened) => Waiting,
@@ -196,7 +196,8 @@ mod tests {
             (Waiting, TurnEvent::GateOpened, Some(Waiting)),
             (Waiting, TurnEvent::GatesClosed, Some(Running)),
             (Waiting, TurnEvent::Settle(Interrupted), Some(Settled(Interrupted))),
-            (Running, TurnEvent::Settle(Cancelled), None),
+            (Running, TurnEvent::Settle(Cancelled), Some(Settled(Cancelled))),
+            (Waiting, TurnEvent::Settle(Cancelled), None),
             (Running, TurnEvent::GatesClosed, None),
         ] {
             check(state, event, want);

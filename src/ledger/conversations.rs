@@ -169,27 +169,32 @@ pub fn set_thread(
     Ok(())
 }
 
-/// Moves the cursor to a turn that is known to exist on the thread.
-pub fn set_cursor(
-    tx: &Transaction<'_>,
-    conversation: &ConversationId,
-    cursor: &NativeTurnId,
-) -> Result<(), LedgerError> {
-    run(
-        tx,
-        "UPDATE conversations SET thread_cursor = ?2 WHERE id = ?1",
-        params![conversation.as_str(), cursor.as_str()],
-    )?;
+/// The language of what ally says in it.
+pub fn set_lang(tx: &Transaction<'_>, conversation: &ConversationId, lang: Lang) -> Result<(), LedgerError> {
+    run(tx, "UPDATE conversations SET lang = ?2 WHERE id = ?1", params![conversation.as_str(), lang.as_str()])?;
     Ok(())
 }
 
-/// Counts a turn that settled with a result on the present thread: from now on the thread must have a history.
-pub fn count_settled(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
-    run(
-        tx,
-        "UPDATE conversations SET settled_on_thread = settled_on_thread + 1 WHERE id = ?1",
-        [conversation.as_str()],
-    )?;
+/// Moves the cursor to a turn that is known to exist on the thread, if that still is the conversation's.
+pub fn set_cursor(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    thread: &ThreadId,
+    cursor: &NativeTurnId,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET thread_cursor = ?3 WHERE id = ?1 AND thread = ?2";
+    run(tx, sql, params![conversation.as_str(), thread.as_str(), cursor.as_str()])?;
+    Ok(())
+}
+
+/// Counts a turn that settled with a result: from now on the thread must have a history.
+pub fn count_settled(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    thread: &ThreadId,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET settled_on_thread = settled_on_thread + 1 WHERE id = ?1 AND thread = ?2";
+    run(tx, sql, params![conversation.as_str(), thread.as_str()])?;
     Ok(())
 }
 

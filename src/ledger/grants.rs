@@ -66,7 +66,9 @@ pub fn start_pairing(tx: &Transaction<'_>, code_hash: &str, expires_at_ms: i64, 
 pub enum Pairing {
     /// The code was right; the person is the owner from now on.
     Claimed,
-    Wrong,
+    Wrong {
+        tries_left: u32,
+    },
     /// Nobody is pairing (no code, expired, or too many wrong tries).
     Closed,
 }
@@ -79,11 +81,13 @@ pub fn try_pairing(
     user: &UserId,
     now_ms: i64,
 ) -> Result<Pairing, LedgerError> {
-    let sql = "SELECT code_hash FROM pairings WHERE expires_at_ms > ?1 AND tries_left > 0 AND used_at_ms IS NULL";
-    let Some(stored) = first(tx, sql, [now_ms], |row| row.get::<_, String>(0))? else { return Ok(Pairing::Closed) };
+    let sql =
+        "SELECT code_hash, tries_left FROM pairings WHERE expires_at_ms > ?1 AND tries_left > 0 AND used_at_ms IS NULL";
+    let row = first(tx, sql, [now_ms], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?)))?;
+    let Some((stored, tries)) = row else { return Ok(Pairing::Closed) };
     if stored != code_hash {
         run(tx, "UPDATE pairings SET tries_left = tries_left - 1", [])?;
-        return Ok(Pairing::Wrong);
+        return Ok(Pairing::Wrong { tries_left: tries - 1 });
     }
     run(tx, "UPDATE pairings SET used_at_ms = ?1", [now_ms])?;
     give(tx, channel, Right::Owner, user.as_str(), None, now_ms)?;

@@ -207,6 +207,16 @@ pub fn steers(tx: &Transaction<'_>, turn: &TurnId, state: &str) -> Result<Vec<In
     all(tx, "SELECT * FROM inbound WHERE turn = ?1 AND steer = ?2 ORDER BY seq", params![turn.as_str(), state], read)
 }
 
+/// The direct chat in which a person last wrote.
+pub fn direct_chat_of(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    user: &UserId,
+) -> Result<Option<ChatId>, LedgerError> {
+    let sql = "SELECT chat FROM inbound WHERE channel = ?1 AND sender = ?2 AND chat_kind = 'direct' ORDER BY seq DESC LIMIT 1";
+    first(tx, sql, params![channel.as_str(), user.as_str()], |row| id(row, "chat"))
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<InboundRow> {
     let state: String = row.get("state")?;
     Ok(InboundRow {

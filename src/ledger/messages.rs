@@ -168,6 +168,12 @@ pub fn set_resource(tx: &Transaction<'_>, delivery: &DeliveryId, resource: &Reso
     Ok(())
 }
 
+/// Other words for the same delivery (marked as a possible repeat).
+pub fn set_body(tx: &Transaction<'_>, delivery: &DeliveryId, body: &Body) -> Result<(), LedgerError> {
+    run(tx, "UPDATE messages SET body = ?2 WHERE id = ?1", params![delivery.as_str(), json(body)?])?;
+    Ok(())
+}
+
 /// A person wants it tried once more.
 pub fn retry(tx: &Transaction<'_>, delivery: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
     let sql = "UPDATE messages SET state = 'ready', next_at_ms = ?2, version = version + 1 WHERE id = ?1 AND state = 'undeliverable'";

@@ -62,6 +62,8 @@ pub struct Surface {
     pub first_attempt_ms: Option<i64>,
     pub attempts: u32,
     pub created_at_ms: i64,
+    /// When it first was to be seen.
+    pub first_shown_ms: Option<i64>,
 }
 
 /// What is wanted, for a new surface or for one that exists.
@@ -196,7 +198,7 @@ pub fn shown(
     now_ms: i64,
 ) -> Result<(), LedgerError> {
     let sql = "UPDATE surfaces SET state = 'shown', platform_id = coalesce(?2, platform_id), shown_hash = ?3, next_at_ms = ?4,
-                   attempts = 0, problem = NULL, shown_at_ms = ?5 WHERE id = ?1";
+                   attempts = 0, problem = NULL, shown_at_ms = coalesce(shown_at_ms, ?5) WHERE id = ?1";
     run(tx, sql, params![surface.as_str(), platform, hash, next_at_ms, now_ms])?;
     Ok(())
 }
@@ -213,6 +215,13 @@ pub fn failed(
                    state = CASE WHEN ?4 AND platform_id IS NULL THEN 'wanted' ELSE state END,
                    first_attempt_ms = CASE WHEN ?4 AND platform_id IS NULL THEN NULL ELSE first_attempt_ms END WHERE id = ?1";
     run(tx, sql, params![surface.as_str(), next_at_ms, problem, back_to_wanted])?;
+    Ok(())
+}
+
+/// The message that it was to answer is gone: created in the chat instead.
+pub fn retarget(tx: &Transaction<'_>, surface: &DeliveryId, target: &Target) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET target = ?2, state = 'wanted', next_at_ms = 0 WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), json(target)?])?;
     Ok(())
 }
 
@@ -256,5 +265,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Surface> {
         first_attempt_ms: row.get("first_attempt_ms")?,
         attempts: row.get("attempts")?,
         created_at_ms: row.get("created_at_ms")?,
+        first_shown_ms: row.get("shown_at_ms")?,
     })
 }

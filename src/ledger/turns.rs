@@ -265,6 +265,13 @@ pub fn request_stop(tx: &Transaction<'_>, turn: &TurnId, stop: &Stop) -> Result<
     Ok(run(tx, sql, params![turn.as_str(), stop.at_ms, stop.reason.as_str(), stop.by])? == 1)
 }
 
+/// Takes back a wish that was ally's own (a shutdown that cut nothing).
+pub fn clear_stop(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
+    let sql = "UPDATE turns SET stop_requested_at_ms = NULL, stop_reason = NULL, stop_by = NULL WHERE id = ?1";
+    run(tx, sql, [turn.as_str()])?;
+    Ok(())
+}
+
 /// Remembers that a tool step was seen and what there is to tell of the turn.
 pub fn save_progress(tx: &Transaction<'_>, turn: &TurnId, progress: &Progress) -> Result<(), LedgerError> {
     let sql = "UPDATE turns SET progress = ?2, tool_seen = max(tool_seen, ?3) WHERE id = ?1";

@@ -1,0 +1,462 @@
+//! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
+//! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
+
+use crate::bridge::pictures::{self, Frame, Interrupted};
+use crate::domain::access::Role;
+use crate::domain::action::{Action, Late, Reopen, Resume};
+use crate::domain::gate::{Ask, Decision, GateState, Question};
+use crate::domain::ids::*;
+use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState};
+use crate::domain::view::{ButtonRole, Receipt};
+use crate::ledger::conversations::{self, HeldWhy};
+use crate::ledger::gates::Gate;
+use crate::ledger::inbound::{self, InboundState};
+use crate::ledger::turns::{NewTurn, Settlement, Stop, Turn};
+use crate::ledger::{LedgerError, Transaction, audit, gates, said, surfaces, turns};
+
+/// Somebody who acts, with the rights he has where he acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub user: UserId,
+    pub name: String,
+    pub role: Role,
+}
+
+/// What the person is told. The words are chosen later, in both languages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The decision is stored; the runtime is being told.
+    Recorded,
+    Stopping,
+    Cancelled,
+    Steering,
+    Queued,
+    Dismissed,
+    KeepWaiting,
+    /// Not his to decide; these people may.
+    OnlyThese {
+        names: String,
+    },
+    AlreadyDecided {
+        who: String,
+        at_ms: i64,
+    },
+    /// The request, turn or message is over.
+    NoLongerValid,
+    /// The process that asked is gone.
+    RestartedSince,
+    /// The button is not ours, or from another chat.
+    Unknown,
+    /// A form was sent without what it must hold.
+    AnswerMissing,
+    NothingRunning,
+}
+
+/// What follows an action once its transaction is committed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Performed {
+    pub told: Told,
+    pub wake: Vec<ConversationId>,
+    /// A secret answer, kept in memory only.
+    pub secret: Option<(GateId, Decision)>,
+    /// Late messages that are wanted after all: W1b looks at them again.
+    pub rerun_intake: bool,
+}
+
+impl Performed {
+    fn told(told: Told) -> Self {
+        Self { told, wake: Vec::new(), secret: None, rerun_intake: false }
+    }
+
+    fn waking(told: Told, conversation: &ConversationId) -> Self {
+        Self { wake: vec![conversation.clone()], ..Self::told(told) }
+    }
+}
+
+/// Performs an action, or says why not.
+pub fn perform(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    action: &Action,
+    person: &Person,
+    form: &[(String, String)],
+) -> Result<Performed, LedgerError> {
+    match action {
+        Action::Allow { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Allow)),
+        Action::Decline { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Decline { reason: None })),
+        Action::Choose { gate, index } => decide(tx, frame, gate, person, |ask| choose(ask, *index as usize)),
+        Action::Submit { gate } => decide(tx, frame, gate, person, |ask| from_form(ask, form)),
+        Action::Skip { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Answers { answers: Vec::new() })),
+        Action::Stop { turn } => stop(tx, frame, turn, person),
+        Action::Cancel { turn } => cancel(tx, frame, turn, person),
+        Action::Steer { turn } => steer_queued(tx, frame, turn, person),
+        Action::KeepWaiting { turn } => keep_waiting(tx, frame, turn, person),
+        Action::Resume { turn, how } => resume(tx, frame, turn, *how, person),
+        Action::Late { inbound, how } => late(tx, frame, *inbound, *how, person),
+        Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ gates
+
+/// W5. The state, the person and the question are checked in here, from the ledger only.
+pub fn decide(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    gate: &GateId,
+    person: &Person,
+    decision: impl FnOnce(&Ask) -> Option<Decision>,
+) -> Result<Performed, LedgerError> {
+    let gate = gates::get(tx, gate)?;
+    let turn = turns::get(tx, &gate.turn)?;
+    if !may_decide(&gate, &turn, person) {
+        audit::note(tx, person.user.as_str(), "decision refused", gate.id.as_str(), "not a decider", frame.now_ms)?;
+        return Ok(Performed::told(Told::OnlyThese { names: decider_names(tx, frame, &gate, &turn)? }));
+    }
+    match gate.state {
+        GateState::Open => {}
+        GateState::Decided | GateState::Answering | GateState::Answered => {
+            let who = gate.decided_name.clone().unwrap_or_default();
+            return Ok(Performed::told(Told::AlreadyDecided {
+                who,
+                at_ms: gate.decided_at_ms.unwrap_or(frame.now_ms),
+            }));
+        }
+        GateState::Withdrawn => return Ok(Performed::told(Told::NoLongerValid)),
+        GateState::Void => return Ok(Performed::told(Told::RestartedSince)),
+    }
+    let Some(decision) = decision(&gate.ask) else { return Ok(Performed::told(Told::AnswerMissing)) };
+    let (stored, secret) = without_secrets(&gate.ask, decision);
+    gates::decide(tx, &gate, &stored, &person.user, &person.name, frame.now_ms)?;
+    audit::note(tx, person.user.as_str(), "decided", gate.id.as_str(), decision_word(&stored), frame.now_ms)?;
+    pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
+    let mut performed = Performed::waking(Told::Recorded, &gate.conversation);
+    performed.secret = secret.map(|full| (gate.id.clone(), full));
+    Ok(performed)
+}
+
+/// Owner and listed users decide; a question belongs to the one whose request it is about.
+pub fn may_decide(gate: &Gate, turn: &Turn, person: &Person) -> bool {
+    person.role.may_decide() || (gate.ask.is_question() && person.role.may_talk() && person.user == turn.requester)
+}
+
+fn decider_names(tx: &Transaction<'_>, frame: &Frame, gate: &Gate, turn: &Turn) -> Result<String, LedgerError> {
+    if gate.ask.is_question() {
+        return Ok(turn.requester_name.clone());
+    }
+    let mut names = Vec::new();
+    for user in frame.access.owner.iter().chain(&frame.access.users).take(3) {
+        names.push(said::name_of(tx, &frame.channel, user)?.map_or_else(|| user.to_string(), |(name, _)| name));
+    }
+    Ok(names.join(", "))
+}
+
+fn choose(ask: &Ask, index: usize) -> Option<Decision> {
+    let Ask::Questions { questions } = ask else { return None };
+    let [question] = questions.as_slice() else { return None };
+    let label = question.options.get(index)?.label.clone();
+    Some(Decision::Answers { answers: vec![(question.id.clone(), vec![label])] })
+}
+
+/// Form fields are named `q0`, `q1` … by the card; an empty field is a question left open, and all open is no answer.
+fn from_form(ask: &Ask, form: &[(String, String)]) -> Option<Decision> {
+    let Ask::Questions { questions } = ask else { return None };
+    let answers: Vec<(String, Vec<String>)> = questions
+        .iter()
+        .enumerate()
+        .filter_map(|(index, question)| {
+            let name = format!("q{index}");
+            let value = form
+                .iter()
+                .find(|(field, value)| *field == name && !value.trim().is_empty())
+                .map(|(_, value)| value.trim())?;
+            Some((question.id.clone(), vec![value.to_owned()]))
+        })
+        .collect();
+    (!answers.is_empty()).then_some(Decision::Answers { answers })
+}
+
+/// A typed answer to a question: an option's number, or free text.
+pub fn typed_answer(ask: &Ask, text: &str) -> Option<Decision> {
+    let Ask::Questions { questions } = ask else { return None };
+    let [question] = questions.as_slice() else { return None };
+    let number = text.trim().parse::<usize>().ok().filter(|n| (1..=question.options.len()).contains(n));
+    let answer = match number {
+        Some(number) => question.options[number - 1].label.clone(),
+        None if accepts_text(question) => text.trim().to_owned(),
+        None => question.options.iter().find(|option| option.label.eq_ignore_ascii_case(text.trim()))?.label.clone(),
+    };
+    (!answer.is_empty()).then(|| Decision::Answers { answers: vec![(question.id.clone(), vec![answer])] })
+}
+
+fn accepts_text(question: &Question) -> bool {
+    question.free_text || question.options.is_empty()
+}
+
+/// Splits a decision into what may be stored and, where it holds secrets, the whole of it.
+fn without_secrets(ask: &Ask, decision: Decision) -> (Decision, Option<Decision>) {
+    let (Ask::Questions { questions }, Decision::Answers { answers }) = (ask, &decision) else {
+        return (decision, None);
+    };
+    if !questions.iter().any(|question| question.secret) {
+        return (decision, None);
+    }
+    let stored = answers
+        .iter()
+        .map(|(id, values)| {
+            let secret = questions.iter().any(|question| question.id == *id && question.secret);
+            (id.clone(), if secret { vec!["***".to_owned()] } else { values.clone() })
+        })
+        .collect();
+    (Decision::Answers { answers: stored }, Some(decision))
+}
+
+fn decision_word(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Allow => "allow",
+        Decision::Decline { .. } => "decline",
+        Decision::StopTurn => "stop",
+        Decision::Answers { .. } => "answer",
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ turns
+
+/// Everybody who may talk may stop: it is the safe direction.
+pub fn stop(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
+    if !person.role.may_talk() {
+        return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+    }
+    let turn = turns::get(tx, turn)?;
+    match turn.state {
+        TurnState::Settled(_) => Ok(Performed::told(Told::NoLongerValid)),
+        TurnState::Queued => cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed),
+        _ => {
+            let wish = Stop { reason: StopReason::Person, by: Some(person.name.clone()), at_ms: frame.now_ms };
+            turns::request_stop(tx, &turn.id, &wish)?;
+            audit::note(tx, person.user.as_str(), "stop", turn.id.as_str(), "", frame.now_ms)?;
+            Ok(Performed::waking(Told::Stopping, &turn.conversation))
+        }
+    }
+}
+
+/// One's own queued turn, or anybody's for a decider.
+pub fn cancel(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    if turn.requester != person.user && !person.role.may_decide() {
+        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+    }
+    if turn.state != TurnState::Queued {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed)
+}
+
+fn cancel_turn(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &Turn,
+    by: &str,
+    receipt: Receipt,
+) -> Result<Performed, LedgerError> {
+    turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
+    receipts(tx, frame, turn, receipt)?;
+    pictures::queue(tx, frame, &turn.conversation)?;
+    Ok(Performed::waking(Told::Cancelled, &turn.conversation))
+}
+
+/// Sets the receipt of every message of a turn.
+pub fn receipts(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, receipt: Receipt) -> Result<(), LedgerError> {
+    for row in inbound::of_turn(tx, &turn.id)? {
+        if let (Some(chat), Some(message)) = (&row.chat, &row.message) {
+            surfaces::want_receipt(tx, &row.channel, chat, message, receipt, frame.now_ms)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a queued turn's words into the running one. Its row ends as merged; should the words not be taken, they come back
+/// as a queued turn.
+fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    if turn.requester != person.user && !person.role.may_decide() {
+        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+    }
+    if turn.state != TurnState::Queued {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    let Some(running) = turns::active(tx, &turn.conversation)? else { return Ok(Performed::told(Told::Queued)) };
+    let rows = inbound::of_turn(tx, &turn.id)?;
+    let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
+    // A queued turn has no way to "merged" but through the runtime's hands; it was never submitted, so it is cancelled.
+    turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
+    let text = crate::bridge::prompts::text_of(&turn.prompt);
+    for row in rows {
+        inbound::set_steer(tx, row.seq, &running.id, "wanted", Some(&text))?;
+    }
+    pictures::queue(tx, frame, &turn.conversation)?;
+    Ok(Performed::waking(Told::Steering, &turn.conversation))
+}
+
+fn keep_waiting(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
+    if !person.role.may_talk() {
+        return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+    }
+    let turn = turns::get(tx, turn)?;
+    if turn.state.is_settled() {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    said::set_meta(tx, &format!("patience:{}", turn.id), &frame.now_ms.to_string())?;
+    Ok(Performed::waking(Told::KeepWaiting, &turn.conversation))
+}
+
+// ------------------------------------------------------------------------------------------------ interrupted turns
+
+/// *Continue*, *Run again*, *Start fresh*, *Dismiss*: chosen once, by whoever may talk here.
+pub fn resume(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &TurnId,
+    how: Resume,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    if turn.requester != person.user && !person.role.may_decide() {
+        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+    }
+    if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    if !said::first_time(tx, &format!("resumed:{}", turn.id), frame.now_ms)? {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    if how == Resume::StartFresh {
+        conversations::set_thread(tx, &conversation.id, None, None)?;
+    }
+    if conversation
+        .held
+        .as_ref()
+        .is_some_and(|held| held.turn.as_ref() == Some(&turn.id) || held.why == HeldWhy::HistoryGone)
+    {
+        conversations::release(tx, &conversation.id)?;
+    }
+    let told = match how {
+        Resume::Dismiss => Told::Dismissed,
+        Resume::Continue | Resume::RunAgain | Resume::StartFresh => {
+            again(tx, frame, &turn, how, person)?;
+            Told::Queued
+        }
+    };
+    audit::note(tx, person.user.as_str(), "resume", turn.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
+    let role = match how {
+        Resume::Continue => ButtonRole::Continue,
+        Resume::RunAgain => ButtonRole::RunAgain,
+        Resume::StartFresh => ButtonRole::StartFresh,
+        Resume::Dismiss => ButtonRole::Dismiss,
+    };
+    let progress = turn.progress.clone().unwrap_or_default();
+    let picture =
+        Interrupted { how: None, shutdown: false, progress, steers: &[], chosen: Some((role, person.name.clone())) };
+    pictures::interrupted(tx, frame, &turn, &picture)?;
+    pictures::queue(tx, frame, &turn.conversation)?;
+    Ok(Performed::waking(told, &turn.conversation))
+}
+
+/// A turn made of a former one, in its place in the queue.
+fn again(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, how: Resume, person: &Person) -> Result<(), LedgerError> {
+    let prompt = match how {
+        Resume::Continue => crate::bridge::prompts::continuing(&turn.prompt),
+        _ => turn.prompt.clone(),
+    };
+    let new = NewTurn {
+        conversation: turn.conversation.clone(),
+        ord: Some(turn.ord),
+        requester: person.user.clone(),
+        requester_name: person.name.clone(),
+        title: turn.title.clone(),
+        reply_to: turn.reply_to.clone(),
+        prompt,
+        continues: (how == Resume::Continue).then(|| turn.id.clone()),
+        not_before_ms: 0,
+    };
+    let fresh = turns::insert(tx, &new, frame.now_ms)?;
+    // The messages now belong to the new turn: their receipts follow it.
+    for row in inbound::of_turn(tx, &turn.id)? {
+        inbound::resolve(tx, row.seq, InboundState::Turn, None, Some(&fresh))?;
+    }
+    receipts(tx, frame, &turns::get(tx, &fresh)?, Receipt::Accepted)
+}
+
+// ------------------------------------------------------------------------------------------------ late messages
+
+fn late(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    seq: InboundSeq,
+    how: Late,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    let row = inbound::get(tx, seq)?;
+    if row.sender.as_ref() != Some(&person.user) && !person.role.may_decide() {
+        return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+    }
+    if row.state != InboundState::Waiting {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    let (Some(chat), channel) = (row.chat.clone(), row.channel.clone()) else {
+        return Ok(Performed::told(Told::NoLongerValid));
+    };
+    let rows = match how {
+        Late::CancelAll => inbound::waiting(tx, &channel, &chat, "late")?
+            .into_iter()
+            .filter(|other| other.seq == seq || other.sender == row.sender || person.role.may_decide())
+            .collect(),
+        Late::DoIt | Late::Cancel => vec![row],
+    };
+    for row in rows {
+        let (state, reason, role) = match how {
+            Late::DoIt => (InboundState::Received, "wanted", ButtonRole::DoIt),
+            Late::Cancel | Late::CancelAll => (InboundState::Cancelled, "late", ButtonRole::Cancel),
+        };
+        inbound::resolve(tx, row.seq, state, Some(reason), None)?;
+        if let (Some(message), true) = (&row.message, how != Late::DoIt) {
+            surfaces::want_receipt(tx, &channel, &chat, message, Receipt::Failed, frame.now_ms)?;
+        }
+        pictures::late(tx, frame, &row, frame.lang, "", Some((role, person.name.clone())))?;
+    }
+    let told = if how == Late::DoIt { Told::Queued } else { Told::Cancelled };
+    Ok(Performed { rerun_intake: how == Late::DoIt, ..Performed::told(told) })
+}
+
+fn reopen(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &ConversationId,
+    how: Reopen,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    if !person.role.may_talk() {
+        return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+    }
+    let conversation = conversations::get(tx, conversation)?;
+    if conversation.held.is_none() {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    match how {
+        Reopen::TryAgain => {}
+        Reopen::StartFresh => conversations::set_thread(tx, &conversation.id, None, None)?,
+        Reopen::Fork => said::set_meta(tx, &format!("fork:{}", conversation.id), "wanted")?,
+    }
+    conversations::release(tx, &conversation.id)?;
+    audit::note(tx, person.user.as_str(), "reopen", conversation.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
+    Ok(Performed::waking(Told::Queued, &conversation.id))
+}
+
+/// A queued turn that is taken back because its message was recalled.
+pub fn recall_queued(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
+    debug_assert!(crate::domain::turn::transition(turn.state, TurnEvent::Settle(Outcome::Cancelled)).is_ok());
+    turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    pictures::queue(tx, frame, &turn.conversation)
+}

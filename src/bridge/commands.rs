@@ -1,0 +1,472 @@
+//! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
+//! stream, on the chat; they open no topic.
+
+use std::sync::Arc;
+
+use super::actions::{self, Told};
+use super::core::{Core, Scope};
+use super::intake::{after, notice};
+use super::pictures::{self, Frame};
+use super::prepare::{Letter, make_turn, put_steer, receipt};
+use super::typed::running_here;
+use super::{route, say};
+use crate::domain::action::Resume;
+use crate::domain::command::Command;
+use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::domain::turn::{Outcome, TurnState};
+use crate::domain::view::{HelpView, Lang, Receipt, StatusView, View};
+use crate::ledger::conversations::Conversation;
+use crate::ledger::grants::{self, Right};
+use crate::ledger::inbound::{self, InboundState};
+use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
+use crate::words::CommandMsg;
+
+/// What a command came to, inside its transaction.
+#[derive(Default)]
+struct Reply {
+    say: Option<String>,
+    view: Option<View>,
+    performed: Vec<actions::Performed>,
+    rights_changed: bool,
+    release: Option<ThreadId>,
+    /// The command carries a message for the agent.
+    then: Option<String>,
+    /// The row's end is written already (a steer).
+    keep_row: bool,
+}
+
+impl Reply {
+    fn say(text: String) -> Self {
+        Self { say: Some(text), ..Self::default() }
+    }
+}
+
+pub(super) async fn did_you_mean(
+    core: &Arc<Core>,
+    letter: Letter,
+    typed: String,
+    suggestion: String,
+) -> anyhow::Result<()> {
+    let lang = core.config.lang;
+    let text = say::command(lang, CommandMsg::DidYouMean { typed: &typed, suggestion: &suggestion });
+    finish(core, letter, move |_, _, _| Ok(Reply::say(text))).await
+}
+
+pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command) -> anyhow::Result<()> {
+    let scope = core.config.scope;
+    let status = matches!(command, Command::Status).then(|| Health::of(core, &letter.row.channel));
+    finish(core, letter, move |tx, frame, letter| {
+        let here = Here::of(tx, letter, scope)?;
+        let lang = here.lang(frame);
+        match &command {
+            Command::Help(topic) => help(frame, letter, &here, lang, topic.as_deref()),
+            Command::New(text) => new(tx, letter, &here, lang, text.clone()),
+            Command::Stop { all } => stop(tx, frame, letter, scope, lang, *all),
+            Command::Status => status_view(tx, frame, letter, &here, status.as_ref()),
+            Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
+            Command::Retry => retry(tx, frame, letter, &here, lang),
+            Command::Whoami => Ok(Reply::say(whoami(frame, letter, lang))),
+            Command::Allow { .. } => allow(tx, frame, letter, lang, true),
+            Command::Deny { .. } => allow(tx, frame, letter, lang, false),
+            Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
+            Command::Release => Ok(release(&here, lang)),
+            Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
+            Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
+        }
+    })
+    .await
+}
+
+async fn finish(
+    core: &Arc<Core>,
+    letter: Letter,
+    command: impl FnOnce(&Transaction<'_>, &Frame, &Letter) -> Result<Reply, LedgerError> + Send + 'static,
+) -> anyhow::Result<()> {
+    let frame = core.frame(&letter.row.channel);
+    let (result, letter) = core
+        .ledger
+        .write(move |tx| {
+            let mut result = command(tx, &frame, &letter)?;
+            if result.then.is_none() && !result.keep_row {
+                inbound::resolve(tx, letter.row.seq, InboundState::Command, None, None)?;
+                receipt(tx, &frame, &letter, Receipt::Done)?;
+            }
+            if let Some(text) = result.say.take() {
+                notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+            }
+            if let Some(view) = result.view.take() {
+                show(tx, &frame, &letter, view)?;
+            }
+            Ok((result, letter))
+        })
+        .await?;
+    if result.rights_changed {
+        core.refresh_access().await?;
+    }
+    if let (Some(thread), Some(live)) = (result.release, core.host.now()) {
+        live.forget(&thread);
+        // It frees the thread for others; should it fail, the thread simply stays ours.
+        if let Err(error) = live.runtime.release(&thread).await {
+            tracing::info!(%error, "A thread could not be released");
+        }
+    }
+    result.performed.into_iter().for_each(|performed| after(core, performed));
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    match result.then {
+        Some(text) => make_turn(core, Letter { text, ..letter }, None).await,
+        None => Ok(()),
+    }
+}
+
+fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View) -> Result<(), LedgerError> {
+    let wanted = Wanted {
+        kind: SurfaceKind::Notice,
+        subject: format!("command:{}", letter.row.seq.0),
+        conversation: None,
+        channel: letter.row.channel.clone(),
+        target: letter.reply(),
+        lang: frame.lang,
+        picture: Some(Picture::Card(Box::new(view))),
+        not_before_ms: 0,
+        is_final: true,
+        create_final: true,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// Where a command was written.
+struct Here {
+    conversation: Option<Conversation>,
+    /// All conversations of the chat: what a command in the stream acts on.
+    chat: Vec<Conversation>,
+}
+
+impl Here {
+    fn of(tx: &Transaction<'_>, letter: &Letter, scope: Scope) -> Result<Self, LedgerError> {
+        Ok(Self {
+            conversation: route::existing(tx, &letter.row.channel, &letter.message, scope)?,
+            chat: conversations::of_chat(tx, &letter.row.channel, &letter.message.chat)?,
+        })
+    }
+
+    fn lang(&self, frame: &Frame) -> Lang {
+        self.conversation.as_ref().or(self.chat.first()).map_or(frame.lang, |conversation| conversation.lang)
+    }
+
+    fn all(&self) -> Vec<&Conversation> {
+        self.conversation.as_ref().map_or_else(|| self.chat.iter().collect(), |only| vec![only])
+    }
+
+    fn project(&self) -> String {
+        self.conversation
+            .as_ref()
+            .or(self.chat.first())
+            .map_or_else(String::new, |found| pictures::project(&found.directory))
+    }
+}
+
+fn help(frame: &Frame, letter: &Letter, here: &Here, lang: Lang, topic: Option<&str>) -> Result<Reply, LedgerError> {
+    if let Some(topic) = topic {
+        let text = crate::words::help_topic(topic, lang)
+            .map_or_else(|| say::command(lang, CommandMsg::HelpUnknown { topic }), str::to_owned);
+        return Ok(Reply::say(text));
+    }
+    let view = View::Help(HelpView {
+        project: here.project(),
+        group: letter.message.chat_kind == ChatKind::Group,
+        bot_name: frame.bot_name.clone(),
+    });
+    Ok(Reply { view: Some(view), ..Reply::default() })
+}
+
+fn new(
+    tx: &Transaction<'_>,
+    letter: &Letter,
+    here: &Here,
+    lang: Lang,
+    text: Option<String>,
+) -> Result<Reply, LedgerError> {
+    let Some(conversation) = &here.conversation else {
+        let in_stream = letter.message.chat_kind == ChatKind::Group;
+        let msg = if in_stream { CommandMsg::NewGroupStream } else { CommandMsg::NewDone };
+        return Ok(Reply { then: text, ..Reply::say(say::command(lang, msg)) });
+    };
+    let busy = turns::active(tx, &conversation.id)?.is_some();
+    conversations::set_thread(tx, &conversation.id, None, None)?;
+    conversations::release(tx, &conversation.id)?;
+    let msg = if busy { CommandMsg::NewWaits } else { CommandMsg::NewDone };
+    let woken = actions::Performed {
+        told: Told::Queued,
+        wake: vec![conversation.id.clone()],
+        secret: None,
+        rerun_intake: false,
+    };
+    Ok(Reply { performed: vec![woken], then: text, ..Reply::say(say::command(lang, msg)) })
+}
+
+fn stop(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    scope: Scope,
+    lang: Lang,
+    all: bool,
+) -> Result<Reply, LedgerError> {
+    if all {
+        if !letter.person.role.is_owner() {
+            return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
+        }
+        let running = turns::all_active(tx)?;
+        let mut result = Reply::say(say::command(lang, CommandMsg::StoppedAll { n: running.len() }));
+        for turn in running {
+            result.performed.push(actions::stop(tx, frame, &turn.id, &letter.person)?);
+        }
+        return Ok(result);
+    }
+    let running = running_here(tx, letter, scope)?;
+    Ok(match running.as_slice() {
+        [] => Reply::say(say::command(lang, CommandMsg::NothingRunning)),
+        [turn] => Reply { performed: vec![actions::stop(tx, frame, turn, &letter.person)?], ..Reply::default() },
+        several => Reply::say(say::command(lang, CommandMsg::StopChoose { n: several.len() })),
+    })
+}
+
+fn cancel(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    here: &Here,
+    lang: Lang,
+    n: Option<u32>,
+) -> Result<Reply, LedgerError> {
+    let mut queued = Vec::new();
+    for conversation in here.all() {
+        queued
+            .extend(turns::unsettled(tx, &conversation.id)?.into_iter().filter(|turn| turn.state == TurnState::Queued));
+    }
+    if let Some(n) = n {
+        let Some(turn) = queued.get((n as usize).wrapping_sub(1)) else {
+            return Ok(Reply::say(say::command(lang, CommandMsg::NoSuchRow { n })));
+        };
+        let performed = actions::cancel(tx, frame, &turn.id, &letter.person)?;
+        let text = match &performed.told {
+            Told::OnlyThese { names } => say::command(lang, CommandMsg::NotYours { who: names }),
+            _ => say::command(lang, CommandMsg::CancelledN { n: 1 }),
+        };
+        return Ok(Reply { performed: vec![performed], ..Reply::say(text) });
+    }
+    let mine: Vec<_> = queued.into_iter().filter(|turn| turn.requester == letter.person.user).collect();
+    if mine.is_empty() {
+        return Ok(Reply::say(say::command(lang, CommandMsg::NothingQueued)));
+    }
+    let mut result = Reply::say(say::command(lang, CommandMsg::CancelledN { n: mine.len() }));
+    for turn in mine {
+        result.performed.push(actions::cancel(tx, frame, &turn.id, &letter.person)?);
+    }
+    Ok(result)
+}
+
+fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang: Lang) -> Result<Reply, LedgerError> {
+    let last = match &here.conversation {
+        Some(conversation) => turns::last_settled(tx, &conversation.id)?,
+        None => None,
+    };
+    let unfinished = |turn: &turns::Turn| {
+        matches!(turn.state, TurnState::Settled(Outcome::Failed | Outcome::Lost | Outcome::Interrupted))
+    };
+    let Some(turn) = last.filter(unfinished) else {
+        return Ok(Reply::say(say::command(lang, CommandMsg::NothingToRetry)));
+    };
+    let performed = actions::resume(tx, frame, &turn.id, Resume::RunAgain, &letter.person)?;
+    let text = match performed.told {
+        Told::Queued if turn.state == TurnState::Settled(Outcome::Lost) => CommandMsg::RetryAsks,
+        Told::Queued => CommandMsg::RetryQueued,
+        _ => CommandMsg::NothingToRetry,
+    };
+    Ok(Reply { performed: vec![performed], ..Reply::say(say::command(lang, text)) })
+}
+
+fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
+    use crate::domain::access::Role;
+    let owner = frame.access.owner.as_ref().map_or("", UserId::as_str);
+    say::command(
+        lang,
+        match letter.person.role {
+            Role::Owner => CommandMsg::WhoamiOwner,
+            Role::User => CommandMsg::WhoamiUser,
+            Role::Member => CommandMsg::WhoamiMember,
+            Role::Stranger | Role::Outsider => CommandMsg::WhoamiStranger { owner },
+        },
+    )
+}
+
+fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
+    let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
+    Ok(crate::ledger::said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
+}
+
+/// `/allow`, `/deny`: people by mention, or, alone in a group, the group. The configured floor cannot be taken away here.
+fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give: bool) -> Result<Reply, LedgerError> {
+    if !letter.person.role.is_owner() {
+        return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
+    }
+    let channel = &letter.row.channel;
+    if letter.message.mentions.is_empty() {
+        if letter.message.chat_kind == ChatKind::Direct {
+            return Ok(Reply::say(say::command(lang, if give { CommandMsg::AllowWhom } else { CommandMsg::DenyWhom })));
+        }
+        let chat = letter.message.chat.as_str();
+        let msg = if give {
+            grants::give(tx, channel, Right::Chat, chat, Some(&letter.person.user), frame.now_ms)?;
+            CommandMsg::GroupOpened
+        } else {
+            grants::take(tx, channel, Right::Chat, chat)?;
+            CommandMsg::GroupClosed
+        };
+        audit::note(
+            tx,
+            letter.person.user.as_str(),
+            if give { "open group" } else { "close group" },
+            chat,
+            "",
+            frame.now_ms,
+        )?;
+        return Ok(Reply { rights_changed: true, ..Reply::say(say::command(lang, msg)) });
+    }
+    let mut lines = Vec::new();
+    for mention in &letter.message.mentions {
+        let (who, user) = (mention.name.as_str(), &mention.user);
+        let msg = if frame.access.owner.as_ref() == Some(user) {
+            if give { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::DenyOwner }
+        } else if give {
+            let before = frame.access.users.contains(user);
+            grants::give(tx, channel, Right::User, user.as_str(), Some(&letter.person.user), frame.now_ms)?;
+            crate::ledger::said::learn_name(tx, channel, user, who, frame.now_ms)?;
+            if before { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::Allowed { who } }
+        } else if grants::take(tx, channel, Right::User, user.as_str())? {
+            CommandMsg::Denied { who }
+        } else {
+            CommandMsg::NotAllowedBefore { who }
+        };
+        audit::note(
+            tx,
+            letter.person.user.as_str(),
+            if give { "allow" } else { "deny" },
+            user.as_str(),
+            "",
+            frame.now_ms,
+        )?;
+        lines.push(say::command(lang, msg));
+    }
+    Ok(Reply { rights_changed: true, ..Reply::say(lines.join("\n")) })
+}
+
+fn steer(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    here: &Here,
+    lang: Lang,
+    text: &str,
+) -> Result<Reply, LedgerError> {
+    if text.trim().is_empty() {
+        return Ok(Reply::say(say::command(lang, CommandMsg::SteerEmpty)));
+    }
+    let running = match &here.conversation {
+        Some(conversation) => turns::active(tx, &conversation.id)?.filter(|turn| turn.stop.is_none()),
+        None => None,
+    };
+    let Some(running) = running else {
+        return Ok(Reply { then: Some(text.to_owned()), ..Reply::say(say::command(lang, CommandMsg::SteerQueued)) });
+    };
+    put_steer(tx, frame, &running.id, letter, text)?;
+    let woken = actions::Performed {
+        told: Told::Steering,
+        wake: vec![running.conversation],
+        secret: None,
+        rerun_intake: false,
+    };
+    Ok(Reply { performed: vec![woken], keep_row: true, ..Reply::default() })
+}
+
+fn release(here: &Here, lang: Lang) -> Reply {
+    match here.conversation.as_ref().and_then(|conversation| conversation.thread.clone()) {
+        Some(thread) => Reply { release: Some(thread), ..Reply::say(say::command(lang, CommandMsg::Released)) },
+        None => Reply::say(say::command(lang, CommandMsg::NothingToRelease)),
+    }
+}
+
+fn set_lang(tx: &Transaction<'_>, here: &Here, lang: Lang, wanted: Option<&str>) -> Result<Reply, LedgerError> {
+    let Some(wanted) = wanted.and_then(Lang::parse) else {
+        return Ok(Reply::say(say::command(lang, CommandMsg::LangUsage)));
+    };
+    for conversation in &here.chat {
+        conversations::set_lang(tx, &conversation.id, wanted)?;
+    }
+    Ok(Reply::say(say::command(wanted, CommandMsg::LangSet)))
+}
+
+/// What the status card needs from outside the ledger.
+struct Health {
+    channel_ok: bool,
+    last_frame_ms: Option<i64>,
+    runtime: String,
+    runtime_ok: bool,
+    warnings: Vec<String>,
+}
+
+impl Health {
+    fn of(core: &Core, channel: &ChannelName) -> Self {
+        use super::ports::ChannelState;
+        let health = core.channel(channel).map(|channel| channel.health());
+        let live = core.host.now();
+        Self {
+            channel_ok: health.as_ref().is_some_and(|health| health.state == ChannelState::Connected),
+            last_frame_ms: health.and_then(|health| health.last_frame_at_ms),
+            runtime: live.as_ref().map_or_else(|| core.host.kind().to_owned(), |live| live.runtime.version()),
+            runtime_ok: live.is_some(),
+            warnings: live.map_or_else(Vec::new, |live| live.runtime.warnings()),
+        }
+    }
+}
+
+fn status_view(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    here: &Here,
+    health: Option<&Health>,
+) -> Result<Reply, LedgerError> {
+    let Some(health) = health else { return Ok(Reply::default()) };
+    let (mut running, mut waiting, mut queued) = (0, 0, 0);
+    for conversation in &here.chat {
+        for turn in turns::unsettled(tx, &conversation.id)? {
+            match turn.state {
+                TurnState::Queued => queued += 1,
+                TurnState::Waiting => waiting += 1,
+                _ => running += 1,
+            }
+        }
+    }
+    let counts = report::counts(tx, frame.now_ms)?;
+    let owner_here = letter.person.role.is_owner() && letter.message.chat_kind == ChatKind::Direct;
+    let undelivered =
+        (owner_here && counts.outbox_undeliverable > 0).then(|| (counts.outbox_undeliverable as u32, None));
+    let view = View::Status(StatusView {
+        project: here.project(),
+        running,
+        waiting,
+        queued,
+        channel_ok: health.channel_ok,
+        last_frame_ms: health.last_frame_ms,
+        runtime: health.runtime.clone(),
+        runtime_ok: health.runtime_ok,
+        warnings: health.warnings.clone(),
+        undelivered,
+        today: counts.settled_last_24h as u32,
+    });
+    Ok(Reply { view: Some(view), ..Reply::default() })
+}

@@ -1,0 +1,178 @@
+//! One task per conversation with work. It is the only one that hands this conversation's turns to a runtime, in order.
+//!
+//! The task keeps nothing that the ledger does not know: it reads what is next, does it, and reads again. A wake-up says
+//! only "look again".
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::core::Core;
+use super::{recovery, turn_runner};
+use crate::domain::ids::*;
+use crate::domain::turn::TurnState;
+use crate::ledger::conversations::Conversation;
+use crate::ledger::turns::Turn;
+use crate::ledger::{LedgerError, conversations, turns};
+use crate::tasks::OnExit;
+
+/// The conversations that have a task.
+#[derive(Default)]
+pub struct Registry {
+    handles: Mutex<HashMap<ConversationId, Arc<Handle>>>,
+    /// No new turn is started any more (the daemon drains).
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+pub struct Handle {
+    notify: Notify,
+    /// Set by a wake-up, taken by the task before it looks: a wake-up between look and sleep is not lost.
+    again: AtomicBool,
+}
+
+impl Handle {
+    /// Waits for the next wake-up.
+    pub async fn woken(&self) {
+        while !self.again.swap(false, Ordering::AcqRel) {
+            self.notify.notified().await;
+        }
+    }
+}
+
+impl Registry {
+    /// From now on no queued turn is started.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub fn wake_all(&self) {
+        for handle in self.handles.lock().expect("no code panics while it holds this lock").values() {
+            handle.again.store(true, Ordering::Release);
+            handle.notify.notify_one();
+        }
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.handles.lock().expect("no code panics while it holds this lock").is_empty()
+    }
+}
+
+/// Makes sure that the conversation's task looks (again) at what is to do.
+pub fn wake(core: &Arc<Core>, conversation: &ConversationId) {
+    let mut handles = core.registry.handles.lock().expect("no code panics while it holds this lock");
+    if let Some(handle) = handles.get(conversation) {
+        handle.again.store(true, Ordering::Release);
+        handle.notify.notify_one();
+        return;
+    }
+    let handle = Arc::new(Handle::default());
+    handles.insert(conversation.clone(), Arc::clone(&handle));
+    drop(handles);
+    let (shared, id) = (Arc::clone(core), conversation.clone());
+    core.tasks.spawn("conversation", OnExit::LogOnly, move |cancel| {
+        let span = info_span!("conversation", conversation.id = %id);
+        async move { run(shared, id, handle, cancel).await }.instrument(span)
+    });
+}
+
+async fn run(
+    core: Arc<Core>,
+    id: ConversationId,
+    handle: Arc<Handle>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut failures = 0u32;
+    loop {
+        let worked = tokio::select! {
+            () = cancel.cancelled() => break,
+            worked = step(&core, &id, &handle) => worked,
+        };
+        match worked {
+            Ok(Next::Again) => failures = 0,
+            Ok(Next::Sleep(wait)) => {
+                failures = 0;
+                if !sleep(&core, &handle, wait, &cancel).await {
+                    break;
+                }
+            }
+            Ok(Next::Nothing) => {
+                // Only a task that nobody woke meanwhile may end; decided under the registry's lock.
+                let mut handles = core.registry.handles.lock().expect("no code panics while it holds this lock");
+                if !handle.again.swap(false, Ordering::AcqRel) {
+                    handles.remove(&id);
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                // The ledger still knows what is to do; a task that gave up would leave it lying.
+                warn!(error = %format!("{error:#}"), "A conversation's step failed; it is tried again");
+                failures += 1;
+                let wait = Duration::from_millis(200u64.saturating_mul(1 << failures.min(8)));
+                if !sleep(&core, &handle, wait, &cancel).await {
+                    break;
+                }
+            }
+        }
+    }
+    core.registry.handles.lock().expect("no code panics while it holds this lock").remove(&id);
+    Ok(())
+}
+
+async fn sleep(core: &Core, handle: &Handle, wait: Duration, cancel: &CancellationToken) -> bool {
+    tokio::select! {
+        () = cancel.cancelled() => false,
+        () = handle.woken() => true,
+        () = core.clock.sleep(wait) => true,
+    }
+}
+
+/// What a look at the ledger came to.
+pub enum Next {
+    Again,
+    Sleep(Duration),
+    Nothing,
+}
+
+/// What a conversation has to do now, as the ledger says.
+async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> anyhow::Result<Next> {
+    let Some((conversation, turn)) = next(core, id).await? else { return Ok(Next::Nothing) };
+    match turn.state {
+        // A turn that a former process or generation had: ask what became of it.
+        state if state.is_active() => recovery::recover(core, &conversation, &turn, handle).await,
+        TurnState::Queued if conversation.held.is_some() || core.registry.is_closed() => Ok(Next::Nothing),
+        TurnState::Queued => {
+            let wait = turn.not_before_ms - core.now_ms();
+            if wait > 0 {
+                return Ok(Next::Sleep(Duration::from_millis(wait as u64)));
+            }
+            debug!(turn.id = %turn.id, "Runs turn {}", turn.id);
+            turn_runner::run(core, &conversation, &turn, handle).await
+        }
+        _ => Ok(Next::Nothing),
+    }
+}
+
+async fn next(core: &Core, id: &ConversationId) -> Result<Option<(Conversation, Turn)>, LedgerError> {
+    let id = id.clone();
+    core.ledger
+        .read(move |tx| {
+            let unsettled = turns::unsettled(tx, &id)?;
+            // What a runtime has comes before what is queued, whatever its place.
+            let active = unsettled.iter().position(|turn| turn.state.is_active()).unwrap_or(0);
+            match unsettled.into_iter().nth(active) {
+                Some(turn) => Ok(Some((conversations::get(tx, &id)?, turn))),
+                None => Ok(None),
+            }
+        })
+        .await
+}

@@ -1,0 +1,219 @@
+//! What every part of the bridge shares: the ledger, the clock, the channels, and who wakes whom.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::conversation::Registry;
+use super::host::Host;
+use super::leases::Leases;
+use super::pictures::Frame;
+use super::ports::{BotIdentity, Channel};
+use crate::clock::Clock;
+use crate::domain::access::Access;
+use crate::domain::gate::Decision;
+use crate::domain::ids::*;
+use crate::domain::view::Lang;
+use crate::ledger::grants::Right;
+use crate::ledger::{Ledger, LedgerError, grants, said};
+use crate::tasks::Tasks;
+
+/// How the bridge behaves. Resolved: nothing in here has to be decided again.
+#[derive(Debug, Clone)]
+pub struct BridgeConfig {
+    pub lang: Lang,
+    /// Working directory of every conversation; `None`: one of its own below `workspaces`.
+    pub directory: Option<PathBuf>,
+    pub workspaces: PathBuf,
+    /// Attachments that people sent, one folder an inbound row.
+    pub attachments: PathBuf,
+    /// Files on their way out, by SHA-256.
+    pub outbox: PathBuf,
+    pub scope: Scope,
+    pub busy: Busy,
+    /// Running turns in all.
+    pub parallel: usize,
+    /// Several turns may run in one directory at the same time.
+    pub shared_directory: bool,
+    pub idle_timeout: Duration,
+    pub tool_timeout: Duration,
+    pub max_time: Option<Duration>,
+    /// What running turns get at a stop.
+    pub grace: Duration,
+    /// A message older than this asks before it runs.
+    pub stale_after: Duration,
+    /// The configured floor of rights, by channel.
+    pub floor: HashMap<ChannelName, Access>,
+    /// Bytes of one attachment that are fetched at most.
+    pub max_attachment: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each topic of a group is a conversation.
+    Topic,
+    /// The whole group is one.
+    Chat,
+}
+
+/// What a message does while a turn runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    Queue,
+    Steer,
+    Reject,
+}
+
+/// Most queued turns of one person and of one conversation.
+pub const QUEUE_PER_PERSON: i64 = 5;
+pub const QUEUE_PER_CONVERSATION: i64 = 20;
+
+pub struct Core {
+    pub ledger: Ledger,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub config: BridgeConfig,
+    pub channels: HashMap<ChannelName, Arc<dyn Channel>>,
+    pub host: Host,
+    pub registry: Registry,
+    pub leases: Leases,
+    pub wakes: Wakes,
+    access: RwLock<HashMap<ChannelName, Access>>,
+    bots: RwLock<HashMap<ChannelName, BotIdentity>>,
+    /// Secret answers on their way to the runtime. Never stored: a restart voids their gates anyway.
+    secrets: Mutex<HashMap<GateId, Decision>>,
+}
+
+/// One per worker that waits for rows.
+#[derive(Debug, Default)]
+pub struct Wakes {
+    pub intake: Notify,
+    pub outbox: Notify,
+    pub painter: Notify,
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "the composition root names each part once")]
+    pub fn new(
+        ledger: Ledger,
+        clock: Clock,
+        tasks: Tasks,
+        config: BridgeConfig,
+        channels: Vec<Arc<dyn Channel>>,
+        host: Host,
+    ) -> Self {
+        let channels: HashMap<_, _> = channels.into_iter().map(|channel| (channel.name(), channel)).collect();
+        let leases = Leases::new(config.parallel, config.shared_directory);
+        Self {
+            ledger,
+            clock,
+            tasks,
+            channels,
+            host,
+            registry: Registry::default(),
+            leases,
+            wakes: Wakes::default(),
+            access: RwLock::new(config.floor.clone()),
+            bots: RwLock::default(),
+            secrets: Mutex::default(),
+            config,
+        }
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The rights on a channel as they stand.
+    pub fn access(&self, channel: &ChannelName) -> Access {
+        self.access.read().expect("no code panics while it holds this lock").get(channel).cloned().unwrap_or_default()
+    }
+
+    /// Reads the grants anew: floor plus ledger. After each change of a right, and at the start.
+    pub async fn refresh_access(&self) -> Result<(), LedgerError> {
+        for channel in self.channels.keys().cloned() {
+            let name = channel.clone();
+            let granted = self.ledger.read(move |tx| grants::of_channel(tx, &name)).await?;
+            let mut access = self.config.floor.get(&channel).cloned().unwrap_or_default();
+            for (right, id) in granted {
+                match right {
+                    Right::Owner => access.owner = access.owner.or_else(|| Some(id.into())),
+                    Right::User => drop(access.users.insert(id.into())),
+                    Right::Chat => drop(access.chats.insert(id.into())),
+                }
+            }
+            access.tenant = self.bot(&channel).and_then(|bot| bot.tenant);
+            self.access.write().expect("no code panics while it holds this lock").insert(channel, access);
+        }
+        Ok(())
+    }
+
+    pub fn bot(&self, channel: &ChannelName) -> Option<BotIdentity> {
+        self.bots.read().expect("no code panics while it holds this lock").get(channel).cloned()
+    }
+
+    pub fn set_bot(&self, channel: &ChannelName, bot: BotIdentity) {
+        let tenant = bot.tenant.clone();
+        self.bots.write().expect("no code panics while it holds this lock").insert(channel.clone(), bot);
+        if let Some(access) = self.access.write().expect("no code panics while it holds this lock").get_mut(channel) {
+            access.tenant = tenant;
+        }
+    }
+
+    /// What a picture needs besides the rows, as of now.
+    pub fn frame(&self, channel: &ChannelName) -> Frame {
+        Frame {
+            channel: channel.clone(),
+            access: self.access(channel),
+            lang: self.config.lang,
+            bot_name: self.bot(channel).map_or_else(|| "ally".to_owned(), |bot| bot.name),
+            now_ms: self.now_ms(),
+        }
+    }
+
+    pub fn channel(&self, name: &ChannelName) -> Option<&Arc<dyn Channel>> {
+        self.channels.get(name)
+    }
+
+    pub fn keep_secret(&self, gate: &GateId, decision: Decision) {
+        self.secrets.lock().expect("no code panics while it holds this lock").insert(gate.clone(), decision);
+    }
+
+    pub fn take_secret(&self, gate: &GateId) -> Option<Decision> {
+        self.secrets.lock().expect("no code panics while it holds this lock").remove(gate)
+    }
+
+    /// A person's name, from the ledger if it is fresh, else from the channel; the id when nobody knows it.
+    pub async fn name_of(&self, channel: &ChannelName, chat: &ChatId, user: &UserId) -> String {
+        /// Names change rarely; a day is soon enough.
+        const FRESH_MS: i64 = 86_400_000;
+        let (key, id) = (channel.clone(), user.clone());
+        let known = self.ledger.read(move |tx| said::name_of(tx, &key, &id)).await.ok().flatten();
+        let now = self.now_ms();
+        if let Some((name, at)) = &known
+            && now - at < FRESH_MS
+        {
+            return name.clone();
+        }
+        let Some(adapter) = self.channel(channel) else { return user.to_string() };
+        match adapter.user_name(chat, user).await {
+            Some(name) => {
+                let (key, id, learned) = (channel.clone(), user.clone(), name.clone());
+                // Only a convenience: a name that is not kept is asked for again.
+                drop(self.ledger.write(move |tx| said::learn_name(tx, &key, &id, &learned, now)));
+                name
+            }
+            None => known.map_or_else(|| user.to_string(), |(name, _)| name),
+        }
+    }
+}
+
+/// 128 random bits for a button.
+pub fn fresh_button() -> ButtonId {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    ButtonId::from_bits(u128::from_le_bytes(bytes))
+}

@@ -1,0 +1,696 @@
+//! Follows a submitted turn until it settles: facts in, pictures and rows out, people's wishes passed on.
+//!
+//! Deltas draw the live card and nothing else. Only [`Fact::TurnEnded`], confirmed by a pull, ends the turn here; the end
+//! of the process ends the following, and [`super::recovery`] asks what became of the turn.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use super::conversation::{Handle, Next};
+use super::core::Core;
+use super::host::LiveRuntime;
+use super::leases::Lease;
+use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Live};
+use super::ports::*;
+use super::settle::{self, Finish};
+use super::{gates as gate_flow, say};
+use crate::domain::action::Action;
+use crate::domain::gate::GateState;
+use crate::domain::history::{ChangedFile, Failure, FailureKind};
+use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::domain::turn::{Outcome, StopReason, TurnState};
+use crate::domain::verdict::{FoundStatus, LostHow};
+use crate::domain::view::*;
+use crate::ledger::conversations::Conversation;
+use crate::ledger::gates::Gate;
+use crate::ledger::inbound::InboundRow;
+use crate::ledger::turns::{Progress, Stop, Turn};
+use crate::ledger::{LedgerError, gates, inbound, said, turns};
+
+/// Characters of the stream that are kept for the picture.
+const DRAFT: usize = 600;
+/// After this long an interrupt without effect is given up.
+const INTERRUPT_MS: i64 = 60_000;
+/// A progress row is at most this old.
+const SAVE_MS: i64 = 5_000;
+/// An unreachable model is asked about after this long.
+const UNREACHABLE_MS: i64 = 180_000;
+
+pub struct Follow {
+    core: Arc<Core>,
+    live: Arc<LiveRuntime>,
+    conversation: Conversation,
+    turn: Turn,
+    thread: ThreadId,
+    facts: mpsc::UnboundedReceiver<Envelope>,
+    lease: Option<Lease>,
+    native: Option<NativeTurnId>,
+    started: bool,
+    waiting: bool,
+    in_doubt: bool,
+    seen: Seen,
+    watch: Watch,
+    interrupted_at_ms: Option<i64>,
+}
+
+/// What the stream showed.
+#[derive(Default)]
+struct Seen {
+    progress: Progress,
+    /// Step index by the runtime's item.
+    items: HashMap<String, usize>,
+    changed: Vec<ChangedFile>,
+    failure: Option<Failure>,
+    tokens: Option<i64>,
+    unreachable_since_ms: Option<i64>,
+    draft_item: String,
+    dirty: bool,
+    painted_at_ms: i64,
+    saved_at_ms: i64,
+}
+
+/// The watchdog's memory. Waiting on a person stops its clock.
+struct Watch {
+    last_sign_ms: i64,
+    asked: bool,
+    asks: u32,
+    patience: Option<String>,
+}
+
+/// What people want of the turn, read from the ledger at each wake-up.
+struct Wishes {
+    state: TurnState,
+    stop: Option<Stop>,
+    decided: Vec<Gate>,
+    steers: Vec<InboundRow>,
+    patience: Option<String>,
+}
+
+pub fn limits_of(core: &Core, conversation: &Conversation) -> ChannelLimits {
+    let plain = ChannelLimits { part_chars: 3000, max_parts: 2, cards: false, reactions: false, update_every_ms: 1000 };
+    core.channel(&conversation.channel).map_or(plain, |channel| channel.limits())
+}
+
+impl Follow {
+    pub fn new(
+        core: &Arc<Core>,
+        live: &Arc<LiveRuntime>,
+        conversation: &Conversation,
+        turn: Turn,
+        thread: ThreadId,
+        facts: mpsc::UnboundedReceiver<Envelope>,
+        lease: Lease,
+    ) -> Self {
+        let now = core.now_ms();
+        Self {
+            core: Arc::clone(core),
+            live: Arc::clone(live),
+            conversation: conversation.clone(),
+            turn,
+            thread,
+            facts,
+            lease: Some(lease),
+            native: None,
+            started: false,
+            waiting: false,
+            in_doubt: false,
+            seen: Seen::default(),
+            watch: Watch { last_sign_ms: now, asked: false, asks: 0, patience: None },
+            interrupted_at_ms: None,
+        }
+    }
+
+    pub fn turn_id(&self) -> &TurnId {
+        &self.turn.id
+    }
+
+    /// The runtime answered with a turn that was there before: our words went into it as a steer.
+    pub fn is_former(&self, native: &NativeTurnId) -> bool {
+        self.turn.cursor.as_ref() == Some(native)
+    }
+
+    pub fn expect(&mut self, native: Option<NativeTurnId>) {
+        self.native = native;
+    }
+
+    pub fn in_doubt(&mut self) {
+        self.in_doubt = true;
+    }
+
+    pub fn forget_thread(&self) {
+        self.live.forget(&self.thread);
+    }
+
+    fn frame(&self) -> Frame {
+        self.core.frame(&self.conversation.channel)
+    }
+
+    // -------------------------------------------------------------------------------------------- the loop
+
+    /// Until the turn is settled, or the process is gone (then the turn is still active and recovery goes on).
+    pub async fn to_the_end(mut self, handle: &Arc<Handle>) -> anyhow::Result<Next> {
+        // A wish may have been committed before we listened.
+        if self.heed_wishes().await? {
+            return Ok(Next::Again);
+        }
+        loop {
+            let tick = self.core.clock.sleep(Duration::from_millis(500));
+            let over = tokio::select! {
+                biased;
+                fact = self.facts.recv() => match fact {
+                    Some(envelope) => self.take(envelope).await?,
+                    None => true,
+                },
+                () = handle.woken() => self.heed_wishes().await?,
+                () = tick => self.tick().await?,
+            };
+            if over {
+                self.core.host.unlisten(&self.thread);
+                return Ok(Next::Again);
+            }
+        }
+    }
+
+    /// Takes one fact; true when there is nothing more to follow.
+    async fn take(&mut self, envelope: Envelope) -> anyhow::Result<bool> {
+        if let (Some(theirs), Some(ours)) = (&envelope.turn, &self.native)
+            && theirs != ours
+        {
+            // The late end of an earlier turn's background command.
+            debug!(native.turn = %theirs, "A fact of another turn");
+            return Ok(false);
+        }
+        self.watch.last_sign_ms = self.core.now_ms();
+        self.watch.asked = false;
+        match envelope.fact {
+            Fact::TurnStarted => self.on_started(envelope.turn).await?,
+            Fact::InputTaken { client } => self.on_input_taken(client).await?,
+            Fact::TextDelta { item, text } => self.on_text(item, &text, true),
+            Fact::TextDone { item, text } => self.on_text(item, &text, false),
+            Fact::StepStarted { item, step } => self.on_step(item, step, Vec::new()).await?,
+            Fact::StepEnded { item, step, changed } => self.on_step(item, step, changed).await?,
+            Fact::GateOpened(request) => self.on_gate(envelope.generation, *request).await?,
+            Fact::GateResolved { native } => self.on_gate_resolved(envelope.generation, native).await?,
+            Fact::Retrying { .. } => {
+                let now = self.core.now_ms();
+                self.seen.unreachable_since_ms.get_or_insert(now);
+                self.seen.dirty = true;
+            }
+            Fact::Trouble(failure) => self.seen.failure = Some(failure),
+            Fact::Usage { total_tokens } => self.seen.tokens = Some(total_tokens),
+            Fact::TurnEnded { end, failure } => {
+                self.on_ended(envelope.turn, end, failure).await?;
+                return Ok(true);
+            }
+            Fact::Activity => {}
+            Fact::Exited { .. } => return Ok(true),
+        }
+        Ok(false)
+    }
+
+    // -------------------------------------------------------------------------------------------- facts
+
+    /// W3.
+    async fn on_started(&mut self, native: Option<NativeTurnId>) -> Result<(), LedgerError> {
+        let Some(native) = native.or_else(|| self.native.clone()) else { return Ok(()) };
+        self.native = Some(native.clone());
+        self.in_doubt = false;
+        if self.started {
+            return Ok(());
+        }
+        self.started = true;
+        let (id, now) = (self.turn.id.clone(), self.core.now_ms());
+        let written = self.core.ledger.write(move |tx| {
+            let turn = turns::get(tx, &id)?;
+            match turn.state {
+                TurnState::Submitting => turns::started(tx, &turn, &native, now),
+                // A gate was heard of first.
+                _ => turns::set_native(tx, &turn.id, &native),
+            }
+        });
+        written.await?;
+        // A stop that came before the start was held until now.
+        if self.heed_wishes().await? {
+            debug!("The turn was over when it started");
+        }
+        Ok(())
+    }
+
+    async fn on_input_taken(&mut self, client: Option<ClientId>) -> Result<(), LedgerError> {
+        let Some(client) = client else { return Ok(()) };
+        let Some(seq) = client.as_str().strip_prefix("steer.").and_then(|seq| seq.parse().ok()) else { return Ok(()) };
+        let (id, frame) = (self.turn.id.clone(), self.frame());
+        self.core
+            .ledger
+            .write(move |tx| {
+                let row = inbound::get(tx, InboundSeq(seq))?;
+                inbound::set_steer(tx, row.seq, &id, "taken", None)?;
+                if let (Some(chat), Some(message)) = (&row.chat, &row.message) {
+                    crate::ledger::surfaces::want_receipt(
+                        tx,
+                        &row.channel,
+                        chat,
+                        message,
+                        Receipt::Done,
+                        frame.now_ms,
+                    )?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.core.wakes.painter.notify_one();
+        Ok(())
+    }
+
+    fn on_text(&mut self, item: String, text: &str, delta: bool) {
+        self.seen.unreachable_since_ms = None;
+        let draft = &mut self.seen.progress.draft;
+        // A new item (also a retried one, whose former text is abandoned) starts afresh.
+        if item != self.seen.draft_item {
+            draft.clear();
+            self.seen.draft_item = item;
+        }
+        if !delta {
+            draft.clear();
+        }
+        draft.push_str(text);
+        if draft.len() > DRAFT * 8 {
+            *draft = tail(draft, DRAFT * 2);
+        }
+        self.seen.dirty = true;
+    }
+
+    async fn on_step(&mut self, item: String, step: Step, changed: Vec<ChangedFile>) -> Result<(), LedgerError> {
+        self.seen.unreachable_since_ms = None;
+        self.seen.changed.extend(changed);
+        let steps = &mut self.seen.progress.steps;
+        let first_or_new = match self.seen.items.get(&item) {
+            Some(index) => {
+                let started_at_ms = steps[*index].started_at_ms;
+                steps[*index] = Step { started_at_ms, ..step };
+                false
+            }
+            None => {
+                self.seen.items.insert(item, steps.len());
+                let started_at_ms = if step.started_at_ms > 0 { step.started_at_ms } else { self.core.now_ms() };
+                steps.push(Step { started_at_ms, ..step });
+                true
+            }
+        };
+        self.seen.dirty = true;
+        if first_or_new {
+            // Should the process die now, the row must say that this step may have run.
+            self.save_progress().await?;
+        }
+        Ok(())
+    }
+
+    async fn save_progress(&mut self) -> Result<(), LedgerError> {
+        let (id, progress) = (self.turn.id.clone(), self.shown_progress());
+        self.seen.saved_at_ms = self.core.now_ms();
+        self.core.ledger.write(move |tx| turns::save_progress(tx, &id, &progress)).await
+    }
+
+    fn shown_progress(&self) -> Progress {
+        Progress { steps: self.seen.progress.steps.clone(), draft: tail(&self.seen.progress.draft, DRAFT) }
+    }
+
+    /// W4; the turn waits for a person, so others may work in its directory.
+    async fn on_gate(&mut self, generation: Generation, request: GateRequest) -> Result<(), LedgerError> {
+        let (id, frame) = (self.turn.id.clone(), self.frame());
+        let opened = self.core.ledger.write(move |tx| gate_flow::open(tx, &frame, &id, generation, request)).await?;
+        if opened {
+            self.waiting = true;
+            self.lease = None;
+            self.paint(true).await?;
+            // The same question may have been answered before the crash that this turn continues.
+            self.heed_wishes().await?;
+        }
+        Ok(())
+    }
+
+    async fn on_gate_resolved(&mut self, generation: Generation, native: NativeGateId) -> Result<(), LedgerError> {
+        let frame = self.frame();
+        let all_closed = self.core.ledger.write(move |tx| gate_flow::resolved(tx, &frame, generation, &native)).await?;
+        if all_closed {
+            self.waiting = false;
+            self.watch.last_sign_ms = self.core.now_ms();
+            if self.lease.is_none() {
+                // A withdrawn request: the turn goes on without an answer of ours.
+                self.lease = self.core.leases.try_take(&self.turn.directory).ok();
+            }
+            self.paint(true).await?;
+        }
+        self.core.wakes.painter.notify_one();
+        Ok(())
+    }
+
+    /// The turn's end as the runtime reports it, confirmed by a pull, then W6.
+    async fn on_ended(
+        &mut self,
+        native: Option<NativeTurnId>,
+        end: TurnEnd,
+        failure: Option<Failure>,
+    ) -> anyhow::Result<()> {
+        let native = native.or_else(|| self.native.clone());
+        let background = if end == TurnEnd::Interrupted {
+            self.live.runtime.clean(&self.thread).await.unwrap_or(Background::MayRunOn)
+        } else {
+            Background::None
+        };
+        let pulled = match &native {
+            Some(native) => settle::pull_turn(&self.core, &self.live, &self.turn, &self.thread, native).await,
+            None => None,
+        };
+        let outcome = match end {
+            TurnEnd::Completed => Outcome::Completed,
+            TurnEnd::Failed => Outcome::Failed,
+            TurnEnd::Interrupted => Outcome::Interrupted,
+        };
+        let progress = self.shown_progress();
+        let mut finish = match &pulled {
+            Some(pulled) => Finish::from_pull(outcome, pulled, progress),
+            None => {
+                // Told truly that it ended, but three pulls failed: the completed items' text is the next best.
+                warn!(turn.id = %self.turn.id, "No pull of turn {} succeeded; its text comes from the stream", self.turn.id);
+                Finish {
+                    answer: (!self.seen.progress.draft.trim().is_empty()).then(|| self.seen.progress.draft.clone()),
+                    changed: std::mem::take(&mut self.seen.changed),
+                    native,
+                    progress,
+                    ..Finish::bare(outcome, None)
+                }
+            }
+        };
+        finish.background = background;
+        finish.tokens = self.seen.tokens;
+        finish.failure = failure.or(finish.failure).or_else(|| self.seen.failure.take());
+        self.finish(finish).await
+    }
+
+    async fn finish(&self, mut finish: Finish) -> anyhow::Result<()> {
+        settle::render_answer(&self.core, &self.conversation, &mut finish)?;
+        let (id, frame) = (self.turn.id.clone(), self.frame());
+        let outcome = finish.outcome;
+        if self.core.ledger.write(move |tx| settle::finish(tx, &frame, &id, &finish)).await? {
+            info!(turn.id = %self.turn.id, turn.outcome = outcome.as_str(), "Turn {} {}", self.turn.id, outcome.as_str());
+        }
+        self.core.wakes.outbox.notify_one();
+        self.core.wakes.painter.notify_one();
+        Ok(())
+    }
+
+    // -------------------------------------------------------------------------------------------- wishes
+
+    async fn wishes(&self) -> Result<Wishes, LedgerError> {
+        let id = self.turn.id.clone();
+        self.core
+            .ledger
+            .read(move |tx| {
+                let turn = turns::get(tx, &id)?;
+                let of_turn = gates::of_turn(tx, &id)?;
+                Ok(Wishes {
+                    state: turn.state,
+                    stop: turn.stop,
+                    decided: of_turn.into_iter().filter(|gate| gate.state == GateState::Decided).collect(),
+                    steers: inbound::steers(tx, &id, "wanted")?,
+                    patience: said::meta(tx, &format!("patience:{id}"))?,
+                })
+            })
+            .await
+    }
+
+    /// True when the turn is over (settled by somebody else).
+    async fn heed_wishes(&mut self) -> Result<bool, LedgerError> {
+        let wishes = self.wishes().await?;
+        if wishes.state.is_settled() {
+            return Ok(true);
+        }
+        if wishes.patience != self.watch.patience {
+            self.watch.patience = wishes.patience;
+            self.watch.last_sign_ms = self.core.now_ms();
+            self.watch.asked = false;
+        }
+        if wishes.stop.is_some() {
+            self.interrupt().await;
+            // Decisions and steers of a turn that is being stopped are not passed on.
+            return Ok(false);
+        }
+        for gate in wishes.decided {
+            // The directory first: others may have worked in it while this turn waited.
+            if self.lease.is_none() {
+                self.lease = Some(self.core.leases.take(&self.turn.directory).await);
+            }
+            if let Err(error) = gate_flow::answer(&self.core, &self.live, &self.thread, &gate).await {
+                warn!(gate.id = %gate.id, error = %format!("{error:#}"), "Could not pass on a decision");
+            }
+        }
+        for row in wishes.steers {
+            self.steer(row).await?;
+        }
+        Ok(false)
+    }
+
+    /// Only once, and only after the start: before it codex refuses, and the turn would run on.
+    async fn interrupt(&mut self) {
+        let Some(native) = self.native.clone().filter(|_| self.started || self.waiting) else { return };
+        if self.interrupted_at_ms.is_some() {
+            return;
+        }
+        self.interrupted_at_ms = Some(self.core.now_ms());
+        if let Err(error) = self.live.runtime.interrupt(&self.thread, &native).await {
+            // `NoTurn`: it ended in the same moment, and its end is on its way.
+            info!(turn.id = %self.turn.id, %error, "The interrupt of turn {} was not taken", self.turn.id);
+            if error != CallError::NoTurn {
+                self.interrupted_at_ms = None;
+            }
+        }
+    }
+
+    async fn steer(&mut self, row: InboundRow) -> Result<(), LedgerError> {
+        let (Some(native), Some(text)) = (self.native.clone().filter(|_| self.started), row.steer_text.clone()) else {
+            return Ok(());
+        };
+        let (id, seq) = (self.turn.id.clone(), row.seq);
+        self.core.ledger.write(move |tx| inbound::set_steer(tx, seq, &id, "sent", None)).await?;
+        let steer = Steer { thread: self.thread.clone(), turn: native, client: ClientId::of_steer(seq), text };
+        if let Err(error) = self.live.runtime.steer(&steer).await {
+            // The turn's end will return it to the queue; a doubt is resolved the same way, by the pull.
+            info!(turn.id = %self.turn.id, %error, "A steer was not taken");
+        }
+        Ok(())
+    }
+
+    // -------------------------------------------------------------------------------------------- time
+
+    /// Pictures, the watchdog, and what is in doubt. True when the turn is over.
+    async fn tick(&mut self) -> anyhow::Result<bool> {
+        if self.in_doubt && self.resolve_doubt().await? {
+            return Ok(true);
+        }
+        self.paint(false).await?;
+        if self.watchdog().await? {
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    async fn paint(&mut self, now: bool) -> Result<(), LedgerError> {
+        let at = self.core.now_ms();
+        let age = at - self.turn.submitted_at_ms.unwrap_or(at);
+        let appears = match self.conversation.chat_kind {
+            ChatKind::Direct => LIVE_AFTER_DIRECT_MS,
+            ChatKind::Group => LIVE_AFTER_GROUP_MS,
+        };
+        let cadence = match age {
+            ..15_000 => 1_000,
+            15_000..120_000 => 3_000,
+            _ => 10_000,
+        };
+        // A quick turn never has a card: nothing is written for it.
+        let due = self.seen.dirty && age + 1_000 >= appears && at - self.seen.painted_at_ms >= cadence;
+        if !(now || due) {
+            return Ok(());
+        }
+        self.seen.dirty = false;
+        self.seen.painted_at_ms = at;
+        let save = at - self.seen.saved_at_ms >= SAVE_MS;
+        if save {
+            self.seen.saved_at_ms = at;
+        }
+        let (id, frame, conversation) = (self.turn.id.clone(), self.frame(), self.conversation.clone());
+        let (progress, unreachable) = (self.shown_progress(), self.seen.unreachable_since_ms);
+        self.core
+            .ledger
+            .write(move |tx| {
+                let turn = turns::get(tx, &id)?;
+                if turn.state.is_settled() {
+                    return Ok(());
+                }
+                if save {
+                    turns::save_progress(tx, &id, &progress)?;
+                }
+                let open = gates::of_turn(tx, &id)?.into_iter().find(|gate| gate.state == GateState::Open);
+                let state = match open {
+                    Some(gate) => LiveState::Waiting { number: gate.number, names: String::new() },
+                    None => LiveState::Running,
+                };
+                let live = Live { state, progress: &progress, unreachable_since_ms: unreachable };
+                pictures::live(tx, &frame, &conversation, &turn, &live)
+            })
+            .await?;
+        self.core.wakes.painter.notify_one();
+        Ok(())
+    }
+
+    async fn watchdog(&mut self) -> anyhow::Result<bool> {
+        let now = self.core.now_ms();
+        if let Some(at) = self.interrupted_at_ms {
+            if now - at >= INTERRUPT_MS {
+                return self.give_up().await;
+            }
+            return Ok(false);
+        }
+        if self.waiting {
+            self.watch.last_sign_ms = now;
+            return Ok(false);
+        }
+        let config = &self.core.config;
+        if let Some(max) = config.max_time
+            && now - self.turn.submitted_at_ms.unwrap_or(now) > max.as_millis() as i64
+        {
+            let (id, stop) =
+                (self.turn.id.clone(), Stop { reason: StopReason::Watchdog, by: Some("ally".to_owned()), at_ms: now });
+            self.core.ledger.write(move |tx| turns::request_stop(tx, &id, &stop)).await?;
+            return Ok(self.heed_wishes().await?);
+        }
+        let in_tool = self.seen.progress.steps.iter().any(|step| step.state == StepState::Running);
+        let limit = if in_tool { config.tool_timeout } else { config.idle_timeout }.as_millis() as i64;
+        let silent = now - self.watch.last_sign_ms >= limit;
+        let unreachable = self.seen.unreachable_since_ms.filter(|since| now - since >= UNREACHABLE_MS);
+        if (silent || unreachable.is_some()) && !self.watch.asked {
+            self.watch.asked = true;
+            let text = match unreachable {
+                Some(since) => say::unreachable(self.conversation.lang, since, now),
+                None => say::silent(self.conversation.lang, (now - self.watch.last_sign_ms) / 60_000, in_tool),
+            };
+            self.ask(text).await?;
+        }
+        Ok(false)
+    }
+
+    async fn ask(&mut self, text: String) -> Result<(), LedgerError> {
+        self.watch.asks += 1;
+        let subject = format!("watchdog:{}:{}", self.turn.id, self.watch.asks);
+        let (frame, conversation, turn) = (self.frame(), self.conversation.clone(), self.turn.clone());
+        self.core
+            .ledger
+            .write(move |tx| {
+                let offered = [
+                    (ButtonRole::KeepWaiting, Action::KeepWaiting { turn: turn.id.clone() }),
+                    (ButtonRole::Stop, Action::Stop { turn: turn.id.clone() }),
+                ];
+                pictures::notice(
+                    tx,
+                    &frame,
+                    &conversation,
+                    pictures::target_of(&conversation, &turn),
+                    &subject,
+                    text,
+                    &offered,
+                )
+            })
+            .await?;
+        self.core.wakes.painter.notify_one();
+        Ok(())
+    }
+
+    /// The interrupt had no effect for a minute: the turn is lost, and the conversation goes on in a fork.
+    async fn give_up(&mut self) -> anyhow::Result<bool> {
+        warn!(turn.id = %self.turn.id, "Turn {} does not end; its thread is left alone", self.turn.id);
+        let (id, frame, native) = (self.turn.id.clone(), self.frame(), self.native.clone());
+        let fork = format!("fork:{}", self.conversation.id);
+        self.core
+            .ledger
+            .write(move |tx| {
+                said::set_meta(tx, &fork, "wanted")?;
+                settle::lose(tx, &frame, &id, LostHow::CommandsMayRunOn, native.as_ref())
+            })
+            .await?;
+        self.core.wakes.painter.notify_one();
+        Ok(true)
+    }
+
+    // -------------------------------------------------------------------------------------------- doubt
+
+    /// In a live generation an unanswered submit proves nothing: absent holds only when the thread is idle and two pulls
+    /// five seconds apart show no turn newer than the cursor.
+    async fn resolve_doubt(&mut self) -> anyhow::Result<bool> {
+        for look in 0..2 {
+            if look == 1 {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            if self.live.runtime.thread_status(&self.thread).await != Ok(ThreadStatus::Idle) {
+                return Ok(false);
+            }
+            let pull = Pull {
+                thread: self.thread.clone(),
+                client: self.turn.client_id.clone(),
+                turn: None,
+                cursor: self.turn.cursor.clone(),
+            };
+            let Ok(history) = self.live.runtime.pull(&pull).await else { return Ok(false) };
+            let client = self.turn.client_id.as_ref();
+            if let Some(found) = history.turns.iter().find(|turn| client.is_some_and(|client| turn.has_client(client)))
+            {
+                self.in_doubt = false;
+                self.native = Some(found.native.clone());
+                let end = match found.status {
+                    FoundStatus::Completed => TurnEnd::Completed,
+                    FoundStatus::Failed => TurnEnd::Failed,
+                    FoundStatus::InterruptedClosed => TurnEnd::Interrupted,
+                    FoundStatus::InterruptedOpen | FoundStatus::InProgress => return Ok(false),
+                };
+                self.on_ended(Some(found.native.clone()), end, found.failure.clone()).await?;
+                return Ok(true);
+            }
+            if !history.reached_cursor || !history.turns.is_empty() {
+                return Ok(false);
+            }
+        }
+        self.not_run(0).await?;
+        Ok(true)
+    }
+
+    /// Proven not taken: back into the queue.
+    pub async fn not_run(&self, not_before_ms: i64) -> Result<(), LedgerError> {
+        let id = self.turn.id.clone();
+        self.core.ledger.write(move |tx| turns::not_run(tx, &turns::get(tx, &id)?, not_before_ms)).await
+    }
+
+    /// Refused before it began.
+    pub async fn fail(&self, kind: FailureKind, detail: String) -> anyhow::Result<()> {
+        let finish = Finish::bare(Outcome::Failed, Some(Failure { kind, detail }));
+        self.finish(finish).await
+    }
+
+    /// Our words went into a turn that was open already.
+    pub async fn swallowed(&self, native: &NativeTurnId) -> Result<(), LedgerError> {
+        warn!(turn.id = %self.turn.id, native.turn = %native, "The runtime took turn {} into a turn that was open", self.turn.id);
+        let finish = Finish::bare(Outcome::Merged, None);
+        let (id, frame) = (self.turn.id.clone(), self.frame());
+        self.core.ledger.write(move |tx| settle::finish(tx, &frame, &id, &finish)).await?;
+        Ok(())
+    }
+}
+
+/// The last `max` characters.
+fn tail(text: &str, max: usize) -> String {
+    let count = text.chars().count();
+    text.chars().skip(count.saturating_sub(max)).collect()
+}

@@ -1,0 +1,178 @@
+//! Gates between the runtime and people: W4 (opened), W5a (answering), resolved, void.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::core::Core;
+use super::host::{Burial, LiveRuntime, OnDeath};
+use super::pictures::{self, Frame};
+use super::ports::*;
+use crate::domain::gate::{Decision, GateState};
+use crate::domain::ids::*;
+use crate::domain::turn::{TurnEvent, TurnState};
+use crate::domain::view::Receipt;
+use crate::ledger::gates::{Gate, NewGate};
+use crate::ledger::turns::Turn;
+use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, turns};
+
+/// A decision is carried over to the same question of a continued turn for this long.
+const HONOUR_MS: i64 = 30 * 60 * 1000;
+
+/// W4: the question is a row, the turn waits, the card is wanted. Gives false when the request was known already.
+pub fn open(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &TurnId,
+    generation: Generation,
+    request: GateRequest,
+) -> Result<bool, LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    let former = former_decision(tx, &turn, &request, frame.now_ms)?;
+    let new = NewGate {
+        conversation: turn.conversation.clone(),
+        turn: turn.id.clone(),
+        number: conversations::next_gate_number(tx, &turn.conversation)?,
+        generation,
+        native: request.native,
+        ask: request.ask,
+        claim: request.claim,
+        choices: request.choices,
+        repeats: former.as_ref().map(|(gate, _)| gate.id.clone()),
+        opened_at_ms: frame.now_ms,
+    };
+    let Some(id) = gates::open(tx, &new)? else { return Ok(false) };
+    if matches!(turn.state, TurnState::Submitting | TurnState::Running | TurnState::Waiting) {
+        turns::advance(tx, &turn, TurnEvent::GateOpened)?;
+    }
+    let gate = gates::get(tx, &id)?;
+    match former {
+        Some((former, true)) => honour(tx, &gate, &former, frame.now_ms)?,
+        _ => super::actions::receipts(tx, frame, &turn, Receipt::Waiting)?,
+    }
+    pictures::gate(tx, frame, &gates::get(tx, &id)?)?;
+    pictures::queue(tx, frame, &turn.conversation)?;
+    Ok(true)
+}
+
+/// What somebody had decided on the same question in the turn that this one continues, and whether that is honoured
+/// now: only a decision that surely was not passed on, once, and for half an hour.
+fn former_decision(
+    tx: &Transaction<'_>,
+    turn: &Turn,
+    request: &GateRequest,
+    now_ms: i64,
+) -> Result<Option<(Gate, bool)>, LedgerError> {
+    let Some(continued) = &turn.continues else { return Ok(None) };
+    let Some(former) = gates::decided_before(tx, continued, &request.ask.fingerprint())? else { return Ok(None) };
+    let fresh = former.decided_at_ms.is_some_and(|at| (0..=HONOUR_MS).contains(&(now_ms - at)));
+    let not_passed_on = former.void_from == Some(GateState::Decided);
+    let secret = request.ask.is_question();
+    let honoured = fresh && not_passed_on && !secret && !gates::was_honoured(tx, &former.id)?;
+    Ok(Some((former, honoured)))
+}
+
+fn honour(tx: &Transaction<'_>, gate: &Gate, former: &Gate, now_ms: i64) -> Result<(), LedgerError> {
+    let (Some(decision), Some(by)) = (&former.decision, &former.decided_by) else { return Ok(()) };
+    gates::decide(tx, gate, decision, by, former.decided_name.as_deref().unwrap_or(by.as_str()), now_ms)?;
+    audit::note(tx, by.as_str(), "decision honoured", gate.id.as_str(), former.id.as_str(), now_ms)
+}
+
+/// W5a, then the answer. The commit comes first: from there on the runtime may know.
+pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &Gate) -> anyhow::Result<()> {
+    let row = gate.clone();
+    match core.ledger.write(move |tx| gates::answering(tx, &row)).await {
+        Ok(()) => {}
+        // Withdrawn in the same moment: nothing to answer.
+        Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let decision = match core.take_secret(&gate.id) {
+        Some(secret) => secret,
+        None => gate.decision.clone().unwrap_or(Decision::Decline { reason: None }),
+    };
+    let answer = GateAnswer {
+        thread: thread.clone(),
+        native: gate.native.clone(),
+        ask: gate.ask.clone(),
+        choices: gate.choices.clone(),
+        decision,
+    };
+    if let Err(error) = live.runtime.answer(&answer).await {
+        // The process is gone or took the question back; either way its end is reported by a fact.
+        warn!(gate.id = %gate.id, %error, "The answer to gate {} did not reach the runtime", gate.id);
+    }
+    Ok(())
+}
+
+/// The runtime says that a request is over. With the last one the turn runs again.
+pub fn resolved(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    generation: Generation,
+    native: &NativeGateId,
+) -> Result<bool, LedgerError> {
+    let Some(gate) = gates::by_native(tx, generation, native)? else { return Ok(false) };
+    if gate.state.is_over() {
+        return Ok(false);
+    }
+    gates::resolved(tx, &gate)?;
+    pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
+    let turn = turns::get(tx, &gate.turn)?;
+    let all_closed = gates::of_turn(tx, &gate.turn)?.iter().all(|gate| gate.state.is_over());
+    if all_closed && turn.state == TurnState::Waiting {
+        turns::advance(tx, &turn, TurnEvent::GatesClosed)?;
+        super::actions::receipts(tx, frame, &turn, Receipt::Accepted)?;
+        pictures::queue(tx, frame, &gate.conversation)?;
+    }
+    Ok(all_closed)
+}
+
+/// What the host needs of the bridge.
+pub struct Undertaker {
+    core: Arc<Core>,
+}
+
+impl Undertaker {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+}
+
+impl OnDeath for Undertaker {
+    fn bury(&self) -> Burial {
+        // Gates of all channels may hang on one generation: each is painted with its own channel's frame.
+        let frames: Vec<Frame> = self.core.channels.keys().map(|name| self.core.frame(name)).collect();
+        Box::new(move |tx, generation, _now_ms| {
+            for gate in gates::unfinished_of(tx, generation)? {
+                gates::void(tx, &gate)?;
+                let conversation = conversations::get(tx, &gate.conversation)?;
+                if let Some(frame) = frames.iter().find(|frame| frame.channel == conversation.channel) {
+                    pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn buried(&self) {
+        self.core.wakes.painter.notify_one();
+    }
+
+    /// A question on a thread that no turn of ours runs on (a sub-agent's): nobody can be shown it, so it is declined
+    /// and never left hanging.
+    fn stray(&self, live: Arc<LiveRuntime>, envelope: Envelope) {
+        let (Fact::GateOpened(request), Some(thread)) = (envelope.fact, envelope.thread) else { return };
+        warn!(thread = %thread, "Declined a request that belongs to no turn");
+        self.core.tasks.spawn("stray-gate", crate::tasks::OnExit::LogOnly, move |_| async move {
+            let answer = GateAnswer {
+                thread,
+                native: request.native,
+                ask: request.ask,
+                choices: request.choices,
+                decision: Decision::Decline { reason: Some("nobody can be asked here".to_owned()) },
+            };
+            live.runtime.answer(&answer).await.map_err(anyhow::Error::from)
+        });
+    }
+}

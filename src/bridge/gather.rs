@@ -1,0 +1,235 @@
+//! What a turn's prompt is made of besides the words: quoted and forwarded messages, attachments, companions that came
+//! before the text.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use super::core::Core;
+use super::ports::*;
+use super::prepare::{COMPANION_MS, Letter};
+use super::{render, say};
+use crate::domain::gate::hex;
+use crate::domain::ids::*;
+use crate::domain::message::{ChatKind, Event, IncomingMessage, Part};
+use crate::domain::view::{Lang, Quoted};
+use crate::ledger::LedgerError;
+use crate::ledger::inbound::{self, InboundRow};
+use crate::words::NoticeMsg;
+
+/// A frozen prompt in the making.
+pub(super) struct Gathered {
+    pub prompt: Prompt,
+    /// Earlier messages of the same person that belong to this one.
+    pub companions: Vec<InboundSeq>,
+    /// What the person must be told about what could not be had.
+    pub notices: Vec<String>,
+}
+
+struct Pieces {
+    quoted: Vec<Quoted>,
+    files: Vec<(String, PathBuf)>,
+    images: Vec<PathBuf>,
+    omitted: Vec<String>,
+    notices: Vec<String>,
+    lang: Lang,
+}
+
+/// Fetches everything that the prompt needs. A thing that cannot be had is named in the prompt and to the person; it
+/// never keeps the words from running.
+pub(super) async fn gather(core: &Core, letter: &Letter) -> Result<Gathered, LedgerError> {
+    let mut pieces = Pieces {
+        quoted: Vec::new(),
+        files: Vec::new(),
+        images: Vec::new(),
+        omitted: Vec::new(),
+        notices: Vec::new(),
+        lang: core.config.lang,
+    };
+    let companions = companions(core, letter).await?;
+    for (row, message) in &companions {
+        attachments(core, row, message, &mut pieces).await;
+    }
+    attachments(core, &letter.row, &letter.message, &mut pieces).await;
+    if let Some(parent) = quoted_parent(&letter.message) {
+        quote(core, &letter.row.channel, parent, &mut pieces).await;
+    }
+    let input = render::PromptInput {
+        group: letter.message.chat_kind == ChatKind::Group,
+        sender: &letter.person.name,
+        text: &letter.text,
+        quoted: &pieces.quoted,
+        files: &pieces.files,
+        omitted: &pieces.omitted,
+    };
+    let prompt = Prompt { text: render::prompt(&input), images: pieces.images };
+    Ok(Gathered {
+        prompt,
+        companions: companions.into_iter().map(|(row, _)| row.seq).collect(),
+        notices: pieces.notices,
+    })
+}
+
+/// Inside a topic every reply names the root as its parent: only another parent is a quote.
+fn quoted_parent(message: &IncomingMessage) -> Option<&MessageId> {
+    let parent = message.parent.as_ref()?;
+    (message.topic.is_none() || message.root.as_ref() != Some(parent)).then_some(parent)
+}
+
+/// Files and pictures that the same person sent here without words, not long before.
+async fn companions(core: &Core, letter: &Letter) -> Result<Vec<(InboundRow, IncomingMessage)>, LedgerError> {
+    let (channel, chat) = (letter.row.channel.clone(), letter.message.chat.clone());
+    let rows = core.ledger.read(move |tx| inbound::waiting(tx, &channel, &chat, "companion")).await?;
+    let Some(channel) = core.channel(&letter.row.channel) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for row in rows {
+        let recent = letter.row.received_at_ms - row.received_at_ms <= COMPANION_MS;
+        let same_person = row.sender.as_ref() == Some(&letter.person.user);
+        let Some(raw) = row.raw.as_deref().filter(|_| recent && same_person) else { continue };
+        if let Ok(Event::Message(message)) = channel.decode(raw).map(|decoded| decoded.event)
+            && message.topic == letter.message.topic
+        {
+            found.push((row, message));
+        }
+    }
+    Ok(found)
+}
+
+async fn attachments(core: &Core, row: &InboundRow, message: &IncomingMessage, pieces: &mut Pieces) {
+    for (index, part) in message.content.iter().enumerate() {
+        match part {
+            Part::Text { .. } => {}
+            Part::Image { key } => {
+                let name = format!("image-{}-{index}.png", row.seq.0);
+                if let Some(path) = fetch(core, row, message, key, &name, true, pieces).await {
+                    pieces.images.push(path.clone());
+                    pieces.files.push((name, path));
+                }
+            }
+            Part::File { key, name, .. } => {
+                let safe = safe_name(name, index);
+                if let Some(path) = fetch(core, row, message, key, &safe, false, pieces).await {
+                    pieces.files.push((name.clone(), path));
+                }
+            }
+            Part::Forward => quote(core, &row.channel, &message.message, pieces).await,
+            Part::Unreadable { what } => {
+                let what = crate::words::unreadable_name(what, pieces.lang);
+                pieces.omitted.push(what.to_owned());
+            }
+        }
+    }
+}
+
+/// Fetched into the row's own folder and renamed into place, so that a restart never sees half a file.
+async fn fetch(
+    core: &Core,
+    row: &InboundRow,
+    message: &IncomingMessage,
+    key: &ResourceKey,
+    name: &str,
+    is_image: bool,
+    pieces: &mut Pieces,
+) -> Option<PathBuf> {
+    let folder = core.config.attachments.join(row.seq.0.to_string());
+    let path = folder.join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    let from = Attachment { message: message.message.clone(), key: key.clone(), is_image };
+    let result = match std::fs::create_dir_all(&folder) {
+        Ok(()) => download(core, &row.channel, &from, &path).await,
+        Err(error) => Err(FetchError::Unavailable { reason: error.to_string() }),
+    };
+    match result {
+        Ok(()) => Some(path),
+        Err(error) => {
+            warn!(inbound.seq = row.seq.0, %error, "An attachment could not be fetched");
+            let text = match &error {
+                FetchError::TooLarge { max_bytes } => {
+                    NoticeMsg::FileTooBig { name, megabytes: u32::try_from(max_bytes / 1_048_576).unwrap_or(u32::MAX) }
+                }
+                _ => NoticeMsg::FileNotFetched { name },
+            };
+            pieces.notices.push(say::notice(pieces.lang, text));
+            pieces.omitted.push(name.to_owned());
+            None
+        }
+    }
+}
+
+async fn download(core: &Core, channel: &ChannelName, from: &Attachment, path: &Path) -> Result<(), FetchError> {
+    let unavailable = |error: std::io::Error| FetchError::Unavailable { reason: error.to_string() };
+    let Some(channel) = core.channel(channel) else { return Err(FetchError::Gone) };
+    let part = path.with_extension("part");
+    let mut tries = 0;
+    loop {
+        match channel.download(from, &part, core.config.max_attachment).await {
+            Ok(_) => break,
+            Err(FetchError::Unavailable { reason }) if tries < 2 => {
+                tries += 1;
+                warn!(%reason, "A download is tried again");
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+            Err(error) => {
+                let _ = std::fs::remove_file(&part);
+                return Err(error);
+            }
+        }
+    }
+    std::fs::rename(&part, path).map_err(unavailable)
+}
+
+async fn quote(core: &Core, channel: &ChannelName, message: &MessageId, pieces: &mut Pieces) {
+    let Some(adapter) = core.channel(channel) else { return };
+    match adapter.quoted(message).await {
+        Ok(quoted) => pieces.quoted.extend(quoted),
+        Err(FetchError::NotAllowed { scope }) => {
+            pieces.notices.push(say::notice(pieces.lang, NoticeMsg::QuotedNotReadable { scope: &scope }));
+            pieces.omitted.push("quoted message".to_owned());
+        }
+        Err(error) => {
+            warn!(%error, "A quoted message could not be read");
+            pieces.notices.push(say::notice(pieces.lang, NoticeMsg::QuotedGone));
+            pieces.omitted.push("quoted message".to_owned());
+        }
+    }
+}
+
+/// A file name that stays in its folder: no separators, no leading dot, not longer than file systems take.
+fn safe_name(name: &str, index: usize) -> String {
+    let cleaned: String =
+        name.chars().map(|c| if c.is_control() || matches!(c, '/' | '\\' | ':') { '_' } else { c }).collect();
+    let cleaned = cleaned.trim_start_matches('.').trim();
+    if cleaned.is_empty() {
+        return format!("file-{index}");
+    }
+    if cleaned.len() <= 120 {
+        return cleaned.to_owned();
+    }
+    // Long names keep their end: the extension says what it is.
+    let digest = hex(&Sha256::digest(cleaned.as_bytes())[..4]);
+    let end: String = cleaned.chars().rev().take(24).collect::<Vec<_>>().into_iter().rev().collect();
+    format!("{digest}-{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_their_folder() {
+        for (name, want) in [
+            ("报告.pdf", "报告.pdf"),
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("a/b\\c:d", "a_b_c_d"),
+            ("...", "file-3"),
+            ("", "file-3"),
+            ("x\ny", "x_y"),
+        ] {
+            assert_eq!(safe_name(name, 3), want);
+        }
+        assert!(safe_name(&format!("{}.tar.gz", "长".repeat(200)), 0).ends_with(".tar.gz"));
+    }
+}

@@ -1,0 +1,281 @@
+//! The runtime process and its successors: starts it, records each generation before a word is said to it, makes sure
+//! that a former one is surely dead before anything is concluded from its absence, and passes its facts on.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::ports::*;
+use crate::clock::Clock;
+use crate::domain::ids::*;
+use crate::ledger::generations::GenerationRow;
+use crate::ledger::{Ledger, LedgerError, Transaction, generations};
+
+/// A runtime that answers.
+pub struct LiveRuntime {
+    pub runtime: Box<dyn Runtime>,
+    pub generation: Generation,
+    pub identity: ProcessIdentity,
+    /// Threads that this process has loaded for us.
+    opened: Mutex<HashSet<ThreadId>>,
+}
+
+impl LiveRuntime {
+    /// Makes sure that the thread is loaded here; `None` starts a new one.
+    pub async fn open(&self, thread: Option<&ThreadId>, directory: &std::path::Path) -> Result<ThreadId, CallError> {
+        if let Some(thread) = thread
+            && self.opened.lock().expect("no code panics while it holds this lock").contains(thread)
+        {
+            return Ok(thread.clone());
+        }
+        let how = Open { thread: thread.cloned(), directory: directory.to_owned() };
+        let opened = self.runtime.open(&how).await?;
+        self.opened.lock().expect("no code panics while it holds this lock").insert(opened.clone());
+        Ok(opened)
+    }
+
+    /// The runtime said that it does not have the thread (any more).
+    pub fn forget(&self, thread: &ThreadId) {
+        self.opened.lock().expect("no code panics while it holds this lock").remove(thread);
+    }
+}
+
+#[derive(Clone, Default)]
+pub enum HostState {
+    #[default]
+    Starting,
+    Live(Arc<LiveRuntime>),
+    /// Tried and failed; tried again by itself.
+    Trouble(LaunchError),
+    /// A former process does not end; nothing of it may be concluded.
+    Stuck(StillAlive),
+    Stopped,
+}
+
+/// Handle to the runtime. Clones share it.
+#[derive(Clone)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    launcher: Box<dyn Launcher>,
+    ledger: Ledger,
+    clock: Clock,
+    state: watch::Sender<HostState>,
+    /// Who listens to which thread.
+    routes: Mutex<HashMap<ThreadId, mpsc::UnboundedSender<Envelope>>>,
+}
+
+pub type Burial = Box<dyn FnOnce(&Transaction<'_>, Generation, i64) -> Result<(), LedgerError> + Send>;
+
+/// What the host asks of the bridge when a generation is surely dead.
+pub trait OnDeath: Send + Sync + 'static {
+    /// What belongs into the transaction that marks a generation dead (its gates become void).
+    fn bury(&self) -> Burial;
+    /// After that commit.
+    fn buried(&self);
+    /// A question that belongs to no turn of ours.
+    fn stray(&self, live: Arc<LiveRuntime>, envelope: Envelope);
+}
+
+impl Host {
+    pub fn new(launcher: Box<dyn Launcher>, ledger: Ledger, clock: Clock) -> Self {
+        let (state, _) = watch::channel(HostState::default());
+        Self { inner: Arc::new(Inner { launcher, ledger, clock, state, routes: Mutex::default() }) }
+    }
+
+    pub fn kind(&self) -> &'static str {
+        self.inner.launcher.kind()
+    }
+
+    pub fn home(&self) -> String {
+        self.inner.launcher.home().to_string_lossy().into_owned()
+    }
+
+    pub fn state(&self) -> HostState {
+        self.inner.state.borrow().clone()
+    }
+
+    /// The runtime, if it answers now.
+    pub fn now(&self) -> Option<Arc<LiveRuntime>> {
+        match &*self.inner.state.borrow() {
+            HostState::Live(live) => Some(Arc::clone(live)),
+            _ => None,
+        }
+    }
+
+    /// Changes whenever the runtime comes or goes.
+    pub fn watch(&self) -> watch::Receiver<HostState> {
+        self.inner.state.subscribe()
+    }
+
+    /// Listens to a thread from now on; the former listener, if any, hears no more. The receiver ends with the process.
+    pub fn listen(&self, thread: &ThreadId) -> mpsc::UnboundedReceiver<Envelope> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.inner.routes.lock().expect("no code panics while it holds this lock").insert(thread.clone(), sender);
+        receiver
+    }
+
+    pub fn unlisten(&self, thread: &ThreadId) {
+        self.inner.routes.lock().expect("no code panics while it holds this lock").remove(thread);
+    }
+
+    /// Keeps a runtime alive until `cancel`, then ends it. The bridge settles what it cuts before that.
+    pub async fn run(self, bridge: Arc<dyn OnDeath>, cancel: CancellationToken) -> anyhow::Result<()> {
+        let mut failures = 0u32;
+        while !cancel.is_cancelled() {
+            if let Err(stuck) = self.bury_former(bridge.as_ref()).await? {
+                error!(generation = stuck.generation.0, pid = stuck.pid, "A former runtime process does not end");
+                self.inner.state.send_replace(HostState::Stuck(stuck));
+                pause(Duration::from_secs(30), &cancel).await;
+                continue;
+            }
+            match self.start().await? {
+                Ok((live, facts)) => {
+                    failures = 0;
+                    self.serve(bridge.as_ref(), live, facts, &cancel).await;
+                }
+                Err(problem) => {
+                    warn!(error = %problem, "The runtime did not start");
+                    self.inner.state.send_replace(HostState::Trouble(problem));
+                    failures += 1;
+                    pause(backoff(failures), &cancel).await;
+                }
+            }
+        }
+        self.inner.state.send_replace(HostState::Stopped);
+        self.bury_former(bridge.as_ref()).await?.ok();
+        Ok(())
+    }
+
+    /// Every generation that is not known to be dead is made dead, and what hung on it is told so.
+    async fn bury_former(&self, bridge: &dyn OnDeath) -> Result<Result<(), StillAlive>, LedgerError> {
+        for row in self.inner.ledger.read(generations::not_dead).await? {
+            let death = match identity_of(&row) {
+                Some(identity) => self.inner.launcher.make_dead(&identity).await,
+                // It never came to be: the number was taken and the process was not started.
+                None => Ok(Death { boot_changed: false, orphans_killed: 0 }),
+            };
+            match death {
+                Ok(death) => self.mark_dead(bridge, row.number, death).await?,
+                Err(stuck) => {
+                    let number = row.number;
+                    self.inner.ledger.write(move |tx| generations::stuck(tx, number)).await?;
+                    return Ok(Err(stuck));
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn mark_dead(&self, bridge: &dyn OnDeath, number: Generation, death: Death) -> Result<(), LedgerError> {
+        if death.orphans_killed > 0 {
+            warn!(
+                generation = number.0,
+                orphans = death.orphans_killed,
+                "Ended commands that a former runtime left behind"
+            );
+        }
+        let now = self.inner.clock.now_ms();
+        let bury = bridge.bury();
+        let marked = self.inner.ledger.write(move |tx| {
+            generations::dead(tx, number, death.boot_changed, now)?;
+            bury(tx, number, now)
+        });
+        marked.await?;
+        bridge.buried();
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<Result<(Arc<LiveRuntime>, mpsc::Receiver<Envelope>), LaunchError>, LedgerError> {
+        self.inner.state.send_replace(HostState::Starting);
+        let launcher = &self.inner.launcher;
+        let (kind, home, now) = (launcher.kind(), self.home(), self.inner.clock.now_ms());
+        let number = self.inner.ledger.write(move |tx| generations::begin(tx, kind, &home, now)).await?;
+        let spec = SpawnSpec { generation: number, mark: format!("{}:{number}", self.inner.ledger.id()) };
+        let starting = match launcher.spawn(spec).await {
+            Ok(starting) => starting,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let identity = starting.identity();
+        let stored = serde_json::to_string(&identity)?;
+        self.inner.ledger.write(move |tx| generations::spawned(tx, number, &stored)).await?;
+        // Room for a burst; the reader of the child waits when it is full, which slows the child and loses nothing.
+        let (facts, receiver) = mpsc::channel(1024);
+        let runtime = match starting.ready(facts).await {
+            Ok(runtime) => runtime,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let version = runtime.version();
+        info!(generation = number.0, runtime.kind = kind, runtime.version = %version, "Runtime {kind} {version} is ready");
+        self.inner.ledger.write(move |tx| generations::live(tx, number, &version)).await?;
+        let live = Arc::new(LiveRuntime { runtime, generation: number, identity, opened: Mutex::default() });
+        Ok(Ok((live, receiver)))
+    }
+
+    /// Passes facts on until the process ends. Never awaits a call to the runtime itself.
+    async fn serve(
+        &self,
+        bridge: &dyn OnDeath,
+        live: Arc<LiveRuntime>,
+        mut facts: mpsc::Receiver<Envelope>,
+        cancel: &CancellationToken,
+    ) {
+        self.inner.state.send_replace(HostState::Live(Arc::clone(&live)));
+        loop {
+            let envelope = tokio::select! {
+                () = cancel.cancelled() => {
+                    live.runtime.shutdown().await;
+                    break;
+                }
+                envelope = facts.recv() => envelope,
+            };
+            match envelope {
+                Some(Envelope { fact: Fact::Exited { detail }, generation, .. }) => {
+                    warn!(generation = generation.0, %detail, "The runtime process ended");
+                    break;
+                }
+                Some(envelope) => self.route(bridge, &live, envelope),
+                None => break,
+            }
+        }
+        self.inner.state.send_replace(HostState::Starting);
+        // Every listener sees its end.
+        self.inner.routes.lock().expect("no code panics while it holds this lock").clear();
+    }
+
+    fn route(&self, bridge: &dyn OnDeath, live: &Arc<LiveRuntime>, envelope: Envelope) {
+        let Some(thread) = envelope.thread.clone() else { return };
+        let routes = self.inner.routes.lock().expect("no code panics while it holds this lock");
+        let undelivered = match routes.get(&thread) {
+            Some(route) => route.send(envelope).err().map(|back| back.0),
+            None => Some(envelope),
+        };
+        drop(routes);
+        if let Some(envelope) = undelivered
+            && matches!(envelope.fact, Fact::GateOpened(_))
+        {
+            bridge.stray(Arc::clone(live), envelope);
+        }
+    }
+}
+
+fn identity_of(row: &GenerationRow) -> Option<ProcessIdentity> {
+    serde_json::from_str(row.identity.as_deref()?).ok()
+}
+
+fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(2u64.saturating_pow(failures.min(6)).min(60))
+}
+
+async fn pause(wait: Duration, cancel: &CancellationToken) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}

@@ -1,0 +1,374 @@
+//! W1: the three-second path. A pure check against the rights in memory, one commit, then the platform may be told.
+//!
+//! Nothing in here waits for the network or for another lock. What is refused leaves its dedupe key, the time and the
+//! reason, and nothing else.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::actions::{Performed, Person, Told, perform};
+use super::core::Core;
+use super::pictures::Frame;
+use super::ports::*;
+use super::say;
+use crate::domain::access::Role;
+use crate::domain::delivery::{Body, Target};
+use crate::domain::ids::*;
+use crate::domain::message::*;
+use crate::domain::view::Lang;
+use crate::ledger::grants::Pairing;
+use crate::ledger::inbound::{Admission, InboundState, NewInbound};
+use crate::ledger::messages::NewMessage;
+use crate::ledger::{LedgerError, Transaction, audit, buttons, grants, inbound, messages, said};
+
+/// The bridge's side of the channels' port.
+pub struct BridgeIntake {
+    core: Arc<Core>,
+}
+
+impl BridgeIntake {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+}
+
+impl Intake for BridgeIntake {
+    fn accept(
+        &self,
+        channel: &ChannelName,
+        raw: String,
+        decoded: Decoded,
+    ) -> Boxed<'static, Result<Accepted, NotStored>> {
+        let core = Arc::clone(&self.core);
+        match decoded.event {
+            Event::Ignored { .. } => Box::pin(async { Ok(Accepted::Stored) }),
+            Event::Click(click) => accept_click(core, channel, decoded.dedupe_key, click),
+            Event::Message(message) => accept_message(core, channel, raw, decoded.dedupe_key, &message),
+            event => accept_other(core, channel, raw, decoded.dedupe_key, &event),
+        }
+    }
+
+    fn bot_known(&self, channel: &ChannelName, bot: BotIdentity) {
+        info!(channel = %channel, "The bot's identity is known");
+        self.core.set_bot(channel, bot);
+        // What was admitted before can be judged now.
+        self.core.wakes.intake.notify_one();
+    }
+
+    fn anomaly(&self, channel: &ChannelName, what: &'static str) {
+        warn!(channel = %channel, anomaly = what, "Survived an anomaly: {what}");
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ messages
+
+/// What W1 decides about a message, from memory only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Admit,
+    Refuse(&'static str),
+    /// Unknown person: refused, told once a day, and perhaps somebody who holds a pairing code.
+    Stranger {
+        may_pair: bool,
+    },
+}
+
+fn judge(core: &Core, channel: &ChannelName, message: &IncomingMessage) -> Verdict {
+    if !message.sender.is_person {
+        return Verdict::Refuse("not a person");
+    }
+    let bot_known = core.bot(channel).is_some();
+    if message.chat_kind == ChatKind::Group && bot_known && !message.mentions_bot {
+        return Verdict::Refuse("not addressed");
+    }
+    let access = core.access(channel);
+    let role =
+        access.role(&message.sender.user, message.sender.tenant.as_deref(), Some(&message.chat), message.chat_kind);
+    match role {
+        Role::Outsider => Verdict::Refuse("other company"),
+        Role::Stranger if message.chat_kind == ChatKind::Group && !bot_known => Verdict::Refuse("stranger"),
+        Role::Stranger => {
+            Verdict::Stranger { may_pair: access.owner.is_none() && message.chat_kind == ChatKind::Direct }
+        }
+        Role::Owner | Role::User | Role::Member => Verdict::Admit,
+    }
+}
+
+fn accept_message(
+    core: Arc<Core>,
+    channel: &ChannelName,
+    raw: String,
+    dedupe_key: String,
+    message: &IncomingMessage,
+) -> Boxed<'static, Result<Accepted, NotStored>> {
+    let verdict = judge(&core, channel, message);
+    let now = core.now_ms();
+    let mut row = NewInbound {
+        channel: channel.clone(),
+        dedupe_key,
+        kind: "message",
+        state: InboundState::Received,
+        reason: None,
+        chat: Some(message.chat.clone()),
+        chat_kind: Some(message.chat_kind.as_str()),
+        message: Some(message.message.clone()),
+        sender: Some(message.sender.user.clone()),
+        raw: Some(raw),
+        sent_at_ms: Some(message.sent_at_ms),
+        received_at_ms: now,
+    };
+    let mut stranger = None;
+    match verdict {
+        Verdict::Admit => {}
+        Verdict::Refuse(reason) => forget(&mut row, reason),
+        Verdict::Stranger { may_pair } => {
+            forget(&mut row, "stranger");
+            stranger = Some(Stranger::of(&core, channel, message, may_pair, now));
+        }
+    }
+    let admitted = verdict == Verdict::Admit;
+    let pending = core.ledger.write(move |tx| {
+        let admission = inbound::admit(tx, &row)?;
+        match (&admission, stranger) {
+            (Admission::New(_), Some(stranger)) => stranger.answer(tx),
+            _ => Ok(false),
+        }
+    });
+    Box::pin(async move {
+        let claimed = pending.await.map_err(not_stored)?;
+        if claimed {
+            core.refresh_access().await.map_err(not_stored)?;
+        }
+        if admitted {
+            core.wakes.intake.notify_one();
+        } else {
+            core.wakes.outbox.notify_one();
+        }
+        Ok(Accepted::Stored)
+    })
+}
+
+fn forget(row: &mut NewInbound, reason: &'static str) {
+    row.state = InboundState::Refused;
+    row.reason = Some(reason);
+    (row.chat, row.chat_kind, row.message, row.sender, row.raw, row.sent_at_ms) = (None, None, None, None, None, None);
+}
+
+/// Somebody unknown: a pairing code, or the one sentence that says whom to ask.
+struct Stranger {
+    channel: ChannelName,
+    target: Target,
+    user: UserId,
+    code_hash: Option<String>,
+    group: bool,
+    day: i64,
+    lang: Lang,
+    owner: Option<UserId>,
+    now_ms: i64,
+}
+
+impl Stranger {
+    fn of(core: &Core, channel: &ChannelName, message: &IncomingMessage, may_pair: bool, now_ms: i64) -> Self {
+        let text = message.text();
+        Self {
+            channel: channel.clone(),
+            target: Target { chat: message.chat.clone(), reply_to: Some(message.message.clone()), in_topic: false },
+            user: message.sender.user.clone(),
+            code_hash: (may_pair && super::pairing::looks_like_code(&text)).then(|| super::pairing::hash(&text)),
+            group: message.chat_kind == ChatKind::Group,
+            day: now_ms / 86_400_000,
+            lang: core.config.lang,
+            owner: core.access(channel).owner,
+            now_ms,
+        }
+    }
+
+    /// True when the stranger became the owner.
+    fn answer(self, tx: &Transaction<'_>) -> Result<bool, LedgerError> {
+        if let Some(code) = &self.code_hash {
+            let pairing = grants::try_pairing(tx, &self.channel, code, &self.user, self.now_ms)?;
+            let (outcome, text) = match pairing {
+                Pairing::Claimed => ("claimed", say::paired(self.lang)),
+                Pairing::Wrong { tries_left } => ("wrong code", say::pairing_wrong(self.lang, tries_left)),
+                Pairing::Closed => ("", String::new()),
+            };
+            if pairing != Pairing::Closed {
+                audit::note(tx, self.user.as_str(), "pairing", self.channel.as_str(), outcome, self.now_ms)?;
+                self.say(tx, text)?;
+                return Ok(pairing == Pairing::Claimed);
+            }
+        }
+        // Once a chat and day, so that nobody can make the bot talk.
+        if said::first_time(tx, &format!("stranger:{}:{}:{}", self.channel, self.target.chat, self.day), self.now_ms)? {
+            let owner = match &self.owner {
+                Some(owner) => {
+                    said::name_of(tx, &self.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name)
+                }
+                None => String::new(),
+            };
+            self.say(tx, say::stranger(self.lang, &owner, self.group))?;
+        }
+        Ok(false)
+    }
+
+    fn say(&self, tx: &Transaction<'_>, text: String) -> Result<(), LedgerError> {
+        notice(tx, &self.channel, self.target.clone(), None, None, text, self.lang, self.now_ms)
+    }
+}
+
+/// Queues a plain sentence of ally's own.
+#[expect(clippy::too_many_arguments, reason = "one row, one call")]
+pub(super) fn notice(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    target: Target,
+    conversation: Option<&ConversationId>,
+    turn: Option<&TurnId>,
+    text: String,
+    lang: Lang,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    let new = NewMessage {
+        conversation: conversation.cloned(),
+        turn: turn.cloned(),
+        channel: channel.clone(),
+        target,
+        text_hash: crate::domain::delivery::lookup_hash(&text),
+        body: Body::Notice { text },
+        lang,
+        after: None,
+        sending: false,
+    };
+    messages::insert(tx, &new, now_ms).map(|_| ())
+}
+
+// ------------------------------------------------------------------------------------------------ clicks
+
+/// A click's W1 and W5 are one transaction before the ack; the toast is its result. Its content is not kept: it may hold
+/// a secret, and clicks are never delivered again.
+fn accept_click(
+    core: Arc<Core>,
+    channel: &ChannelName,
+    dedupe_key: String,
+    click: Click,
+) -> Boxed<'static, Result<Accepted, NotStored>> {
+    let now = core.now_ms();
+    let row = NewInbound {
+        channel: channel.clone(),
+        dedupe_key,
+        kind: "click",
+        state: InboundState::Decision,
+        reason: None,
+        chat: click.chat.clone(),
+        chat_kind: None,
+        message: click.card.clone(),
+        sender: Some(click.user.clone()),
+        raw: None,
+        sent_at_ms: None,
+        received_at_ms: now,
+    };
+    let frame = core.frame(channel);
+    let pending = core.ledger.write(move |tx| {
+        if inbound::admit(tx, &row)? == Admission::Duplicate {
+            return Ok(None);
+        }
+        click_in_ledger(tx, &frame, &click).map(Some)
+    });
+    Box::pin(async move {
+        let Some(performed) = pending.await.map_err(not_stored)? else {
+            return Ok(Accepted::Answer(say::toast(&Told::NoLongerValid, core.now_ms())));
+        };
+        let toast = say::toast(&performed.told, core.now_ms());
+        after(&core, performed);
+        Ok(Accepted::Answer(toast))
+    })
+}
+
+fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result<Performed, LedgerError> {
+    let unknown = Performed { told: Told::Unknown, wake: Vec::new(), secret: None, rerun_intake: false };
+    let refused = |why: &str| audit::note(tx, click.user.as_str(), "click refused", "", why, frame.now_ms);
+    let Some(button) = click.button.as_ref().map(|id| buttons::get(tx, id)).transpose()?.flatten() else {
+        refused("not a button of ours")?;
+        return Ok(unknown);
+    };
+    // Bound to the chat it was drawn for. A platform that names no chat cannot be checked and is not trusted.
+    if button.channel != frame.channel || click.chat.as_ref() != Some(&button.chat) {
+        refused("drawn for another chat")?;
+        return Ok(unknown);
+    }
+    let kind = chat_kind_of(tx, &button.channel, &button.chat)?;
+    let person = Person {
+        user: click.user.clone(),
+        name: said::name_of(tx, &frame.channel, &click.user)?.map_or_else(|| click.user.to_string(), |(name, _)| name),
+        role: frame.access.role(&click.user, click.tenant.as_deref(), Some(&button.chat), kind),
+    };
+    let performed = perform(tx, frame, &button.action, &person, &click.form)?;
+    if !performed.wake.is_empty() || performed.rerun_intake {
+        buttons::consume(tx, &button.id, person.user.as_str(), frame.now_ms)?;
+    }
+    Ok(performed)
+}
+
+fn chat_kind_of(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<ChatKind, LedgerError> {
+    let known = crate::ledger::conversations::of_chat(tx, channel, chat)?;
+    Ok(known.first().map_or(ChatKind::Group, |conversation| conversation.chat_kind))
+}
+
+/// What follows a committed action.
+pub(super) fn after(core: &Arc<Core>, performed: Performed) {
+    if let Some((gate, decision)) = performed.secret {
+        core.keep_secret(&gate, decision);
+    }
+    for conversation in performed.wake {
+        super::conversation::wake(core, &conversation);
+    }
+    if performed.rerun_intake {
+        core.wakes.intake.notify_one();
+    }
+    core.wakes.painter.notify_one();
+    core.wakes.outbox.notify_one();
+}
+
+// ------------------------------------------------------------------------------------------------ the rest
+
+fn accept_other(
+    core: Arc<Core>,
+    channel: &ChannelName,
+    raw: String,
+    dedupe_key: String,
+    event: &Event,
+) -> Boxed<'static, Result<Accepted, NotStored>> {
+    let (kind, chat, message) = match event {
+        Event::Reaction(reaction) => ("reaction", None, Some(reaction.message.clone())),
+        Event::Recall(recall) => ("recall", recall.chat.clone(), Some(recall.message.clone())),
+        Event::Membership(membership) => ("membership", Some(membership.chat.clone()), None),
+        Event::Message(_) | Event::Click(_) | Event::Ignored { .. } => ("other", None, None),
+    };
+    // Nothing is done with reactions yet: they are recognised, so that a later ally does not meet them twice.
+    let state = if kind == "reaction" { InboundState::Refused } else { InboundState::Received };
+    let row = NewInbound {
+        channel: channel.clone(),
+        dedupe_key,
+        kind,
+        state,
+        reason: None,
+        chat,
+        chat_kind: None,
+        message,
+        sender: None,
+        raw: (state == InboundState::Received).then_some(raw),
+        sent_at_ms: None,
+        received_at_ms: core.now_ms(),
+    };
+    let pending = core.ledger.write(move |tx| inbound::admit(tx, &row));
+    Box::pin(async move {
+        pending.await.map_err(not_stored)?;
+        core.wakes.intake.notify_one();
+        Ok(Accepted::Stored)
+    })
+}
+
+fn not_stored(error: LedgerError) -> NotStored {
+    NotStored { reason: error.to_string() }
+}

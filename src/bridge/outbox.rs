@@ -1,0 +1,321 @@
+//! Sends messages, each once. Order within a chat, chats in parallel.
+//!
+//! `ready` rows were never attempted or definitely refused: they may be sent at any age. `sending` rows are ambiguous
+//! unless this process just wrote them: repeated with the same key while the platform still recognises it, and looked up
+//! in the chat after that. Never lost beats never twice.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::core::Core;
+use super::intake::notice;
+use super::ports::*;
+use super::say;
+use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key};
+use crate::domain::ids::*;
+use crate::ledger::messages::{Again, OutMessage};
+use crate::ledger::{LedgerError, audit, conversations, messages, surfaces};
+use crate::tasks::OnExit;
+
+/// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
+const KEY_VALID_MS: i64 = 50 * 60 * 1000;
+/// Rows that are looked at in one go.
+const BATCH: u32 = 64;
+
+/// Chats that a send is under way in.
+#[derive(Clone, Default)]
+struct Busy(Arc<Mutex<HashSet<(ChannelName, ChatId)>>>);
+
+impl Busy {
+    fn enter(&self, message: &OutMessage) -> bool {
+        let chat = (message.channel.clone(), message.target.chat.clone());
+        self.0.lock().expect("no code panics while it holds this lock").insert(chat)
+    }
+
+    fn leave(&self, message: &OutMessage) {
+        let chat = (message.channel.clone(), message.target.chat.clone());
+        self.0.lock().expect("no code panics while it holds this lock").remove(&chat);
+    }
+}
+
+/// Sends what is due until `cancel`. A send that has begun is finished before the task family ends.
+pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let busy = Busy::default();
+    while !cancel.is_cancelled() {
+        let now = core.now_ms();
+        let due = core.ledger.read(move |tx| messages::due(tx, now, BATCH)).await?;
+        for message in due {
+            if busy.enter(&message) {
+                dispatch(&core, &busy, message);
+            }
+        }
+        let next = core.ledger.read(messages::next_due_ms).await?;
+        // The poll is the fallback of a lost wake-up; a busy chat's end wakes us itself.
+        let wait = next.map_or(1_000, |at| (at - core.now_ms()).clamp(20, 1_000)) as u64;
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            () = core.wakes.outbox.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(wait.max(20))) => {}
+        }
+    }
+    Ok(())
+}
+
+fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
+    let (core, busy) = (Arc::clone(core), busy.clone());
+    let family = core.tasks.clone();
+    family.spawn("send", OnExit::LogOnly, move |_| async move {
+        let result = send(&core, &message).await;
+        busy.leave(&message);
+        core.wakes.outbox.notify_one();
+        if let Err(error) = result {
+            // The row is as it was; a short rest keeps a broken ledger from a hot loop.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            return Err(error);
+        }
+        Ok(())
+    });
+}
+
+async fn send(core: &Core, message: &OutMessage) -> anyhow::Result<()> {
+    let Some(channel) = core.channel(&message.channel).cloned() else {
+        // The channel is not configured any more: nothing is lost, it waits for the channel to come back.
+        return postpone(core, message, 60_000, "the channel is switched off").await.map_err(Into::into);
+    };
+    if message.state == MessageState::Sending && is_old(core, message) {
+        return look_up(core, channel.as_ref(), message).await;
+    }
+    if message.state == MessageState::Ready {
+        let (row, now) = (message.clone(), core.now_ms());
+        match core.ledger.write(move |tx| messages::claim(tx, &row, now)).await {
+            Ok(()) => {}
+            Err(LedgerError::Stale(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    attempt(core, channel.as_ref(), message).await
+}
+
+/// Too old for the platform's own recognition, or the clock went back and age means nothing.
+fn is_old(core: &Core, message: &OutMessage) -> bool {
+    let first = message.first_attempt_ms.unwrap_or(message.created_at_ms);
+    let age = core.now_ms() - first;
+    !(-60_000..=KEY_VALID_MS).contains(&age)
+}
+
+async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> anyhow::Result<()> {
+    let resource = match upload_if_needed(core, channel, message).await {
+        Ok(resource) => resource,
+        Err(error) => return refused(core, message, &error).await,
+    };
+    let out = Outgoing {
+        delivery: message.id.clone(),
+        key: send_key(&message.id),
+        target: message.target.clone(),
+        body: message.body.clone(),
+        form: message.form,
+        lang: message.lang,
+        resource,
+    };
+    match channel.send(&out).await {
+        Ok(sent) => delivered(core, message, sent.message.as_ref(), sent.topic.as_ref()).await.map_err(Into::into),
+        Err(error) => refused(core, message, &error).await,
+    }
+}
+
+async fn upload_if_needed(
+    core: &Core,
+    channel: &dyn Channel,
+    message: &OutMessage,
+) -> Result<Option<ResourceKey>, SendError> {
+    let (Body::File { sha256, .. } | Body::Image { sha256, .. }) = &message.body else { return Ok(None) };
+    if message.resource.is_some() {
+        return Ok(message.resource.clone());
+    }
+    let key = channel.upload(&message.body, &core.config.outbox.join(sha256)).await?;
+    let (id, stored) = (message.id.clone(), key.clone());
+    if let Err(error) = core.ledger.write(move |tx| messages::set_resource(tx, &id, &stored)).await {
+        warn!(%error, "An uploaded file's key could not be kept; it is uploaded again");
+    }
+    Ok(Some(key))
+}
+
+/// W7.
+async fn delivered(
+    core: &Core,
+    message: &OutMessage,
+    platform: Option<&MessageId>,
+    topic: Option<&TopicId>,
+) -> Result<(), LedgerError> {
+    let (id, conversation) = (message.id.clone(), message.conversation.clone());
+    let (platform, topic, now) = (platform.cloned(), topic.cloned(), core.now_ms());
+    core.ledger
+        .write(move |tx| {
+            messages::sent(tx, &id, platform.as_ref(), now)?;
+            if let (Some(conversation), Some(topic)) = (conversation, topic) {
+                conversations::learn_topic(tx, &conversation, &topic)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// What a failed attempt means, as the channel judged it.
+async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow::Result<()> {
+    let now = core.now_ms();
+    info!(delivery.id = %message.id, code = error.code, disposition = ?error.disposition, %error, "Delivery {} was not sent", message.id);
+    let again = |form: u32, target: Target, wait_ms: u64| Again {
+        form,
+        target,
+        next_at_ms: now + wait_ms as i64,
+        problem: error.to_string(),
+    };
+    match error.disposition {
+        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
+            write_again(core, message, again(message.form, message.target.clone(), wait_ms)).await?;
+        }
+        Disposition::Ambiguous { wait_ms } => {
+            let (id, problem) = (message.id.clone(), error.to_string());
+            let wait = wait_ms.saturating_mul(1 << message.attempts.min(6)).min(300_000) as i64;
+            core.ledger.write(move |tx| messages::ambiguous(tx, &id, now + wait, &problem)).await?;
+        }
+        Disposition::NextForm => {
+            write_again(core, message, again(message.form + 1, message.target.clone(), 0)).await?;
+        }
+        Disposition::WithoutReply if message.target.reply_to.is_some() => {
+            let target = without_reply(core, message).await?;
+            write_again(core, message, again(message.form, target, 0)).await?;
+        }
+        Disposition::WithoutReply | Disposition::Undeliverable => undeliverable(core, message, error).await?,
+    }
+    Ok(())
+}
+
+async fn write_again(core: &Core, message: &OutMessage, again: Again) -> Result<(), LedgerError> {
+    let id = message.id.clone();
+    core.ledger.write(move |tx| messages::refused(tx, &id, &again)).await
+}
+
+async fn postpone(core: &Core, message: &OutMessage, wait_ms: i64, problem: &str) -> Result<(), LedgerError> {
+    let again = Again {
+        form: message.form,
+        target: message.target.clone(),
+        next_at_ms: core.now_ms() + wait_ms,
+        problem: problem.to_owned(),
+    };
+    if message.state == MessageState::Sending {
+        let id = message.id.clone();
+        return core.ledger.write(move |tx| messages::ambiguous(tx, &id, again.next_at_ms, &again.problem)).await;
+    }
+    write_again(core, message, again).await
+}
+
+/// The message that was to be answered is gone: the topic's root takes its place, or the chat itself.
+async fn without_reply(core: &Core, message: &OutMessage) -> Result<Target, LedgerError> {
+    let root = match message.conversation.clone() {
+        Some(id) => core.ledger.read(move |tx| conversations::get(tx, &id)).await?.root,
+        None => None,
+    };
+    let reply_to = root.filter(|root| message.target.reply_to.as_ref() != Some(root));
+    Ok(Target { chat: message.target.chat.clone(), in_topic: reply_to.is_some(), reply_to })
+}
+
+/// No way to this chat: the owner is told what and where, once a chat and hour.
+async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, %error, "Delivery {} cannot be delivered", message.id);
+    let owner = core.access(&message.channel).owner;
+    let (id, channel, chat) = (message.id.clone(), message.channel.clone(), message.target.chat.clone());
+    let (problem, lang, now) = (error.to_string(), core.config.lang, core.now_ms());
+    let turn = message.turn.as_ref().map_or_else(String::new, TurnId::to_string);
+    core.ledger
+        .write(move |tx| {
+            messages::undeliverable(tx, &id, &problem)?;
+            audit::note(tx, "ally", "undeliverable", id.as_str(), &problem, now)?;
+            let Some(home) = owner.map(|owner| owner_chat(tx, &channel, &owner)).transpose()?.flatten() else {
+                return Ok(());
+            };
+            let hour = now / 3_600_000;
+            if home != chat
+                && crate::ledger::said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)?
+            {
+                let target = Target { chat: home, reply_to: None, in_topic: false };
+                notice(tx, &channel, target, None, None, say::undeliverable(lang, &chat, &problem, &turn), lang, now)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// The owner's direct chat, where he has ever written to the bot.
+fn owner_chat(
+    tx: &crate::ledger::Transaction<'_>,
+    channel: &ChannelName,
+    owner: &UserId,
+) -> Result<Option<ChatId>, LedgerError> {
+    crate::ledger::inbound::direct_chat_of(tx, channel, owner)
+}
+
+/// An ambiguous row past the platform's own memory: is it in the chat?
+async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> anyhow::Result<()> {
+    let topic = match message.conversation.clone() {
+        Some(id) => core.ledger.read(move |tx| conversations::get(tx, &id)).await?.topic,
+        None => None,
+    };
+    let lookup = Lookup {
+        delivery: message.id.clone(),
+        target: message.target.clone(),
+        topic,
+        since_ms: message.first_attempt_ms.unwrap_or(message.created_at_ms) - 60_000,
+        text_hash: message.text_hash.clone(),
+        resource: message.resource.clone(),
+    };
+    match channel.find_sent(&lookup).await {
+        Ok(Some(found)) => {
+            info!(delivery.id = %message.id, "Delivery {} had been sent", message.id);
+            Ok(delivered(core, message, Some(&found), None).await?)
+        }
+        Ok(None) => {
+            // Certainly not there: as good as never attempted.
+            Ok(write_again(
+                core,
+                message,
+                Again {
+                    form: message.form,
+                    target: message.target.clone(),
+                    next_at_ms: core.now_ms(),
+                    problem: "was not in the chat".to_owned(),
+                },
+            )
+            .await?)
+        }
+        Err(error) if matches!(error.disposition, Disposition::Undeliverable | Disposition::NextForm) => {
+            // Nobody may look: said as what it is.
+            let (id, now) = (message.id.clone(), core.now_ms());
+            let body = say::may_be_repeat(message.lang, message.body.clone());
+            let again = Again {
+                form: message.form,
+                target: message.target.clone(),
+                next_at_ms: now,
+                problem: error.to_string(),
+            };
+            core.ledger
+                .write(move |tx| {
+                    messages::set_body(tx, &id, &body)?;
+                    audit::note(tx, "ally", "may be a repeat", id.as_str(), "no right to list the chat", now)?;
+                    messages::refused(tx, &id, &again)
+                })
+                .await?;
+            Ok(())
+        }
+        Err(_) => Ok(postpone(core, message, 30_000, "could not look for it in the chat").await?),
+    }
+}
+
+/// After a restart: what was being created or changed is looked at again at once.
+pub async fn after_restart(core: &Core) -> Result<(), LedgerError> {
+    core.ledger.write(surfaces::forget_unanswered).await
+}

@@ -1,0 +1,198 @@
+//! Makes what is shown equal to what is wanted: cards and reactions. Newest wins; one call a surface at a time.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::core::Core;
+use super::ports::*;
+use crate::domain::delivery::{Disposition, send_key};
+use crate::domain::ids::*;
+use crate::domain::view::Receipt;
+use crate::ledger::LedgerError;
+use crate::ledger::surfaces::{self, Picture, Surface};
+use crate::tasks::OnExit;
+
+const BATCH: u32 = 64;
+/// A reaction is a courtesy: it never keeps anything else waiting.
+const REACTION_TRIES: u32 = 3;
+/// After an update of unknown fate a late one may still arrive; the last picture is sent again after this.
+const REPEAT_FINAL_MS: i64 = 10_000;
+/// As for messages: the platform recognises the key of a creation for an hour.
+const KEY_VALID_MS: i64 = 50 * 60 * 1000;
+
+pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let busy: Arc<Mutex<HashSet<DeliveryId>>> = Arc::default();
+    while !cancel.is_cancelled() {
+        let now = core.now_ms();
+        let due = core.ledger.read(move |tx| surfaces::due(tx, now, BATCH)).await?;
+        for surface in due {
+            if busy.lock().expect("no code panics while it holds this lock").insert(surface.id.clone()) {
+                dispatch(&core, &busy, surface);
+            }
+        }
+        let next = core.ledger.read(surfaces::next_due_ms).await?;
+        let wait = next.map_or(1_000, |at| (at - core.now_ms()).clamp(20, 1_000)) as u64;
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            () = core.wakes.painter.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+        }
+    }
+    Ok(())
+}
+
+fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: Surface) {
+    let (core, busy) = (Arc::clone(core), Arc::clone(busy));
+    let family = core.tasks.clone();
+    family.spawn("paint", OnExit::LogOnly, move |_| async move {
+        let result = paint(&core, &surface).await;
+        if result.is_err() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        busy.lock().expect("no code panics while it holds this lock").remove(&surface.id);
+        core.wakes.painter.notify_one();
+        result.map_err(Into::into)
+    });
+}
+
+async fn paint(core: &Core, surface: &Surface) -> Result<(), LedgerError> {
+    let Some(channel) = core.channel(&surface.channel).cloned() else {
+        return gone(core, surface, "the channel is switched off").await;
+    };
+    let limits = channel.limits();
+    match &surface.wanted {
+        _ if surface.is_reaction && !limits.reactions => gone(core, surface, "no reactions here").await,
+        _ if !surface.is_reaction && !limits.cards => gone(core, surface, "no cards here").await,
+        Some(Picture::Reaction(receipt)) => react(core, channel.as_ref(), surface, *receipt).await,
+        Some(Picture::Card(view)) => match &surface.platform_id {
+            Some(card) => update(core, channel.as_ref(), surface, &MessageId::from(card.as_str()), view).await,
+            None => create(core, channel.as_ref(), surface, view).await,
+        },
+        None => gone(core, surface, "nothing is to be seen").await,
+    }
+}
+
+async fn gone(core: &Core, surface: &Surface, why: &'static str) -> Result<(), LedgerError> {
+    let id = surface.id.clone();
+    core.ledger.write(move |tx| surfaces::gone(tx, &id, why)).await
+}
+
+/// One reaction, replaced: the old one goes first, so that there are never two.
+async fn react(core: &Core, channel: &dyn Channel, surface: &Surface, receipt: Receipt) -> Result<(), LedgerError> {
+    let message = MessageId::from(surface.subject.as_str());
+    let result = async {
+        if let Some(old) = &surface.platform_id {
+            channel.unreact(&message, old).await?;
+        }
+        channel.react(&message, receipt).await
+    };
+    match result.await {
+        Ok(reaction) => shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms()).await,
+        Err(_) if surface.attempts + 1 >= REACTION_TRIES => gone(core, surface, "the reaction was refused").await,
+        Err(error) => retry(core, surface, &error, false).await,
+    }
+}
+
+async fn create(
+    core: &Core,
+    channel: &dyn Channel,
+    surface: &Surface,
+    view: &crate::domain::view::View,
+) -> Result<(), LedgerError> {
+    let now = core.now_ms();
+    // A creation of unknown fate: the same key gives the same card, but perhaps with the old picture.
+    let doubtful = surface.creating;
+    let expired = doubtful && surface.first_attempt_ms.is_some_and(|first| now - first > KEY_VALID_MS);
+    let id = surface.id.clone();
+    core.ledger.write(move |tx| surfaces::creating(tx, &id, now)).await?;
+    let key = if expired { send_key(&DeliveryId::new(format!("{}+", surface.id))) } else { send_key(&surface.id) };
+    let card = CardOut {
+        delivery: surface.id.clone(),
+        key,
+        target: surface.target.clone(),
+        view: view.clone(),
+        lang: surface.lang,
+    };
+    match channel.create_card(&card).await {
+        Ok(Sent { message: Some(message), topic, .. }) => {
+            let hash = (!doubtful).then(|| surface.wanted_hash.clone());
+            if let (Some(conversation), Some(topic)) = (surface.conversation.clone(), topic) {
+                core.ledger
+                    .write(move |tx| crate::ledger::conversations::learn_topic(tx, &conversation, &topic))
+                    .await?;
+            }
+            shown(core, surface, Some(message.as_str()), hash, core.now_ms()).await
+        }
+        Ok(Sent { message: None, .. }) => gone(core, surface, "sent, and its id is not known").await,
+        Err(error) => failed(core, surface, &error, true).await,
+    }
+}
+
+async fn update(
+    core: &Core,
+    channel: &dyn Channel,
+    surface: &Surface,
+    card: &MessageId,
+    view: &crate::domain::view::View,
+) -> Result<(), LedgerError> {
+    match channel.update_card(card, view, surface.lang).await {
+        Ok(()) => {
+            // An earlier update without an answer may still arrive and repaint; the last picture is repeated once.
+            let repeat = surface.is_final && surface.attempts > 0;
+            let hash = (!repeat).then(|| surface.wanted_hash.clone());
+            let next = if repeat {
+                core.now_ms() + REPEAT_FINAL_MS
+            } else {
+                core.now_ms() + channel.limits().update_every_ms as i64
+            };
+            shown(core, surface, None, hash, next).await
+        }
+        Err(error) => failed(core, surface, &error, false).await,
+    }
+}
+
+async fn shown(
+    core: &Core,
+    surface: &Surface,
+    platform: Option<&str>,
+    hash: Option<String>,
+    next_at_ms: i64,
+) -> Result<(), LedgerError> {
+    let (id, platform, now) = (surface.id.clone(), platform.map(str::to_owned), core.now_ms());
+    core.ledger.write(move |tx| surfaces::shown(tx, &id, platform.as_deref(), hash.as_deref(), next_at_ms, now)).await
+}
+
+async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: bool) -> Result<(), LedgerError> {
+    match error.disposition {
+        Disposition::RetryAfter { .. } | Disposition::Paused { .. } => retry(core, surface, error, creating).await,
+        Disposition::Ambiguous { .. } => retry(core, surface, error, false).await,
+        Disposition::WithoutReply if creating && surface.target.reply_to.is_some() => {
+            let id = surface.id.clone();
+            let mut target = surface.target.clone();
+            (target.reply_to, target.in_topic) = (None, false);
+            core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target)).await
+        }
+        Disposition::NextForm | Disposition::WithoutReply | Disposition::Undeliverable => {
+            info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");
+            let (id, why) = (surface.id.clone(), error.to_string());
+            core.ledger.write(move |tx| surfaces::gone(tx, &id, &why)).await
+        }
+    }
+}
+
+async fn retry(core: &Core, surface: &Surface, error: &SendError, back_to_wanted: bool) -> Result<(), LedgerError> {
+    let wait = match error.disposition {
+        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } | Disposition::Ambiguous { wait_ms } => {
+            wait_ms
+        }
+        _ => 1_000,
+    };
+    let wait = wait.saturating_mul(1 << surface.attempts.min(6)).clamp(200, 300_000) as i64;
+    debug!(surface.id = %surface.id, %error, wait_ms = wait, "A surface is painted again later");
+    let (id, why, next) = (surface.id.clone(), error.to_string(), core.now_ms() + wait);
+    core.ledger.write(move |tx| surfaces::failed(tx, &id, next, &why, back_to_wanted)).await
+}

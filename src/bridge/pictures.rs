@@ -1,0 +1,539 @@
+//! What people should see, computed from the ledger's rows and written as wanted surfaces, in the transaction of the
+//! change that they show.
+
+use crate::bridge::core::fresh_button;
+use crate::domain::access::Access;
+use crate::domain::action::{Action, Late, Resume};
+use crate::domain::delivery::Target;
+use crate::domain::gate::{Ask, GateState};
+use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::domain::turn::TurnState;
+use crate::domain::verdict::LostHow;
+use crate::domain::view::*;
+use crate::ledger::conversations::{Conversation, HeldWhy};
+use crate::ledger::gates::Gate;
+use crate::ledger::inbound::InboundRow;
+use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
+use crate::ledger::turns::{Progress, Turn};
+use crate::ledger::{LedgerError, Transaction, buttons, conversations, gates, inbound, said, turns};
+
+/// A live card appears only when a turn takes longer than this.
+pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
+pub const LIVE_AFTER_DIRECT_MS: i64 = 3_000;
+/// A queue card appears only when a message waits longer than this.
+pub const QUEUE_AFTER_MS: i64 = 5_000;
+
+/// What a picture needs besides the rows: who has which right, how the bot is called, what time it is. Owned, so that it
+/// can go into a ledger closure.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub channel: ChannelName,
+    pub access: Access,
+    pub lang: Lang,
+    pub bot_name: String,
+    pub now_ms: i64,
+}
+
+impl Frame {
+    fn button(
+        &self,
+        tx: &Transaction<'_>,
+        chat: &ChatId,
+        subject: &str,
+        role: ButtonRole,
+        action: &Action,
+    ) -> Result<Button, LedgerError> {
+        let id = buttons::ensure(tx, &self.channel, chat, subject, action, fresh_button(), self.now_ms)?;
+        Ok(Button { id, role })
+    }
+
+    /// Names of those who may decide a gate of this turn.
+    fn deciders(&self, tx: &Transaction<'_>, ask: &Ask, turn: &Turn) -> Result<(String, Vec<UserId>), LedgerError> {
+        if ask.is_question() {
+            return Ok((turn.requester_name.clone(), vec![turn.requester.clone()]));
+        }
+        let mut people: Vec<&UserId> = self.access.owner.iter().collect();
+        let mut users: Vec<&UserId> =
+            self.access.users.iter().filter(|user| Some(*user) != self.access.owner.as_ref()).collect();
+        users.sort();
+        people.extend(users);
+        let mut names = Vec::new();
+        for user in people.iter().take(3) {
+            let name = said::name_of(tx, &self.channel, user)?.map(|(name, _)| name);
+            names.push(name.unwrap_or_else(|| {
+                if **user == turn.requester { turn.requester_name.clone() } else { user.to_string() }
+            }));
+        }
+        // The requester is mentioned if he may decide; else at most three who may.
+        let mention = if people.contains(&&turn.requester) {
+            vec![turn.requester.clone()]
+        } else {
+            people.into_iter().take(3).cloned().collect()
+        };
+        Ok((names.join(", "), mention))
+    }
+}
+
+/// Where an answer, a card or a notice about a turn goes.
+pub fn target_of(conversation: &Conversation, turn: &Turn) -> Target {
+    Target {
+        chat: conversation.chat.clone(),
+        reply_to: turn.reply_to.clone().or_else(|| conversation.root.clone()),
+        in_topic: conversation.root.is_some(),
+    }
+}
+
+pub fn project(directory: &std::path::Path) -> String {
+    directory.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+// ------------------------------------------------------------------------------------------------ live card
+
+/// A running turn's picture. The first one decides when the card may appear.
+pub struct Live<'a> {
+    pub state: LiveState,
+    pub progress: &'a Progress,
+    pub unreachable_since_ms: Option<i64>,
+}
+
+pub fn live(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    live: &Live<'_>,
+) -> Result<(), LedgerError> {
+    let over = !matches!(live.state, LiveState::Running | LiveState::Waiting { .. });
+    let stop = if over {
+        None
+    } else {
+        let action = Action::Stop { turn: turn.id.clone() };
+        Some(frame.button(tx, &conversation.chat, turn.id.as_str(), ButtonRole::Stop, &action)?)
+    };
+    let direct = conversation.chat_kind == ChatKind::Direct;
+    let started = turn.started_at_ms.or(turn.submitted_at_ms).unwrap_or(frame.now_ms);
+    let view = View::Live(LiveView {
+        title: turn.title.clone(),
+        requester: turn.requester_name.clone(),
+        project: project(&turn.directory),
+        started_at_ms: started,
+        state: live.state.clone(),
+        steps: live.progress.steps.clone(),
+        draft: if over { String::new() } else { live.progress.draft.clone() },
+        unreachable_since_ms: live.unreachable_since_ms,
+        stop,
+        direct,
+    });
+    let wait = if direct { LIVE_AFTER_DIRECT_MS } else { LIVE_AFTER_GROUP_MS };
+    let wanted = Wanted {
+        kind: SurfaceKind::Live,
+        subject: turn.id.as_str().to_owned(),
+        conversation: Some(conversation.id.clone()),
+        channel: conversation.channel.clone(),
+        target: target_of(conversation, turn),
+        lang: conversation.lang,
+        picture: Some(Picture::Card(Box::new(view))),
+        not_before_ms: turn.submitted_at_ms.unwrap_or(frame.now_ms) + wait,
+        is_final: over,
+        create_final: false,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+// ------------------------------------------------------------------------------------------------ gates
+
+/// A gate's card as its row says.
+pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), LedgerError> {
+    let conversation = conversations::get(tx, &gate.conversation)?;
+    let turn = turns::get(tx, &gate.turn)?;
+    let (deciders, mention) = frame.deciders(tx, &gate.ask, &turn)?;
+    let shown = gate_shown(tx, gate)?;
+    let open = matches!(shown, GateShown::Open | GateShown::OpenAgain { .. });
+    let direct = conversation.chat_kind == ChatKind::Direct;
+    let view = View::Gate(GateView {
+        number: gate.number,
+        requester: turn.requester_name.clone(),
+        project: project(&turn.directory),
+        deciders,
+        mention: if direct { Vec::new() } else { mention },
+        ask: gate.ask.clone(),
+        claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
+        state: shown,
+        buttons: if open { gate_buttons(tx, frame, &conversation, gate)? } else { Vec::new() },
+        direct,
+        bot_name: frame.bot_name.clone(),
+    });
+    let wanted = Wanted {
+        kind: SurfaceKind::Gate,
+        subject: gate.id.as_str().to_owned(),
+        conversation: Some(conversation.id.clone()),
+        channel: conversation.channel.clone(),
+        target: target_of(&conversation, &turn),
+        lang: conversation.lang,
+        picture: Some(Picture::Card(Box::new(view))),
+        not_before_ms: 0,
+        is_final: gate.state.is_over(),
+        // A gate that was over before its card was out needs no card.
+        create_final: false,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+fn gate_shown(tx: &Transaction<'_>, gate: &Gate) -> Result<GateShown, LedgerError> {
+    let who = gate.decided_name.clone().unwrap_or_default();
+    let at_ms = gate.decided_at_ms.unwrap_or(gate.opened_at_ms);
+    Ok(match gate.state {
+        GateState::Open => match gate.repeats.as_ref().map(|former| gates::get(tx, former)).transpose()? {
+            Some(former) if former.decision.is_some() => GateShown::OpenAgain {
+                who: former.decided_name.unwrap_or_default(),
+                at_ms: former.decided_at_ms.unwrap_or(former.opened_at_ms),
+            },
+            _ => GateShown::Open,
+        },
+        GateState::Withdrawn => GateShown::Withdrawn,
+        GateState::Void if gate.void_from == Some(GateState::Answering) => GateShown::VoidMayHaveRun { who },
+        GateState::Void => GateShown::Void,
+        GateState::Decided | GateState::Answering | GateState::Answered => match &gate.decision {
+            Some(decision) => GateShown::Decided { who, at_ms, decision: decision.clone() },
+            None => GateShown::Withdrawn,
+        },
+    })
+}
+
+fn gate_buttons(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    gate: &Gate,
+) -> Result<Vec<Button>, LedgerError> {
+    let id = || gate.id.clone();
+    let mut wanted = Vec::new();
+    match &gate.ask {
+        Ask::Questions { questions } => {
+            if let [only] = questions.as_slice() {
+                // More than four do not fit under a thumb: those go into the form.
+                if only.options.len() <= 4 {
+                    for index in 0..only.options.len() as u32 {
+                        wanted.push((ButtonRole::Option(index), Action::Choose { gate: id(), index }));
+                    }
+                }
+                if only.free_text || only.options.is_empty() || only.options.len() > 4 {
+                    wanted.push((ButtonRole::Submit, Action::Submit { gate: id() }));
+                }
+            } else {
+                wanted.push((ButtonRole::Submit, Action::Submit { gate: id() }));
+            }
+            wanted.push((ButtonRole::Skip, Action::Skip { gate: id() }));
+        }
+        _ => {
+            wanted.push((ButtonRole::Allow, Action::Allow { gate: id() }));
+            wanted.push((ButtonRole::Decline, Action::Decline { gate: id() }));
+        }
+    }
+    wanted.push((ButtonRole::Stop, Action::Stop { turn: gate.turn.clone() }));
+    wanted
+        .into_iter()
+        .map(|(role, action)| frame.button(tx, &conversation.chat, gate.id.as_str(), role, &action))
+        .collect()
+}
+
+// ------------------------------------------------------------------------------------------------ queue
+
+/// The conversation's one queue card: why its first message waits, and what can be done.
+pub fn queue(tx: &Transaction<'_>, frame: &Frame, conversation: &ConversationId) -> Result<(), LedgerError> {
+    let conversation = conversations::get(tx, conversation)?;
+    let unsettled = turns::unsettled(tx, &conversation.id)?;
+    let active = unsettled.iter().find(|turn| turn.state.is_active());
+    let queued: Vec<&Turn> = unsettled.iter().filter(|turn| turn.state == TurnState::Queued).collect();
+    let why = wait_reason(tx, frame, &conversation, active)?;
+    let waits = why.is_some();
+    let mut rows = Vec::new();
+    for turn in &queued {
+        rows.push(queue_row(tx, frame, &conversation, turn, active.is_some())?);
+    }
+    let is_final = queued.is_empty() || !waits;
+    let newest = queued.last();
+    let view = View::Queue(QueueView { why: why.unwrap_or(WaitReason::Limit), rows });
+    let wanted = Wanted {
+        kind: SurfaceKind::Queue,
+        // One card a busy spell: the next spell gets a new one, below the messages that it is about.
+        subject: queue_subject(tx, &conversation, newest.map(|turn| &turn.id))?,
+        conversation: Some(conversation.id.clone()),
+        channel: conversation.channel.clone(),
+        target: newest.map_or_else(|| root_target(&conversation), |turn| target_of(&conversation, turn)),
+        lang: conversation.lang,
+        picture: Some(Picture::Card(Box::new(view))),
+        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        is_final,
+        create_final: false,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The subject of the conversation's present queue card: the first turn of the busy spell.
+fn queue_subject(
+    tx: &Transaction<'_>,
+    conversation: &Conversation,
+    newest: Option<&TurnId>,
+) -> Result<String, LedgerError> {
+    let key = format!("queue:{}", conversation.id);
+    let current = said::meta(tx, &key)?.filter(|subject| !subject.is_empty());
+    match (current, newest) {
+        (Some(subject), Some(_)) => Ok(subject),
+        (Some(subject), None) => {
+            said::set_meta(tx, &key, "")?;
+            Ok(subject)
+        }
+        (None, Some(turn)) => {
+            said::set_meta(tx, &key, turn.as_str())?;
+            Ok(turn.as_str().to_owned())
+        }
+        (None, None) => Ok(conversation.id.as_str().to_owned()),
+    }
+}
+
+fn wait_reason(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    active: Option<&Turn>,
+) -> Result<Option<WaitReason>, LedgerError> {
+    if let Some(held) = &conversation.held {
+        return Ok(Some(if held.why == HeldWhy::Elsewhere { WaitReason::Elsewhere } else { WaitReason::Held }));
+    }
+    let Some(active) = active else { return Ok(None) };
+    let open = gates::of_turn(tx, &active.id)?.into_iter().find(|gate| gate.state == GateState::Open);
+    Ok(Some(match open {
+        Some(gate) => {
+            let (names, _) = frame.deciders(tx, &gate.ask, active)?;
+            WaitReason::Gate { number: gate.number, names }
+        }
+        None => WaitReason::Turn {
+            who: active.requester_name.clone(),
+            since_ms: active.started_at_ms.or(active.submitted_at_ms).unwrap_or(active.created_at_ms),
+        },
+    }))
+}
+
+fn queue_row(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    can_steer: bool,
+) -> Result<QueueRow, LedgerError> {
+    let cancel = Action::Cancel { turn: turn.id.clone() };
+    let steer = Action::Steer { turn: turn.id.clone() };
+    let button = |role, action: &Action| frame.button(tx, &conversation.chat, turn.id.as_str(), role, action);
+    Ok(QueueRow {
+        who: turn.requester_name.clone(),
+        text: cut(&turn.title, 20),
+        steer: if can_steer { Some(button(ButtonRole::Steer, &steer)?) } else { None },
+        cancel: Some(button(ButtonRole::Cancel, &cancel)?),
+        state: QueueRowState::Waiting,
+    })
+}
+
+/// While a turn waits for a directory, a slot or the runtime: the same card, with that reason.
+pub fn queue_waits(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    why: WaitReason,
+) -> Result<(), LedgerError> {
+    let row = queue_row(tx, frame, conversation, turn, false)?;
+    let wanted = Wanted {
+        kind: SurfaceKind::Queue,
+        subject: queue_subject(tx, conversation, Some(&turn.id))?,
+        conversation: Some(conversation.id.clone()),
+        channel: conversation.channel.clone(),
+        target: target_of(conversation, turn),
+        lang: conversation.lang,
+        picture: Some(Picture::Card(Box::new(View::Queue(QueueView { why, rows: vec![row] })))),
+        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        is_final: false,
+        create_final: false,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+fn root_target(conversation: &Conversation) -> Target {
+    Target {
+        chat: conversation.chat.clone(),
+        reply_to: conversation.root.clone(),
+        in_topic: conversation.root.is_some(),
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ interrupted turns
+
+/// C6: what is certain, what is not, and the ways on.
+pub struct Interrupted<'a> {
+    pub how: Option<LostHow>,
+    pub shutdown: bool,
+    pub progress: Progress,
+    pub steers: &'a [InboundRow],
+    pub chosen: Option<(ButtonRole, String)>,
+}
+
+pub fn interrupted(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &Turn,
+    what: &Interrupted<'_>,
+) -> Result<(), LedgerError> {
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let (certain, uncertain): (Vec<Step>, Vec<Step>) =
+        what.progress.steps.iter().cloned().partition(|step| step.state != StepState::Running);
+    let mut uncertain = uncertain;
+    // What somebody allowed and the runtime was being told may have run without a trace.
+    for gate in gates::of_turn(tx, &turn.id)?.into_iter().filter(|gate| gate.void_from == Some(GateState::Answering)) {
+        if let Ask::Command { command, .. } = &gate.ask
+            && !uncertain.iter().any(|step| command.contains(step.object.trim_end_matches('…')))
+        {
+            uncertain.push(Step {
+                what: StepKind::Command,
+                object: cut(command, 60),
+                state: StepState::Running,
+                started_at_ms: 0,
+            });
+        }
+    }
+    let history_gone = what.how == Some(LostHow::HistoryGone);
+    let mut offered = vec![(
+        if history_gone { ButtonRole::StartFresh } else { ButtonRole::Continue },
+        if history_gone { Resume::StartFresh } else { Resume::Continue },
+    )];
+    offered.push((ButtonRole::RunAgain, Resume::RunAgain));
+    offered.push((ButtonRole::Dismiss, Resume::Dismiss));
+    let buttons = if what.chosen.is_some() {
+        Vec::new()
+    } else {
+        offered
+            .into_iter()
+            .map(|(role, how)| {
+                let action = Action::Resume { turn: turn.id.clone(), how };
+                frame.button(tx, &conversation.chat, turn.id.as_str(), role, &action)
+            })
+            .collect::<Result<Vec<_>, _>>()?
+    };
+    let view = View::Interrupted(InterruptedView {
+        requester: turn.requester_name.clone(),
+        mention: (conversation.chat_kind == ChatKind::Group && what.chosen.is_none()).then(|| turn.requester.clone()),
+        at_ms: turn.settled_at_ms.unwrap_or(frame.now_ms),
+        certain,
+        uncertain,
+        commands_ended: what.how == Some(LostHow::CommandsEnded),
+        shutdown: what.shutdown,
+        history_gone,
+        partial: (!what.progress.draft.trim().is_empty()).then(|| what.progress.draft.clone()),
+        steers: what.steers.iter().filter_map(|row| row.steer_text.clone()).collect(),
+        buttons,
+        chosen: what.chosen.clone(),
+    });
+    let wanted = Wanted {
+        kind: SurfaceKind::Interrupted,
+        subject: turn.id.as_str().to_owned(),
+        conversation: Some(conversation.id.clone()),
+        channel: conversation.channel.clone(),
+        target: target_of(&conversation, turn),
+        lang: conversation.lang,
+        picture: Some(Picture::Card(Box::new(view))),
+        not_before_ms: 0,
+        is_final: what.chosen.is_some(),
+        create_final: true,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+// ------------------------------------------------------------------------------------------------ late messages
+
+/// C15 for one late message.
+pub fn late(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    row: &InboundRow,
+    lang: Lang,
+    text: &str,
+    chosen: Option<(ButtonRole, String)>,
+) -> Result<(), LedgerError> {
+    let (Some(chat), Some(message)) = (row.chat.clone(), row.message.clone()) else { return Ok(()) };
+    let others =
+        inbound::waiting(tx, &row.channel, &chat, "late")?.iter().filter(|other| other.seq != row.seq).count() as u32;
+    let subject = format!("late:{}", row.seq.0);
+    let mut offered = vec![(ButtonRole::DoIt, Late::DoIt), (ButtonRole::Cancel, Late::Cancel)];
+    if others > 0 {
+        offered.push((ButtonRole::CancelAll, Late::CancelAll));
+    }
+    let buttons = if chosen.is_some() {
+        Vec::new()
+    } else {
+        offered
+            .into_iter()
+            .map(|(role, how)| frame.button(tx, &chat, &subject, role, &Action::Late { inbound: row.seq, how }))
+            .collect::<Result<Vec<_>, _>>()?
+    };
+    let is_final = chosen.is_some();
+    let view = View::Stale(StaleView {
+        sent_at_ms: row.sent_at_ms.unwrap_or(row.received_at_ms),
+        text: cut(text, 40),
+        others,
+        buttons,
+        chosen,
+    });
+    let wanted = Wanted {
+        kind: SurfaceKind::Stale,
+        subject,
+        conversation: None,
+        channel: row.channel.clone(),
+        target: Target { chat, reply_to: Some(message), in_topic: false },
+        lang,
+        picture: Some(Picture::Card(Box::new(view))),
+        not_before_ms: 0,
+        is_final,
+        create_final: false,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+// ------------------------------------------------------------------------------------------------ notices with buttons
+
+/// A line of ally's own with buttons, replaced as things change. `subject` names what it is about.
+pub fn notice(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    target: Target,
+    subject: &str,
+    text: String,
+    offered: &[(ButtonRole, Action)],
+) -> Result<(), LedgerError> {
+    let buttons = offered
+        .iter()
+        .map(|(role, action)| frame.button(tx, &conversation.chat, subject, role.clone(), action))
+        .collect::<Result<Vec<_>, _>>()?;
+    let is_final = buttons.is_empty();
+    let wanted = Wanted {
+        kind: SurfaceKind::Notice,
+        subject: subject.to_owned(),
+        conversation: Some(conversation.id.clone()),
+        channel: conversation.channel.clone(),
+        target,
+        lang: conversation.lang,
+        picture: Some(Picture::Card(Box::new(View::Notice(NoticeView { text, buttons })))),
+        not_before_ms: 0,
+        is_final,
+        create_final: true,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The first `max` characters (graphemes), with an ellipsis where something is cut.
+pub fn cut(text: &str, max: usize) -> String {
+    use unicode_segmentation::UnicodeSegmentation;
+    let mut graphemes = text.graphemes(true);
+    let head: String = graphemes.by_ref().take(max).collect();
+    if graphemes.next().is_some() { format!("{head}…") } else { head }
+}

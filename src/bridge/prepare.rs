@@ -1,0 +1,459 @@
+//! W1b: off the three-second path and repeated by a restart. What a committed message means: a command, a decision, a
+//! steer, a question back to its sender, or a turn.
+//!
+//! Messages of one chat are looked at one after the other, in commit order; chats side by side. Everything that needs the
+//! network (names, quotes, attachments) happens before the one transaction that makes the result.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::actions::{self, Person};
+use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON};
+use super::gather::{self, Gathered};
+use super::intake::notice;
+use super::pictures::{self, Frame};
+use super::{commands, conversation, prompts, render, route, say, typed};
+use crate::domain::action::{Action, Resume};
+use crate::domain::command::{Typed, parse};
+use crate::domain::delivery::Target;
+use crate::domain::ids::*;
+use crate::domain::message::*;
+use crate::domain::turn::{StopReason, TurnState};
+use crate::domain::view::{ButtonRole, Receipt};
+use crate::ledger::conversations::{Conversation, HeldWhy};
+use crate::ledger::inbound::{InboundRow, InboundState};
+use crate::ledger::turns::NewTurn;
+use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, surfaces, turns};
+use crate::tasks::OnExit;
+use crate::words::NoticeMsg;
+
+const BATCH: u32 = 256;
+/// A file or picture without words waits this long for them.
+pub const COMPANION_MS: i64 = 10 * 60 * 1000;
+
+/// One message on its way through W1b, with what is known of its sender.
+pub(super) struct Letter {
+    pub row: InboundRow,
+    pub message: IncomingMessage,
+    pub person: Person,
+    pub text: String,
+}
+
+impl Letter {
+    /// Where a plain word about this message goes.
+    pub fn reply(&self) -> Target {
+        Target {
+            chat: self.message.chat.clone(),
+            reply_to: Some(self.message.message.clone()),
+            in_topic: self.message.topic.is_some(),
+        }
+    }
+}
+
+pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
+    while !cancel.is_cancelled() {
+        let rows = core.ledger.read(|tx| inbound::received(tx, BATCH)).await?;
+        let mut passed: HashSet<String> = HashSet::new();
+        for row in rows {
+            let lane = format!("{}:{}", row.channel, row.chat.as_ref().map_or("", ChatId::as_str));
+            // A later message of a chat never overtakes an earlier one of it.
+            if !passed.insert(lane.clone())
+                || !busy.lock().expect("no code panics while it holds this lock").insert(lane.clone())
+            {
+                continue;
+            }
+            dispatch(&core, &busy, lane, row);
+        }
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            () = core.wakes.intake.notified() => {}
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        }
+    }
+    Ok(())
+}
+
+fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, lane: String, row: InboundRow) {
+    let (core, busy) = (Arc::clone(core), Arc::clone(busy));
+    let family = core.tasks.clone();
+    family.spawn("prepare", OnExit::LogOnly, move |_| async move {
+        let seq = row.seq;
+        let result = prepare(&core, row).await;
+        if let Err(error) = &result {
+            warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        busy.lock().expect("no code panics while it holds this lock").remove(&lane);
+        core.wakes.intake.notify_one();
+        Ok(())
+    });
+}
+
+async fn prepare(core: &Arc<Core>, row: InboundRow) -> anyhow::Result<()> {
+    let seq = row.seq;
+    let decoded = match (core.channel(&row.channel), &row.raw) {
+        (Some(channel), Some(raw)) => channel.decode(raw),
+        _ => return resolve(core, seq, InboundState::Cancelled, "nothing to read").await,
+    };
+    match decoded.map(|decoded| decoded.event) {
+        Ok(Event::Message(message)) => message_came(core, row, message).await,
+        Ok(Event::Recall(recall)) => recalled(core, row, recall).await,
+        Ok(Event::Membership(membership)) => membership_changed(core, row, membership).await,
+        Ok(Event::Click(_) | Event::Reaction(_) | Event::Ignored { .. }) => {
+            resolve(core, seq, InboundState::Refused, "of no use").await
+        }
+        Err(error) => {
+            warn!(inbound.seq = seq.0, %error, "A stored event cannot be read");
+            resolve(core, seq, InboundState::Refused, "cannot be read").await
+        }
+    }
+}
+
+async fn resolve(core: &Core, seq: InboundSeq, state: InboundState, reason: &'static str) -> anyhow::Result<()> {
+    core.ledger.write(move |tx| inbound::resolve(tx, seq, state, Some(reason), None)).await?;
+    Ok(())
+}
+
+// ------------------------------------------------------------------------------------------------ messages
+
+async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessage) -> anyhow::Result<()> {
+    let (seq, channel) = (row.seq, row.channel.clone());
+    // Judged again: what was admitted before the bot knew itself, or before a right was taken away.
+    let access = core.access(&channel);
+    let role =
+        access.role(&message.sender.user, message.sender.tenant.as_deref(), Some(&message.chat), message.chat_kind);
+    let unaddressed = message.chat_kind == ChatKind::Group && !message.mentions_bot && core.bot(&channel).is_some();
+    if unaddressed || !role.may_talk() {
+        core.ledger
+            .write(move |tx| {
+                inbound::wipe(tx, seq)?;
+                inbound::resolve(tx, seq, InboundState::Refused, Some("not addressed or not allowed"), None)
+            })
+            .await?;
+        return Ok(());
+    }
+    let name = core.name_of(&channel, &message.chat, &message.sender.user).await;
+    let person = Person { user: message.sender.user.clone(), name, role };
+    let letter = Letter { text: message.text(), row, message, person };
+    if is_late(core, &letter) {
+        return ask_late(core, letter).await;
+    }
+    if letter.text.is_empty() {
+        return wordless(core, letter).await;
+    }
+    match parse(&letter.text) {
+        Typed::Command(command) => commands::run(core, letter, command).await,
+        Typed::DidYouMean { typed, suggestion } => commands::did_you_mean(core, letter, typed, suggestion).await,
+        Typed::Shortcut(shortcut) => typed::shortcut(core, letter, shortcut).await,
+        Typed::StopWord => typed::stop_word(core, letter).await,
+        Typed::NearMiss => typed::near_miss(core, letter).await,
+        Typed::Text(text) => typed::text(core, Letter { text, ..letter }).await,
+    }
+}
+
+/// Older than the limit when it came, and nobody has said yet that it is still wanted.
+fn is_late(core: &Core, letter: &Letter) -> bool {
+    let age = letter.row.received_at_ms - letter.message.sent_at_ms;
+    letter.row.reason.as_deref() != Some("wanted") && age > core.config.stale_after.as_millis() as i64
+}
+
+async fn ask_late(core: &Core, letter: Letter) -> anyhow::Result<()> {
+    let frame = core.frame(&letter.row.channel);
+    core.ledger
+        .write(move |tx| {
+            inbound::resolve(tx, letter.row.seq, InboundState::Waiting, Some("late"), None)?;
+            receipt(tx, &frame, &letter, Receipt::Waiting)?;
+            pictures::late(tx, &frame, &inbound::get(tx, letter.row.seq)?, frame.lang, &letter.text, None)
+        })
+        .await?;
+    core.wakes.painter.notify_one();
+    Ok(())
+}
+
+/// No words: a file waits for them, a bare mention asks for help, the rest cannot be read.
+async fn wordless(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
+    if !letter.message.has_attachments() {
+        return commands::run(core, letter, crate::domain::command::Command::Help(None)).await;
+    }
+    let unreadable = letter.message.content.iter().find_map(|part| match part {
+        Part::Unreadable { what } => Some(what.clone()),
+        _ => None,
+    });
+    let can_wait = letter
+        .message
+        .content
+        .iter()
+        .any(|part| matches!(part, Part::Image { .. } | Part::File { .. } | Part::Forward));
+    let frame = core.frame(&letter.row.channel);
+    core.ledger
+        .write(move |tx| {
+            let (state, reason, text) = if can_wait {
+                (InboundState::Waiting, "companion", say::notice(frame.lang, NoticeMsg::WaitingForText))
+            } else {
+                let what = crate::words::unreadable_name(unreadable.as_deref().unwrap_or(""), frame.lang);
+                (InboundState::Refused, "unreadable", say::notice(frame.lang, NoticeMsg::Unreadable { what }))
+            };
+            inbound::resolve(tx, letter.row.seq, state, Some(reason), None)?;
+            receipt(tx, &frame, &letter, if can_wait { Receipt::Waiting } else { Receipt::Failed })?;
+            // Told once a burst: nine pictures are one question.
+            let minute = frame.now_ms / 60_000;
+            let key = format!("wordless:{}:{}:{minute}", letter.message.chat, letter.person.user);
+            if !can_wait || crate::ledger::said::first_time(tx, &key, frame.now_ms)? {
+                notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+            }
+            Ok(())
+        })
+        .await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
+}
+
+pub(super) fn receipt(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    receipt: Receipt,
+) -> Result<(), LedgerError> {
+    surfaces::want_receipt(
+        tx,
+        &letter.row.channel,
+        &letter.message.chat,
+        &letter.message.message,
+        receipt,
+        frame.now_ms,
+    )
+}
+
+// ------------------------------------------------------------------------------------------------ a turn
+
+/// Makes a turn of a message, or a steer where the conversation is set to that. `remark` is said beside it.
+pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<String>) -> anyhow::Result<()> {
+    let gathered = gather::gather(core, &letter).await?;
+    let place = route::place(core, &letter).await?;
+    std::fs::create_dir_all(&place.directory)?;
+    let frame = core.frame(&letter.row.channel);
+    let busy = core.config.busy;
+    let id = core
+        .ledger
+        .write(move |tx| {
+            let conversation = conversations::resolve(tx, &place, frame.now_ms)?;
+            put(tx, &frame, &conversation, &letter, &gathered, busy)?;
+            for text in gathered.notices.iter().chain(&remark) {
+                notice(
+                    tx,
+                    &letter.row.channel,
+                    letter.reply(),
+                    Some(&conversation.id),
+                    None,
+                    text.clone(),
+                    conversation.lang,
+                    frame.now_ms,
+                )?;
+            }
+            Ok(conversation.id)
+        })
+        .await?;
+    conversation::wake(core, &id);
+    core.wakes.painter.notify_one();
+    core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+fn put(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    letter: &Letter,
+    gathered: &Gathered,
+    busy: Busy,
+) -> Result<(), LedgerError> {
+    let seq = letter.row.seq;
+    dismiss_lost(tx, frame, conversation, &letter.person)?;
+    let active = turns::active(tx, &conversation.id)?;
+    let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;
+    let refusal = match (&active, busy) {
+        _ if mine >= QUEUE_PER_PERSON => Some(NoticeMsg::QueueFullPerson { limit: QUEUE_PER_PERSON as u32 }),
+        _ if all >= QUEUE_PER_CONVERSATION => {
+            Some(NoticeMsg::QueueFullConversation { limit: QUEUE_PER_CONVERSATION as u32 })
+        }
+        (Some(_), Busy::Reject) => Some(NoticeMsg::QueueFullConversation { limit: 0 }),
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        inbound::resolve(tx, seq, InboundState::Refused, Some("queue full"), None)?;
+        receipt(tx, frame, letter, Receipt::Failed)?;
+        let text = say::notice(conversation.lang, refusal);
+        return notice(
+            tx,
+            &letter.row.channel,
+            letter.reply(),
+            Some(&conversation.id),
+            None,
+            text,
+            conversation.lang,
+            frame.now_ms,
+        );
+    }
+    if let (Some(active), Busy::Steer, TurnState::Running) =
+        (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state))
+    {
+        return put_steer(tx, frame, &active.id, letter, &gathered.prompt.text);
+    }
+    let new = NewTurn {
+        conversation: conversation.id.clone(),
+        ord: None,
+        requester: letter.person.user.clone(),
+        requester_name: letter.person.name.clone(),
+        title: render::title(&letter.text),
+        reply_to: Some(letter.message.message.clone()),
+        prompt: prompts::freeze(&gathered.prompt),
+        continues: None,
+        not_before_ms: 0,
+    };
+    let turn = turns::insert(tx, &new, frame.now_ms)?;
+    inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn))?;
+    for companion in &gathered.companions {
+        inbound::resolve(tx, *companion, InboundState::Turn, None, Some(&turn))?;
+    }
+    let waits = active.is_some() || all > 0 || conversation.held.is_some();
+    let shown = if waits { Receipt::Queued } else { Receipt::Accepted };
+    actions::receipts(tx, frame, &turns::get(tx, &turn)?, shown)?;
+    if waits {
+        pictures::queue(tx, frame, &conversation.id)?;
+    }
+    Ok(())
+}
+
+/// Words for a running turn, committed before they are passed on.
+pub(super) fn put_steer(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &TurnId,
+    letter: &Letter,
+    text: &str,
+) -> Result<(), LedgerError> {
+    inbound::resolve(tx, letter.row.seq, InboundState::Turn, Some("steer"), Some(turn))?;
+    inbound::set_steer(tx, letter.row.seq, turn, "wanted", Some(text))?;
+    receipt(tx, frame, letter, Receipt::Accepted)
+}
+
+/// A new message of the one whose turn was lost says that he has seen it: the queue goes on.
+fn dismiss_lost(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    person: &Person,
+) -> Result<(), LedgerError> {
+    let Some(held) = conversation.held.as_ref().filter(|held| held.why == HeldWhy::Lost) else { return Ok(()) };
+    let Some(lost) = &held.turn else { return Ok(()) };
+    if turns::get(tx, lost)?.requester == person.user {
+        actions::resume(tx, frame, lost, Resume::Dismiss, person)?;
+    }
+    Ok(())
+}
+
+// ------------------------------------------------------------------------------------------------ recall, membership
+
+/// A recalled message cancels its queued turn, or offers to stop the running one. Its words are forgotten.
+async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::Result<()> {
+    let frame = core.frame(&row.channel);
+    let woken = core
+        .ledger
+        .write(move |tx| {
+            inbound::resolve(tx, row.seq, InboundState::Command, Some("recall"), None)?;
+            let Some(original) = inbound::by_message(tx, &row.channel, &recall.message)? else {
+                inbound::tombstone(tx, &row.channel, &recall.message, frame.now_ms)?;
+                return Ok(None);
+            };
+            inbound::wipe(tx, original.seq)?;
+            match original.turn {
+                Some(turn) => recall_turn(tx, &frame, original.seq, &turn),
+                None => {
+                    inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
+                    Ok(None)
+                }
+            }
+        })
+        .await?;
+    if let Some(id) = woken {
+        conversation::wake(core, &id);
+    }
+    core.wakes.painter.notify_one();
+    Ok(())
+}
+
+fn recall_turn(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    seq: InboundSeq,
+    turn: &TurnId,
+) -> Result<Option<ConversationId>, LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    inbound::resolve(tx, seq, InboundState::Turn, Some("recalled"), None)?;
+    match turn.state {
+        TurnState::Queued => actions::recall_queued(tx, frame, &turn)?,
+        TurnState::Settled(_) => return Ok(None),
+        _ => {
+            let conversation = conversations::get(tx, &turn.conversation)?;
+            let text = say::notice(conversation.lang, NoticeMsg::RecalledRunning);
+            let offered = [(ButtonRole::Stop, Action::Stop { turn: turn.id.clone() })];
+            // The recalled message cannot be answered: the notice goes to the topic or the chat.
+            let target = Target {
+                chat: conversation.chat.clone(),
+                reply_to: conversation.root.clone(),
+                in_topic: conversation.root.is_some(),
+            };
+            pictures::notice(tx, frame, &conversation, target, &format!("recalled:{}", turn.id), text, &offered)?;
+        }
+    }
+    Ok(Some(turn.conversation))
+}
+
+async fn membership_changed(core: &Core, row: InboundRow, membership: Membership) -> anyhow::Result<()> {
+    info!(channel = %row.channel, change = ?membership.change, "The bot's membership of a chat changed");
+    let frame = core.frame(&row.channel);
+    core.ledger
+        .write(move |tx| {
+            let what = format!("{:?}", membership.change);
+            inbound::resolve(tx, row.seq, InboundState::Command, Some("membership"), None)?;
+            audit::note(
+                tx,
+                membership.by.as_ref().map_or("", UserId::as_str),
+                "membership",
+                membership.chat.as_str(),
+                &what,
+                frame.now_ms,
+            )?;
+            if membership.change != MembershipChange::BotAdded {
+                // Nobody can be answered there any more: what waits is not run for nobody.
+                for conversation in conversations::of_chat(tx, &row.channel, &membership.chat)? {
+                    for turn in turns::unsettled(tx, &conversation.id)? {
+                        match turn.state {
+                            TurnState::Queued => actions::recall_queued(tx, &frame, &turn)?,
+                            _ => {
+                                let stop = turns::Stop { reason: StopReason::Person, by: None, at_ms: frame.now_ms };
+                                turns::request_stop(tx, &turn.id, &stop)?;
+                            }
+                        }
+                    }
+                }
+            } else if let Some(owner) = frame.access.owner.as_ref()
+                && let Some(home) = inbound::direct_chat_of(tx, &row.channel, owner)?
+            {
+                let target = Target { chat: home, reply_to: None, in_topic: false };
+                let text = say::notice(frame.lang, NoticeMsg::AddedToGroup { chat: membership.chat.as_str() });
+                notice(tx, &row.channel, target, None, None, text, frame.lang, frame.now_ms)?;
+            }
+            Ok(())
+        })
+        .await?;
+    core.registry.wake_all();
+    core.wakes.outbox.notify_one();
+    Ok(())
+}

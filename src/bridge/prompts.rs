@@ -1,0 +1,43 @@
+//! The frozen prompt of a turn as it lies in the ledger.
+
+use super::ports::Prompt;
+
+/// Serialises a prompt for its row.
+pub fn freeze(prompt: &Prompt) -> String {
+    serde_json::to_string(prompt).expect("a prompt holds only text and paths")
+}
+
+/// Reads a frozen prompt. A row that cannot be read (never written by us) is taken as plain words.
+pub fn thaw(stored: &str) -> Prompt {
+    serde_json::from_str(stored).unwrap_or_else(|_| Prompt { text: stored.to_owned(), images: Vec::new() })
+}
+
+/// Only the words of a frozen prompt.
+pub fn text_of(stored: &str) -> String {
+    thaw(stored).text
+}
+
+/// The prompt of *Continue*: the agent checks what was done before it goes on. The words of the request follow, because
+/// a thread that was cut early may not hold them.
+pub fn continuing(stored: &str) -> String {
+    let former = thaw(stored);
+    let text = format!(
+        "Your previous turn was cut off before it finished. First check what has already been done (files, commands, their \
+         effects); do not repeat a step that is already done. Then finish the request. The request was:\n\n{}",
+        former.text
+    );
+    freeze(&Prompt { text, images: former.images })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_survives_its_row() {
+        let prompt = Prompt { text: "你好 \"x\"".to_owned(), images: vec!["/a b.png".into()] };
+        assert_eq!(thaw(&freeze(&prompt)), prompt);
+        assert!(text_of(&continuing(&freeze(&prompt))).ends_with("你好 \"x\""));
+        assert_eq!(thaw("plain").text, "plain");
+    }
+}

@@ -1,0 +1,146 @@
+//! Which of [`crate::words`]' sentences the bridge says when. Nothing is worded here.
+
+use crate::bridge::actions::Told;
+use crate::bridge::ports::LaunchError;
+use crate::domain::delivery::Body;
+use crate::domain::history::{ChangedFile, Failure, FailureKind};
+use crate::domain::ids::ChatId;
+use crate::domain::view::{Lang, Toast};
+use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
+
+/// The machine's own zone. Formatting a given instant is not reading the clock.
+fn zone(at_ms: i64) -> Zone {
+    use chrono::{Local, Offset, TimeZone};
+    let offset = Local.timestamp_millis_opt(at_ms).single().map_or(0, |at| at.offset().fix().local_minus_utc());
+    Zone(offset / 60)
+}
+
+fn at(ms: i64, now_ms: i64) -> At {
+    At::new(ms, zone(ms), now_ms)
+}
+
+pub fn toast(told: &Told, now_ms: i64) -> Toast {
+    words::toast(match told {
+        Told::Recorded => ToastMsg::Recorded,
+        Told::Stopping => ToastMsg::StopRecorded,
+        Told::Cancelled => ToastMsg::Cancelled,
+        Told::Steering => ToastMsg::SteerRecorded,
+        Told::Queued => ToastMsg::Queued,
+        Told::Dismissed => ToastMsg::Dismissed,
+        Told::KeepWaiting => ToastMsg::KeepsWaiting,
+        Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
+        Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
+        Told::AlreadyDecided { who, at_ms } => ToastMsg::AlreadyDecided { who, at: at(*at_ms, now_ms) },
+        Told::NoLongerValid => ToastMsg::AlreadyDone,
+        Told::RestartedSince => ToastMsg::NoLongerValid,
+        Told::Unknown => ToastMsg::Unknown,
+        Told::AnswerMissing => ToastMsg::AnswerMissing,
+        Told::NothingRunning => ToastMsg::Over,
+    })
+}
+
+/// The same in a chat, for what was typed.
+pub fn told(lang: Lang, told: &Told, now_ms: i64) -> String {
+    let toast = toast(told, now_ms);
+    match lang {
+        Lang::Zh => toast.zh,
+        Lang::En => toast.en,
+    }
+}
+
+pub fn notice(lang: Lang, msg: NoticeMsg<'_>) -> String {
+    msg.text(lang)
+}
+
+pub fn command(lang: Lang, msg: CommandMsg<'_>) -> String {
+    msg.text(lang)
+}
+
+pub fn paired(lang: Lang) -> String {
+    NoticeMsg::PairingDone.text(lang)
+}
+
+pub fn pairing_wrong(lang: Lang, left: u32) -> String {
+    NoticeMsg::PairingWrong { left }.text(lang)
+}
+
+pub fn stranger(lang: Lang, owner: &str, group: bool) -> String {
+    let owner = if owner.is_empty() { OWNER_UNKNOWN[lang as usize] } else { owner };
+    if group { CardMsg::StrangerGroup { owner }.text(lang) } else { CardMsg::StrangerDirect { owner }.text(lang) }
+}
+
+/// For a bot that nobody has claimed.
+const OWNER_UNKNOWN: [&str; 2] = ["它的所有者", "its owner"];
+
+pub fn no_text(lang: Lang, changed: &[ChangedFile]) -> String {
+    let text = NoticeMsg::NoText.text(lang);
+    if changed.is_empty() { text } else { format!("{text}\n{}", files_changed(lang, changed)) }
+}
+
+pub fn files_changed(lang: Lang, changed: &[ChangedFile]) -> String {
+    let mut paths: Vec<&str> = changed.iter().map(|file| file.path.as_str()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let (added, removed) = changed.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
+    match paths.len() {
+        1 => NoticeMsg::OneFileChanged { added, removed }.text(lang),
+        files => NoticeMsg::FilesChanged { files, added, removed }.text(lang),
+    }
+}
+
+/// One plain line for the chat; the raw words of the runtime stay on the computer.
+pub fn failure(lang: Lang, failure: Option<&Failure>) -> String {
+    let kind = failure.map_or(FailureKind::Other, |failure| failure.kind);
+    words::failure(kind, FailureContext::default(), lang).chat
+}
+
+pub fn runtime_trouble(lang: Lang, problem: &LaunchError) -> String {
+    let launch = match problem {
+        LaunchError::NotFound { .. } => Launch::Missing,
+        LaunchError::WrongVersion { .. } => Launch::WrongVersion,
+        LaunchError::BadConfig { .. } => Launch::BadConfig,
+        LaunchError::Failed { .. } => Launch::Failed,
+    };
+    words::launch_failure(launch, "", lang).chat
+}
+
+pub fn runtime_stuck(lang: Lang) -> String {
+    words::launch_failure(Launch::Failed, "", lang).chat
+}
+
+pub fn history_gone(lang: Lang) -> String {
+    NoticeMsg::LostHistoryGone.text(lang)
+}
+
+pub fn elsewhere(lang: Lang) -> String {
+    NoticeMsg::Elsewhere.text(lang)
+}
+
+pub fn unreachable(lang: Lang, since_ms: i64, now_ms: i64) -> String {
+    NoticeMsg::ModelUnreachable { at: at(since_ms, now_ms) }.text(lang)
+}
+
+pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {
+    let minutes = u32::try_from(minutes).unwrap_or(u32::MAX);
+    if in_tool {
+        NoticeMsg::WatchdogTool { minutes }.text(lang)
+    } else {
+        NoticeMsg::WatchdogIdle { minutes }.text(lang)
+    }
+}
+
+pub fn undeliverable(lang: Lang, chat: &ChatId, reason: &str, turn: &str) -> String {
+    NoticeMsg::Undeliverable { chat: chat.as_str(), reason, turn }.text(lang)
+}
+
+/// Marks a body that may be in the chat already.
+pub fn may_be_repeat(lang: Lang, body: Body) -> Body {
+    let mark = NoticeMsg::MayBeRepeat.text(lang);
+    match body {
+        Body::Answer { markdown, part, parts, footer, mention } => {
+            Body::Answer { markdown: format!("{mark}\n\n{markdown}"), part, parts, footer, mention }
+        }
+        Body::Notice { text } => Body::Notice { text: format!("{mark} {text}") },
+        file @ (Body::File { .. } | Body::Image { .. }) => file,
+    }
+}

@@ -1,0 +1,357 @@
+//! W6: the one transaction that ends a turn: its outcome, its answer's messages, its last pictures, its returned steers.
+
+use tracing::warn;
+
+use super::core::Core;
+use super::follow::limits_of;
+use super::host::LiveRuntime;
+use super::pictures::{self, Frame, Interrupted, Live};
+use super::ports::*;
+use super::{actions, render, say};
+use crate::domain::action::{Action, Resume};
+use crate::domain::delivery::{Body, lookup_hash};
+use crate::domain::history::{ChangedFile, Failure, PulledTurn};
+use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::domain::turn::{Outcome, StopReason};
+use crate::domain::verdict::LostHow;
+use crate::domain::view::*;
+use crate::ledger::conversations::{Conversation, HeldWhy};
+use crate::ledger::inbound::InboundState;
+use crate::ledger::messages::NewMessage;
+use crate::ledger::turns::{NewTurn, Progress, Settlement, Turn};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, inbound, messages, said, turns};
+
+/// How a turn ended, with all that people are told of it.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    pub outcome: Outcome,
+    pub answer: Option<String>,
+    pub failure: Option<Failure>,
+    pub changed: Vec<ChangedFile>,
+    pub native: Option<NativeTurnId>,
+    pub tokens: Option<i64>,
+    pub progress: Progress,
+    pub background: Background,
+    /// The answer as it goes out, see [`render_answer`].
+    pub bodies: Vec<Body>,
+}
+
+impl Finish {
+    /// Ended without anything that came of it.
+    pub fn bare(outcome: Outcome, failure: Option<Failure>) -> Self {
+        Self {
+            outcome,
+            answer: None,
+            failure,
+            changed: Vec::new(),
+            native: None,
+            tokens: None,
+            progress: Progress::default(),
+            background: Background::None,
+            bodies: Vec::new(),
+        }
+    }
+
+    /// From a pulled turn: the only place where final text comes from.
+    pub fn from_pull(outcome: Outcome, pulled: &PulledTurn, progress: Progress) -> Self {
+        Self {
+            answer: pulled.answer(),
+            changed: pulled.changed_files(),
+            native: Some(pulled.native.clone()),
+            progress,
+            ..Self::bare(outcome, pulled.failure.clone())
+        }
+    }
+}
+
+/// Pulls a turn until it reads as ended. `None` after three tries without it.
+pub async fn pull_turn(
+    core: &Core,
+    live: &LiveRuntime,
+    turn: &Turn,
+    thread: &ThreadId,
+    native: &NativeTurnId,
+) -> Option<PulledTurn> {
+    let pull = Pull {
+        thread: thread.clone(),
+        client: turn.client_id.clone(),
+        turn: Some(native.clone()),
+        cursor: turn.cursor.clone(),
+    };
+    for wait_ms in [0u64, 200, 1000] {
+        core.clock.sleep(std::time::Duration::from_millis(wait_ms)).await;
+        match live.runtime.pull(&pull).await {
+            Ok(history) => {
+                let found = history.turns.into_iter().find(|pulled| pulled.native == *native);
+                if found.is_some() {
+                    return found;
+                }
+            }
+            Err(error) => warn!(turn.id = %turn.id, %error, "A pull of turn {} failed", turn.id),
+        }
+    }
+    None
+}
+
+/// W6. Gives false when the turn was settled already.
+pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finish) -> Result<bool, LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    if turn.state.is_settled() {
+        return Ok(false);
+    }
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    close_gates(tx, frame, &turn)?;
+    // Closing gates may have moved the turn back to running.
+    let turn = turns::get(tx, &turn.id)?;
+    let how = Settlement {
+        answer: finish.answer.clone(),
+        failure: finish.failure.clone(),
+        tokens: finish.tokens,
+        ..Settlement::default()
+    };
+    turns::settle(tx, &turn, finish.outcome, &how, frame.now_ms)?;
+    if let (Some(native), Some(thread)) = (&finish.native, &turn.thread) {
+        conversations::set_cursor(tx, &conversation.id, thread, native)?;
+        conversations::count_settled(tx, &conversation.id, thread)?;
+    }
+    tell(tx, frame, &conversation, &turns::get(tx, &turn.id)?, finish)?;
+    return_steers(tx, frame, &turn)?;
+    pictures::queue(tx, frame, &conversation.id)?;
+    Ok(true)
+}
+
+fn tell(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    finish: &Finish,
+) -> Result<(), LedgerError> {
+    let shutdown = turn.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::Shutdown);
+    let (state, receipt) = match finish.outcome {
+        Outcome::Completed => {
+            send_answer(tx, frame, conversation, turn, finish)?;
+            let started = turn.started_at_ms.or(turn.submitted_at_ms).unwrap_or(frame.now_ms);
+            (LiveState::Done { duration_ms: frame.now_ms - started, tokens: finish.tokens }, Receipt::Done)
+        }
+        Outcome::Failed => {
+            tell_failure(tx, frame, conversation, turn, finish)?;
+            (LiveState::Failed, Receipt::Failed)
+        }
+        Outcome::Interrupted if shutdown => {
+            let picture =
+                Interrupted { how: None, shutdown: true, progress: finish.progress.clone(), steers: &[], chosen: None };
+            pictures::interrupted(tx, frame, turn, &picture)?;
+            (LiveState::Interrupted, Receipt::Failed)
+        }
+        Outcome::Interrupted => {
+            let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
+            (LiveState::Stopped { by, background: finish.background }, Receipt::Failed)
+        }
+        Outcome::Merged => (LiveState::Merged, Receipt::Done),
+        Outcome::Lost | Outcome::Cancelled => (LiveState::Interrupted, Receipt::Failed),
+    };
+    let live = Live { state, progress: &finish.progress, unreachable_since_ms: None };
+    pictures::live(tx, frame, conversation, turn, &live)?;
+    actions::receipts(tx, frame, turn, receipt)
+}
+
+/// Writes the answer as messages. Before W6, because a long one becomes a file, and the file must be on disk before the
+/// row that sends it.
+pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Finish) -> std::io::Result<()> {
+    if finish.outcome != Outcome::Completed {
+        return Ok(());
+    }
+    let lang = conversation.lang;
+    let Some(text) = &finish.answer else {
+        finish.bodies = vec![Body::Notice { text: say::no_text(lang, &finish.changed) }];
+        return Ok(());
+    };
+    let footer = (!finish.changed.is_empty()).then(|| say::files_changed(lang, &finish.changed));
+    let limits = limits_of(core, conversation);
+    let limits = render::Limits { part_chars: limits.part_chars, max_parts: limits.max_parts };
+    let rendered = render::answer(text, footer, None, limits, lang);
+    finish.bodies = rendered.bodies;
+    if let Some(file) = rendered.file {
+        let (sha256, bytes) = super::files::store(&core.config.outbox, file.content.as_bytes())?;
+        finish.bodies.push(Body::File { name: file.name, sha256, bytes });
+    }
+    Ok(())
+}
+
+/// The answer's messages: one row a part, each after the one before; the first is `sending` already.
+fn send_answer(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    finish: &Finish,
+) -> Result<(), LedgerError> {
+    let mut bodies = finish.bodies.clone();
+    if let Some(Body::Answer { mention, .. }) = bodies.first_mut()
+        && wants_mention(tx, conversation, turn, frame.now_ms)?
+    {
+        *mention = Some(turn.requester.clone());
+    }
+    enqueue(tx, frame, conversation, turn, bodies)
+}
+
+fn enqueue(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    bodies: Vec<Body>,
+) -> Result<(), LedgerError> {
+    let mut after = None;
+    for body in bodies {
+        let text = match &body {
+            Body::Answer { markdown, .. } => markdown.clone(),
+            Body::Notice { text } => text.clone(),
+            Body::File { sha256, .. } | Body::Image { sha256, .. } => sha256.clone(),
+        };
+        let new = NewMessage {
+            conversation: Some(conversation.id.clone()),
+            turn: Some(turn.id.clone()),
+            channel: conversation.channel.clone(),
+            target: pictures::target_of(conversation, turn),
+            body,
+            lang: conversation.lang,
+            text_hash: lookup_hash(&text),
+            sending: after.is_none(),
+            after: after.take(),
+        };
+        after = Some(messages::insert(tx, &new, frame.now_ms)?);
+    }
+    Ok(())
+}
+
+/// A muted group does not see an answer that comes late: mention the one who waits, never in a direct chat.
+fn wants_mention(
+    tx: &Transaction<'_>,
+    conversation: &Conversation,
+    turn: &Turn,
+    now_ms: i64,
+) -> Result<bool, LedgerError> {
+    const TOOK_MS: i64 = 90_000;
+    const QUEUED_MS: i64 = 60_000;
+    if conversation.chat_kind == ChatKind::Direct {
+        return Ok(false);
+    }
+    let submitted = turn.submitted_at_ms.unwrap_or(now_ms);
+    let waited_for_person = !gates::of_turn(tx, &turn.id)?.is_empty();
+    Ok(now_ms - submitted > TOOK_MS || submitted - turn.created_at_ms > QUEUED_MS || waited_for_person)
+}
+
+fn tell_failure(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    finish: &Finish,
+) -> Result<(), LedgerError> {
+    let text = say::failure(conversation.lang, finish.failure.as_ref());
+    let offered = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
+    let target = pictures::target_of(conversation, turn);
+    pictures::notice(tx, frame, conversation, target, &format!("failed:{}", turn.id), text, &offered)
+}
+
+/// Requests that end with their turn.
+fn close_gates(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
+    for gate in gates::of_turn(tx, &turn.id)?.into_iter().filter(|gate| !gate.state.is_over()) {
+        gates::resolved(tx, &gate)?;
+        pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
+    }
+    Ok(())
+}
+
+/// Words that the turn did not take become the next queued turn.
+fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
+    for state in ["wanted", "sent"] {
+        for row in inbound::steers(tx, &turn.id, state)? {
+            inbound::set_steer(tx, row.seq, &turn.id, "returned", None)?;
+            let (Some(text), Some(sender)) = (row.steer_text.clone(), row.sender.clone()) else { continue };
+            let name = said::name_of(tx, &row.channel, &sender)?.map_or_else(|| sender.to_string(), |(name, _)| name);
+            let new = NewTurn {
+                conversation: turn.conversation.clone(),
+                ord: None,
+                requester: sender,
+                requester_name: name,
+                title: render::title(&text),
+                reply_to: row.message.clone(),
+                prompt: super::prompts::freeze(&Prompt { text, images: Vec::new() }),
+                continues: None,
+                not_before_ms: 0,
+            };
+            let fresh = turns::insert(tx, &new, frame.now_ms)?;
+            inbound::resolve(tx, row.seq, InboundState::Turn, Some("steer came too late"), Some(&fresh))?;
+        }
+    }
+    Ok(())
+}
+
+// ------------------------------------------------------------------------------------------------ lost
+
+/// A turn whose process died and of which nobody knows what it did.
+pub fn lose(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &TurnId,
+    how: LostHow,
+    native: Option<&NativeTurnId>,
+) -> Result<bool, LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    if turn.state.is_settled() {
+        return Ok(false);
+    }
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let settlement = Settlement { lost_how: Some(how), ..Settlement::default() };
+    turns::settle(tx, &turn, Outcome::Lost, &settlement, frame.now_ms)?;
+    if let (Some(native), Some(thread)) = (native, &turn.thread) {
+        conversations::set_cursor(tx, &conversation.id, thread, native)?;
+        conversations::count_settled(tx, &conversation.id, thread)?;
+    }
+    if must_hold(tx, &turn)? {
+        conversations::hold(tx, &conversation.id, HeldWhy::Lost, Some(&turn.id))?;
+    }
+    let mut steers = inbound::steers(tx, &turn.id, "sent")?;
+    steers.extend(inbound::steers(tx, &turn.id, "wanted")?);
+    for row in &steers {
+        inbound::set_steer(tx, row.seq, &turn.id, "returned", None)?;
+    }
+    let progress = turn.progress.clone().unwrap_or_default();
+    let picture =
+        Interrupted { how: Some(how), shutdown: false, progress: progress.clone(), steers: &steers, chosen: None };
+    let turn = turns::get(tx, &turn.id)?;
+    pictures::interrupted(tx, frame, &turn, &picture)?;
+    pictures::live(
+        tx,
+        frame,
+        &conversation,
+        &turn,
+        &Live { state: LiveState::Interrupted, progress: &progress, unreachable_since_ms: None },
+    )?;
+    actions::receipts(tx, frame, &turn, Receipt::Failed)?;
+    audit::note(tx, "ally", "lost", turn.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
+    pictures::queue(tx, frame, &conversation.id)?;
+    Ok(true)
+}
+
+/// What is queued behind a lost turn waits only where running on could do harm.
+fn must_hold(tx: &Transaction<'_>, turn: &Turn) -> Result<bool, LedgerError> {
+    let decided = gates::of_turn(tx, &turn.id)?.iter().any(|gate| gate.decision.is_some());
+    Ok(turn.tool_seen || decided || turns::queued_in_directory(tx, &turn.directory, &turn.conversation)? > 0)
+}
+
+/// Never reached the runtime, and nobody wants it any more.
+pub fn cancelled(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    let progress = Progress::default();
+    let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
+    let state = LiveState::Stopped { by, background: Background::None };
+    pictures::live(tx, frame, &conversation, turn, &Live { state, progress: &progress, unreachable_since_ms: None })?;
+    actions::receipts(tx, frame, turn, Receipt::Failed)?;
+    pictures::queue(tx, frame, &conversation.id)
+}

@@ -1,0 +1,301 @@
+//! Hands one queued turn to the runtime: lease, thread, W2, submit. What follows the submit is [`super::follow`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::conversation::{Handle, Next};
+use super::core::Core;
+use super::follow::Follow;
+use super::host::{HostState, LiveRuntime};
+use super::leases::Lease;
+use super::pictures::{self, Live};
+use super::ports::*;
+use super::settle::{self, Finish};
+use super::{actions, prompts, say};
+use crate::domain::action::{Action, Reopen};
+use crate::domain::history::{Failure, FailureKind};
+use crate::domain::ids::*;
+use crate::domain::turn::Outcome;
+use crate::domain::view::*;
+use crate::ledger::conversations::{Conversation, HeldWhy};
+use crate::ledger::turns::{Progress, Submission, Turn};
+use crate::ledger::{LedgerError, conversations, said, turns};
+
+/// Runs a queued turn as far as it goes now.
+pub async fn run(
+    core: &Arc<Core>,
+    conversation: &Conversation,
+    turn: &Turn,
+    handle: &Arc<Handle>,
+) -> anyhow::Result<Next> {
+    let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
+    let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
+    let thread = match thread(core, &live, conversation, turn).await? {
+        Ok(thread) => thread,
+        Err(step) => return Ok(step),
+    };
+    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread).await? else { return Ok(Next::Again) };
+    // Listen before the line is written: nothing that it causes can be missed.
+    let facts = core.host.listen(&thread);
+    let client = turn.client_id.clone().expect("a submitted turn has a client id");
+    let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
+    let submitted = live.runtime.submit(&submit).await;
+    let follow = Follow::new(core, &live, conversation, turn, thread, facts, lease);
+    after_submit(core, follow, submitted, handle).await
+}
+
+/// Waits for the directory and a slot; `None` when something changed meanwhile and the ledger must be read again.
+async fn lease(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    handle: &Handle,
+) -> Result<Option<Lease>, LedgerError> {
+    match core.leases.try_take(&turn.directory) {
+        Ok(lease) => Ok(Some(lease)),
+        Err(why) => {
+            show_wait(core, conversation, turn, why).await?;
+            tokio::select! {
+                lease = core.leases.take(&turn.directory) => Ok(Some(lease)),
+                () = handle.woken() => Ok(None),
+            }
+        }
+    }
+}
+
+async fn runtime(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    handle: &Handle,
+) -> Result<Option<Arc<LiveRuntime>>, LedgerError> {
+    let mut state = core.host.watch();
+    if let Some(live) = core.host.now() {
+        return Ok(Some(live));
+    }
+    let why = match &*state.borrow_and_update() {
+        HostState::Trouble(problem) => {
+            WaitReason::RuntimeTrouble { text: say::runtime_trouble(conversation.lang, problem) }
+        }
+        HostState::Stuck(_) => WaitReason::RuntimeTrouble { text: say::runtime_stuck(conversation.lang) },
+        _ => WaitReason::RuntimeRestarting,
+    };
+    show_wait(core, conversation, turn, why).await?;
+    tokio::select! {
+        _ = state.changed() => Ok(None),
+        () = handle.woken() => Ok(None),
+    }
+}
+
+async fn show_wait(core: &Core, conversation: &Conversation, turn: &Turn, why: WaitReason) -> Result<(), LedgerError> {
+    let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
+    core.ledger.write(move |tx| pictures::queue_waits(tx, &frame, &conversation, &turn, why)).await?;
+    core.wakes.painter.notify_one();
+    Ok(())
+}
+
+/// The loaded thread, or what to do instead.
+async fn thread(
+    core: &Core,
+    live: &LiveRuntime,
+    conversation: &Conversation,
+    turn: &Turn,
+) -> anyhow::Result<Result<ThreadId, Next>> {
+    if let Some(forked) = fork_if_wanted(core, live, conversation).await? {
+        return Ok(Ok(forked));
+    }
+    let id = conversation.id.clone();
+    Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory).await {
+        Ok(thread) => return Ok(Ok(thread)),
+        Err(CallError::NoThread { detail }) if conversation.settled_on_thread == 0 => {
+            // It never got a message, so it left nothing behind (codex keeps no empty thread).
+            info!(conversation.id = %id, %detail, "An empty thread is gone; a new one is opened");
+            core.ledger.write(move |tx| conversations::set_thread(tx, &id, None, None)).await?;
+            Next::Again
+        }
+        Err(CallError::NoThread { detail }) => {
+            warn!(conversation.id = %id, %detail, "The thread's history is gone");
+            let text = say::history_gone(conversation.lang);
+            let ways = [(ButtonRole::StartFresh, Action::Reopen { conversation: id, how: Reopen::StartFresh })];
+            hold(core, conversation, turn, HeldWhy::HistoryGone, text, ways.to_vec()).await?;
+            Next::Nothing
+        }
+        Err(CallError::Elsewhere) => {
+            let text = say::elsewhere(conversation.lang);
+            let ways = [
+                (ButtonRole::TryAgain, Action::Reopen { conversation: id.clone(), how: Reopen::TryAgain }),
+                (ButtonRole::Fork, Action::Reopen { conversation: id, how: Reopen::Fork }),
+            ];
+            hold(core, conversation, turn, HeldWhy::Elsewhere, text, ways.to_vec()).await?;
+            Next::Nothing
+        }
+        Err(error @ (CallError::Refused { .. } | CallError::Unsupported | CallError::NoTurn)) => {
+            // Nothing was submitted, but the turn cannot run: it ends with a sentence instead of being tried for ever.
+            fail_unsubmitted(core, live, conversation, turn, &error).await?;
+            Next::Again
+        }
+        Err(error) => {
+            warn!(conversation.id = %id, %error, "The thread could not be opened now");
+            Next::Sleep(Duration::from_secs(2))
+        }
+    }))
+}
+
+async fn fork_if_wanted(
+    core: &Core,
+    live: &LiveRuntime,
+    conversation: &Conversation,
+) -> anyhow::Result<Option<ThreadId>> {
+    let Some(thread) = &conversation.thread else { return Ok(None) };
+    let key = format!("fork:{}", conversation.id);
+    let (id, name) = (conversation.id.clone(), key.clone());
+    if core.ledger.read(move |tx| said::meta(tx, &name)).await?.as_deref() != Some("wanted") {
+        return Ok(None);
+    }
+    let forked = live.runtime.fork(thread, &conversation.directory).await?;
+    let (fresh, cursor) = (forked.clone(), conversation.thread_cursor.clone());
+    core.ledger
+        .write(move |tx| {
+            said::set_meta(tx, &key, "done")?;
+            conversations::set_thread(tx, &id, Some(&fresh), cursor.as_ref())
+        })
+        .await?;
+    Ok(Some(live.open(Some(&forked), &conversation.directory).await?))
+}
+
+async fn hold(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    why: HeldWhy,
+    text: String,
+    ways: Vec<(ButtonRole, Action)>,
+) -> Result<(), LedgerError> {
+    let frame = core.frame(&conversation.channel);
+    let (conversation, turn) = (conversation.clone(), turn.clone());
+    core.ledger
+        .write(move |tx| {
+            conversations::hold(tx, &conversation.id, why, None)?;
+            let subject = format!("held:{}:{}", conversation.id, frame.now_ms);
+            pictures::notice(
+                tx,
+                &frame,
+                &conversation,
+                pictures::target_of(&conversation, &turn),
+                &subject,
+                text,
+                &ways,
+            )?;
+            pictures::queue(tx, &frame, &conversation.id)
+        })
+        .await?;
+    core.wakes.painter.notify_one();
+    Ok(())
+}
+
+async fn fail_unsubmitted(
+    core: &Core,
+    live: &LiveRuntime,
+    conversation: &Conversation,
+    turn: &Turn,
+    error: &CallError,
+) -> Result<(), LedgerError> {
+    let thread = conversation.thread.clone().unwrap_or_else(|| "never opened".into());
+    let Some(turn) = commit_submission(core, live, conversation, turn, &thread).await? else { return Ok(()) };
+    let failure = Failure { kind: FailureKind::Other, detail: error.to_string() };
+    let finish = Finish::bare(Outcome::Failed, Some(failure));
+    let frame = core.frame(&conversation.channel);
+    core.ledger.write(move |tx| settle::finish(tx, &frame, &turn.id, &finish)).await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
+}
+
+/// W2. `None` when the turn is not queued any more (cancelled, edited).
+async fn commit_submission(
+    core: &Core,
+    live: &LiveRuntime,
+    conversation: &Conversation,
+    turn: &Turn,
+    thread: &ThreadId,
+) -> Result<Option<Turn>, LedgerError> {
+    let submission = Submission {
+        thread: thread.clone(),
+        cursor: conversation.thread_cursor.clone(),
+        generation: live.generation,
+        boot_id: live.identity.boot_id.clone(),
+        at_ms: core.now_ms(),
+    };
+    let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
+    let committed = core.ledger.write(move |tx| {
+        turns::submit(tx, &turn, &submission)?;
+        if conversation.thread.as_ref() != Some(&submission.thread) {
+            conversations::set_thread(tx, &conversation.id, Some(&submission.thread), submission.cursor.as_ref())?;
+        }
+        let turn = turns::get(tx, &turn.id)?;
+        actions::receipts(tx, &frame, &turn, Receipt::Accepted)?;
+        let progress = Progress::default();
+        pictures::live(
+            tx,
+            &frame,
+            &conversation,
+            &turn,
+            &Live { state: LiveState::Running, progress: &progress, unreachable_since_ms: None },
+        )?;
+        pictures::queue(tx, &frame, &conversation.id)?;
+        Ok(turn)
+    });
+    match committed.await {
+        Ok(turn) => {
+            core.wakes.painter.notify_one();
+            Ok(Some(turn))
+        }
+        Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the submit's answer means.
+async fn after_submit(
+    core: &Arc<Core>,
+    mut follow: Follow,
+    submitted: Result<Submitted, CallError>,
+    handle: &Arc<Handle>,
+) -> anyhow::Result<Next> {
+    match submitted {
+        Ok(Submitted { turn: Some(native), .. }) if follow.is_former(&native) => {
+            follow.swallowed(&native).await?;
+            Ok(Next::Again)
+        }
+        Ok(Submitted { turn, .. }) => {
+            follow.expect(turn);
+            follow.to_the_end(handle).await
+        }
+        // Certainly not taken.
+        Err(CallError::Busy { detail }) => {
+            info!(turn.id = %follow.turn_id(), %detail, "The runtime is busy; the turn is submitted again");
+            follow.not_run(core.now_ms() + 1_000 + fastrand::i64(0..1_000)).await?;
+            Ok(Next::Again)
+        }
+        Err(CallError::NoThread { .. }) => {
+            follow.forget_thread();
+            follow.not_run(0).await?;
+            Ok(Next::Again)
+        }
+        Err(
+            error @ (CallError::Refused { .. } | CallError::Unsupported | CallError::Elsewhere | CallError::NoTurn),
+        ) => {
+            follow.fail(FailureKind::Other, error.to_string()).await?;
+            Ok(Next::Again)
+        }
+        // May or may not have been taken: the facts will tell, or a pull, or the process's death.
+        Err(error @ CallError::NoAnswer { .. }) => {
+            warn!(turn.id = %follow.turn_id(), %error, "The submit had no answer; looking for the turn");
+            follow.in_doubt();
+            follow.to_the_end(handle).await
+        }
+        Err(CallError::Gone) => follow.to_the_end(handle).await,
+    }
+}

@@ -1,0 +1,278 @@
+//! Typed decisions: `y`, `n`, `a1 d2`, an option's number, free text to a question, "停". Strict: whatever is not certainly
+//! a decision is a message, and says so where somebody might think otherwise.
+
+use std::sync::Arc;
+
+use super::actions::{self, Performed, Told};
+use super::core::Core;
+use super::intake::{after, notice};
+use super::pictures::Frame;
+use super::prepare::{Letter, make_turn, put_steer, receipt};
+use super::{route, say};
+use crate::domain::command::{Meant, Shortcut};
+use crate::domain::gate::Decision;
+use crate::domain::ids::*;
+use crate::domain::turn::TurnState;
+use crate::domain::view::Receipt;
+use crate::ledger::gates::Gate;
+use crate::ledger::inbound::{self, InboundState};
+use crate::ledger::surfaces::{self, SurfaceKind};
+use crate::ledger::{LedgerError, Transaction, conversations, gates, turns};
+use crate::words::NoticeMsg;
+
+/// What a typed thing came to.
+enum Came {
+    /// Carried out, or refused with a word: the message is done.
+    Done(Vec<Performed>),
+    /// It is an ordinary message after all, with a remark beside it.
+    Message(Option<String>),
+}
+
+pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcut) -> anyhow::Result<()> {
+    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
+    let (came, letter) = core
+        .ledger
+        .write(move |tx| {
+            let open = open_here(tx, &letter, scope)?;
+            let came = match (&shortcut.meant, open.as_slice()) {
+                (_, []) => Came::Message(None),
+                (Meant::Yes, [gate]) if !gate.ask.is_question() => one(tx, &frame, &letter, gate, Decision::Allow)?,
+                (Meant::No, [gate]) if !gate.ask.is_question() => {
+                    one(tx, &frame, &letter, gate, Decision::Decline { reason: None })?
+                }
+                (Meant::Yes | Meant::No, [gate]) => answer(tx, &frame, &letter, gate, &shortcut.raw)?,
+                (Meant::Number(n), [gate]) if gate.ask.is_question() => {
+                    answer(tx, &frame, &letter, gate, &n.to_string())?
+                }
+                (Meant::Number(_), _) => Came::Message(None),
+                (Meant::Yes | Meant::No, several) => {
+                    refuse(tx, &frame, &letter, NoticeMsg::ShortcutAmbiguous { numbers: &numbers(several) })?
+                }
+                (Meant::Pick { allow, decline }, open) => pick(tx, &frame, &letter, open, allow, decline)?,
+                // Until requests have classes none of them counts as low risk.
+                (Meant::AllSafe, _) => refuse(tx, &frame, &letter, NoticeMsg::AllSafeNothing)?,
+            };
+            Ok((came, letter))
+        })
+        .await?;
+    conclude(core, letter, came).await
+}
+
+async fn conclude(core: &Arc<Core>, letter: Letter, came: Came) -> anyhow::Result<()> {
+    match came {
+        Came::Done(performed) => {
+            performed.into_iter().for_each(|performed| after(core, performed));
+            core.wakes.painter.notify_one();
+            core.wakes.outbox.notify_one();
+            Ok(())
+        }
+        Came::Message(remark) => make_turn(core, letter, remark).await,
+    }
+}
+
+/// Gates that a message here can mean: its conversation's, or, in a group's stream, the chat's.
+fn open_here(tx: &Transaction<'_>, letter: &Letter, scope: super::core::Scope) -> Result<Vec<Gate>, LedgerError> {
+    if let Some(conversation) = route::existing(tx, &letter.row.channel, &letter.message, scope)? {
+        return gates::open_in(tx, &conversation.id);
+    }
+    let mut open = Vec::new();
+    for conversation in conversations::of_chat(tx, &letter.row.channel, &letter.message.chat)? {
+        open.extend(gates::open_in(tx, &conversation.id)?);
+    }
+    Ok(open)
+}
+
+/// One gate, only if its card was there when the message was written.
+fn one(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    gate: &Gate,
+    decision: Decision,
+) -> Result<Came, LedgerError> {
+    if !was_shown(tx, letter, gate)? {
+        return refuse(tx, frame, letter, NoticeMsg::ShortcutTooEarly { number: gate.number });
+    }
+    let performed = actions::decide(tx, frame, &gate.id, &letter.person, |_| Some(decision))?;
+    done(tx, frame, letter, vec![performed])
+}
+
+fn was_shown(tx: &Transaction<'_>, letter: &Letter, gate: &Gate) -> Result<bool, LedgerError> {
+    let card = surfaces::find(tx, SurfaceKind::Gate, gate.id.as_str())?;
+    // A second's grace: the platform's clock is not ours, and its times are whole.
+    Ok(card.and_then(|card| card.first_shown_ms).is_some_and(|shown| shown <= letter.message.sent_at_ms + 1_000))
+}
+
+fn answer(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, gate: &Gate, text: &str) -> Result<Came, LedgerError> {
+    if !was_shown(tx, letter, gate)? || actions::typed_answer(&gate.ask, text).is_none() {
+        return Ok(Came::Message(None));
+    }
+    let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| actions::typed_answer(ask, text))?;
+    if performed.secret.is_some() {
+        inbound::wipe(tx, letter.row.seq)?;
+    }
+    done(tx, frame, letter, vec![performed])
+}
+
+fn pick(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    open: &[Gate],
+    allow: &[i64],
+    decline: &[i64],
+) -> Result<Came, LedgerError> {
+    let mut performed = Vec::new();
+    let mut unknown = Vec::new();
+    for (number, decision) in allow
+        .iter()
+        .map(|n| (n, Decision::Allow))
+        .chain(decline.iter().map(|n| (n, Decision::Decline { reason: None })))
+    {
+        match open.iter().find(|gate| gate.number == *number && !gate.ask.is_question()) {
+            Some(gate) if was_shown(tx, letter, gate)? => {
+                performed.push(actions::decide(tx, frame, &gate.id, &letter.person, |_| Some(decision))?);
+            }
+            _ => unknown.push(format!("#{number}")),
+        }
+    }
+    if !unknown.is_empty() {
+        let text = say::notice(frame.lang, NoticeMsg::ShortcutUnknown { numbers: &unknown.join(" ") });
+        notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+    }
+    done(tx, frame, letter, performed)
+}
+
+/// The message was a decision: its row ends, and whoever could not decide is told in words.
+fn done(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, performed: Vec<Performed>) -> Result<Came, LedgerError> {
+    inbound::resolve(tx, letter.row.seq, InboundState::Decision, None, None)?;
+    let refused = performed.iter().find(|performed| !matches!(performed.told, Told::Recorded));
+    receipt(tx, frame, letter, if refused.is_some() { Receipt::Failed } else { Receipt::Done })?;
+    if let Some(refused) = refused {
+        let text = say::told(frame.lang, &refused.told, frame.now_ms);
+        notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+    }
+    Ok(Came::Done(performed))
+}
+
+fn refuse(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, msg: NoticeMsg<'_>) -> Result<Came, LedgerError> {
+    inbound::resolve(tx, letter.row.seq, InboundState::Refused, Some("shortcut"), None)?;
+    receipt(tx, frame, letter, Receipt::Failed)?;
+    let text = say::notice(frame.lang, msg);
+    notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+    Ok(Came::Done(Vec::new()))
+}
+
+fn numbers(gates: &[Gate]) -> String {
+    gates.iter().map(|gate| format!("#{}", gate.number)).collect::<Vec<_>>().join(" ")
+}
+
+/// "停" alone stops what runs here; when nothing runs it is a message.
+pub(super) async fn stop_word(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
+    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
+    let (came, letter) = core
+        .ledger
+        .write(move |tx| {
+            let running = running_here(tx, &letter, scope)?;
+            let came = match running.as_slice() {
+                [] => Came::Message(None),
+                [turn] => {
+                    let performed = actions::stop(tx, &frame, turn, &letter.person)?;
+                    inbound::resolve(tx, letter.row.seq, InboundState::Command, Some("stop"), None)?;
+                    receipt(tx, &frame, &letter, Receipt::Done)?;
+                    Came::Done(vec![performed])
+                }
+                several => {
+                    let text = say::command(frame.lang, crate::words::CommandMsg::StopChoose { n: several.len() });
+                    inbound::resolve(tx, letter.row.seq, InboundState::Command, Some("stop"), None)?;
+                    notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+                    Came::Done(Vec::new())
+                }
+            };
+            Ok((came, letter))
+        })
+        .await?;
+    conclude(core, letter, came).await
+}
+
+/// Turns that a runtime has, in the message's conversation or else in its chat.
+pub(super) fn running_here(
+    tx: &Transaction<'_>,
+    letter: &Letter,
+    scope: super::core::Scope,
+) -> Result<Vec<TurnId>, LedgerError> {
+    let here = match route::existing(tx, &letter.row.channel, &letter.message, scope)? {
+        Some(conversation) => vec![conversation],
+        None => conversations::of_chat(tx, &letter.row.channel, &letter.message.chat)?,
+    };
+    let mut running = Vec::new();
+    for conversation in here {
+        running.extend(turns::active(tx, &conversation.id)?.map(|turn| turn.id));
+    }
+    Ok(running)
+}
+
+/// "好的" approves nothing: it is queued as a message, and the chat says so while a request is open.
+pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
+    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
+    let (remark, letter) = core
+        .ledger
+        .read(move |tx| {
+            let open = open_here(tx, &letter, scope)?;
+            let remark = match open.as_slice() {
+                [gate]
+                    if !gate.ask.is_question()
+                        && actions::may_decide(gate, &turns::get(tx, &gate.turn)?, &letter.person) =>
+                {
+                    Some(say::notice(frame.lang, NoticeMsg::NearMiss { number: gate.number }))
+                }
+                _ => None,
+            };
+            Ok((remark, letter))
+        })
+        .await?;
+    make_turn(core, letter, remark).await
+}
+
+/// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.
+pub(super) async fn text(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
+    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
+    let (came, letter) = core
+        .ledger
+        .write(move |tx| {
+            if let Some(turn) = live_card_of(tx, &letter)? {
+                put_steer(tx, &frame, &turn.id, &letter, &letter.text)?;
+                let told = Performed {
+                    told: Told::Steering,
+                    wake: vec![turn.conversation],
+                    secret: None,
+                    rerun_intake: false,
+                };
+                return Ok((Came::Done(vec![told]), letter));
+            }
+            let came = match open_here(tx, &letter, scope)?.as_slice() {
+                [gate]
+                    if gate.ask.is_question()
+                        && !letter.message.has_attachments()
+                        && actions::may_decide(gate, &turns::get(tx, &gate.turn)?, &letter.person) =>
+                {
+                    answer(tx, &frame, &letter, gate, &letter.text)?
+                }
+                _ => Came::Message(None),
+            };
+            Ok((came, letter))
+        })
+        .await?;
+    conclude(core, letter, came).await
+}
+
+/// The running turn whose live card this message answers.
+fn live_card_of(tx: &Transaction<'_>, letter: &Letter) -> Result<Option<turns::Turn>, LedgerError> {
+    let Some(parent) = &letter.message.parent else { return Ok(None) };
+    let Some((kind, surface)) = surfaces::by_platform(tx, &letter.row.channel, parent)? else { return Ok(None) };
+    if kind != SurfaceKind::Live.as_str() {
+        return Ok(None);
+    }
+    let turn = turns::get(tx, &TurnId::from(surface.subject))?;
+    Ok((turn.state == TurnState::Running && turn.stop.is_none()).then_some(turn))
+}
