@@ -23,19 +23,18 @@ pub(super) fn gate(view: &GateView, pen: Pen) -> Value {
 
 fn approval(view: &GateView, pen: Pen) -> Value {
     let kind = pen.say(kind(&view.ask));
-    let mut card = Card::new(&pen.say(CardMsg::GateSummary { who: &view.requester, kind: &kind }), false);
     let (tag, colour) = tag(&view.state);
-    let template = template(view);
-    card.header(
-        &pen.say(CardMsg::GateTitle { number: view.number }),
-        Some(&kind),
-        template,
-        Some((&pen.say(tag), colour)),
-    );
+    let tag = pen.say(tag);
+    let GateView { requester, project, deciders, number, .. } = view;
+    let (summary, title) = match is_open(&view.state) {
+        true => (CardMsg::GateSummary { who: requester, kind: &kind }, CardMsg::GateTitle { number: *number }),
+        false => (CardMsg::GateSummaryOver { who: requester, tag: &tag }, CardMsg::GateTitleOver { number: *number }),
+    };
+    let mut card = Card::new(&pen.say(summary), false);
+    card.header(&pen.say(title), Some(&kind), template(view), Some((&tag, colour)));
     if is_open(&view.state) {
         card.mention(&view.mention);
     }
-    let GateView { requester, project, deciders, .. } = view;
     card.line(&pen.say(CardMsg::GateWho { who: requester, project, deciders }));
     let cut = what(&mut card, &view.ask, pen);
     place(&mut card, &view.ask, pen);
