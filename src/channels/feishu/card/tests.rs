@@ -395,6 +395,17 @@ fn hostile_and_huge_views_stay_within_the_limits() {
 }
 
 #[test]
+fn a_command_that_does_not_fit_is_red_and_says_so() {
+    for text in ["\"\\\n".repeat(9_000), "字".repeat(9_000), "\u{202e}".repeat(4_000), "x".repeat(40_000)] {
+        let card = draw(&View::Gate(gate_view(command(&text), GateShown::Open)), pen(Lang::En));
+        check_card("cut", &card);
+        let text = read(&card);
+        assert!(text.contains("are shown, the rest is on the computer") && text.contains("Sure?"));
+        assert!(!text.contains("(cut, it does not fit)"), "cut where the buttons could not know");
+    }
+}
+
+#[test]
 fn a_red_gate_asks_again_and_never_first() {
     let ask = Ask::Command { command: "curl x".into(), directory: "web".into(), outside_sandbox: true, network: true };
     let card = draw(&View::Gate(gate_view(ask, GateShown::Open)), pen(Lang::En));
