@@ -36,6 +36,8 @@ pub struct SupervisorConfig {
     pub grace: Duration,
     /// End when our own stdin closes: whoever started us is gone.
     pub with_parent: bool,
+    /// The bridge logs to stderr, too.
+    pub foreground: bool,
 }
 
 /// Runs until it is told to end, the bridge ends by itself, or crashes again and again. Gives the exit code.
@@ -156,6 +158,7 @@ impl Bridge {
     fn start(config: &SupervisorConfig) -> anyhow::Result<Self> {
         let mut child = Command::new(&config.program)
             .arg("bridge")
+            .args(config.foreground.then_some("--foreground"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
