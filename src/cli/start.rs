@@ -14,6 +14,8 @@ use crate::supervisor::{self, Presence};
 const TAIL: usize = 12;
 
 #[derive(Debug, clap::Args)]
+// Flattened into `restart`: one name for two groups would clash.
+#[group(skip)]
 pub(super) struct Args {
     /// How long to wait until it is ready
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_timeout)]

@@ -44,6 +44,8 @@ pub fn spawn_detached(program: &Path, paths: &Paths) -> io::Result<Child> {
     Command::new(program)
         .args(["run", "--detached"])
         .env("ALLY_HOME", &paths.home)
+        // Whatever folder the command was given in must not stay in use.
+        .current_dir(&paths.home)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -10,12 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream::{self, StreamExt};
-use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::channel::{LocalChannel, decode, hello};
-use super::wire::{ClickIn, Line, MessageIn, RawEvent, Taken};
+use super::wire::{ClickIn, ClickQuery, EventsQuery, Line, MessageIn, RawEvent, Taken};
 use crate::bridge::ports::{Accepted, Channel, Intake};
 use crate::domain::ids::ChatId;
 use crate::domain::view::Lang;
@@ -49,12 +48,6 @@ async fn message(State(desk): State<Desk>, Path(chat): Path<String>, Json(input)
     accept(&desk, RawEvent::Message { chat, user, sent_at_ms, input }, Lang::En).await
 }
 
-#[derive(Deserialize)]
-struct ClickQuery {
-    #[serde(default)]
-    lang: Lang,
-}
-
 async fn click(
     State(desk): State<Desk>,
     Path(chat): Path<String>,
@@ -85,12 +78,6 @@ async fn accept(desk: &Desk, event: RawEvent, lang: Lang) -> Response {
 
 fn failed(why: &str) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": why }))).into_response()
-}
-
-#[derive(Deserialize)]
-struct EventsQuery {
-    /// Lines after this place; without it only what comes.
-    after: Option<u64>,
 }
 
 /// `Hello`, the kept lines after the place, then everything that happens: one JSON value a line.

@@ -40,6 +40,20 @@ pub struct Taken {
     pub toast: Option<String>,
 }
 
+/// How a click wants its answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct ClickQuery {
+    #[serde(default)]
+    pub(super) lang: Lang,
+}
+
+/// Where a stream begins.
+#[derive(Debug, Deserialize)]
+pub(super) struct EventsQuery {
+    /// Lines after this place; without it only what comes.
+    pub(super) after: Option<u64>,
+}
+
 /// The raw event as it is stored by the intake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "local", rename_all = "snake_case")]
