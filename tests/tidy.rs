@@ -25,9 +25,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("demo", &["domain"]),
     (
         "app",
-        &[
-            "bridge", "routines", "channels", "config", "control", "demo", "domain", "ledger", "runtimes", "supervisor",
-        ],
+        &["bridge", "routines", "channels", "config", "control", "demo", "domain", "ledger", "runtimes", "supervisor"],
     ),
     ("cli", &["app", "channels", "config", "control", "demo", "domain", "ledger", "supervisor"]),
 ];
@@ -74,7 +72,9 @@ fn sources() -> Vec<Source> {
 fn without_tests(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let tests = lines.windows(2).position(|pair| {
-        pair[0].starts_with("#[cfg(") && pair[0].contains("test") && pair[1].trim_end().ends_with('{')
+        pair[0].starts_with("#[cfg(")
+            && pair[0].contains("test")
+            && pair[1].trim_end().ends_with('{')
             && pair[1].starts_with("mod ")
     });
     lines[..tests.unwrap_or(lines.len())].join("\n")
@@ -283,10 +283,16 @@ fn nothing_is_left_for_later() {
 #[test]
 fn no_registry_and_no_machine_is_named() {
     // Put together here, so that this file does not complain about itself.
-    let needles: Vec<String> =
-        [("registry.", "npmjs"), ("static.", "crates"), ("index.", "crates"), ("pypi", ".org"), ("/ro", "ot/"), ("/wo", "rk/")]
-            .map(|(a, b)| format!("{a}{b}"))
-            .into();
+    let needles: Vec<String> = [
+        ("registry.", "npmjs"),
+        ("static.", "crates"),
+        ("index.", "crates"),
+        ("pypi", ".org"),
+        ("/ro", "ot/"),
+        ("/wo", "rk/"),
+    ]
+    .map(|(a, b)| format!("{a}{b}"))
+    .into();
     let mut complaints = Complaints::default();
     for path in files(&root()) {
         let Ok(text) = fs::read_to_string(&path) else { continue };

@@ -14,4 +14,6 @@ pub use client::{Client, ClientError, Lines};
 pub use peer::{Peer, carries_mark};
 pub use report::*;
 pub use server::Control;
+#[cfg(test)]
+pub(crate) use service::testing;
 pub use service::{Reply, Service, ServiceError};

@@ -166,43 +166,16 @@ fn answer<T: Serialize>(result: Result<T, ServiceError>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::super::report::*;
-    use super::super::service::Reply;
+    use super::super::service::testing::Quiet;
     use super::super::{Client, ClientError};
     use super::*;
     use crate::tasks::{OnExit, Tasks};
-
-    struct Fixed;
-
-    impl Service for Fixed {
-        fn status(&self) -> Reply<'_, StatusReport> {
-            Box::pin(async { Ok(StatusReport::empty("h".to_owned(), DaemonState::Running)) })
-        }
-        fn turns(&self, query: TurnsQuery) -> Reply<'_, Vec<TurnRow>> {
-            assert!(query.undelivered && query.limit == 3);
-            Box::pin(async { Ok(Vec::new()) })
-        }
-        fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail> {
-            Box::pin(async move { Err(ServiceError::NotFound(format!("there is no turn {id}"))) })
-        }
-        fn gates(&self) -> Reply<'_, Vec<GateRow>> {
-            Box::pin(async { Ok(Vec::new()) })
-        }
-        fn pair(&self) -> Reply<'_, PairCode> {
-            Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })
-        }
-        fn drain(&self, _: DrainRequest) -> Reply<'_, DrainPreview> {
-            Box::pin(async { Ok(DrainPreview::default()) })
-        }
-        fn warp_clock(&self, _: Warp) -> Reply<'_, ()> {
-            Box::pin(async { Ok(()) })
-        }
-    }
 
     fn start(paths: &Paths) -> Tasks {
         paths.create().unwrap();
         let control = Control::bind(paths).unwrap();
         let tasks = Tasks::default();
-        tasks.spawn("control", OnExit::LogOnly, |cancel| control.serve(Arc::new(Fixed), Router::new(), cancel));
+        tasks.spawn("control", OnExit::LogOnly, |cancel| control.serve(Arc::new(Quiet), Router::new(), cancel));
         tasks
     }
 

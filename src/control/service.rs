@@ -41,3 +41,37 @@ pub enum ServiceError {
     #[error("{0}")]
     Failed(String),
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::super::report::DaemonState;
+    use super::*;
+
+    /// A daemon that has nothing to do.
+    pub(crate) struct Quiet;
+
+    impl Service for Quiet {
+        fn status(&self) -> Reply<'_, StatusReport> {
+            Box::pin(async { Ok(StatusReport::empty("h".to_owned(), DaemonState::Running)) })
+        }
+        fn turns(&self, query: TurnsQuery) -> Reply<'_, Vec<TurnRow>> {
+            assert!(query.undelivered && query.limit == 3, "{query:?}");
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail> {
+            Box::pin(async move { Err(ServiceError::NotFound(format!("there is no turn {id}"))) })
+        }
+        fn gates(&self) -> Reply<'_, Vec<GateRow>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn pair(&self) -> Reply<'_, PairCode> {
+            Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })
+        }
+        fn drain(&self, _: DrainRequest) -> Reply<'_, DrainPreview> {
+            Box::pin(async { Ok(DrainPreview::default()) })
+        }
+        fn warp_clock(&self, _: Warp) -> Reply<'_, ()> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+}
