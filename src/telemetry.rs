@@ -42,10 +42,7 @@ pub fn start(config: &LogConfig) -> anyhow::Result<LogGuard> {
         .build(&config.folder)?;
     // Not lossy: a line that explains a crash is worth a short wait.
     let (writer, worker) = NonBlockingBuilder::default().lossy(false).finish(file);
-    let (filter, bad_filter) = match EnvFilter::try_new(&config.filter) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error.to_string())),
-    };
+    let (filter, bad_filter) = filter(&config.filter);
     let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
     let human = config
         .to_stderr
@@ -56,6 +53,19 @@ pub fn start(config: &LogConfig) -> anyhow::Result<LogGuard> {
     }
     log_panics();
     Ok(LogGuard { _worker: worker })
+}
+
+/// Crates that write addresses (with tickets in them) or whole frames at level debug.
+const TALKATIVE: [&str; 8] =
+    ["hyper", "hyper_util", "reqwest", "tungstenite", "tokio_tungstenite", "rustls", "h2", "tower_http"];
+
+fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
+    let (filter, problem) = match EnvFilter::try_new(wanted) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error.to_string())),
+    };
+    let quiet = TALKATIVE.iter().filter_map(|name| format!("{name}=info").parse().ok());
+    (quiet.fold(filter, EnvFilter::add_directive), problem)
 }
 
 /// A panic writes one line itself, because the log's own thread may not live long enough to do it.
@@ -79,4 +89,35 @@ pub fn files(folder: &Path, name: &str) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_filter_makes_foreign_crates_talk() {
+        let (filter, problem) = filter("trace,hyper=trace");
+        assert_eq!(problem, None);
+        let text = filter.to_string();
+        assert!(text.contains("hyper=info") && !text.contains("hyper=trace"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_counts_as_info() {
+        let (filter, problem) = filter("a=b=c");
+        assert!(problem.is_some());
+        assert!(filter.to_string().contains("info"));
+    }
+
+    #[test]
+    fn log_files_are_found_oldest_first() {
+        let temp = tempfile::tempdir().unwrap();
+        for name in ["ally.2026-02-01.log", "ally.2026-01-31.log", "daemon.log", "ally.txt"] {
+            std::fs::write(temp.path().join(name), "").unwrap();
+        }
+        let names: Vec<_> =
+            files(temp.path(), "ally").into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        assert_eq!(names, ["ally.2026-01-31.log", "ally.2026-02-01.log"]);
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{CliError, Code};
@@ -96,18 +97,40 @@ async fn in_home(context: &Context, args: &Args, home: &Path, tasks: &Tasks) -> 
         .stdout(Stdio::null())
         .process_group(0)
         .spawn()?;
-    let result = match wait_ready(context, &paths, &mut daemon).await {
-        Ok(()) => {
-            output::note(&output::dim(&context.say(
-                &format!("演示：{kind}，剧本模型，没有联网"),
-                &format!("demo: {kind}, scripted model, no network"),
-            )));
-            chat::in_home(&paths, context.lang, &chat::args_for_demo(args.say.clone(), args.yes)).await
-        }
-        Err(error) => Err(error),
+    let result = tokio::select! {
+        // The chat takes a Ctrl-C as "leave".
+        biased;
+        talked = talk(context, args, &paths, &mut daemon, kind) => talked,
+        () = interrupted() => Err(CliError::new("interrupted")),
     };
     end(&mut daemon).await?;
     result
+}
+
+async fn talk(
+    context: &Context,
+    args: &Args,
+    paths: &Paths,
+    daemon: &mut Child,
+    kind: &str,
+) -> Result<ExitCode, CliError> {
+    wait_ready(context, paths, daemon).await?;
+    output::note(&output::dim(
+        &context
+            .say(&format!("演示：{kind}，剧本模型，没有联网"), &format!("demo: {kind}, scripted model, no network")),
+    ));
+    chat::in_home(paths, context.lang, &chat::args_for_demo(args.say.clone(), args.yes)).await
+}
+
+/// Whatever wants us to end: the home must go, too.
+async fn interrupted() {
+    let mut signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(int), Ok(term), Ok(hup)] = &mut signals else { return std::future::pending().await };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+        _ = hup.recv() => {}
+    }
 }
 
 /// Codex when it can be started, else the runtime inside ally; says which and why.

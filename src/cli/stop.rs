@@ -91,7 +91,7 @@ fn list(rows: &[TurnRow]) {
 /// TERM, TERM again (at once), KILL; each with its time.
 async fn end(context: &Context, paths: &Paths, pid: Option<u32>, grace: Duration, now: bool) -> Result<(), CliError> {
     let mut progress = Progress::new(context.say("正在停止", "stopping"));
-    let gentle = if now { Duration::from_millis(200) } else { grace + AFTER_GRACE };
+    let gentle = if now { Duration::from_secs(5) } else { grace + AFTER_GRACE };
     for (signal, patience) in
         [(Signal::TERM, gentle), (Signal::TERM, Duration::from_secs(10)), (Signal::KILL, Duration::from_secs(5))]
     {

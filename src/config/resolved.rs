@@ -351,7 +351,16 @@ impl Resolver<'_> {
             (None, None) => PathBuf::from("codex"),
         };
         let codex_home = match self.raw.text("runtime.codex.home", self.problems) {
-            Some(found) => self.absolute(&found.value, home),
+            Some(found) => {
+                let path = self.absolute(&found.value, home);
+                if !path.is_dir() {
+                    let what = format!("there is no folder {}", path.display());
+                    let problem =
+                        self.raw.problem("runtime.codex.home", found.line, what, "create it, or remove the line");
+                    self.problems.add(problem);
+                }
+                path
+            }
             None => self.paths.codex.clone(),
         };
         let sandbox = self.raw.choice("runtime.codex.sandbox", &SANDBOXES, self.problems);
@@ -410,9 +419,12 @@ impl Resolver<'_> {
     }
 
     fn check_directory(&mut self, path: &Path, line: usize, home: &Path) {
+        // Links and `..` must not hide where it leads.
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (there, home, own) = (real(path), real(home), real(&self.paths.home));
         let (what, remedy) = match fs::read_dir(path) {
             Err(error) => (format!("{} cannot be read: {error}", path.display()), "create it, or name another folder"),
-            Ok(_) if path == Path::new("/") || path == home || self.paths.home.starts_with(path) => (
+            Ok(_) if there == home || own.starts_with(&there) => (
                 format!("{} is too wide: ally's own data or your whole home lies in it", path.display()),
                 "name the folder of one project",
             ),

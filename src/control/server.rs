@@ -1,6 +1,7 @@
 //! The server side of the control socket.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Control {
     listener: UnixListener,
-    socket: PathBuf,
+    socket: RemoveOnDrop,
     token: String,
 }
 
@@ -51,7 +52,8 @@ impl Control {
         let token = fresh_token()?;
         write_private(&paths.token(), &token)?;
         let listener = UnixListener::bind(&socket)?;
-        Ok(Self { listener, socket, token })
+        let inode = std::fs::symlink_metadata(&socket)?.ino();
+        Ok(Self { listener, socket: RemoveOnDrop { path: socket, inode }, token })
     }
 
     /// Answers requests until `cancel` fires. `more` holds routes of the channels; it is below the same bars.
@@ -61,7 +63,7 @@ impl Control {
             .merge(more)
             .layer(middleware::from_fn_with_state(guard, admit))
             .into_make_service_with_connect_info::<Peer>();
-        let socket = RemoveOnDrop(self.socket);
+        let socket = self.socket;
         let stop = cancel.clone();
         let server = axum::serve(self.listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
         let server = server.into_future();
@@ -78,11 +80,18 @@ impl Control {
     }
 }
 
-struct RemoveOnDrop(PathBuf);
+/// Removes the socket file, unless a later process has put its own there.
+#[derive(Debug)]
+struct RemoveOnDrop {
+    path: PathBuf,
+    inode: u64,
+}
 
 impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

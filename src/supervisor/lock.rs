@@ -27,7 +27,7 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock. Waits half a second, because somebody who only looks ([`holder`]) holds it for a moment.
+    /// Takes the lock. Waits half a second, because somebody who only looks (`holder`) holds it for a moment.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         for attempt in 0.. {

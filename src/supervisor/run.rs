@@ -48,8 +48,10 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     let mut policy = Policy::default();
     let code = loop {
         let started = Instant::now();
-        let mut bridge = Bridge::start(&config)?;
-        let end = bridge.watch(&mut wishes, config.grace).await?;
+        let end = live(&config, &mut wishes).await.unwrap_or_else(|error| {
+            error!(error = %format!("{error:#}"), "The bridge could not be started");
+            End { code: None, wanted: false }
+        });
         daemon::forget_bridge(&config.paths);
         orphans::reap(None);
         if end.wanted {
@@ -75,6 +77,11 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
         warn!(processes = left, "Ended processes that were left behind");
     }
     Ok(code)
+}
+
+/// One life of the bridge.
+async fn live(config: &SupervisorConfig, wishes: &mut Wishes) -> anyhow::Result<End> {
+    Bridge::start(config)?.watch(wishes, config.grace).await
 }
 
 /// What people and the kernel want of us.
