@@ -74,6 +74,19 @@ enum Command {
     DemoModel(demo::ModelArgs),
 }
 
+impl Command {
+    /// Harmless in the hands of an agent. The daemon's own checks do not rest on this.
+    fn only_looks(&self) -> bool {
+        match self {
+            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) | Command::DemoModel(_) => {
+                true
+            }
+            Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
+            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
+        }
+    }
+}
+
 /// What every command gets.
 struct Context {
     environment: Environment,
@@ -142,6 +155,10 @@ fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliError> {
+    if context.environment.below_a_runtime() && !command.only_looks() {
+        return Err(CliError::new("this was called from below a runtime: an agent may look at ally, and not steer it")
+            .hint("请人在自己的终端里运行", "ask a person to run it in a terminal of their own"));
+    }
     match command {
         Command::Start(args) => start::run(context, &args).await,
         Command::Stop(args) => stop::run(context, &args).await,

@@ -19,7 +19,7 @@ pub(super) enum News {
     /// A person must decide.
     Asked { card: MessageId, text: String, allow: Option<ButtonId>, decline: Option<ButtonId> },
     /// It is over and there may be no answer: what is still on its way comes at once.
-    Over { ok: bool },
+    Over { ok: bool, text: Option<String> },
     /// Of no interest.
     Nothing,
 }
@@ -55,9 +55,11 @@ impl Follow {
                 View::Gate(gate) if !is_open(&gate.state) => News::Answer { text: draw(view, *lang), last: true },
                 _ => News::Nothing,
             },
-            ChatEvent::Receipt { message, receipt: Receipt::Done } if *message == self.mine => News::Over { ok: true },
+            ChatEvent::Receipt { message, receipt: Receipt::Done } if *message == self.mine => {
+                News::Over { ok: true, text: None }
+            }
             ChatEvent::Receipt { message, receipt: Receipt::Failed } if *message == self.mine => {
-                News::Over { ok: false }
+                News::Over { ok: false, text: None }
             }
             _ => News::Nothing,
         }
@@ -84,8 +86,10 @@ impl Follow {
         let fresh = known.as_ref() != Some(&text);
         match view {
             View::Live(live) => match live.state {
-                LiveState::Failed | LiveState::Interrupted | LiveState::Stopped { .. } => News::Over { ok: false },
-                LiveState::Merged => News::Over { ok: true },
+                LiveState::Failed | LiveState::Interrupted | LiveState::Stopped { .. } => {
+                    News::Over { ok: false, text: fresh.then_some(text) }
+                }
+                LiveState::Merged => News::Over { ok: true, text: fresh.then_some(text) },
                 _ if fresh => News::Progress(text),
                 _ => News::Nothing,
             },
@@ -104,8 +108,7 @@ impl Follow {
                 }
             }
             View::Gate(_) if fresh => News::Told(text),
-            View::Interrupted(_) if fresh => News::Told(text),
-            View::Interrupted(_) | View::Stranger(_) => News::Over { ok: false },
+            View::Interrupted(_) | View::Stranger(_) => News::Over { ok: false, text: fresh.then_some(text) },
             View::Status(_) | View::Help(_) | View::Notice(_) | View::Queue(_) if self.short => {
                 News::Answer { text, last: true }
             }
@@ -139,7 +142,7 @@ fn is_short(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::view::NoticeView;
+    use crate::domain::view::{InterruptedView, NoticeView};
 
     fn target(reply_to: &str) -> Target {
         Target { chat: "main".into(), reply_to: Some(reply_to.into()), in_topic: false }
@@ -177,6 +180,35 @@ mod tests {
             let news = Follow::new("m".into(), text, Lang::En).on(&message("m", notice()));
             assert_eq!(news, News::Answer { text: "no".to_owned(), last: true }, "{text}");
         }
+    }
+
+    #[test]
+    fn an_interruption_ends_the_wait_with_its_words() {
+        let mut follow = Follow::new("m".into(), "hello", Lang::En);
+        let view = View::Interrupted(InterruptedView {
+            requester: "ann".to_owned(),
+            mention: None,
+            at_ms: 0,
+            certain: Vec::new(),
+            uncertain: Vec::new(),
+            commands_ended: false,
+            shutdown: false,
+            history_gone: false,
+            partial: None,
+            steers: Vec::new(),
+            buttons: Vec::new(),
+            chosen: None,
+        });
+        let card = ChatEvent::Card {
+            message: "c".into(),
+            delivery: "d".into(),
+            key: "k".to_owned(),
+            target: target("m"),
+            view: Box::new(view),
+            lang: Lang::En,
+        };
+        let text = Some("✕ interrupted, outcome unknown".to_owned());
+        assert_eq!(follow.on(&card), News::Over { ok: false, text });
     }
 
     #[test]

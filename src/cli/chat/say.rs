@@ -14,7 +14,7 @@ use crate::domain::ids::{ButtonId, MessageId};
 use crate::domain::view::Lang;
 
 /// After "it is over": what was on its way has arrived by then.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Sends `text` and waits. `wanted` answers what the agent asks for.
 pub(super) async fn run(
@@ -51,7 +51,10 @@ pub(super) async fn run(
                 };
                 press(session, &follow, &card, button, wanted).await?;
             }
-            News::Over { ok } => {
+            News::Over { ok, text } => {
+                if let Some(text) = text {
+                    note(&text);
+                }
                 over = Some(over.unwrap_or(true) && ok);
                 until = until.min(Instant::now() + LAST_WORDS);
             }

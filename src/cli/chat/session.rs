@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::channels::local::{ChatEvent, ClickIn, Line, MessageIn, Taken};
 use crate::config::Paths;
-use crate::control::{Client, ClientError, Lines};
+use crate::control::{Client, ClientError, GateRow, Lines};
 use crate::domain::ids::{ButtonId, MessageId};
 use crate::domain::view::Lang;
 
@@ -76,6 +76,11 @@ impl Session {
         let input = ClickIn { card: card.clone(), button: button.clone(), click, form: Vec::new() };
         let taken: Taken = self.post(&format!("clicks?lang={}", lang.as_str()), &input).await?;
         Ok(taken.toast)
+    }
+
+    /// Requests that waited before we came.
+    pub(super) async fn open_gates(&self) -> Result<Vec<GateRow>, ClientError> {
+        Client::connect(&self.paths)?.get("/v1/gates").await
     }
 
     async fn post(&self, what: &str, input: &impl serde::Serialize) -> Result<Taken, ClientError> {

@@ -28,6 +28,9 @@ pub(super) async fn run(session: &mut Session, lang: Lang, timeout: Duration) ->
                 "type a line, Enter sends it. y / n answer requests, /help lists commands, Ctrl-C leaves (tasks go on)"
             }
         }));
+        for gate in session.open_gates().await? {
+            line(&paint(AnsiColor::Yellow, &format!("? #{} {}", gate.number, gate.what)))?;
+        }
     }
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut screen = Screen::new(lang);
@@ -87,9 +90,12 @@ impl Screen {
             .retain(|_, follow| !matches!(follow.on(event), News::Answer { last: true, .. } | News::Over { .. }));
         match event {
             ChatEvent::Hello => Ok(()),
-            // What another terminal of this chat said. Ours may be heard before the daemon has confirmed it.
             ChatEvent::Said { message, .. } if self.ours.contains(message) => Ok(()),
-            ChatEvent::Said { .. } => Ok(()),
+            // Another terminal of this chat.
+            ChatEvent::Said { text, .. } => {
+                note(&dim(&format!("> {text}")));
+                Ok(())
+            }
             ChatEvent::Message { body, .. } => line(&format!("{}\n", draw_body(body))),
             ChatEvent::Card { message, view, lang, .. } | ChatEvent::Update { message, view, lang } => {
                 self.card(message, view, *lang)

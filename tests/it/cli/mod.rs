@@ -174,6 +174,38 @@ fn a_bridge_that_dies_is_started_again() {
 }
 
 #[test]
+fn a_bridge_that_hangs_is_killed() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let note = fs::read_to_string(home.path("run/bridge.pid")).unwrap();
+    let first = note.split_whitespace().next().unwrap().to_owned();
+    assert!(std::process::Command::new("kill").args(["-STOP", &first]).status().unwrap().success());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(40);
+    loop {
+        // Three heartbeats of five seconds.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let now = fs::read_to_string(home.path("run/bridge.pid")).unwrap_or_default();
+        if !now.is_empty() && now != note {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "the supervisor waits for ever");
+    }
+    check(&home.ally(&["logs"]), 0, &["silent for three heartbeats"], &[]);
+}
+
+#[test]
+fn an_agent_may_look_and_not_steer() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let marked = |args: &[&str]| home.command().env("ALLY_GENERATION", "x:1").args(args).output().unwrap();
+    check(&marked(&["status"]), 0, &["running"], &[]);
+    for args in [&["chat", "--say", "y"][..], &["stop"], &["pair"]] {
+        check(&marked(args), 1, &[], &["below a runtime"]);
+    }
+    check(&home.ally(&["status"]), 0, &["running"], &[]);
+}
+
+#[test]
 fn a_supervisor_that_is_killed_takes_the_bridge_along() {
     let home = Home::new();
     check(&home.ally(&["start"]), 0, &[], &[]);
