@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
+use anstyle::AnsiColor;
+
 use super::Context;
 use super::error::{CliError, Code};
 use super::output::{self, age, paint};
 use crate::clock::Clock;
 use crate::config::Paths;
 use crate::control::{Client, ClientError, DaemonState, LedgerReport, OutboxReport, StatusReport, TurnCounts};
+use crate::ledger;
 use crate::supervisor::{self, Presence};
-use anstyle::AnsiColor;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -58,30 +60,40 @@ fn offline(paths: &Paths) -> StatusReport {
     };
     let mut status = StatusReport::empty(paths.home.display().to_string(), state);
     status.pids.supervisor = pid;
-    let Some(found) = crate::ledger::report::offline(&paths.ledger) else { return status };
     let now = Clock::default().now_ms();
+    match ledger::report::offline(&paths.ledger, |tx| ledger::report::counts(tx, now)) {
+        Ok(Some(counts)) => tell_counts(&mut status, paths, &counts),
+        Ok(None) => {}
+        Err(error) => status.warnings.push(format!("{}: {error}", paths.ledger.display())),
+    }
+    status
+}
+
+fn tell_counts(status: &mut StatusReport, paths: &Paths, counts: &ledger::report::Counts) {
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
     status.turns = TurnCounts {
-        queued: found.queued,
-        submitting: found.submitting,
-        running: found.running,
-        waiting: found.waiting,
-        settled_today: 0,
-        lost: found.lost,
+        queued: count(counts.queued),
+        submitting: count(counts.submitting),
+        running: count(counts.running),
+        waiting: count(counts.waiting),
+        settled_last_24h: count(counts.settled_last_24h),
+        late_waiting: count(counts.late_messages_waiting),
     };
-    status.gates_open = found.gates_open;
+    status.gates_open = count(counts.gates_open);
+    status.surfaces_pending = count(counts.surfaces_pending);
     status.outbox = OutboxReport {
-        ready: found.ready,
-        sending: found.sending,
-        undeliverable: found.undeliverable,
-        oldest_unsent_age_ms: found.oldest_unsent_at_ms.map(|at| now - at),
+        ready: count(counts.outbox_ready),
+        sending: count(counts.outbox_sending),
+        undeliverable: count(counts.outbox_undeliverable),
+        oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
     };
+    let active = counts.queued + counts.submitting + counts.running + counts.waiting;
     status.ledger = Some(LedgerReport {
         path: paths.ledger.display().to_string(),
-        bytes: found.bytes,
-        schema: found.schema,
-        turns: found.turns,
+        bytes: counts.bytes,
+        schema: counts.schema,
+        turns: count(active + counts.settled),
     });
-    status
 }
 
 fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
@@ -129,12 +141,16 @@ fn show_work(status: &StatusReport) -> Result<(), CliError> {
     field(
         "tasks",
         &format!(
-            "{} running, {} waiting for a person, {} queued, {} ended today{}",
+            "{} running, {} waiting for a person, {} queued, {} ended in the last 24 h{}",
             turns.running + turns.submitting,
             turns.waiting,
             turns.queued,
-            turns.settled_today,
-            if turns.lost > 0 { format!(", {} with unknown outcome", turns.lost) } else { String::new() }
+            turns.settled_last_24h,
+            if turns.late_waiting > 0 {
+                format!(", {} late messages ask first", turns.late_waiting)
+            } else {
+                String::new()
+            }
         ),
     )?;
     if status.gates_open > 0 {

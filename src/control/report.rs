@@ -136,10 +136,10 @@ pub struct TurnCounts {
     pub running: u64,
     /// Waiting for a person.
     pub waiting: u64,
-    /// Ended since midnight.
-    pub settled_today: u64,
-    /// Ended with an outcome that nobody knows, and not looked at.
-    pub lost: u64,
+    /// Ended within a day.
+    pub settled_last_24h: u64,
+    /// Late messages that wait for "still wanted?".
+    pub late_waiting: u64,
 }
 
 /// Messages on their way out.
