@@ -74,7 +74,7 @@ mod tests {
     use super::session::Session;
     use super::*;
     use crate::bridge::ports::{Accepted, BotIdentity, Boxed, CardOut, Channel, Intake, NotStored, Outgoing};
-    use crate::channels::local::{LocalChannel, LocalConfig, routes};
+    use crate::channels::local::{ChatEvent, LocalChannel, LocalConfig, routes};
     use crate::clock::Clock;
     use crate::control::{Control, testing::Quiet};
     use crate::domain::delivery::{Body, Target};
@@ -226,6 +226,11 @@ mod tests {
         let mut follow = Follow::new(mine, "hello again", Lang::En);
         let wanted = News::Answer { text: "forty-two".into(), last: true };
         while follow.on(&tokio::time::timeout(SOON, session.next()).await.unwrap().unwrap()) != wanted {}
+
+        let mut late = Session::open(paths, "main").await.unwrap();
+        late.rewind(20).await.unwrap();
+        let first = late.next().await.unwrap();
+        assert!(matches!(&first, ChatEvent::Said { text, .. } if text == "hello again"), "{first:?}");
         assert!(second.stop(SOON).await);
     }
 }

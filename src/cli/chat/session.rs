@@ -27,6 +27,12 @@ impl Session {
         Ok(Self { paths, chat: chat.to_owned(), lines, seq })
     }
 
+    /// Begins `lines` lines earlier, for a person who wants to know where things stand.
+    pub(super) async fn rewind(&mut self, lines: u64) -> Result<(), ClientError> {
+        self.seq = self.seq.saturating_sub(lines);
+        self.reattach().await
+    }
+
     /// The next thing that happens.
     pub(super) async fn next(&mut self) -> Result<ChatEvent, ClientError> {
         loop {

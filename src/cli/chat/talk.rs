@@ -11,23 +11,27 @@ use tokio::time::{Instant, timeout_at};
 
 use super::follow::{Follow, News};
 use super::session::Session;
-use crate::channels::local::{ChatEvent, draw, draw_body};
+use crate::channels::local::{ChatEvent, buttons, draw, draw_body};
 use crate::cli::error::CliError;
 use crate::cli::output::{dim, line, note, paint};
 use crate::control::ClientError;
 use crate::domain::ids::MessageId;
-use crate::domain::view::{Lang, Receipt, View};
+use crate::domain::view::{Button, Lang, Receipt, View};
+
+/// Lines of the chat that are shown at the start.
+const RECENT: u64 = 20;
 
 /// Reads lines until the end of stdin. From a terminal that leaves at once; from a pipe the answers are awaited.
 pub(super) async fn run(session: &mut Session, lang: Lang, timeout: Duration) -> Result<ExitCode, CliError> {
     let person = std::io::stdin().is_terminal();
     if person {
         note(&dim(match lang {
-            Lang::Zh => "写一行，回车发送。y / n 回答批准请求，/help 看命令，Ctrl-C 离开（任务继续）",
+            Lang::Zh => "写一行，回车发送。y / n 回答批准请求，!1 按按钮，/help 看命令，Ctrl-C 离开（任务继续）",
             Lang::En => {
-                "type a line, Enter sends it. y / n answer requests, /help lists commands, Ctrl-C leaves (tasks go on)"
+                "type a line, Enter sends it. y / n answer requests, !1 presses a button, /help lists commands, Ctrl-C leaves (tasks go on)"
             }
         }));
+        session.rewind(RECENT).await?;
         for gate in session.open_gates().await? {
             line(&paint(AnsiColor::Yellow, &format!("? #{} {}", gate.number, gate.what)))?;
         }
@@ -38,6 +42,7 @@ pub(super) async fn run(session: &mut Session, lang: Lang, timeout: Duration) ->
         tokio::select! {
             typed = lines.next_line() => match typed? {
                 Some(text) if text.trim().is_empty() => {}
+                Some(text) if pressed(&text).is_some() => press(session, &screen, &text).await?,
                 Some(text) => {
                     let mine = session.say(text.trim_end()).await?;
                     screen.wait_for(mine, &text);
@@ -66,6 +71,26 @@ pub(super) async fn run(session: &mut Session, lang: Lang, timeout: Duration) ->
     Ok(ExitCode::SUCCESS)
 }
 
+/// `!2` presses the second button of the newest card that has some.
+fn pressed(text: &str) -> Option<usize> {
+    text.trim().strip_prefix('!')?.parse::<usize>().ok()?.checked_sub(1)
+}
+
+async fn press(session: &Session, screen: &Screen, text: &str) -> Result<(), CliError> {
+    let button = screen.card_buttons.as_ref().and_then(|(card, buttons)| Some((card, buttons.get(pressed(text)?)?)));
+    let Some((card, button)) = button else {
+        note(match screen.lang {
+            Lang::Zh => "没有这个按钮",
+            Lang::En => "there is no such button",
+        });
+        return Ok(());
+    };
+    if let Some(toast) = session.click(card, &button.id, screen.lang).await? {
+        note(&dim(&toast));
+    }
+    Ok(())
+}
+
 struct Screen {
     lang: Lang,
     /// Our own messages that have no answer yet.
@@ -73,11 +98,13 @@ struct Screen {
     ours: HashSet<MessageId>,
     /// What each card showed last.
     cards: HashMap<MessageId, String>,
+    /// The newest card with buttons.
+    card_buttons: Option<(MessageId, Vec<Button>)>,
 }
 
 impl Screen {
     fn new(lang: Lang) -> Self {
-        Self { lang, waiting: HashMap::new(), ours: HashSet::new(), cards: HashMap::new() }
+        Self { lang, waiting: HashMap::new(), ours: HashSet::new(), cards: HashMap::new(), card_buttons: None }
     }
 
     fn wait_for(&mut self, mine: MessageId, text: &str) {
@@ -122,6 +149,55 @@ impl Screen {
             View::Interrupted(_) => line(&paint(AnsiColor::Red, &text))?,
             _ => line(&text)?,
         }
+        self.offer(message, view, lang);
         Ok(())
+    }
+
+    /// Shows the buttons of a card with their numbers.
+    fn offer(&mut self, message: &MessageId, view: &View, lang: Lang) {
+        let offered = buttons(view, lang);
+        match &self.card_buttons {
+            Some((card, _)) if card == message && offered.is_empty() => self.card_buttons = None,
+            _ if offered.is_empty() => return,
+            // A picture that changes every second does not say the same again.
+            Some((card, known)) if card == message && known.iter().eq(offered.iter().map(|(button, _)| button)) => {
+                return;
+            }
+            _ => {}
+        }
+        let words: Vec<String> =
+            offered.iter().enumerate().map(|(n, (_, label))| format!("!{} {label}", n + 1)).collect();
+        if !words.is_empty() {
+            note(&dim(&format!("  {}", words.join("   "))));
+            self.card_buttons = Some((message.clone(), offered.into_iter().map(|(button, _)| button).collect()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::ButtonId;
+    use crate::domain::view::{ButtonRole, NoticeView};
+
+    #[test]
+    fn buttons_have_numbers_until_they_are_gone() {
+        let mut screen = Screen::new(Lang::En);
+        let button = Button { id: ButtonId::from_bits(7), role: ButtonRole::Continue };
+        let view = |buttons| View::Notice(NoticeView { text: "cut".to_owned(), buttons });
+        screen.offer(&"c".into(), &view(vec![button.clone()]), Lang::En);
+        assert_eq!(screen.card_buttons, Some(("c".into(), vec![button])));
+        screen.offer(&"other".into(), &view(Vec::new()), Lang::En);
+        assert!(screen.card_buttons.is_some(), "another card without buttons changes nothing");
+        screen.offer(&"c".into(), &view(Vec::new()), Lang::En);
+        assert_eq!(screen.card_buttons, None);
+    }
+
+    #[test]
+    fn only_a_number_presses() {
+        for (text, want) in [("!1", Some(0)), (" !12 ", Some(11)), ("!0", None), ("!", None), ("1", None), ("!a", None)]
+        {
+            assert_eq!(pressed(text), want, "{text}");
+        }
     }
 }
