@@ -28,13 +28,30 @@ impl Feishu {
             return Err(ours("render", Disposition::NextForm, "larger than the platform takes"));
         }
         let draft = Draft { msg_type, content, uuid: &out.key };
-        self.client.send_message(&out.target, &draft).await.map_err(|error| error.into_send(0))
+        self.send_draft(&out.target, &draft).await
+    }
+
+    /// A repeated key is answered with the first message or, as "being sent", without any: asked again a moment later,
+    /// what is still "being sent" was sent.
+    async fn send_draft(&self, target: &Target, draft: &Draft<'_>) -> Result<Sent, SendError> {
+        const BEING_SENT: Option<i64> = Some(230049);
+        let mut sent = self.client.send_message(target, draft).await;
+        if sent.as_ref().is_err_and(|error| error.code() == BEING_SENT) {
+            tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+            sent = self.client.send_message(target, draft).await;
+        }
+        match sent {
+            Err(error) if error.code() == BEING_SENT => {
+                Ok(Sent { message: None, topic: None, platform_ms: error.platform_ms() })
+            }
+            other => other.map_err(|error| error.into_send(0)),
+        }
     }
 
     pub(super) async fn send_card(&self, out: &CardOut) -> Result<Sent, SendError> {
         let content = card::card(&out.view, out.lang).to_string();
         let draft = Draft { msg_type: "interactive", content, uuid: &out.key };
-        self.client.send_message(&out.target, &draft).await.map_err(|error| error.into_send(0))
+        self.send_draft(&out.target, &draft).await
     }
 
     /// The one message that goes out without a row: there is no ledger to write it to.
