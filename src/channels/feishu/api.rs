@@ -130,11 +130,7 @@ impl Client {
     /// `GET im/v1/messages/{id}`: the message and, for a forward, everything in it.
     pub async fn message(&self, message: &str) -> Result<Vec<MessageItem>, ApiError> {
         let path = format!("/open-apis/im/v1/messages/{message}");
-        let answer = self
-            .call("read a message", None, |http| {
-                http.get(&path).query(&[("card_msg_content_type", "raw_card_content")])
-            })
-            .await?;
+        let answer = self.call("read a message", None, |http| http.get(&path)).await?;
         Ok(answer.data::<Items>("read a message")?.items.unwrap_or_default())
     }
 
