@@ -87,17 +87,18 @@ impl Client {
         const WHAT: &str = "download";
         let path = format!("/open-apis/im/v1/messages/{message}/resources/{key}");
         let kind = if is_image { "image" } else { "file" };
-        let response = self.open(WHAT, None, |http| http.get(&path).query(&[("type", kind)])).await?;
+        let open = || self.open(WHAT, None, |http| http.get(&path).query(&[("type", kind)]));
+        let (mut response, token) = open().await?;
         if response.status().is_success() {
             return Ok(response);
         }
-        match refusal(WHAT, response).await {
-            error if is_token(&error) => {
-                let response = self.open_fresh(WHAT, None, |http| http.get(&path).query(&[("type", kind)])).await?;
-                if response.status().is_success() { Ok(response) } else { Err(refusal(WHAT, response).await) }
-            }
-            error => Err(error),
+        let error = refusal(WHAT, response).await;
+        if !is_token(&error) {
+            return Err(error);
         }
+        self.invalidate(&token).await;
+        (response, _) = open().await?;
+        if response.status().is_success() { Ok(response) } else { Err(refusal(WHAT, response).await) }
     }
 
     /// `POST im/v1/images` (≤ 10 MB). The key can be sent any number of times.
@@ -129,11 +130,7 @@ impl Client {
     /// `GET im/v1/messages/{id}`: the message and, for a forward, everything in it.
     pub async fn message(&self, message: &str) -> Result<Vec<MessageItem>, ApiError> {
         let path = format!("/open-apis/im/v1/messages/{message}");
-        let answer = self
-            .call("read a message", None, |http| {
-                http.get(&path).query(&[("card_msg_content_type", "raw_card_content")])
-            })
-            .await?;
+        let answer = self.call("read a message", None, |http| http.get(&path)).await?;
         Ok(answer.data::<Items>("read a message")?.items.unwrap_or_default())
     }
 

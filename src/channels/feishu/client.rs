@@ -12,7 +12,7 @@ use anyhow::Context;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -219,39 +219,34 @@ impl Client {
         lane: Option<&str>,
         request: impl Fn(&Http) -> RequestBuilder,
     ) -> Result<Answer, ApiError> {
-        let response = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
+        let (response, token) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
         let outcome = judge(what, response).await;
         match outcome {
             Err(error) if is_token(&error) => {
-                let response = self.open_fresh(what, lane, |http| request(http).timeout(CALL)).await?;
+                self.tokens.invalidate(&token).await;
+                let (response, _) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
                 self.noted(lane, judge(what, response).await)
             }
             outcome => self.noted(lane, outcome),
         }
     }
 
-    /// Opens an answer whose body is not JSON when all is well. The caller judges.
+    /// Opens an answer whose body is not JSON when all is well, and gives the token that was used. The caller judges.
     pub async fn open(
         &self,
         what: &'static str,
         lane: Option<&str>,
         request: impl Fn(&Http) -> RequestBuilder,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<(Response, SecretString), ApiError> {
         self.limits.wait(lane).await;
         let token = self.tokens.get(&self.http).await?;
-        self.http.open(what, request(&self.http).bearer_auth(token.expose_secret())).await
+        let response = self.http.open(what, request(&self.http).bearer_auth(token.expose_secret())).await?;
+        Ok((response, token))
     }
 
-    /// The same after the token was called invalid.
-    pub async fn open_fresh(
-        &self,
-        what: &'static str,
-        lane: Option<&str>,
-        request: impl Fn(&Http) -> RequestBuilder,
-    ) -> Result<Response, ApiError> {
-        let old = self.tokens.get(&self.http).await?;
-        self.tokens.invalidate(&old).await;
-        self.open(what, lane, request).await
+    /// The platform called this token invalid: the next call fetches another, once for all who noticed.
+    pub async fn invalidate(&self, token: &SecretString) {
+        self.tokens.invalidate(token).await;
     }
 
     fn noted(&self, lane: Option<&str>, outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {

@@ -229,7 +229,7 @@ mod tests {
         let (opened, asked) = tokio::join!(open(&url, Some(&address)), proxy);
         assert!(asked.starts_with("CONNECT msg.example.invalid:443 HTTP/1.1\r\n"), "{asked}");
         assert!(asked.contains("Proxy-Authorization: Basic bWU6d29yZA==\r\n"), "{asked}");
-        let error = opened.err().expect("refused").to_string();
+        let error = opened.expect_err("refused").to_string();
         assert!(error.contains("407") && !error.contains("word"), "{error}");
     }
 }

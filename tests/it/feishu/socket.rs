@@ -32,6 +32,7 @@ async fn an_ack_waits_for_the_commit() {
     rig.intake.hold(false);
     let ack = rig.sim.wait_ack(&message).await;
     assert_eq!((ack.code, ack.data, ack.well_formed), (200, None, true));
+    assert!(ack.took < Duration::from_secs(3), "the platform waits no longer");
     rig.stop().await;
 }
 
@@ -84,6 +85,7 @@ async fn a_group_that_did_not_speak_to_the_bot_is_told_nothing() {
 async fn a_click_is_answered_with_a_toast() {
     let rig = Rig::start().await;
     let card = card(&rig).await;
+    assert_eq!(rig.sim.message(&card).buttons(), ["Allow"]);
     let shown = rig.sim.click(&card, "Allow", TOM).await;
     assert_eq!(shown["toast"]["type"], "success");
     assert_eq!(shown["toast"]["i18n"], json!({"zh_cn": "已允许", "en_us": "Allowed"}));
@@ -176,12 +178,47 @@ async fn nonsense_is_counted_and_survived() {
 }
 
 #[tokio::test]
+async fn a_frame_beyond_all_bounds_costs_the_connection_and_no_more() {
+    let rig = Rig::start().await;
+    rig.sim.send_garbage(&vec![0; 17 << 20], false);
+    rig.sim.wait_connected(2).await;
+    let message = rig.sim.say(DIRECT, TOM, "hello");
+    assert_eq!(rig.sim.wait_ack(&message).await.code, 200);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_redelivery_has_the_same_key() {
     let rig = Rig::start().await;
     let message = rig.sim.say(DIRECT, TOM, "hello");
     rig.sim.redeliver(&message);
     rig.wait_seen(2).await;
     assert_eq!(rig.intake.keys(), [message.clone(), message]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_in_a_topic_names_its_root() {
+    let rig = Rig::start().await;
+    rig.sim.add_topic_group("oc_topics", "Topics", &[TOM]);
+    let root = rig.sim.say("oc_topics", TOM, "@bot start");
+    let answer = rig.sim.reply(&root, TOM, "and more");
+    rig.sim.reply(&answer, TOM, "and more still");
+    rig.wait_seen(3).await;
+    let places: Vec<_> = rig
+        .intake
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Message(message) => Some((message.root, message.parent, message.topic)),
+            _ => None,
+        })
+        .collect();
+    let thread = rig.sim.message(&root).thread.map(Into::into);
+    let root = Some(root.as_str().into());
+    assert_eq!(places[0], (None, None, thread.clone()));
+    assert_eq!(places[1], (root.clone(), root.clone(), thread.clone()));
+    assert_eq!(places[2], (root.clone(), root, thread));
     rig.stop().await;
 }
 

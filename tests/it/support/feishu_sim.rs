@@ -68,10 +68,6 @@ impl FeishuSim {
         format!("http://{}", self.inner.address)
     }
 
-    pub fn port(&self) -> u16 {
-        self.inner.address.port()
-    }
-
     // ---------------------------------------------------------------------------------------- the world
 
     pub fn add_user(&self, user: &str, name: &str) {
