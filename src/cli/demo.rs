@@ -84,7 +84,7 @@ async fn in_home(context: &Context, args: &Args, home: &Path, tasks: &Tasks) -> 
 
     let kind = runtime_kind(context, &paths).await;
     if kind == "codex" {
-        write_private(&paths.codex.join("config.toml"), &crate::demo::codex_config(&model))?;
+        write_private(&paths.codex.join("config.toml"), &crate::demo::codex_config(&format!("{model}/v1")))?;
     }
     let mut daemon = Command::new(std::env::current_exe()?)
         .args(["run", "--with-parent", "--quiet"])

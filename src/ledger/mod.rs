@@ -83,7 +83,7 @@ impl Ledger {
 
     /// Ends the threads after what is queued; the last commit is followed by a truncating checkpoint.
     pub async fn close(self) {
-        for worker in self.readers {
+        for worker in &self.readers {
             worker.close().await;
         }
         self.writer.close().await;

@@ -21,9 +21,15 @@ const GROUP: usize = 256;
 type Job = Box<dyn FnOnce(Result<&Transaction<'_>, LedgerError>) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Result<(), LedgerError>) + Send>;
 
+enum Order {
+    Do(Job),
+    /// End after what came before, whoever still holds a handle.
+    Close,
+}
+
 #[derive(Clone)]
 pub(super) struct Worker {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<Order>,
     waiting: Arc<AtomicUsize>,
     ended: Arc<tokio::sync::Notify>,
 }
@@ -53,7 +59,7 @@ impl Worker {
         Self::start("ledger-reader", connection, read_one_by_one)
     }
 
-    fn start(name: &str, connection: Connection, run: fn(Connection, mpsc::Receiver<Job>, &AtomicUsize)) -> Self {
+    fn start(name: &str, connection: Connection, run: fn(Connection, mpsc::Receiver<Order>, &AtomicUsize)) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let ended = Arc::new(tokio::sync::Notify::new());
@@ -105,7 +111,7 @@ impl Worker {
             })
         });
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(boxed) {
+        match self.queue.try_send(Order::Do(boxed)) {
             Ok(()) => Pending { result: Ok(receiver) },
             Err(error) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -118,19 +124,21 @@ impl Worker {
         }
     }
 
-    /// Ends the thread after the jobs that are queued. Other clones of the handle keep it alive.
-    pub(super) async fn close(self) {
-        let ended = Arc::clone(&self.ended);
-        drop(self.queue);
-        // Bounded: a clone that somebody forgot must not hang the exit.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), ended.notified()).await;
+    /// Ends the thread after the jobs that are queued; later ones are refused as closed.
+    pub(super) async fn close(&self) {
+        if self.queue.send(Order::Close).await.is_ok() {
+            // Bounded: a job that hangs on a broken disk must not hang the exit.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(10), self.ended.notified()).await;
+        }
     }
 }
 
-fn write_groups(mut connection: Connection, mut jobs: mpsc::Receiver<Job>, waiting: &AtomicUsize) {
-    while let Some(first) = jobs.blocking_recv() {
+fn write_groups(mut connection: Connection, mut orders: mpsc::Receiver<Order>, waiting: &AtomicUsize) {
+    let mut open = true;
+    while open {
+        let Some(Order::Do(first)) = orders.blocking_recv() else { break };
         let mut replies = Vec::new();
-        let committed = commit_group(&mut connection, first, &mut jobs, &mut replies);
+        let committed = commit_group(&mut connection, first, &mut orders, &mut replies, &mut open);
         waiting.fetch_sub(replies.len(), Ordering::Relaxed);
         for reply in replies {
             reply(committed.clone());
@@ -143,8 +151,9 @@ fn write_groups(mut connection: Connection, mut jobs: mpsc::Receiver<Job>, waiti
 fn commit_group(
     connection: &mut Connection,
     first: Job,
-    jobs: &mut mpsc::Receiver<Job>,
+    orders: &mut mpsc::Receiver<Order>,
     replies: &mut Vec<Reply>,
+    open: &mut bool,
 ) -> Result<(), LedgerError> {
     let tx = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(tx) => tx,
@@ -156,14 +165,20 @@ fn commit_group(
     };
     replies.push(first(Ok(&tx)));
     while replies.len() < GROUP {
-        let Ok(next) = jobs.try_recv() else { break };
-        replies.push(next(Ok(&tx)));
+        match orders.try_recv() {
+            Ok(Order::Do(next)) => replies.push(next(Ok(&tx))),
+            Ok(Order::Close) => {
+                *open = false;
+                break;
+            }
+            Err(_) => break,
+        }
     }
     tx.commit().map_err(LedgerError::from)
 }
 
-fn read_one_by_one(mut connection: Connection, mut jobs: mpsc::Receiver<Job>, waiting: &AtomicUsize) {
-    while let Some(job) = jobs.blocking_recv() {
+fn read_one_by_one(mut connection: Connection, mut orders: mpsc::Receiver<Order>, waiting: &AtomicUsize) {
+    while let Some(Order::Do(job)) = orders.blocking_recv() {
         waiting.fetch_sub(1, Ordering::Relaxed);
         match connection.transaction() {
             Ok(tx) => job(Ok(&tx))(Ok(())),
@@ -189,4 +204,85 @@ fn in_savepoint<T>(
 fn catch<T>(job: impl FnOnce() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
     catch_unwind(AssertUnwindSafe(job))
         .unwrap_or_else(|_| Err(LedgerError::Refused("a ledger closure panicked".to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    fn worker() -> (Worker, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = Connection::open(dir.path().join("w.db")).unwrap();
+        connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
+        (Worker::writer(connection), dir)
+    }
+
+    fn insert(n: i64) -> impl FnOnce(&Transaction<'_>) -> Result<i64, LedgerError> + Send {
+        move |tx| {
+            tx.execute("INSERT INTO t VALUES (?1)", [n])?;
+            Ok(n)
+        }
+    }
+
+    fn count(tx: &Transaction<'_>) -> Result<i64, LedgerError> {
+        Ok(tx.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn one_failing_write_takes_back_only_its_own_changes() {
+        let (worker, _dir) = worker();
+        let good = worker.submit_write(insert(1));
+        let bad = worker.submit_write(|tx| {
+            insert(2)(tx)?;
+            insert(1)(tx)
+        });
+        let panics = worker.submit_write::<i64, _>(|tx| {
+            insert(3)(tx)?;
+            panic!("on purpose")
+        });
+        let after = worker.submit_write(insert(4));
+        assert_eq!(good.await, Ok(1));
+        assert!(matches!(bad.await, Err(LedgerError::Refused(_))));
+        assert!(matches!(panics.await, Err(LedgerError::Refused(_))));
+        assert_eq!(after.await, Ok(4));
+        assert_eq!(worker.submit_write(count).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_committed_in_one_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = Connection::open(dir.path().join("w.db")).unwrap();
+        connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
+        let commits = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&commits);
+        let count_commit = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        connection.commit_hook(Some(count_commit)).unwrap();
+        let worker = Worker::writer(connection);
+        // A slow first job lets the others queue up behind it.
+        let hold = worker.submit_write(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            Ok(())
+        });
+        let pending: Vec<_> = (0..100).map(|n| worker.submit_write(insert(n))).collect();
+        hold.await.unwrap();
+        for (n, write) in pending.into_iter().enumerate() {
+            assert_eq!(write.await, Ok(n as i64));
+        }
+        assert!(commits.load(Ordering::Relaxed) <= 3, "a hundred writes shared a few commits");
+    }
+
+    #[tokio::test]
+    async fn a_closed_ledger_refuses_and_a_forgotten_handle_does_not_hang_it() {
+        let (worker, _dir) = worker();
+        let forgotten = worker.clone();
+        let last = worker.submit_write(insert(1));
+        worker.close().await;
+        assert_eq!(last.await, Ok(1));
+        assert_eq!(forgotten.submit_write(insert(2)).await, Err(LedgerError::Closed));
+    }
 }
