@@ -132,8 +132,12 @@ pub fn word(number: u32) -> String {
     format!("w{number} ")
 }
 
-/// The language that a text is written in.
+/// The language that a text is written in; the sender's name, which ally puts before it, does not count.
 pub fn language(text: &str) -> Lang {
+    let text = match text.split_once('\n') {
+        Some((first, rest)) if first.starts_with("Message from ") => rest,
+        _ => text,
+    };
     if text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)) { Lang::Zh } else { Lang::En }
 }
 
@@ -313,6 +317,7 @@ mod tests {
         assert!(small_talk("你好").starts_with("你好！"));
         assert!(small_talk("history?").starts_with("You said: “history?”"));
         assert!(small_talk("天气怎么样").contains("天气怎么样"));
+        assert!(small_talk("Message from 李:\n\nhi").starts_with("Hello!"));
         assert_eq!(small_talk("same"), small_talk("same"));
     }
 }
