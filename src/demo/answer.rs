@@ -271,16 +271,22 @@ impl Stream {
                     "name": "apply_patch", "input": patch, "status": "completed",
                 }));
             }
-            Directive::Ask { question, options } => self.ask(question, options),
-            // codex has no secret questions for the model to ask: the words carry it.
-            Directive::Secret(question) => self.ask(question, &[]),
+            Directive::Ask { question, options } => self.ask(question, options, false),
+            Directive::Secret(question) => self.ask(question, &[], true),
             _ => {}
         }
     }
 
-    fn ask(&mut self, question: &str, options: &[String]) {
-        let options: Vec<Value> = options.iter().map(|label| json!({ "label": label, "description": label })).collect();
-        let question = json!({ "id": "q1", "header": "Question", "question": question, "options": options });
+    fn ask(&mut self, question: &str, options: &[String], secret: bool) {
+        let mut options: Vec<Value> =
+            options.iter().map(|label| json!({ "label": label, "description": label })).collect();
+        if options.is_empty() {
+            // codex refuses a question without options; it adds the free text by itself.
+            options.push(json!({ "label": "No answer", "description": "Or answer in your own words." }));
+        }
+        let question = json!({
+            "id": "q1", "header": "Question", "question": question, "options": options, "isSecret": secret,
+        });
         self.call("request_user_input", &json!({ "questions": [question] }));
     }
 

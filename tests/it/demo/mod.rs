@@ -170,11 +170,14 @@ async fn leaving_the_sandbox_asks_first() {
 #[tokio::test]
 async fn questions_reach_a_person() {
     let mut codex = Codex::start("ask").await;
-    for (script, options) in [("[[ask Which?|Alpha|Beta]]", 2), ("[[ask Why?]]", 0), ("[[secret Token?]]", 0)] {
+    for (script, options, secret) in
+        [("[[ask Which?|Alpha|Beta]]", 2, false), ("[[ask Why?]]", 1, false), ("[[secret Token?]]", 1, true)]
+    {
         codex.submit(script).await;
         let asked = codex.until(|message| message["method"] == "item/tool/requestUserInput").await;
         let question = &asked["params"]["questions"][0];
         assert_eq!(question["options"].as_array().map_or(0, Vec::len), options, "{asked}");
+        assert_eq!(question["isSecret"], secret, "{asked}");
         let answers = json!({ "q1": { "answers": ["Beta"] } });
         codex.send(json!({ "id": asked["id"], "result": { "answers": answers } })).await;
         assert_eq!(answer(&codex.completed().await), "Done.");
