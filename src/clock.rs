@@ -39,6 +39,11 @@ impl Clock {
         real + gained + self.inner.offset_ms.load(Ordering::Relaxed)
     }
 
+    /// The machine's own wall clock, never warped: a jump of it against monotonic time means that the machine slept.
+    pub fn machine_ms(&self) -> i64 {
+        real_ms()
+    }
+
     /// Moves the clock by `offset_ms` (from now on, added to former moves) and lets it run `speed` times as fast.
     pub fn warp(&self, offset_ms: i64, speed: f64) {
         let now = self.now_ms();

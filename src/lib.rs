@@ -5,8 +5,9 @@
 //! a pull → the answer leaves through the outbox. Whatever dies in between, the ledger knows what is certain.
 //!
 //! Direction: `main → cli → app → {bridge, control, supervisor, channels, runtimes, ledger, config}`;
-//! `bridge → ledger, domain`; `channels, runtimes → bridge::ports, domain`; `ledger → domain`; `domain → nothing`.
-//! `clock`, `tasks`, `words` and `telemetry` are leaves. `tests/tidy.rs` holds all of this.
+//! `bridge → ledger, domain`; `channels, runtimes → bridge::ports, domain`; `ledger → domain`; `domain → nothing`;
+//! `control, supervisor → config, domain`. `clock`, `tasks`, `words` and `telemetry` are leaves. `cli` is a client of the
+//! running daemon besides: it speaks `control` and draws `channels::local`. `tests/tidy.rs` holds all of this.
 
 pub mod app;
 pub mod bridge;

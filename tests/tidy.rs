@@ -1,1 +1,314 @@
-fn main() {}
+//! Rules of the source tree that no compiler checks. A failure names file, line, rule and what to do instead.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What every module but `domain` may use.
+const LEAVES: [&str; 4] = ["clock", "tasks", "words", "telemetry"];
+
+/// Top-level module → what it may use beside itself and the leaves. The map of `src/lib.rs`.
+const MAY_USE: [(&str, &[&str]); 16] = [
+    ("domain", &[]),
+    ("clock", &[]),
+    ("tasks", &[]),
+    ("telemetry", &[]),
+    ("words", &["domain"]),
+    ("config", &["domain"]),
+    ("ledger", &["domain"]),
+    ("bridge", &["ledger", "domain"]),
+    ("channels", &["bridge", "domain"]),
+    ("runtimes", &["bridge", "domain"]),
+    ("control", &["config", "domain"]),
+    ("supervisor", &["config", "domain"]),
+    ("routines", &["ledger", "domain"]),
+    ("demo", &["domain"]),
+    (
+        "app",
+        &["bridge", "routines", "channels", "config", "control", "demo", "domain", "ledger", "runtimes", "supervisor"],
+    ),
+    ("cli", &["app", "channels", "config", "control", "demo", "domain", "ledger", "supervisor"]),
+];
+
+struct Source {
+    /// Path below `src/`, with `/`.
+    path: String,
+    /// Without the unit tests at its end.
+    code: String,
+    whole: String,
+}
+
+impl Source {
+    /// `channels/feishu/card.rs` → `channels`; `app.rs` → `app`.
+    fn module(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// Lines with their numbers, comments left out.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(n, l)| (n + 1, l))
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<Source> {
+    let src = root().join("src");
+    files(&src)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let whole = fs::read_to_string(&path).unwrap();
+            let below = path.strip_prefix(&src).unwrap().display().to_string().replace('\\', "/");
+            Source { path: below, code: without_tests(&whole), whole }
+        })
+        .collect()
+}
+
+/// Cuts the `mod tests` at the end of a file.
+fn without_tests(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines.windows(2).position(|pair| {
+        pair[0].starts_with("#[cfg(")
+            && pair[0].contains("test")
+            && pair[1].trim_end().ends_with('{')
+            && pair[1].starts_with("mod ")
+    });
+    lines[..tests.unwrap_or(lines.len())].join("\n")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    const SKIPPED: [&str; 5] = ["target", ".git", ".runtimes", "node_modules", "Cargo.lock"];
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if SKIPPED.contains(&name.as_str()) || path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+#[derive(Default)]
+struct Complaints(String);
+
+impl Complaints {
+    fn add(&mut self, place: &str, line: usize, what: &str) {
+        let _ = writeln!(self.0, "  {place}:{line}: {what}");
+    }
+
+    #[track_caller]
+    fn check(self, rule: &str) {
+        assert!(self.0.is_empty(), "\n{rule}\n{}", self.0);
+    }
+}
+
+/// Everything that a file names as `crate::…`: `a::b` for `crate::a::b` and for `crate::{a::b, …}`.
+fn crate_paths(code: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (start, _) in code.match_indices("crate::") {
+        let before = code[..start].chars().next_back();
+        let line_start = code[..start].rfind('\n').map_or(0, |at| at + 1);
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$')
+            || code[line_start..start].trim_start().starts_with("//")
+        {
+            continue;
+        }
+        let line = code[..start].matches('\n').count() + 1;
+        let rest = &code[start + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => found.extend(group_items(group).into_iter().map(|item| (line, item))),
+            None => found.push((line, path_at(rest))),
+        }
+    }
+    found
+}
+
+fn path_at(text: &str) -> String {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
+    text[..end].trim_end_matches(':').to_owned()
+}
+
+/// The items of `{a::b, c::{d, e}}`, one level deep.
+fn group_items(group: &str) -> Vec<String> {
+    let (mut depth, mut item, mut items) = (0, String::new(), Vec::new());
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => items.push(path_at(std::mem::take(&mut item).trim())),
+            c if depth == 0 => item.push(c),
+            _ => {}
+        }
+    }
+    items.push(path_at(item.trim()));
+    items.retain(|item| !item.is_empty());
+    items
+}
+
+#[test]
+fn modules_depend_in_one_direction() {
+    let mut complaints = Complaints::default();
+    for source in sources().iter().filter(|source| !matches!(source.module(), "lib" | "main")) {
+        let module = source.module();
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+            complaints.add(&source.path, 1, "this module is not in MAY_USE: add it, and to the doc of src/lib.rs");
+            continue;
+        };
+        for (line, path) in crate_paths(&source.code) {
+            let mut names = path.split("::");
+            let used = names.next().unwrap_or_default();
+            // Macros and types of the crate's root have no module.
+            if !MAY_USE.iter().any(|(name, _)| *name == used) {
+                continue;
+            }
+            let below = names.next().unwrap_or_default();
+            let leaf = LEAVES.contains(&used) && module != "domain";
+            if used != module && !leaf && !allowed.contains(&used) {
+                complaints.add(&source.path, line, &format!("{module} may not use {used}"));
+            }
+            if matches!(module, "channels" | "runtimes") && used == "bridge" && below != "ports" {
+                complaints.add(&source.path, line, &format!("of the bridge, {module} may use `ports` only"));
+            }
+            let adapter = source.path.split('/').nth(1).unwrap_or_default();
+            let beside = module == used && matches!(module, "channels" | "runtimes") && adapter != below;
+            let shared = ["process", "rpc"].contains(&below) || adapter.ends_with(".rs");
+            if beside && !shared {
+                complaints.add(&source.path, line, &format!("adapters do not use each other ({used}::{below})"));
+            }
+        }
+    }
+    complaints.check("Direction of dependencies (src/lib.rs): pass a value or a port instead.");
+}
+
+/// Complains about lines with one of `needles` outside of the `homes` (path prefixes).
+fn only_in(homes: &[&str], needles: &[&str], rule: &str) {
+    let mut complaints = Complaints::default();
+    for source in sources() {
+        if homes.iter().any(|home| source.path.starts_with(home)) {
+            continue;
+        }
+        for (number, line) in source.lines() {
+            if let Some(needle) = needles.iter().find(|needle| line.contains(**needle)) {
+                complaints.add(&source.path, number, needle);
+            }
+        }
+    }
+    complaints.check(rule);
+}
+
+#[test]
+fn only_the_ledger_knows_sql() {
+    only_in(&["ledger/"], &["rusqlite", "refinery"], "SQL belongs into src/ledger/: give it a function there.");
+}
+
+#[test]
+fn only_tasks_spawns() {
+    let needles = ["tokio::spawn(", "task::spawn(", "spawn_local(", "thread::spawn(", "thread::Builder"];
+    // The ledger's writer is a thread of its own, because SQLite blocks.
+    only_in(&["tasks.rs", "ledger/"], &needles, "Spawn with `Tasks::spawn`, so that the task has a name and an owner.");
+}
+
+#[test]
+fn only_the_clock_reads_the_time() {
+    let needles = ["SystemTime::now", "Utc::now", "Local::now"];
+    only_in(&["clock.rs"], &needles, "Take the time from a `Clock`, so that tests can move it.");
+}
+
+#[test]
+fn only_config_reads_the_environment() {
+    only_in(
+        &["config/"],
+        &["env::var(", "env::var_os(", "env::vars(", "env::vars_os("],
+        "Read the environment in src/config/environment.rs and pass the value on.",
+    );
+}
+
+#[test]
+fn only_wire_files_know_foreign_json() {
+    let mut complaints = Complaints::default();
+    for source in sources() {
+        let adapter = source.path.starts_with("channels/") || source.path.starts_with("runtimes/");
+        if !adapter || source.path.ends_with("wire.rs") {
+            continue;
+        }
+        for (number, line) in source.lines() {
+            if line.contains("derive(") && line.contains("Deserialize") {
+                complaints.add(&source.path, number, "derives Deserialize");
+            }
+        }
+    }
+    complaints.check("Types that mirror the other side belong into the adapter's wire.rs.");
+}
+
+#[test]
+fn files_say_what_they_are_and_stay_small() {
+    let mut complaints = Complaints::default();
+    for source in sources() {
+        if !source.whole.starts_with("//!") {
+            complaints.add(&source.path, 1, "does not begin with a `//!` that says what it owns");
+        }
+        let lines = source.whole.lines().count();
+        if lines > 900 {
+            complaints.add(&source.path, lines, "is longer than 900 lines: split it by responsibility");
+        }
+    }
+    complaints.check("Every file begins with its purpose and can be read in one sitting.");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let mut complaints = Complaints::default();
+    let rust = files(&root()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    for path in rust.filter(|path| !path.ends_with("tests/tidy.rs")) {
+        let below = path.strip_prefix(root()).unwrap().display().to_string();
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            for needle in ["#[ignore", "todo!(", "unimplemented!(", "dbg!("] {
+                if line.contains(needle) {
+                    complaints.add(&below, number + 1, needle);
+                }
+            }
+        }
+    }
+    complaints.check("Finish it or take it out: a skipped test and an open end look like work that was done.");
+}
+
+#[test]
+fn no_registry_and_no_machine_is_named() {
+    // Put together here, so that this file does not complain about itself.
+    let needles: Vec<String> = [
+        ("registry.", "npmjs"),
+        ("static.", "crates"),
+        ("index.", "crates"),
+        ("pypi", ".org"),
+        ("/ro", "ot/"),
+        ("/wo", "rk/"),
+    ]
+    .map(|(a, b)| format!("{a}{b}"))
+    .into();
+    let mut complaints = Complaints::default();
+    for path in files(&root()) {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let below = path.strip_prefix(root()).unwrap().display().to_string();
+        for (number, line) in text.lines().enumerate() {
+            for needle in needles.iter().filter(|needle| line.contains(needle.as_str())) {
+                complaints.add(&below, number + 1, needle);
+            }
+        }
+    }
+    complaints.check("Which registry and which folders a machine uses is that machine's own setting.");
+}
+
+#[test]
+fn paths_are_found_in_all_their_forms() {
+    let code = "use crate::a::b;\nuse crate::{c::d, e::{f, g}};\nlet x = crate::h::i();\n// crate::j\n";
+    let found: Vec<String> = crate_paths(code).into_iter().map(|(_, path)| path).collect();
+    assert_eq!(found, ["a::b", "c::d", "e", "h::i"]);
+}

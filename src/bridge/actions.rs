@@ -158,19 +158,25 @@ fn choose(ask: &Ask, index: usize) -> Option<Decision> {
     Some(Decision::Answers { answers: vec![(question.id.clone(), vec![label])] })
 }
 
-/// Form fields are named `q0`, `q1` … by the card; an empty field is a question left open, and all open is no answer.
+/// A card's form has, for question `i`, the field `q{i}` (the chosen option's 0-based index) and `t{i}` (typed words,
+/// which win). An empty field is a question left open, and all open is no answer.
 fn from_form(ask: &Ask, form: &[(String, String)]) -> Option<Decision> {
     let Ask::Questions { questions } = ask else { return None };
+    let field = |name: String| {
+        form.iter().find(|(field, _)| *field == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    };
     let answers: Vec<(String, Vec<String>)> = questions
         .iter()
         .enumerate()
         .filter_map(|(index, question)| {
-            let name = format!("q{index}");
-            let value = form
-                .iter()
-                .find(|(field, value)| *field == name && !value.trim().is_empty())
-                .map(|(_, value)| value.trim())?;
-            Some((question.id.clone(), vec![value.to_owned()]))
+            let chosen = || {
+                question
+                    .options
+                    .get(field(format!("q{index}"))?.parse::<usize>().ok()?)
+                    .map(|option| option.label.clone())
+            };
+            let answer = field(format!("t{index}")).map(str::to_owned).or_else(chosen)?;
+            Some((question.id.clone(), vec![answer]))
         })
         .collect();
     (!answers.is_empty()).then_some(Decision::Answers { answers })

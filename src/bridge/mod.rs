@@ -45,6 +45,8 @@ use self::core::Core;
 use self::gates::Undertaker;
 use self::intake::BridgeIntake;
 
+pub use prompts::text_of as prompt_text;
+
 /// A running bridge.
 pub struct Bridge {
     core: Arc<Core>,
@@ -82,11 +84,11 @@ impl Bridge {
 
     /// Ends the work: no new turn starts, running ones get the grace, waiting ones none; what is cut is marked as cut by
     /// the shutdown first. Queued turns stay. Resolves when nothing is active any more, or the time is over.
-    pub async fn drain(&self) -> Result<(), LedgerError> {
+    pub async fn drain(&self, grace: Duration) -> Result<(), LedgerError> {
         self.core.registry.close();
         self.core.registry.wake_all();
         self.cut(|state| state == TurnState::Waiting).await?;
-        if !self.idle_within(self.core.config.grace).await? {
+        if !self.idle_within(grace).await? {
             self.cut(|_| true).await?;
             self.idle_within(Duration::from_secs(5)).await?;
         }

@@ -193,7 +193,7 @@ impl Block<'_> {
         match &self.fence {
             Some(fence) => fence.cut(limit),
             None if self.lines_only => cut_table(self.source, limit),
-            None => pack_lines(self.source, limit).into_iter().map(|part| part.trim_end().to_owned()).collect(),
+            None => cut_mixed(self.source, limit),
         }
     }
 }
@@ -207,6 +207,77 @@ impl Fence {
         let room = limit.saturating_sub(2 * ticks.len() + language.chars().count() + 2).max(10);
         let wrap = |piece: String| format!("{ticks}{language}\n{}\n{ticks}", piece.trim_end_matches('\n'));
         pack_lines(&self.content, room).into_iter().map(wrap).collect()
+    }
+}
+
+/// A list or quote. A code block inside that is cut gets its fences again, as deep as it stood.
+fn cut_mixed(source: &str, limit: usize) -> Vec<String> {
+    let fences = source.lines().filter_map(InnerFence::opened_by);
+    let room = fences.map(|fence| chars(&fence.reopen()) + chars(&fence.close()) + 2).max().unwrap_or(0);
+    if room > limit / 2 {
+        return pack_lines(source, limit);
+    }
+    let mut open: Option<InnerFence> = None;
+    let mut parts = Vec::new();
+    for piece in pack_lines(source, limit - room) {
+        let mut part = open.as_ref().map_or(String::new(), |fence| format!("{}\n", fence.reopen()));
+        for line in piece.lines() {
+            open = match open.take() {
+                Some(fence) if fence.closed_by(line) => None,
+                Some(fence) => Some(fence),
+                None => InnerFence::opened_by(line),
+            };
+        }
+        part.push_str(piece.trim_end());
+        if let Some(fence) = &open {
+            part.push('\n');
+            part.push_str(&fence.close());
+        }
+        parts.push(part);
+    }
+    parts
+}
+
+/// A fence inside another block.
+struct InnerFence {
+    /// Indentation and quote marks before it.
+    prefix: String,
+    mark: String,
+    language: String,
+}
+
+impl InnerFence {
+    fn opened_by(line: &str) -> Option<Self> {
+        let body = line.trim_start_matches([' ', '\t', '>']);
+        let item = body.trim_start_matches(|c: char| c.is_ascii_digit());
+        let marked =
+            item.strip_prefix(". ").or_else(|| body.strip_prefix(['-', '*', '+']).filter(|b| b.starts_with(' ')));
+        let body = marked.map_or(body, str::trim_start);
+        let mark = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+        let run = body.chars().take_while(|c| *c == mark).count();
+        let info = &body[run..];
+        if run < 3 || info.contains('`') {
+            return None;
+        }
+        let before = &line[..line.len() - body.len()];
+        Some(Self {
+            prefix: before.chars().map(|c| if c == '>' { '>' } else { ' ' }).collect(),
+            mark: mark.to_string().repeat(run),
+            language: info.split_whitespace().next().unwrap_or_default().chars().take(20).collect(),
+        })
+    }
+
+    fn closed_by(&self, line: &str) -> bool {
+        let body = line.trim_start_matches([' ', '\t', '>']).trim_end();
+        body.starts_with(&self.mark) && body.chars().all(|c| self.mark.starts_with(c))
+    }
+
+    fn reopen(&self) -> String {
+        format!("{}{}{}", self.prefix, self.mark, self.language)
+    }
+
+    fn close(&self) -> String {
+        format!("{}{}", self.prefix, self.mark)
     }
 }
 

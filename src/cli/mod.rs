@@ -1,1 +1,197 @@
-//! (being written)
+//! The command line: one file a command. Data goes to stdout, words to stderr; every reading verb has `--json`.
+
+mod bridge;
+mod chat;
+mod demo;
+mod error;
+mod logs;
+mod output;
+mod pair;
+mod restart;
+mod run;
+mod start;
+mod status;
+mod stop;
+mod turns;
+mod version;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment, Paths};
+use crate::control::Client;
+use crate::domain::view::Lang;
+use error::CliError;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   it did not work
+  2   wrong usage
+  69  ally is not running
+  75  not now; worth another try
+  78  the configuration is wrong
+
+Data lies in $ALLY_HOME (default ~/.ally): ally.toml, .env, ledger.db, logs/.";
+
+/// Work with a coding agent from the chat you already live in
+#[derive(Debug, Parser)]
+#[command(name = "ally", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start ally in the background and wait until it is ready
+    Start(start::Args),
+    /// Stop ally: running tasks get a grace, nothing is lost
+    Stop(stop::Args),
+    /// Stop and start again
+    Restart(restart::Args),
+    /// Run ally in the foreground (for systemd, launchd and containers)
+    Run(run::Args),
+    /// Show what ally is doing, also when it is not running
+    Status(status::Args),
+    /// Show the log
+    Logs(logs::Args),
+    /// Talk to the agent in this terminal
+    Chat(chat::Args),
+    /// List tasks, or show one
+    Turns(turns::Args),
+    /// Print a one-time code that makes its sender the owner
+    Pair(pair::Args),
+    /// Try ally in a throw-away home with a scripted model: no account, no network
+    Demo(demo::Args),
+    /// Print the version
+    Version(version::Args),
+    #[command(hide = true)]
+    Bridge(bridge::Args),
+    #[command(hide = true)]
+    DemoModel(demo::ModelArgs),
+}
+
+impl Command {
+    /// Harmless in the hands of an agent. The daemon's own checks do not rest on this.
+    fn only_looks(&self) -> bool {
+        match self {
+            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) | Command::DemoModel(_) => {
+                true
+            }
+            Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
+            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
+        }
+    }
+}
+
+/// What every command gets.
+struct Context {
+    environment: Environment,
+    lang: Lang,
+}
+
+impl Context {
+    fn paths(&self) -> Result<Paths, CliError> {
+        Ok(Paths::find(&self.environment)?)
+    }
+
+    /// The configuration, after the home and its two files were made where they are missing.
+    fn config(&self) -> Result<Config, CliError> {
+        crate::config::write_missing(&self.paths()?)?;
+        Ok(crate::config::load(&self.environment)?)
+    }
+
+    fn client(&self) -> Result<Client, CliError> {
+        Ok(Client::connect(&self.paths()?)?)
+    }
+
+    /// One sentence in the person's language.
+    fn say(&self, zh: &str, en: &str) -> String {
+        match self.lang {
+            Lang::Zh => zh.to_owned(),
+            Lang::En => en.to_owned(),
+        }
+    }
+}
+
+/// Parses the arguments, runs the command and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Prints help and version to stdout, mistakes to stderr.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    // Exactly one provider; a second installation is refused and does not matter.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let environment = Environment::capture();
+    let lang = environment.lang().unwrap_or_default();
+    let context = Context { environment, lang };
+    let runtime = match runtime(&cli.command) {
+        Ok(runtime) => runtime,
+        Err(error) => return CliError::from(error).print(context.lang),
+    };
+    let result = runtime.block_on(dispatch(&context, cli.command));
+    // A read of the terminal cannot be cancelled: it is left behind.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    match result {
+        Ok(code) => code,
+        Err(error) => error.print(context.lang),
+    }
+}
+
+/// Only the bridge has enough to do for several threads.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match command {
+        Command::Bridge(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.worker_threads(2).enable_all().build()
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliError> {
+    if context.environment.below_a_runtime() && !command.only_looks() {
+        return Err(CliError::new("this was called from below a runtime: an agent may look at ally, and not steer it")
+            .hint("请人在自己的终端里运行", "ask a person to run it in a terminal of their own"));
+    }
+    match command {
+        Command::Start(args) => start::run(context, &args).await,
+        Command::Stop(args) => stop::run(context, &args).await,
+        Command::Restart(args) => restart::run(context, &args).await,
+        Command::Run(args) => run::run(context, &args).await,
+        Command::Status(args) => status::run(context, &args).await,
+        Command::Logs(args) => logs::run(context, &args).await,
+        Command::Chat(args) => chat::run(context, &args).await,
+        Command::Turns(args) => turns::run(context, &args).await,
+        Command::Pair(args) => pair::run(context, &args).await,
+        Command::Demo(args) => demo::run(context, &args).await,
+        Command::Version(args) => version::run(&args),
+        Command::Bridge(args) => bridge::run(context, &args).await,
+        Command::DemoModel(args) => demo::model(&args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_line_of_help() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty() && !about.ends_with('.'), "{}: {about:?}", command.get_name());
+        }
+    }
+}

@@ -1,1 +1,19 @@
-//! (being written)
+//! HTTP over the unix socket of one home: what the command line (later the web console) calls.
+//!
+//! Three bars: the socket lies in a folder of mode 0700 and the peer's uid is checked; every request carries the token of
+//! `run/token`; and whoever runs below a runtime may look, but decide nothing. The agent is not trusted with its own
+//! leash.
+
+mod client;
+mod peer;
+mod report;
+mod server;
+mod service;
+
+pub use client::{Client, ClientError, Lines};
+pub use peer::{Peer, carries_mark};
+pub use report::*;
+pub use server::Control;
+#[cfg(test)]
+pub(crate) use service::testing;
+pub use service::{Reply, Service, ServiceError};

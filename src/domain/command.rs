@@ -352,8 +352,10 @@ fn picks(whole: &str) -> Option<Meant> {
         }
     }
     let contradiction = allow.iter().any(|number| decline.contains(number));
-    let complete = !matches!(side, Some((_, false))) && !(allow.is_empty() && decline.is_empty());
-    (complete && !contradiction).then_some(Meant::Pick { allow, decline })
+    let verb_without_number = matches!(side, Some((_, false)));
+    let nothing = allow.is_empty() && decline.is_empty();
+    let meant = !(contradiction || verb_without_number || nothing);
+    meant.then_some(Meant::Pick { allow, decline })
 }
 
 /// Takes a number from the front; it must be followed by a separator, a Chinese verb or the end.
@@ -574,7 +576,7 @@ mod tests {
             "/etc/hosts",
             "/src/a.ts 报错",
             "/usr/bin/env python",
-            "/home/li/x.py fails",
+            "/data/li/x.py fails",
             "/foo.py",
             "/tmp",
             "/api 接口为什么这么慢呢 请看 一下",

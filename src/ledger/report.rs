@@ -5,6 +5,8 @@ use std::path::Path;
 use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::gate::Ask;
+
 use super::LedgerError;
 use super::open::{reader, schema_of};
 use super::sql::{all, first};
@@ -29,33 +31,39 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A turn as lists and `turns show` tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnLine {
     pub id: String,
     pub conversation: String,
-    pub channel: String,
     pub chat: String,
     pub state: String,
     pub outcome: Option<String>,
     pub requester: String,
     pub title: String,
+    pub directory: String,
+    pub runtime: String,
+    /// Frozen prompt as it is stored.
+    pub prompt: String,
+    pub answer: Option<String>,
+    pub failure: Option<String>,
     pub created_at_ms: i64,
     pub settled_at_ms: Option<i64>,
-    pub answer: Option<String>,
     pub undelivered: i64,
-    pub undelivered_why: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A request that waits for a person.
+#[derive(Debug, Clone, PartialEq)]
 pub struct GateLine {
     pub id: String,
     pub number: i64,
-    pub conversation: String,
+    pub chat: String,
     pub turn: String,
-    pub ask: serde_json::Value,
+    pub ask: Ask,
     pub opened_at_ms: i64,
 }
 
+/// All counts at once.
 pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> {
     let mut counts = Counts { schema: schema_of(tx)?, ..Counts::default() };
     let by_state = all(tx, "SELECT state, count(*) FROM turns WHERE state <> 'settled' GROUP BY state", [], |row| {
@@ -88,49 +96,66 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
     Ok(counts)
 }
 
-/// Newest turns first. `undelivered`: only those with a message that could not be delivered.
-pub fn turns(tx: &Transaction<'_>, undelivered: bool, limit: u32) -> Result<Vec<TurnLine>, LedgerError> {
-    let sql = "SELECT * FROM (SELECT t.*, c.channel, c.chat,
-             (SELECT count(*) FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable') AS undelivered,
-             (SELECT m.problem FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable' LIMIT 1) AS undelivered_why
-           FROM turns t JOIN conversations c ON c.id = t.conversation)
-         WHERE ?1 = 0 OR undelivered > 0 ORDER BY created_at_ms DESC LIMIT ?2";
-    all(tx, sql, params![undelivered, limit], turn_line)
+const LINES: &str = "SELECT t.*, c.chat,
+         (SELECT count(*) FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable') AS undelivered
+       FROM turns t JOIN conversations c ON c.id = t.conversation";
+
+/// Newest turns first. `undelivered`: only those with a message that could not be delivered; `active`: only unsettled ones.
+pub fn turns(tx: &Transaction<'_>, undelivered: bool, active: bool, limit: u32) -> Result<Vec<TurnLine>, LedgerError> {
+    let sql = format!(
+        "SELECT * FROM ({LINES}) WHERE (?1 = 0 OR undelivered > 0) AND (?2 = 0 OR state <> 'settled')
+         ORDER BY created_at_ms DESC, id DESC LIMIT ?3"
+    );
+    all(tx, &sql, params![undelivered, active, limit], turn_line)
 }
 
-pub fn turn(tx: &Transaction<'_>, id: &str) -> Result<Option<TurnLine>, LedgerError> {
-    let sql = "SELECT t.*, c.channel, c.chat,
-             (SELECT count(*) FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable') AS undelivered,
-             (SELECT m.problem FROM messages m WHERE m.turn = t.id AND m.state = 'undeliverable' LIMIT 1) AS undelivered_why
-           FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1";
-    first(tx, sql, [id], turn_line)
+/// One turn by its id or the beginning of it, with a line for each of its messages. `None` when none or several match.
+pub fn turn(tx: &Transaction<'_>, id: &str) -> Result<Option<(TurnLine, Vec<String>)>, LedgerError> {
+    let sql = format!("SELECT * FROM ({LINES}) WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2");
+    let mut found = all(tx, &sql, [id], turn_line)?;
+    if found.len() != 1 {
+        return Ok(None);
+    }
+    let line = found.remove(0);
+    let sql = "SELECT state, attempts, problem, platform_id FROM messages WHERE turn = ?1 ORDER BY created_at_ms, id";
+    let deliveries = all(tx, sql, [&line.id], |row| {
+        let (state, attempts): (String, i64) = (row.get(0)?, row.get(1)?);
+        let (problem, platform): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+        let end = platform.or(problem).map(|text| format!(": {text}")).unwrap_or_default();
+        Ok(format!("{state}, {attempts} retries{end}"))
+    })?;
+    Ok(Some((line, deliveries)))
 }
 
 fn turn_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<TurnLine> {
     Ok(TurnLine {
         id: row.get("id")?,
         conversation: row.get("conversation")?,
-        channel: row.get("channel")?,
         chat: row.get("chat")?,
         state: row.get("state")?,
         outcome: row.get("outcome")?,
         requester: row.get("requester_name")?,
         title: row.get("title")?,
+        directory: row.get("directory")?,
+        runtime: row.get("runtime_kind")?,
+        prompt: row.get("prompt")?,
+        answer: row.get("answer")?,
+        failure: row.get("failure")?,
         created_at_ms: row.get("created_at_ms")?,
         settled_at_ms: row.get("settled_at_ms")?,
-        answer: row.get("answer")?,
         undelivered: row.get("undelivered")?,
-        undelivered_why: row.get("undelivered_why")?,
     })
 }
 
+/// Requests that wait for a person, oldest first.
 pub fn gates(tx: &Transaction<'_>) -> Result<Vec<GateLine>, LedgerError> {
-    let sql = "SELECT id, number, conversation, turn, ask, opened_at_ms FROM gates WHERE state = 'open' ORDER BY opened_at_ms";
+    let sql = "SELECT g.id, g.number, c.chat, g.turn, g.ask, g.opened_at_ms FROM gates g JOIN conversations c ON c.id = g.conversation
+         WHERE g.state = 'open' ORDER BY g.opened_at_ms";
     all(tx, sql, [], |row| {
         Ok(GateLine {
             id: row.get("id")?,
             number: row.get("number")?,
-            conversation: row.get("conversation")?,
+            chat: row.get("chat")?,
             turn: row.get("turn")?,
             ask: super::sql::from_json(row, "ask")?,
             opened_at_ms: row.get("opened_at_ms")?,

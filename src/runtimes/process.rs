@@ -1,1 +1,372 @@
-//! Child processes.
+//! Child processes of runtimes: how they are started, recognised for sure, and ended for sure.
+//!
+//! A child runs in a process group of its own with an allow-listed environment, carries our mark in it, and inherits an
+//! open lock file. *Surely dead* means: the recorded process is gone (pid, start time and boot id), its group is empty,
+//! and, on Linux, no process carries the mark.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process, test_kill_process_group};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tracing::debug;
+
+use crate::bridge::ports::{Death, ProcessIdentity, SpawnSpec, StillAlive};
+use crate::tasks::{OnExit, Tasks};
+
+/// The environment variable that carries the mark.
+pub const MARK: &str = "ALLY_GENERATION";
+/// Lines of stderr that are kept for an error's text.
+const STDERR_LINES: usize = 40;
+/// What a process gets for each of EOF, TERM and KILL.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How to start a runtime's process.
+#[derive(Debug, Clone)]
+pub struct Spawn {
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    /// The whole environment; nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    pub directory: PathBuf,
+    /// Folder of the lock files (`gen-N.lock`).
+    pub run_dir: PathBuf,
+}
+
+/// A started process with its pipes. The seam behind which another process may hold them one day.
+pub struct Spawned {
+    pub stdin: ChildStdin,
+    pub stdout: ChildStdout,
+    pub handle: Handle,
+}
+
+/// The process without its pipes.
+pub struct Handle {
+    pub identity: ProcessIdentity,
+    child: Child,
+    stderr: Arc<Mutex<Vec<String>>>,
+}
+
+/// Starts the process in its own group, marked and locked.
+pub fn spawn(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Result<Spawned> {
+    std::fs::create_dir_all(&spawn.run_dir)?;
+    let lock = File::create(spawn.run_dir.join(format!("gen-{}.lock", spec.generation)))?;
+    lock.try_lock().map_err(std::io::Error::from)?;
+    // An extra sign only: the child, and nothing that it starts with close-on-exec, keeps the lock.
+    let inherit = rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty());
+    let mut command = Command::new(&spawn.program);
+    command
+        .args(&spawn.args)
+        .env_clear()
+        .envs(spawn.env.iter().cloned())
+        .env(MARK, &spec.mark)
+        .current_dir(&spawn.directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let child = command.spawn();
+    inherit.map_err(std::io::Error::from)?;
+    // Only the child holds it from here on.
+    drop(lock);
+    let mut child = child?;
+    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(std::io::Error::other("the child has no pipes"));
+    };
+    let pid = child.id();
+    let identity = ProcessIdentity {
+        generation: spec.generation,
+        mark: spec.mark.clone(),
+        pid,
+        start_time: pid.and_then(start_time),
+        boot_id: boot_id(),
+    };
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    drain(stderr, Arc::clone(&kept), tasks);
+    Ok(Spawned { stdin, stdout, handle: Handle { identity, child, stderr: kept } })
+}
+
+/// An undrained stderr would block the child after 64 KiB. Its words are for people, never parsed.
+fn drain(stderr: tokio::process::ChildStderr, kept: Arc<Mutex<Vec<String>>>, tasks: &Tasks) {
+    tasks.spawn("child-stderr", OnExit::Ignore, move |_| async move {
+        let mut lines = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            debug!(line_bytes = line.len(), "The runtime wrote to stderr");
+            let mut kept = kept.lock().expect("no code panics while it holds this lock");
+            if kept.len() == STDERR_LINES {
+                kept.remove(0);
+            }
+            kept.push(without_colour(&line));
+        }
+        Ok(())
+    });
+}
+
+fn without_colour(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            // An escape sequence ends with a letter.
+            chars.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+impl Handle {
+    /// The last lines of stderr.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("no code panics while it holds this lock").join("\n")
+    }
+
+    pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Waits for the end that a closed stdin asks for, then TERM, then KILL; reaps it and ends what it left behind.
+    pub async fn end(&mut self) {
+        for signal in [None, Some(Signal::TERM), Some(Signal::KILL)] {
+            if let Some(signal) = signal {
+                signal_group(&self.identity, signal);
+            }
+            if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_ok() {
+                break;
+            }
+        }
+        kill_marked(&self.identity.mark);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ identity
+
+/// This boot of the machine. Empty where the system does not tell.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// Start time in clock ticks since boot; `None` when there is no such process or the system does not tell.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces and parentheses: count the fields after the last one.
+    let after_name = stat.rsplit_once(')')?.1;
+    let mut fields = after_name.split_whitespace();
+    let state = fields.next()?;
+    // A zombie has ended; only its parent has not looked.
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+fn pid_of(identity: &ProcessIdentity) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(identity.pid?).ok()?)
+}
+
+/// Whether the very process runs (not another one that got its number).
+fn runs(identity: &ProcessIdentity) -> bool {
+    let Some(pid) = identity.pid else { return false };
+    if identity.boot_id != boot_id() {
+        return false;
+    }
+    match identity.start_time {
+        Some(recorded) => start_time(pid) == Some(recorded),
+        // Without /proc the number is all there is.
+        None => pid_of(identity).is_some_and(|pid| test_kill_process(pid).is_ok()),
+    }
+}
+
+/// Whether its process group has members. Only meaningful within the same boot.
+fn group_lives(identity: &ProcessIdentity) -> bool {
+    if identity.boot_id != boot_id() || (cfg!(target_os = "linux") && !group_is_ours(identity)) {
+        return false;
+    }
+    pid_of(identity).is_some_and(|pid| test_kill_process_group(pid).is_ok())
+}
+
+/// A group number may have been given to somebody else: ours has a member that carries the mark, or is the process itself.
+fn group_is_ours(identity: &ProcessIdentity) -> bool {
+    runs(identity) || marked(&identity.mark).iter().any(|pid| group_of(*pid) == identity.pid)
+}
+
+fn group_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+}
+
+fn signal_group(identity: &ProcessIdentity, signal: Signal) {
+    if let Some(pid) = pid_of(identity).filter(|_| group_lives(identity)) {
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// Processes that carry the mark (Linux). Zombies have an empty environment and do not count.
+fn marked(mark: &str) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let needle = format!("{MARK}={mark}").into_bytes();
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != std::process::id())
+        .filter(|pid| {
+            std::fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == needle))
+        })
+        .collect()
+}
+
+fn kill_marked(mark: &str) -> u32 {
+    let mut killed = 0;
+    for pid in marked(mark) {
+        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+            && kill_process(pid, Signal::KILL).is_ok()
+        {
+            killed += 1;
+        }
+    }
+    killed
+}
+
+// ------------------------------------------------------------------------------------------------ death
+
+/// Makes sure that a former process and everything of it is gone.
+///
+/// # Errors
+/// [`StillAlive`] when even KILL did not end it: nothing of that generation may be concluded.
+pub async fn make_dead(former: &ProcessIdentity) -> Result<Death, StillAlive> {
+    let boot_changed = former.boot_id != boot_id();
+    if boot_changed {
+        return Ok(Death { boot_changed, orphans_killed: 0 });
+    }
+    for signal in [None, Some(Signal::TERM), Some(Signal::KILL)] {
+        if let Some(signal) = signal {
+            signal_group(former, signal);
+        }
+        // It may be ending by itself just now: its stdin closed when the bridge died.
+        if ended_within(former, PATIENCE).await {
+            break;
+        }
+    }
+    let mut orphans_killed = 0;
+    for _ in 0..20 {
+        orphans_killed += kill_marked(&former.mark);
+        if marked(&former.mark).is_empty() && !runs(former) && !group_lives(former) {
+            return Ok(Death { boot_changed, orphans_killed });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(StillAlive { generation: former.generation, pid: former.pid.unwrap_or(0) })
+}
+
+async fn ended_within(former: &ProcessIdentity, patience: Duration) -> bool {
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        if !runs(former) && !group_lives(former) {
+            return true;
+        }
+        if tokio::time::Instant::now() >= until {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The program of a name on a search path.
+pub fn on_path(name: &str, path: Option<&OsString>) -> Option<PathBuf> {
+    std::env::split_paths(path?).map(|folder| folder.join(name)).find(|candidate| is_program(candidate))
+}
+
+/// A regular file that somebody may execute.
+pub fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::Generation;
+
+    fn shell(script: &str, dir: &Path) -> Spawn {
+        Spawn {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            directory: dir.to_owned(),
+            run_dir: dir.join("run"),
+        }
+    }
+
+    fn spec(mark: &str) -> SpawnSpec {
+        SpawnSpec { generation: Generation(7), mark: format!("{mark}-{}", uuid::Uuid::new_v4()) }
+    }
+
+    #[tokio::test]
+    async fn a_closed_stdin_ends_it_and_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let spec = spec("eof");
+        let mut spawned = spawn(&shell("sleep 300 & cat", dir.path()), &spec, &tasks).unwrap();
+        drop(spawned.stdin);
+        spawned.handle.end().await;
+        assert!(!runs(&spawned.handle.identity));
+        assert_eq!(marked(&spec.mark), Vec::<u32>::new());
+    }
+
+    #[tokio::test]
+    async fn a_former_process_is_made_dead_with_its_orphans() {
+        let dir = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let spec = spec("former");
+        // An orphan in a session of its own: only the mark finds it. Nothing reads stdin: only a signal ends it.
+        let script = "setsid sleep 300 & trap '' TERM; echo up; sleep 300; sleep 300";
+        let mut spawned = spawn(&shell(script, dir.path()), &spec, &tasks).unwrap();
+        let mut lines = BufReader::new(&mut spawned.stdout).lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("up"));
+        let identity = spawned.handle.identity.clone();
+        assert!(runs(&identity));
+        let (death, _) = tokio::join!(make_dead(&identity), spawned.handle.wait());
+        let death = death.unwrap();
+        assert!(!death.boot_changed && death.orphans_killed >= 1, "{death:?}");
+        assert_eq!(marked(&spec.mark), Vec::<u32>::new());
+    }
+
+    #[tokio::test]
+    async fn another_boot_is_dead_without_a_signal() {
+        // This very process under another boot id: were it signalled, the test would not end.
+        let identity = ProcessIdentity {
+            generation: Generation(1),
+            mark: "none".to_owned(),
+            pid: Some(std::process::id()),
+            start_time: start_time(std::process::id()),
+            boot_id: "another".to_owned(),
+        };
+        assert_eq!(make_dead(&identity).await, Ok(Death { boot_changed: true, orphans_killed: 0 }));
+    }
+
+    #[tokio::test]
+    async fn a_reused_number_is_not_touched() {
+        let identity = ProcessIdentity {
+            generation: Generation(1),
+            mark: format!("none-{}", uuid::Uuid::new_v4()),
+            pid: Some(std::process::id()),
+            start_time: Some(1),
+            boot_id: boot_id(),
+        };
+        assert!(make_dead(&identity).await.is_ok());
+    }
+
+    #[test]
+    fn colours_are_taken_off() {
+        assert_eq!(without_colour("\u{1b}[31mERROR\u{1b}[0m x"), "ERROR x");
+    }
+}

@@ -1,1 +1,19 @@
-//! (being written)
+//! Keeps the bridge alive: `ally run` starts it as a child, hears its heartbeat, restarts it when it dies and ends it
+//! gently. It knows no protocol, no ledger and no secret, so that it hardly ever has a reason to die itself.
+//!
+//! Between the two run two pipes: the bridge's stdin says "go on" by being open; its stdout carries `ready` and `beat`.
+
+mod daemon;
+mod link;
+mod lock;
+mod orphans;
+mod policy;
+mod run;
+
+pub use daemon::{Presence, kill_bridge, presence, signal, spawn_detached};
+pub use link::BridgeLink;
+pub use lock::{Lock, LockError};
+pub use run::{SupervisorConfig, run};
+
+/// Exit code of a bridge that cannot work with its configuration: the same again would fail again.
+pub const EXIT_CONFIG: u8 = 78;

@@ -8,6 +8,7 @@ super::messages! {
     CardMsg {
         // ---- C1 live card
         LiveSummary { who: &'a str } => "{who} 的任务进行中", "{who}'s task is running";
+        LiveSummaryEnded { who: &'a str, tag: &'a str } => "{who} 的任务：{tag}", "{who}'s task: {tag}";
         LiveSub { who: &'a str, project: &'a str, at: At } => "{who} · {project} · {at} 开始", "{who} · {project} · started {at}";
         TagRunning => "进行中", "Running";
         TagWaiting => "等批准", "Waiting";
@@ -19,6 +20,7 @@ super::messages! {
         /// The step under way.
         Step { n: usize, verb: &'a str, object: &'a str, at: At } =>
             "第 {n} 步：{verb} {object}（{at} 起）", "Step {n}: {verb} {object} (since {at})";
+        FirstStep => "第 1 步", "Step 1";
         EarlierSteps { n: usize } => "前 {n} 步", "Steps 1–{n}";
         MoreSteps { n: usize } => "更早的 {n} 步没有列出", "{n} earlier steps are not listed";
         DraftNote => "草稿，最终答案另发", "Draft, the final answer comes separately";
@@ -38,6 +40,9 @@ super::messages! {
         LiveMerged => "— 已并入正在进行的任务", "— Joined the task that was already running";
         // ---- C3 gate
         GateSummary { who: &'a str, kind: &'a str } => "{who} 的任务需要批准：{kind}", "{who}'s task needs approval: {kind}";
+        GateSummaryOver { who: &'a str, tag: &'a str } => "{who} 的批准请求：{tag}", "{who}'s request: {tag}";
+        /// Once it is over: nothing waits any more.
+        GateTitleOver { number: i64 } => "批准请求 #{number}", "Request #{number}";
         GateTitle { number: i64 } => "需要批准 #{number}", "Approval needed #{number}";
         GateWho { who: &'a str, project: &'a str, deciders: &'a str } =>
             "{who} · {project} · 由 {deciders} 决定", "{who} · {project} · {deciders} may decide";
@@ -109,7 +114,7 @@ super::messages! {
         ShutdownTitle => "任务被停机打断", "Interrupted by a shutdown";
         InterruptedBody { at: At } => "{at} ally 停止过，任务没有做完。", "ally stopped at {at}; the task did not finish.";
         ShutdownBody { at: At } => "{at} 有人停止了 ally，任务没有做完。", "ally was shut down by a person at {at}; the task did not finish.";
-        CertainSteps { n: usize } => "确定：前 {n} 步已完成；没有发出过最终答案", "Certain: {n} steps finished; no final answer was sent";
+        CertainSteps { n: usize } => "确定：前 {n} 步已完成；没有发出过最终答案", "Certain: steps finished: {n}; no final answer was sent";
         CertainNoSteps => "确定：没有发出过最终答案", "Certain: no final answer was sent";
         UncertainSteps { n: usize } => "不确定：下面 {n} 步可能已执行", "Not certain: the {n} steps below may have run";
         UncertainCommand { n: usize, object: &'a str } => "不确定：第 {n} 步 {object} 可能已执行", "Not certain: step {n} {object} may have run";

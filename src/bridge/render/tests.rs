@@ -82,6 +82,15 @@ fn code_is_fenced_again_with_its_language() {
 }
 
 #[test]
+fn code_inside_a_list_is_fenced_again_where_it_stood() {
+    let code: String = (0..40).map(|i| format!("   let x{i} = {i};\n")).collect();
+    let parts = split(&format!("1. Look:\n\n   ```rust\n{code}   ```\n2. Done"), 300);
+    assert!(parts.len() > 2);
+    assert!(parts.iter().all(|part| balanced(part) && chars(part) <= 300), "{parts:#?}");
+    assert!(parts[1].starts_with("   ```rust\n   let") && parts[1].ends_with("\n   ```"), "{}", parts[1]);
+}
+
+#[test]
 fn a_table_is_never_cut_inside_a_row() {
     let rows: String = (0..60).map(|i| format!("| {i} | some text here |\n")).collect();
     let parts = split(&format!("| n | text |\n|---|---|\n{rows}"), 400);
@@ -159,6 +168,7 @@ fn markdown_text() -> impl Strategy<Value = String> {
         "(- [a-z]{1,30}\n){1,12}",
         "(> [a-z]{1,30}\n){1,5}",
         "```(rust)?\n([a-z(){}; ]{0,40}\n){0,30}```",
+        "- [a-z]{1,9}\n\n  ```rust\n(  [a-z(){}; ]{0,40}\n){0,30}  ```\n- [a-z]{1,9}",
         "~~~\n([a-z`]{0,20}\n){0,10}~~~",
         "\\| a \\| b \\|\n\\|---\\|---\\|\n(\\| [a-z]{1,9} \\| [0-9]{1,5} \\|\n){0,20}",
         "[👩‍💻🏽é]{1,120}",

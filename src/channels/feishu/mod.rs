@@ -1,3 +1,263 @@
-//! Feishu.
+//! Feishu (and Lark): events over the long connection, everything else over REST.
+//!
+//! ```text
+//! dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
+//!                              └ content (what a message says)
+//! Channel ─ send ─ card (how a view is drawn) ─ api ─ client ─ token
+//!                                                        └ error (what a refusal means)
+//! ```
+//! Only `wire` knows the platform's JSON and protobuf structs. The protocol is the open platform's
+//! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
+//! code says so. Nothing here touches the ledger, the configuration files or the environment.
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::ports::{
+    Attachment, BotIdentity, Boxed, CardOut, Channel, ChannelHealth, ChannelLimits, ChannelState, DecodeError,
+    FetchError, Intake, Lookup, Outgoing, SendError, Sent,
+};
+use crate::clock::Clock;
+use crate::domain::delivery::{Body, Disposition};
+use crate::domain::ids::{ChannelName, ChatId, MessageId, ResourceKey, UserId};
+use crate::domain::message::Decoded;
+use crate::domain::view::{Lang, Quoted, Receipt, View};
+use crate::tasks::{OnExit, Tasks};
+
+mod api;
 pub mod card;
+mod client;
+mod content;
+mod convert;
+mod dial;
+mod directory;
+mod error;
+mod frames;
+mod send;
+mod socket;
+mod token;
+mod wire;
+
+pub use error::{ApiError, FeishuCode};
+pub use socket::Timing;
+
+/// How to reach one app.
+#[derive(Debug, Clone)]
+pub struct FeishuConfig {
+    /// `cli_` and 16 hex digits.
+    pub app_id: String,
+    pub app_secret: SecretString,
+    /// `https://open.feishu.cn`, `https://open.larksuite.com` or a private deployment; no trailing slash.
+    pub base_url: String,
+    /// `http://[user:password@]host:port`, for everything but loopback. `None` is no proxy: the environment is not asked.
+    pub proxy: Option<String>,
+}
+
+/// One app on Feishu. One process must hold the only connection of an app: the platform gives each event to a random one.
+pub struct Feishu {
+    name: ChannelName,
+    config: FeishuConfig,
+    timing: Timing,
+    clock: Clock,
+    client: client::Client,
+    bot: RwLock<KnownBot>,
+    health: Mutex<ChannelHealth>,
+    /// Names that were looked up. Never emptied: an organisation's names are few and small.
+    names: Mutex<HashMap<UserId, String>>,
+}
+
+#[derive(Default)]
+struct KnownBot {
+    identity: Option<BotIdentity>,
+    tenant: Option<String>,
+}
+
+/// How long the callers of the name functions are willing to wait.
+const NAME: Duration = Duration::from_secs(2);
+/// How long tasks may take after the end of the connection: commits that were begun, acks, one notice.
+const STOP: Duration = Duration::from_secs(5);
+
+impl Feishu {
+    /// # Errors
+    /// When the proxy's address is not valid.
+    pub fn new(config: FeishuConfig, clock: Clock) -> anyhow::Result<Arc<Self>> {
+        Self::with_timing(config, clock, Timing::default())
+    }
+
+    /// The same with other waits, for tests.
+    pub fn with_timing(config: FeishuConfig, clock: Clock, timing: Timing) -> anyhow::Result<Arc<Self>> {
+        let http = client::Http::new(&config.base_url, config.proxy.as_deref())?;
+        let tokens = token::Tokens::new(config.app_id.clone(), config.app_secret.clone());
+        let health = ChannelHealth {
+            state: ChannelState::Connecting,
+            last_frame_at_ms: None,
+            since_ms: clock.now_ms(),
+            problem: None,
+            bot_name: None,
+        };
+        Ok(Arc::new(Self {
+            name: ChannelName::from("feishu"),
+            config,
+            timing,
+            clock,
+            client: client::Client::new(http, tokens),
+            bot: RwLock::default(),
+            health: Mutex::new(health),
+            names: Mutex::default(),
+        }))
+    }
+
+    /// Holds the long connection until `cancel` fires; whatever goes wrong meanwhile is a state (see
+    /// [`Channel::health`]), not an error.
+    pub async fn run(self: Arc<Self>, intake: Arc<dyn Intake>, cancel: CancellationToken) -> anyhow::Result<()> {
+        let tasks = Tasks::default();
+        let (feishu, asked) = (Arc::clone(&self), Arc::clone(&intake));
+        tasks.spawn("feishu-identity", OnExit::LogOnly, |cancel| async move {
+            feishu.identify(&asked, &cancel).await;
+            Ok(())
+        });
+        socket::keep_connected(&self, &intake, &tasks, cancel).await;
+        tasks.stop(STOP).await;
+        Ok(())
+    }
+
+    fn bot_id(&self) -> Option<UserId> {
+        let bot = self.bot.read().expect("no code panics while it holds this lock");
+        bot.identity.as_ref().map(|identity| identity.user.clone())
+    }
+
+    fn set_state(&self, state: ChannelState, problem: Option<String>) {
+        let mut health = self.health.lock().expect("no code panics while it holds this lock");
+        if health.state != state {
+            health.since_ms = self.clock.now_ms();
+        }
+        (health.state, health.problem) = (state, problem);
+    }
+
+    fn heard(&self) {
+        let mut health = self.health.lock().expect("no code panics while it holds this lock");
+        health.last_frame_at_ms = Some(self.clock.now_ms());
+    }
+}
+
+/// The platform's name of the reaction that stands for a receipt. Their shapes differ, not only their colours.
+fn emoji(receipt: Receipt) -> &'static str {
+    match receipt {
+        Receipt::Accepted => "Get",
+        Receipt::Queued => "OneSecond",
+        Receipt::Waiting => "Alarm",
+        Receipt::Done => "DONE",
+        Receipt::Failed => "CrossMark",
+    }
+}
+
+impl Channel for Feishu {
+    fn name(&self) -> ChannelName {
+        self.name.clone()
+    }
+
+    fn limits(&self) -> ChannelLimits {
+        // 30 KB of request body, with escapes and up to 3 bytes a character, leave room for this many.
+        ChannelLimits { part_chars: 3500, max_parts: 5, cards: true, reactions: true, update_every_ms: 1000 }
+    }
+
+    fn decode(&self, raw: &str) -> Result<Decoded, DecodeError> {
+        convert::decode(&wire::Envelope::read(raw)?, self.bot_id().as_ref())
+    }
+
+    fn send<'a>(&'a self, out: &'a Outgoing) -> Boxed<'a, Result<Sent, SendError>> {
+        Box::pin(self.send_outgoing(out))
+    }
+
+    fn find_sent<'a>(&'a self, lookup: &'a Lookup) -> Boxed<'a, Result<Option<MessageId>, SendError>> {
+        Box::pin(self.find(lookup))
+    }
+
+    fn create_card<'a>(&'a self, card: &'a CardOut) -> Boxed<'a, Result<Sent, SendError>> {
+        Box::pin(self.send_card(card))
+    }
+
+    fn update_card<'a>(
+        &'a self,
+        message: &'a MessageId,
+        view: &'a View,
+        lang: Lang,
+    ) -> Boxed<'a, Result<(), SendError>> {
+        Box::pin(async move {
+            let card = card::card(view, lang);
+            self.client.patch_card(message.as_str(), &card).await.map_err(|error| {
+                let locked = matches!(&error, ApiError::Refused(refusal) if refusal.sub == Some(11310));
+                let mut error = error.into_send(0);
+                // On an update 11310 is also "card action is lock": somebody is pressing a button right now.
+                if locked {
+                    error.disposition = Disposition::RetryAfter { wait_ms: 1000 };
+                }
+                error
+            })
+        })
+    }
+
+    fn react<'a>(&'a self, message: &'a MessageId, receipt: Receipt) -> Boxed<'a, Result<String, SendError>> {
+        Box::pin(async move {
+            let added = self.client.add_reaction(message.as_str(), emoji(receipt)).await;
+            added.map_err(|error| error.into_send(0))
+        })
+    }
+
+    fn unreact<'a>(&'a self, message: &'a MessageId, reaction: &'a str) -> Boxed<'a, Result<(), SendError>> {
+        Box::pin(async move {
+            let removed = self.client.remove_reaction(message.as_str(), reaction).await;
+            removed.map_err(|error| error.into_send(0))
+        })
+    }
+
+    fn upload<'a>(&'a self, body: &'a Body, path: &'a Path) -> Boxed<'a, Result<ResourceKey, SendError>> {
+        Box::pin(async move {
+            let uploaded = match body {
+                Body::Image { name, .. } => self.client.upload_image(path, name).await,
+                Body::File { name, .. } => self.client.upload_file(path, name).await,
+                _ => return Err(send::ours("upload", Disposition::Undeliverable, "this body has no file")),
+            };
+            uploaded.map_err(|error| error.into_send(0))
+        })
+    }
+
+    fn download<'a>(
+        &'a self,
+        from: &'a Attachment,
+        into: &'a Path,
+        max_bytes: u64,
+    ) -> Boxed<'a, Result<u64, FetchError>> {
+        Box::pin(async move {
+            let opened = self.client.resource(from.message.as_str(), from.key.as_str(), from.is_image).await;
+            api::save(opened.map_err(|error| error.into_fetch("im:message:readonly"))?, into, max_bytes).await
+        })
+    }
+
+    fn quoted<'a>(&'a self, message: &'a MessageId) -> Boxed<'a, Result<Vec<Quoted>, FetchError>> {
+        Box::pin(self.read_quoted(message))
+    }
+
+    fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>> {
+        Box::pin(async move { tokio::time::timeout(NAME, self.name_of(Some(chat), user)).await.ok().flatten() })
+    }
+
+    fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>> {
+        Box::pin(async move {
+            let named = tokio::time::timeout(NAME, self.client.chat_name(chat.as_str())).await;
+            named.ok()?.ok().flatten()
+        })
+    }
+
+    fn health(&self) -> ChannelHealth {
+        let mut health = self.health.lock().expect("no code panics while it holds this lock").clone();
+        let bot = self.bot.read().expect("no code panics while it holds this lock");
+        health.bot_name = bot.identity.as_ref().map(|identity| identity.name.clone());
+        health
+    }
+}

@@ -1,1 +1,14 @@
-//! (being written)
+//! The codex app-server as a stdio child.
+//!
+//! [`locate`] finds the native program, [`install`] gets the pinned one, [`launch`] starts it with what must hold on every
+//! start, [`session`] is the [`Runtime`](crate::bridge::ports::Runtime). `wire` knows codex's JSON, `convert` turns it into
+//! the port's words. What codex really does is written down beside each rule that follows from it.
+
+pub mod convert;
+pub mod install;
+mod launch;
+pub mod locate;
+mod session;
+pub mod wire;
+
+pub use launch::{CodexConfig, CodexLauncher};

@@ -1,1 +1,220 @@
-//! (being written)
+//! The binary as a person calls it. Each test has a home of its own and leaves nothing behind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Output;
+
+use assert_cmd::Command;
+
+/// A home of its own; its daemon, if one was started, ends with it.
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("home").join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ally"));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.folder.path())
+            .env("ALLY_HOME", self.folder.path().join("home"))
+            .env("ALLY_RUNTIME", "embedded")
+            .timeout(std::time::Duration::from_secs(60));
+        command
+    }
+
+    fn ally(&self, args: &[&str]) -> Output {
+        self.command().args(args).output().unwrap()
+    }
+
+    /// Writes a file of mode 0600 into the home.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.path("run/supervisor.lock").exists() {
+            let _ = self.command().args(["stop", "--now"]).output();
+        }
+    }
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, stdout: &[&str], stderr: &[&str]) {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout:\n{out}\nstderr:\n{err}");
+    for want in stdout {
+        assert!(out.contains(want), "{want:?} is missing in stdout:\n{out}");
+    }
+    for want in stderr {
+        assert!(err.contains(want), "{want:?} is missing in stderr:\n{err}");
+    }
+}
+
+#[test]
+fn help_lists_the_verbs_and_the_exit_codes() {
+    let verbs = ["start", "stop", "restart", "run", "status", "logs", "chat", "turns", "pair", "demo", "version"];
+    let output = Home::new().ally(&["--help"]);
+    check(&output, 0, &verbs, &[]);
+    check(&output, 0, &["Exit codes:", "78"], &[]);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("demo-model"), "hidden");
+    check(&Home::new().ally(&["strat"]), 2, &[], &["start"]);
+}
+
+#[test]
+fn version_is_told_to_programs() {
+    let output = Home::new().ally(&["version", "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn all_problems_of_the_configuration_come_together() {
+    let home = Home::new();
+    home.write("ally.toml", "lang = \"fr\"\n\n[turn]\nidle_timout = \"3m\"\ngrace = 5\n\n[feishu]\nenabled = true\n");
+    home.write(".env", "FEISHU_APP_ID=cli_1\n");
+    let output = home.ally(&["start"]);
+    check(
+        &output,
+        78,
+        &[],
+        &[
+            "4 problems",
+            "ally.toml:1: lang",
+            "ally.toml:4: turn.idle_timout",
+            "did you mean `turn.idle_timeout`",
+            "ally.toml:5: turn.grace",
+            "FEISHU_APP_SECRET: is missing",
+        ],
+    );
+    check(&home.ally(&["run"]), 78, &[], &["4 problems"]);
+}
+
+#[test]
+fn credentials_that_others_can_read_are_refused() {
+    let home = Home::new();
+    home.write(".env", "FEISHU_APP_ID=cli_1\nFEISHU_APP_SECRET=planted-secret\n");
+    fs::set_permissions(home.path(".env"), fs::Permissions::from_mode(0o644)).unwrap();
+    let output = home.ally(&["start"]);
+    check(&output, 78, &[], &["others can read it", "chmod 600"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("planted-secret"));
+}
+
+#[test]
+fn status_works_without_a_daemon() {
+    let home = Home::new();
+    check(&home.ally(&["status"]), 69, &["stopped"], &["ally start"]);
+    let output = home.ally(&["status", "--json"]);
+    check(&output, 69, &[], &[]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["state"], "stopped");
+    assert!(!home.path("").exists(), "looking makes nothing");
+}
+
+#[test]
+fn commands_that_need_the_daemon_say_how_to_start_it() {
+    let home = Home::new();
+    for args in [&["chat", "--say", "hi"][..], &["turns"], &["pair"]] {
+        check(&home.ally(args), 69, &[], &["error: ally is not running", "hint: run `ally start`"]);
+    }
+    let chinese = home.command().env("ALLY_LANG", "zh").arg("turns").output().unwrap();
+    check(&chinese, 69, &[], &["hint: 运行 `ally start`"]);
+    check(&home.ally(&["stop"]), 0, &[], &["not running"]);
+}
+
+#[test]
+fn the_daemon_starts_restarts_and_ends_without_a_trace() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &["ally is running"]);
+    for (name, mode) in [("", 0o700), ("ally.toml", 0o600), (".env", 0o600), ("run/token", 0o600), ("run", 0o700)] {
+        let found = fs::metadata(home.path(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{name}");
+    }
+    check(&home.ally(&["start"]), 0, &[], &["already running"]);
+    check(&home.ally(&["run"]), 75, &[], &["another ally", "ally stop"]);
+    check(&home.ally(&["status"]), 0, &["running"], &[]);
+    check(&home.ally(&["restart"]), 0, &[], &["ally has stopped", "ally is running"]);
+    check(&home.ally(&["logs", "-n", "100"]), 0, &["The bridge is ready"], &[]);
+    check(&home.ally(&["stop"]), 0, &[], &["ally has stopped"]);
+    check(&home.ally(&["status"]), 69, &["stopped"], &[]);
+    assert!(!home.path("run/control.sock").exists() && !home.path("run/bridge.pid").exists());
+}
+
+#[test]
+fn a_bridge_that_dies_is_started_again() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let bridge = || {
+        let note = fs::read_to_string(home.path("run/bridge.pid")).ok()?;
+        note.split_whitespace().next().map(str::to_owned)
+    };
+    let first = bridge().unwrap();
+    assert!(std::process::Command::new("kill").args(["-KILL", &first]).status().unwrap().success());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while bridge().is_none_or(|pid| pid == first) || home.ally(&["status"]).status.code() != Some(0) {
+        assert!(std::time::Instant::now() < until, "the bridge did not come back");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    check(&home.ally(&["logs"]), 0, &["The bridge died"], &[]);
+}
+
+#[test]
+fn a_bridge_that_hangs_is_killed() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let note = fs::read_to_string(home.path("run/bridge.pid")).unwrap();
+    let first = note.split_whitespace().next().unwrap().to_owned();
+    assert!(std::process::Command::new("kill").args(["-STOP", &first]).status().unwrap().success());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(40);
+    loop {
+        // Three heartbeats of five seconds.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let now = fs::read_to_string(home.path("run/bridge.pid")).unwrap_or_default();
+        if !now.is_empty() && now != note {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "the supervisor waits for ever");
+    }
+    check(&home.ally(&["logs"]), 0, &["silent for three heartbeats"], &[]);
+}
+
+#[test]
+fn an_agent_may_look_and_not_steer() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let marked = |args: &[&str]| home.command().env("ALLY_GENERATION", "x:1").args(args).output().unwrap();
+    check(&marked(&["status"]), 0, &["running"], &[]);
+    for args in [&["chat", "--say", "y"][..], &["stop"], &["pair"]] {
+        check(&marked(args), 1, &[], &["below a runtime"]);
+    }
+    check(&home.ally(&["status"]), 0, &["running"], &[]);
+}
+
+#[test]
+fn a_supervisor_that_is_killed_takes_the_bridge_along() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let pid = fs::read_to_string(home.path("run/supervisor.lock")).unwrap();
+    assert!(std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while home.path("run/control.sock").exists() {
+        assert!(std::time::Instant::now() < until, "the bridge lives on");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    check(&home.ally(&["start"]), 0, &[], &["ally is running"]);
+}

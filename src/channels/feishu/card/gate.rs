@@ -8,8 +8,9 @@ use crate::domain::gate::{Ask, Change, Decision, Question};
 use crate::domain::view::{Button, ButtonRole, GateShown, GateView};
 use crate::words::{CardMsg, button};
 
-/// Characters of a command or a diff that a card shows at most.
-const SHOWN_CHARS: usize = 6_000;
+/// Bytes of a request that a command or all diffs together may take. Well below the card's limit, so that the last
+/// resort of cutting the finished card, which could not tell the buttons, never meets a gate.
+const SHOWN_BYTES: usize = 14_000;
 const OPEN_LINES: usize = 8;
 const MAX_FILES: usize = 20;
 const MAX_DIFFS: usize = 6;
@@ -23,20 +24,19 @@ pub(super) fn gate(view: &GateView, pen: Pen) -> Value {
 
 fn approval(view: &GateView, pen: Pen) -> Value {
     let kind = pen.say(kind(&view.ask));
-    let mut card = Card::new(&pen.say(CardMsg::GateSummary { who: &view.requester, kind: &kind }), false);
     let (tag, colour) = tag(&view.state);
-    let template = template(view);
-    card.header(
-        &pen.say(CardMsg::GateTitle { number: view.number }),
-        Some(&kind),
-        template,
-        Some((&pen.say(tag), colour)),
-    );
+    let tag = pen.say(tag);
+    let GateView { requester, project, deciders, number, .. } = view;
+    let (summary, title) = match is_open(&view.state) {
+        true => (CardMsg::GateSummary { who: requester, kind: &kind }, CardMsg::GateTitle { number: *number }),
+        false => (CardMsg::GateSummaryOver { who: requester, tag: &tag }, CardMsg::GateTitleOver { number: *number }),
+    };
+    let mut card = Card::new(&pen.say(summary), false);
+    card.header(&pen.say(title), Some(&kind), template(view), Some((&tag, colour)));
     if is_open(&view.state) {
         card.mention(&view.mention);
     }
-    let GateView { requester, project, deciders, .. } = view;
-    card.line(&pen.say(CardMsg::GateWho { who: requester, project, deciders }));
+    card.line(&clip(&pen.say(CardMsg::GateWho { who: requester, project, deciders }), 300));
     let cut = what(&mut card, &view.ask, pen);
     place(&mut card, &view.ask, pen);
     if is_open(&view.state) {
@@ -125,20 +125,39 @@ fn what(card: &mut Card, ask: &Ask, pen: Pen) -> bool {
 
 /// Up to eight lines stand open, more are folded with their count.
 fn code(card: &mut Card, language: &str, text: &str, pen: Pen) -> bool {
+    let (shown, cut) = shown(text, SHOWN_BYTES);
     let total = text.chars().count();
-    let shown: String = text.chars().take(SHOWN_CHARS).collect();
     let lines = text.lines().count();
     if lines <= OPEN_LINES && total <= 800 {
-        card.code(language, &shown);
+        card.code(language, shown);
     } else {
         let head: Vec<&str> = shown.lines().take(3).collect();
         card.code(language, &format!("{}\n…", clip(&head.join("\n"), 300)));
-        card.folded(&pen.say(CardMsg::Folded { lines }), vec![code_block(language, &shown)]);
+        card.folded(&pen.say(CardMsg::Folded { lines }), vec![code_block(language, shown)]);
     }
-    if total > SHOWN_CHARS {
-        card.coloured(&pen.say(CardMsg::Cut { shown: SHOWN_CHARS, total }), "red");
+    if cut {
+        card.coloured(&pen.say(CardMsg::Cut { shown: shown.chars().count(), total }), "red");
     }
-    total > SHOWN_CHARS
+    cut
+}
+
+/// As much of the text as takes `budget` bytes in a request, and whether that is not all.
+fn shown(text: &str, budget: usize) -> (&str, bool) {
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += match c {
+            '"' | '\\' => 4,
+            '\n' | '\t' | '<' => 3,
+            c if c.is_ascii_graphic() || c == ' ' => 1,
+            c if c.is_alphanumeric() => c.len_utf8(),
+            // May be written as its code point.
+            _ => 14,
+        };
+        if used > budget {
+            return (&text[..at], true);
+        }
+    }
+    (text, false)
 }
 
 fn changes_list(card: &mut Card, changes: &[Change], pen: Pen) -> bool {
@@ -151,7 +170,7 @@ fn changes_list(card: &mut Card, changes: &[Change], pen: Pen) -> bool {
             "delete" => "D",
             _ => "M",
         };
-        format!("{mark} {}  +{} −{}", one_line(&change.path), count('+', "+++"), count('-', "---"))
+        format!("{mark} {}  +{} −{}", clip(&one_line(&change.path), 120), count('+', "+++"), count('-', "---"))
     };
     let rows: Vec<String> = changes.iter().take(MAX_FILES).map(row).collect();
     card.code("", &rows.join("\n"));
@@ -159,14 +178,14 @@ fn changes_list(card: &mut Card, changes: &[Change], pen: Pen) -> bool {
         card.coloured(&pen.say(CardMsg::MoreFiles { n: changes.len() - MAX_FILES }), "red");
     }
     let mut cut = changes.len() > MAX_FILES;
-    let each = SHOWN_CHARS / changes.len().clamp(1, MAX_DIFFS);
+    let each = SHOWN_BYTES / changes.len().clamp(1, MAX_DIFFS);
     for change in changes.iter().take(MAX_DIFFS).filter(|change| !change.diff.is_empty()) {
-        let total = change.diff.chars().count();
-        let shown: String = change.diff.chars().take(each).collect();
-        let mut inside = vec![code_block("diff", &shown)];
-        if total > each {
+        let (shown, diff_cut) = shown(&change.diff, each);
+        let mut inside = vec![code_block("diff", shown)];
+        if diff_cut {
             cut = true;
-            inside.push(div(&pen.say(CardMsg::Cut { shown: each, total })));
+            let (shown, total) = (shown.chars().count(), change.diff.chars().count());
+            inside.push(div(&pen.say(CardMsg::Cut { shown, total })));
         }
         card.folded(&pen.say(CardMsg::Diff { path: &clip(&one_line(&change.path), 60) }), inside);
     }
@@ -179,7 +198,7 @@ fn place(card: &mut Card, ask: &Ask, pen: Pen) {
         Ask::FileChange { directory, .. } | Ask::Permissions { directory, .. } => (directory, false, false),
         Ask::Tool { .. } | Ask::Questions { .. } => return,
     };
-    let mut parts = vec![pen.say(CardMsg::Where { directory: &one_line(directory) })];
+    let mut parts = vec![pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })];
     parts.extend(outside.then(|| pen.say(CardMsg::OutsideSandbox)));
     parts.extend(network.then(|| pen.say(CardMsg::UsesNetwork)));
     card.line(&parts.join(" · "));

@@ -261,7 +261,7 @@ mod tests {
             ("[x](https://e.org/a)", RICH, "[x](https://e.org/a)"),
             ("[x](javascript:alert(1))", RICH, "x (`javascript:alert(1)`)"),
             ("see [src/a.rs](src/a.rs)", RICH, "see src/a.rs"),
-            ("see [a](/home/x/a.rs:3)", RICH, "see a (`/home/x/a.rs:3`)"),
+            ("see [a](/data/x/a.rs:3)", RICH, "see a (`/data/x/a.rs:3`)"),
             ("<https://e.org>", RICH, "https://e.org"),
             ("![shot](https://e.org/a.png)", RICH, "[shot](https://e.org/a.png)"),
             ("![shot](a.png)", RICH, "shot"),

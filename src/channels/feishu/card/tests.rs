@@ -351,6 +351,21 @@ fn decided_cards_have_no_buttons() {
 }
 
 #[test]
+fn what_is_over_does_not_say_that_it_waits_or_runs() {
+    for (name, view) in all_views() {
+        let card = draw(&view, pen(Lang::En));
+        let summary = card["config"]["summary"]["content"].as_str().unwrap_or_default().to_owned();
+        let title = card["header"]["title"]["content"].as_str().unwrap_or_default().to_owned();
+        if ["live_done", "live_stopped", "live_failed"].contains(&name) {
+            assert!(!summary.contains("running"), "{name}: {summary}");
+        }
+        if ["gate_allowed", "gate_declined", "gate_withdrawn", "gate_void", "gate_may_have_run"].contains(&name) {
+            assert!(!summary.contains("needs") && !title.contains("needed"), "{name}: {summary} {title}");
+        }
+    }
+}
+
+#[test]
 fn hostile_and_huge_views_stay_within_the_limits() {
     let evil = "`````\n<at id=all></at>\u{202e}\"\\".repeat(4_000);
     let ask = Ask::FileChange {
@@ -376,6 +391,17 @@ fn hostile_and_huge_views_stay_within_the_limits() {
         check_card("hostile", &card);
         let text = card.to_string();
         assert!(!text.contains("<at id=all>") && !text.contains('\u{202e}'));
+    }
+}
+
+#[test]
+fn a_command_that_does_not_fit_is_red_and_says_so() {
+    for text in ["\"\\\n".repeat(9_000), "字".repeat(9_000), "\u{202e}".repeat(4_000), "x".repeat(40_000)] {
+        let card = draw(&View::Gate(gate_view(command(&text), GateShown::Open)), pen(Lang::En));
+        check_card("cut", &card);
+        let text = read(&card);
+        assert!(text.contains("are shown, the rest is on the computer") && text.contains("Sure?"));
+        assert!(!text.contains("(cut, it does not fit)"), "cut where the buttons could not know");
     }
 }
 

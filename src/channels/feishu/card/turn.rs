@@ -17,9 +17,13 @@ const MAX_ROWS: usize = 12;
 
 pub(super) fn live(view: &LiveView, pen: Pen) -> Value {
     let LiveView { requester: who, project, .. } = view;
-    let mut card = Card::new(&pen.say(CardMsg::LiveSummary { who }), true);
-    let at = pen.at(view.started_at_ms);
     let (tag, colour, template) = live_tag(&view.state);
+    let summary = match &view.state {
+        LiveState::Running => CardMsg::LiveSummary { who },
+        _ => CardMsg::LiveSummaryEnded { who, tag: &pen.say(tag) },
+    };
+    let mut card = Card::new(&pen.say(summary), true);
+    let at = pen.at(view.started_at_ms);
     let title = clip(&view.title, 24);
     let sub = pen.say(CardMsg::LiveSub { who, project, at });
     card.header(if title.is_empty() { project } else { &title }, Some(&sub), template, Some((&pen.say(tag), colour)));
@@ -113,7 +117,11 @@ fn fold_steps(card: &mut Card, steps: &[Step], pen: Pen) {
     if hidden > 0 {
         lines.insert(0, pen.say(CardMsg::MoreSteps { n: hidden }));
     }
-    card.folded(&pen.say(CardMsg::EarlierSteps { n: steps.len() }), vec![div(&lines.join("\n"))]);
+    let title = match steps.len() {
+        1 => CardMsg::FirstStep,
+        n => CardMsg::EarlierSteps { n },
+    };
+    card.folded(&pen.say(title), vec![div(&lines.join("\n"))]);
 }
 
 fn step_line(step: &Step, pen: Pen) -> String {
@@ -233,8 +241,10 @@ fn queue_row(card: &mut Card, n: usize, view: &QueueRow, pen: Pen) {
         Some(state) => format!("{line} — {}", pen.say(state)),
         None => line,
     });
-    let buttons: Vec<Button> = view.steer.iter().chain(&view.cancel).cloned().collect();
-    card.buttons(&buttons, pen);
+    if matches!(view.state, QueueRowState::Waiting | QueueRowState::BackToQueue) {
+        let buttons: Vec<Button> = view.steer.iter().chain(&view.cancel).cloned().collect();
+        card.buttons(&buttons, pen);
+    }
 }
 
 fn wait_reason(why: &WaitReason, pen: Pen) -> String {

@@ -1,0 +1,230 @@
+//! The composition root: the only place that knows everything. It resolves nothing and decides nothing; it hands each part
+//! its own small settings, starts them in order and stops them in the reverse one.
+
+mod service;
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+use crate::bridge::Bridge;
+use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
+use crate::bridge::host::Host;
+use crate::bridge::ports::{Channel, Launcher};
+use crate::channels::feishu::{Feishu, FeishuConfig};
+use crate::channels::local::{LocalChannel, LocalConfig, routes};
+use crate::clock::Clock;
+use crate::config::{self, Config, Directory, RuntimeConfig};
+use crate::control::Control;
+use crate::domain::access::Access;
+use crate::ledger::{Ledger, LedgerLock, Places};
+use crate::runtimes::codex::{CodexConfig, CodexLauncher};
+use crate::runtimes::embedded::{EmbeddedConfig, EmbeddedLauncher};
+use crate::supervisor::BridgeLink;
+use crate::tasks::{OnExit, Tasks};
+
+use service::Daemon;
+
+/// Bytes of one attachment that are fetched (Feishu's own limit).
+const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;
+
+/// What ends the bridge, and how quickly.
+#[derive(Default)]
+pub(crate) struct Ending {
+    wanted: Notify,
+    now: AtomicBool,
+    draining: AtomicBool,
+    ready: AtomicBool,
+}
+
+/// Runs the bridge below a supervisor until that wants it to end.
+///
+/// # Errors
+/// What keeps it from starting, in words for the log; the supervisor tries again unless it is the configuration.
+pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
+    let tasks = Tasks::default();
+    let link = BridgeLink::from_stdio(&tasks)?;
+    let paths = config.paths.clone();
+    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(with_hint)?;
+    let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
+    let ledger = Ledger::open(&places, &lock).map_err(with_hint)?;
+    let parts = Parts::build(&config, &ledger, &tasks)?;
+    let ending = Arc::new(Ending::default());
+    let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
+    let intake = bridge.intake();
+    let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending)));
+    let more = routes(parts.local.clone(), intake.clone(), tasks.token());
+    let control = Control::bind(&paths)?;
+    let serving = tasks.child();
+    serving.spawn("control", OnExit::StopDaemon, |cancel| control.serve(service, more, cancel));
+    if let Some(feishu) = parts.feishu.clone() {
+        parts.listening.spawn("feishu", OnExit::StopDaemon, |cancel| feishu.run(intake, cancel));
+    }
+    ending.ready.store(true, Ordering::Release);
+    link.ready().await;
+    info!(home = %paths.home.display(), "ally is ready");
+    until_wanted(&link, &ending, &tasks).await?;
+    let failed = tasks.fatal();
+    stop(&bridge, parts, &ending).await;
+    serving.stop(Duration::from_secs(3)).await;
+    tasks.stop(Duration::from_secs(2)).await;
+    drop(bridge);
+    ledger.close().await;
+    drop(lock);
+    Ok(match failed {
+        Some(why) => {
+            error!(error = %why, "The bridge ended because a part of it failed");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    })
+}
+
+fn with_hint(error: crate::ledger::OpenError) -> anyhow::Error {
+    let hint = error.hint();
+    anyhow::Error::new(error).context(format!("hint: {hint}"))
+}
+
+async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let ended = tasks.token();
+    tokio::select! {
+        () = link.closed() => info!("The supervisor wants the bridge to end"),
+        () = ending.wanted.notified() => info!("A stop was asked for"),
+        _ = term.recv() => {
+            info!("TERM: ending at once");
+            ending.now.store(true, Ordering::Release);
+        }
+        () = ended.cancelled() => {}
+    }
+    Ok(())
+}
+
+/// Intake, conversations, runtime, outbox. The ledger is closed last, by the caller.
+async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending) {
+    ending.draining.store(true, Ordering::Release);
+    parts.listening.stop(Duration::from_secs(3)).await;
+    let grace = if ending.now.load(Ordering::Acquire) { Duration::ZERO } else { parts.core.config.grace };
+    if let Err(error) = bridge.drain(grace).await {
+        error!(%error, "The drain did not come to its end; what is cut is recovered at the next start");
+    }
+    // The runtime gets EOF, TERM and KILL with two seconds each.
+    parts.working.stop(Duration::from_secs(12)).await;
+}
+
+/// Everything that is made once.
+struct Parts {
+    core: Arc<Core>,
+    local: LocalChannel,
+    feishu: Option<Arc<Feishu>>,
+    /// Tasks that take events in.
+    listening: Tasks,
+    /// Tasks that work on them.
+    working: Tasks,
+}
+
+impl Parts {
+    fn build(config: &Config, ledger: &Ledger, tasks: &Tasks) -> anyhow::Result<Self> {
+        let clock = Clock::default();
+        let (listening, working) = (tasks.child(), tasks.child());
+        let local = LocalChannel::new(
+            LocalConfig { folder: config.paths.local.clone(), user: config.local_user.clone() },
+            clock.clone(),
+        );
+        let feishu = match &config.feishu {
+            Some(settings) => Some(Feishu::new(feishu_config(settings, config), clock.clone())?),
+            None => None,
+        };
+        let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(local.clone())];
+        channels.extend(feishu.clone().map(|feishu| feishu as Arc<dyn Channel>));
+        let host = Host::new(launcher(config, &clock), ledger.clone(), clock.clone());
+        let bridge_config = bridge_config(config, &local);
+        let core = Arc::new(Core::new(ledger.clone(), clock, working.clone(), bridge_config, channels, host));
+        Ok(Self { core, local, feishu, listening, working })
+    }
+}
+
+fn feishu_config(settings: &config::FeishuConfig, config: &Config) -> FeishuConfig {
+    FeishuConfig {
+        app_id: settings.app_id.clone(),
+        app_secret: settings.app_secret.clone(),
+        base_url: settings.base_url.clone(),
+        proxy: config.https_proxy.clone(),
+    }
+}
+
+fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
+    let paths = &config.paths;
+    let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let path = config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
+    // The runtime outlives the cancelling of the work that uses it: it is ended by its own shutdown.
+    let own = Tasks::default();
+    match &config.runtime {
+        RuntimeConfig::Codex(codex) => {
+            let settings = CodexConfig {
+                bin: codex.program.is_absolute().then(|| codex.program.clone()),
+                runtimes_dir: paths.runtimes.clone(),
+                home: codex.home.clone(),
+                tmp_dir: paths.tmp.clone(),
+                run_dir: paths.run.clone(),
+                args: codex.args.clone(),
+                model: codex.model.clone(),
+                sandbox: Some(codex.sandbox.clone()),
+                approval_policy: Some(codex.approval_policy.clone()),
+                path,
+                env,
+            };
+            Box::new(CodexLauncher::new(settings, own))
+        }
+        RuntimeConfig::Embedded => {
+            let settings = EmbeddedConfig { home: paths.home.join("embedded"), run_dir: paths.run.clone(), env };
+            Box::new(EmbeddedLauncher::new(settings, clock.clone(), own))
+        }
+    }
+}
+
+fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
+    let paths = &config.paths;
+    let feishu = Access {
+        owner: config.access.owner.clone(),
+        users: config.access.users.clone(),
+        chats: config.access.chats.clone(),
+        tenant: None,
+    };
+    let at_home = Access { owner: Some(local.owner()), ..Access::default() };
+    let (directory, workspaces) = match &config.conversation.directory {
+        Directory::Fixed(directory) => (Some(directory.clone()), paths.workspaces.clone()),
+        Directory::OwnBelow(folder) => (None, folder.clone()),
+    };
+    BridgeConfig {
+        lang: config.lang,
+        directory,
+        workspaces,
+        attachments: paths.home.join("attachments"),
+        outbox: paths.outbox.clone(),
+        scope: match config.conversation.scope {
+            config::Scope::Topic => Scope::Topic,
+            config::Scope::Chat => Scope::Chat,
+        },
+        busy: match config.conversation.busy {
+            config::Busy::Queue => Busy::Queue,
+            config::Busy::Steer => Busy::Steer,
+            config::Busy::Reject => Busy::Reject,
+        },
+        parallel: config.conversation.parallel,
+        shared_directory: config.conversation.shared_directory,
+        idle_timeout: config.turn.idle_timeout,
+        tool_timeout: config.turn.tool_timeout,
+        max_time: config.turn.max_time,
+        grace: config.turn.grace,
+        stale_after: config.intake.stale_after,
+        floor: HashMap::from([("feishu".into(), feishu), (local.name(), at_home)]),
+        max_attachment: MAX_ATTACHMENT,
+    }
+}

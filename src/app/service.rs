@@ -1,0 +1,290 @@
+//! What the daemon tells and does over its control socket.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Ending;
+use crate::bridge::core::Core;
+use crate::bridge::host::HostState;
+use crate::bridge::{pairing, prompt_text};
+use crate::config::Config;
+use crate::control::{
+    ChannelReport, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, OutboxReport, PairCode, Pids, Reply,
+    RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+};
+use crate::domain::gate::Ask;
+use crate::domain::ids::{GateId, TurnId};
+use crate::ledger::report::{self, Counts, GateLine, TurnLine};
+use crate::ledger::{LedgerError, grants};
+
+pub(super) struct Daemon {
+    core: Arc<Core>,
+    home: String,
+    ledger_path: String,
+    warnings: Vec<String>,
+    ending: Arc<Ending>,
+}
+
+impl Daemon {
+    pub(super) fn new(core: Arc<Core>, config: &Config, ending: Arc<Ending>) -> Self {
+        Self {
+            core,
+            home: config.paths.home.display().to_string(),
+            ledger_path: config.paths.ledger.display().to_string(),
+            warnings: config.warnings.clone(),
+            ending,
+        }
+    }
+
+    fn state(&self) -> DaemonState {
+        if self.ending.draining.load(Ordering::Acquire) {
+            DaemonState::Draining
+        } else if self.ending.ready.load(Ordering::Acquire) {
+            DaemonState::Running
+        } else {
+            DaemonState::Starting
+        }
+    }
+
+    async fn report(&self) -> Result<StatusReport, ServiceError> {
+        let now = self.core.now_ms();
+        let counts = self.core.ledger.read(move |tx| report::counts(tx, now)).await.map_err(failed)?;
+        let mut status = StatusReport::empty(self.home.clone(), self.state());
+        let runtime = self.core.host.now().and_then(|live| live.identity.pid);
+        status.pids =
+            Pids { supervisor: Some(std::os::unix::process::parent_id()), bridge: Some(std::process::id()), runtime };
+        status.channels = self.channels(now);
+        status.runtime = Some(self.runtime());
+        self.fill(&mut status, &counts);
+        status.warnings = self.warnings.clone();
+        Ok(status)
+    }
+
+    fn channels(&self, now: i64) -> Vec<ChannelReport> {
+        let mut channels: Vec<ChannelReport> = self
+            .core
+            .channels
+            .iter()
+            .map(|(name, channel)| {
+                let health = channel.health();
+                ChannelReport {
+                    name: name.to_string(),
+                    state: format!("{:?}", health.state).to_lowercase(),
+                    last_frame_age_ms: health.last_frame_at_ms.map(|at| (now - at).max(0)),
+                    problem: health.problem,
+                    bot_name: health.bot_name,
+                }
+            })
+            .collect();
+        channels.sort_by(|a, b| a.name.cmp(&b.name));
+        channels
+    }
+
+    fn runtime(&self) -> RuntimeReport {
+        let mut report = RuntimeReport {
+            kind: self.core.host.kind().to_owned(),
+            version: None,
+            generation: None,
+            state: "starting".to_owned(),
+            problem: None,
+            warnings: Vec::new(),
+        };
+        match self.core.host.state() {
+            HostState::Starting => {}
+            HostState::Stopped => report.state = "stopped".to_owned(),
+            HostState::Live(live) => {
+                report.state = "ready".to_owned();
+                report.version = Some(live.runtime.version());
+                report.generation = Some(live.generation.0);
+                report.warnings = live.runtime.warnings();
+            }
+            HostState::Trouble(problem) => {
+                use crate::bridge::ports::LaunchError;
+                report.state = "down".to_owned();
+                report.problem = Some(match &problem {
+                    LaunchError::NotFound { hint, .. } => format!("{problem}; {hint}"),
+                    _ => problem.to_string(),
+                });
+            }
+            HostState::Stuck(stuck) => {
+                report.state = "stuck".to_owned();
+                report.problem = Some(format!("{stuck}; end it by hand: kill -9 {}", stuck.pid));
+            }
+        }
+        report
+    }
+
+    fn fill(&self, status: &mut StatusReport, counts: &Counts) {
+        status.turns = TurnCounts {
+            queued: whole(counts.queued),
+            submitting: whole(counts.submitting),
+            running: whole(counts.running),
+            waiting: whole(counts.waiting),
+            settled_last_24h: whole(counts.settled_last_24h),
+            late_waiting: whole(counts.late_messages_waiting),
+        };
+        status.gates_open = whole(counts.gates_open);
+        status.surfaces_pending = whole(counts.surfaces_pending);
+        status.outbox = OutboxReport {
+            ready: whole(counts.outbox_ready),
+            sending: whole(counts.outbox_sending),
+            undeliverable: whole(counts.outbox_undeliverable),
+            oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
+        };
+        let active = counts.queued + counts.submitting + counts.running + counts.waiting;
+        status.ledger = Some(LedgerReport {
+            path: self.ledger_path.clone(),
+            bytes: counts.bytes,
+            schema: counts.schema,
+            turns: whole(active + counts.settled),
+        });
+    }
+
+    async fn list(&self, query: TurnsQuery) -> Result<Vec<TurnRow>, ServiceError> {
+        let lines =
+            self.core.ledger.read(move |tx| report::turns(tx, query.undelivered, query.active, query.limit)).await;
+        Ok(lines.map_err(failed)?.into_iter().map(row).collect())
+    }
+
+    async fn detail(&self, id: TurnId) -> Result<TurnDetail, ServiceError> {
+        let key = id.clone();
+        let found = self.core.ledger.read(move |tx| report::turn(tx, key.as_str())).await.map_err(failed)?;
+        let Some((line, deliveries)) = found else {
+            return Err(ServiceError::NotFound(format!("there is no turn {id}")));
+        };
+        Ok(TurnDetail {
+            directory: line.directory.clone(),
+            runtime: line.runtime.clone(),
+            prompt: prompt_text(&line.prompt),
+            answer: line.answer.clone(),
+            failure: line.failure.clone(),
+            deliveries,
+            row: row(line),
+        })
+    }
+
+    async fn start_pairing(&self) -> Result<PairCode, ServiceError> {
+        let claimed = self.core.access(&"feishu".into()).owner;
+        if let Some(owner) = claimed {
+            return Err(ServiceError::Failed(format!(
+                "the bot has an owner already ({owner}); remove `[access] owner` or start with a new home"
+            )));
+        }
+        let code = pairing::fresh();
+        let (hash, valid_until_ms) = (pairing::hash(&code), self.core.now_ms() + pairing::VALID_MS);
+        self.core
+            .ledger
+            .write(move |tx| grants::start_pairing(tx, &hash, valid_until_ms, pairing::TRIES))
+            .await
+            .map_err(failed)?;
+        Ok(PairCode { code, valid_until_ms })
+    }
+
+    async fn begin_drain(&self, request: DrainRequest) -> Result<DrainPreview, ServiceError> {
+        let query = TurnsQuery { undelivered: false, active: true, limit: 100 };
+        let rows = self.list(query).await?;
+        let of = |state: &str| rows.iter().filter(|row| row.state == state).cloned().collect::<Vec<_>>();
+        let mut running = of("running");
+        running.extend(of("submitting"));
+        let preview = DrainPreview {
+            running,
+            waiting: of("waiting"),
+            queued: of("queued").len() as u64,
+            grace_seconds: if request.now { 0 } else { self.core.config.grace.as_secs() },
+        };
+        if !request.preview {
+            if request.now {
+                self.ending.now.store(true, Ordering::Release);
+            }
+            self.ending.wanted.notify_one();
+        }
+        Ok(preview)
+    }
+}
+
+fn row(line: TurnLine) -> TurnRow {
+    TurnRow {
+        id: line.id.into(),
+        conversation: line.conversation.into(),
+        chat: line.chat,
+        state: line.state,
+        outcome: line.outcome,
+        requester: line.requester,
+        title: line.title,
+        created_at_ms: line.created_at_ms,
+        settled_at_ms: line.settled_at_ms,
+        undelivered: whole(line.undelivered),
+    }
+}
+
+fn gate_row(line: GateLine) -> GateRow {
+    GateRow {
+        id: GateId::new(line.id),
+        number: line.number,
+        turn: line.turn.into(),
+        chat: line.chat,
+        what: in_a_line(&line.ask),
+        opened_at_ms: line.opened_at_ms,
+    }
+}
+
+fn in_a_line(ask: &Ask) -> String {
+    match ask {
+        Ask::Command { command, .. } => command.clone(),
+        Ask::FileChange { changes, .. } => {
+            changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
+        }
+        Ask::Permissions { wanted, .. } => wanted.join(", "),
+        Ask::Tool { server, tool, .. } => format!("{server} {tool}"),
+        Ask::Questions { questions } => {
+            questions.iter().map(|question| question.text.as_str()).collect::<Vec<_>>().join(" / ")
+        }
+    }
+}
+
+fn whole(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+fn failed(error: LedgerError) -> ServiceError {
+    match error {
+        LedgerError::Busy => ServiceError::Busy(error.to_string()),
+        _ => ServiceError::Failed(error.to_string()),
+    }
+}
+
+impl Service for Daemon {
+    fn status(&self) -> Reply<'_, StatusReport> {
+        Box::pin(self.report())
+    }
+
+    fn turns(&self, query: TurnsQuery) -> Reply<'_, Vec<TurnRow>> {
+        Box::pin(self.list(query))
+    }
+
+    fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail> {
+        Box::pin(self.detail(id))
+    }
+
+    fn gates(&self) -> Reply<'_, Vec<GateRow>> {
+        Box::pin(async move {
+            let lines = self.core.ledger.read(report::gates).await.map_err(failed)?;
+            Ok(lines.into_iter().map(gate_row).collect())
+        })
+    }
+
+    fn pair(&self) -> Reply<'_, PairCode> {
+        Box::pin(self.start_pairing())
+    }
+
+    fn drain(&self, request: DrainRequest) -> Reply<'_, DrainPreview> {
+        Box::pin(self.begin_drain(request))
+    }
+
+    fn warp_clock(&self, warp: Warp) -> Reply<'_, ()> {
+        Box::pin(async move {
+            self.core.clock.warp(warp.offset_ms, warp.speed);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,362 @@
+//! The thin REST client: one call, its deadline, its limits and its verdict.
+//!
+//! The body is parsed whatever the HTTP status says: refusals come with 200 or 400. Nothing here ever writes a token, a
+//! secret or a whole URL into an error.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context;
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::error::{ApiError, FeishuCode, Refusal, scopes_in, sub_code};
+use super::token::Tokens;
+use super::wire::Reply;
+
+/// Deadline of one call, from connect to the last byte of the answer.
+const CALL: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(8);
+/// Calls a second over the whole app. The platform's base limit is 50/s and 1000/min for each endpoint.
+const APP_PER_SECOND: u32 = 40;
+/// Least time between two messages to one chat. The platform takes 5/s, shared by all bots of the chat.
+const CHAT_SPACING: Duration = Duration::from_millis(250);
+/// The longest that an answer's text is quoted in an error.
+const MSG_CHARS: usize = 300;
+
+/// The transport: where to, and how an answer is read.
+pub struct Http {
+    base: String,
+    client: reqwest::Client,
+}
+
+/// What came back with code 0.
+pub struct Answer {
+    pub body: Value,
+    pub platform_ms: Option<i64>,
+}
+
+impl Answer {
+    /// Reads the whole body (for the endpoints whose fields stand beside `code`).
+    pub fn parse<T: DeserializeOwned>(self, what: &'static str) -> Result<T, ApiError> {
+        let platform_ms = self.platform_ms;
+        serde_json::from_value(self.body).map_err(|_| ApiError::NotFeishu {
+            what,
+            status: 200,
+            wait: None,
+            platform_ms,
+        })
+    }
+
+    /// Reads `data`. An absent one is an empty object.
+    pub fn data<T: DeserializeOwned>(mut self, what: &'static str) -> Result<T, ApiError> {
+        let data = self.body.get_mut("data").map(Value::take).filter(|data| !data.is_null());
+        self.body = data.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        self.parse(what)
+    }
+}
+
+impl Http {
+    /// `base` without a trailing slash. `proxy` is used for everything but loopback; without it there is no proxy at all
+    /// (the environment was read by the caller).
+    pub fn new(base: &str, proxy: Option<&str>) -> anyhow::Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
+            .pool_idle_timeout(Duration::from_secs(30))
+            .no_proxy();
+        if let Some(proxy) = proxy.filter(|_| !is_loopback(base)) {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).context("the proxy's address is not valid")?);
+        }
+        let client = builder.build().context("build the HTTP client")?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), client })
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.base))
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.base))
+    }
+
+    pub fn patch(&self, path: &str) -> RequestBuilder {
+        self.client.patch(format!("{}{path}", self.base))
+    }
+
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.client.delete(format!("{}{path}", self.base))
+    }
+
+    /// Sends one request and judges its answer.
+    pub async fn execute(&self, what: &'static str, request: RequestBuilder) -> Result<Answer, ApiError> {
+        let response = self.open(what, request.timeout(CALL)).await?;
+        judge(what, response).await
+    }
+
+    /// Sends one request and gives the answer's head.
+    pub async fn open(&self, what: &'static str, request: RequestBuilder) -> Result<Response, ApiError> {
+        // A call whose body may take long has no deadline of its own; its head has this one.
+        match tokio::time::timeout(CALL, request.send()).await {
+            Ok(answer) => answer.map_err(|error| not_answered(what, error)),
+            Err(_) => Err(ApiError::NoAnswer { what, reason: "timed out".to_owned() }),
+        }
+    }
+}
+
+/// Whether a URL's host is this machine: never through a proxy.
+pub fn is_loopback(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        None => false,
+    }
+}
+
+pub fn not_answered(what: &'static str, error: reqwest::Error) -> ApiError {
+    let (connect, builder) = (error.is_connect(), error.is_builder());
+    // The URL may hold ids that belong into no log.
+    let error = error.without_url();
+    let reason = if error.is_timeout() { "timed out".to_owned() } else { chain(&error) };
+    match (connect, builder) {
+        (true, _) => ApiError::NotReached { what, reason },
+        (_, true) => ApiError::Local { what, reason },
+        _ => ApiError::NoAnswer { what, reason },
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Reads the body and tells success from refusal by `code`, not by the HTTP status.
+pub async fn judge(what: &'static str, response: Response) -> Result<Answer, ApiError> {
+    let status = response.status().as_u16();
+    let platform_ms = date_of(response.headers());
+    let wait = wait_of(response.headers());
+    let log_id = header(response.headers(), "x-tt-logid");
+    let body = response.bytes().await.map_err(|error| not_answered(what, error))?;
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+        return Err(ApiError::NotFeishu { what, status, wait, platform_ms });
+    };
+    let reply: Reply = serde_json::from_value(body.clone()).unwrap_or_default();
+    match reply.code {
+        Some(0) => Ok(Answer { body, platform_ms }),
+        None => Err(ApiError::NotFeishu { what, status, wait, platform_ms }),
+        Some(code) => {
+            let msg: String = reply.msg.unwrap_or_default().chars().take(MSG_CHARS).collect();
+            let detail = reply.error.unwrap_or_default();
+            let mut scopes: Vec<String> =
+                detail.permission_violations.into_iter().filter_map(|violation| violation.subject).collect();
+            if scopes.is_empty() && code == 99991672 {
+                scopes = scopes_in(&msg);
+            }
+            let sub = sub_code(&msg).filter(|_| code == 230099);
+            let log_id = log_id.or(detail.log_id);
+            Err(refusal_by_status(status, Refusal { what, code, sub, msg, log_id, wait, scopes, platform_ms }))
+        }
+    }
+}
+
+/// A code that nobody documented means nothing beside an HTTP status that says "my trouble" or "too many".
+fn refusal_by_status(status: u16, refusal: Refusal) -> ApiError {
+    if (status >= 500 || status == 429) && FeishuCode::of(refusal.code) == FeishuCode::Unknown {
+        let Refusal { what, wait, platform_ms, .. } = refusal;
+        return ApiError::NotFeishu { what, status, wait, platform_ms };
+    }
+    ApiError::Refused(Box::new(refusal))
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// Seconds, sometimes with a fraction.
+fn wait_of(headers: &HeaderMap) -> Option<Duration> {
+    let text = header(headers, "x-ogw-ratelimit-reset").or_else(|| header(headers, "retry-after"))?;
+    let seconds: f64 = text.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds.clamp(0.0, 300.0)).ok()
+}
+
+/// The platform's clock. Whole seconds, so it is at most a second behind.
+fn date_of(headers: &HeaderMap) -> Option<i64> {
+    let text = header(headers, "date")?;
+    chrono::DateTime::parse_from_rfc2822(&text).ok().map(|date| date.timestamp_millis())
+}
+
+/// Calls with a token, within the limits.
+pub struct Client {
+    pub http: Http,
+    tokens: Tokens,
+    limits: Limits,
+}
+
+impl Client {
+    pub fn new(http: Http, tokens: Tokens) -> Self {
+        Self { http, tokens, limits: Limits::new() }
+    }
+
+    /// Makes one call; once more with a fresh token if the platform calls the token invalid.
+    ///
+    /// `lane` is the chat or the message whose own limit counts, if one does. `request` is built anew for each attempt.
+    pub async fn call(
+        &self,
+        what: &'static str,
+        lane: Option<&str>,
+        request: impl Fn(&Http) -> RequestBuilder,
+    ) -> Result<Answer, ApiError> {
+        let (response, token) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
+        let outcome = judge(what, response).await;
+        match outcome {
+            Err(error) if is_token(&error) => {
+                self.tokens.invalidate(&token).await;
+                let (response, _) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
+                self.noted(lane, judge(what, response).await)
+            }
+            outcome => self.noted(lane, outcome),
+        }
+    }
+
+    /// Opens an answer whose body is not JSON when all is well, and gives the token that was used. The caller judges.
+    pub async fn open(
+        &self,
+        what: &'static str,
+        lane: Option<&str>,
+        request: impl Fn(&Http) -> RequestBuilder,
+    ) -> Result<(Response, SecretString), ApiError> {
+        self.limits.wait(lane).await;
+        let token = self.tokens.get(&self.http).await?;
+        let response = self.http.open(what, request(&self.http).bearer_auth(token.expose_secret())).await?;
+        Ok((response, token))
+    }
+
+    /// The platform called this token invalid: the next call fetches another, once for all who noticed.
+    pub async fn invalidate(&self, token: &SecretString) {
+        self.tokens.invalidate(token).await;
+    }
+
+    fn noted(&self, lane: Option<&str>, outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+        if let Err(error) = &outcome {
+            self.limits.note(lane, error);
+        }
+        outcome
+    }
+}
+
+pub fn is_token(error: &ApiError) -> bool {
+    error.code().is_some_and(|code| FeishuCode::of(code) == FeishuCode::Token)
+}
+
+/// How fast we may call: the whole app, and each chat (or patched message) by itself.
+struct Limits {
+    app: DefaultDirectRateLimiter,
+    lanes: DefaultKeyedRateLimiter<String>,
+    cool: Mutex<HashMap<String, Instant>>,
+}
+
+/// Key of the whole app in the table of cool-downs; no chat is called so.
+const WHOLE_APP: &str = "";
+
+impl Limits {
+    fn new() -> Self {
+        let app = Quota::per_second(NonZeroU32::new(APP_PER_SECOND).expect("not zero"));
+        // A burst of one: two buckets' worth within a second would be over the platform's limit.
+        let lane = Quota::with_period(CHAT_SPACING).expect("not zero");
+        Self {
+            app: RateLimiter::direct(app.allow_burst(NonZeroU32::new(10).expect("not zero"))),
+            lanes: RateLimiter::keyed(lane),
+            cool: Mutex::new(HashMap::new()),
+        }
+    }
+
+    async fn wait(&self, lane: Option<&str>) {
+        self.cooled(WHOLE_APP).await;
+        if let Some(lane) = lane {
+            self.cooled(lane).await;
+            self.lanes.until_key_ready(&lane.to_owned()).await;
+            if self.lanes.len() > 1000 {
+                self.lanes.retain_recent();
+            }
+        }
+        self.app.until_ready().await;
+    }
+
+    async fn cooled(&self, key: &str) {
+        let until = self.cool.lock().expect("no code panics while it holds this lock").get(key).copied();
+        if let Some(until) = until.filter(|until| *until > Instant::now()) {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// A refusal for speed holds back everything that shares the limit, not just the call that met it.
+    fn note(&self, lane: Option<&str>, error: &ApiError) {
+        let (key, wait) = match error {
+            ApiError::Refused(refusal) if refusal.code == 230020 => (lane.unwrap_or(WHOLE_APP), Duration::from_secs(1)),
+            ApiError::Refused(refusal) if refusal.code == 99991400 => {
+                (WHOLE_APP, refusal.wait.unwrap_or(Duration::from_secs(1)))
+            }
+            ApiError::NotFeishu { status: 429, wait, .. } => (WHOLE_APP, wait.unwrap_or(Duration::from_secs(1))),
+            _ => return,
+        };
+        let now = Instant::now();
+        let mut cool = self.cool.lock().expect("no code panics while it holds this lock");
+        cool.retain(|_, until| *until > now);
+        cool.insert(key.to_owned(), now + wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_recognised_in_all_its_spellings() {
+        for (url, want) in [
+            ("http://127.0.0.1:8080", true),
+            ("ws://localhost:1/x", true),
+            ("http://[::1]:9", true),
+            ("https://open.feishu.cn", false),
+            ("not a url", false),
+        ] {
+            assert_eq!(is_loopback(url), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn waits_are_read_as_fractions_of_a_second() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ogw-ratelimit-reset", "0.5".parse().expect("ascii"));
+        headers.insert("date", "Sat, 21 Nov 2026 05:00:00 GMT".parse().expect("ascii"));
+        assert_eq!(wait_of(&headers), Some(Duration::from_millis(500)));
+        assert_eq!(date_of(&headers), Some(1_795_237_200_000));
+        headers.insert("x-ogw-ratelimit-reset", "soon".parse().expect("ascii"));
+        assert_eq!(wait_of(&headers), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_for_speed_holds_back_its_chat_only() {
+        let limits = Limits::new();
+        let refused = ApiError::Refused(Box::new(Refusal { what: "send", code: 230020, ..Refusal::default() }));
+        limits.note(Some("oc_1"), &refused);
+        let before = Instant::now();
+        limits.cooled("oc_2").await;
+        limits.cooled(WHOLE_APP).await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        limits.cooled("oc_1").await;
+        assert!(before.elapsed() >= Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,235 @@
+//! Opening the long connection: the bootstrap call, then the WebSocket, through a proxy where one is set.
+//!
+//! The socket's URL carries a ticket that is good for one connection: it is asked for anew each time and never written
+//! into a log or an error.
+
+use std::sync::Once;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::Url;
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+
+use super::FeishuConfig;
+use super::client::{Http, is_loopback, judge};
+use super::error::ApiError;
+use super::frames::MAX_BYTES;
+use super::wire::{ClientConfig, EndpointData, EndpointRequest};
+
+/// The longest answer of a proxy to CONNECT that is read.
+const MAX_PROXY_HEAD: usize = 8 << 10;
+
+pub struct Connection {
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Goes into every ping.
+    pub service: i32,
+    /// The platform's id of this connection, for logs.
+    pub device: String,
+    pub config: ClientConfig,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Only a person can mend it: tried again, but slowly. `problem` says what to do.
+    #[error("{problem}")]
+    Refused { problem: String },
+    /// Ends by itself.
+    #[error("{reason}")]
+    Unavailable { reason: String },
+}
+
+fn unavailable(reason: impl Into<String>) -> DialError {
+    DialError::Unavailable { reason: reason.into() }
+}
+
+/// Asks where to connect and connects. `limit` is for TCP, TLS and upgrade together.
+pub async fn dial(http: &Http, config: &FeishuConfig, limit: Duration) -> Result<Connection, DialError> {
+    let (url, client_config) = bootstrap(http, config).await?;
+    let parsed = Url::parse(&url).map_err(|_| unavailable("the platform gave an address that is none"))?;
+    let query = |key: &str| parsed.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
+    let service = query("service_id").and_then(|id| id.parse().ok()).unwrap_or_default();
+    let device = query("device_id").unwrap_or_default();
+    let opening = open(&parsed, config.proxy.as_deref());
+    let socket = tokio::time::timeout(limit, opening).await.map_err(|_| unavailable("connecting timed out"))??;
+    Ok(Connection { socket, service, device, config: client_config })
+}
+
+async fn bootstrap(http: &Http, config: &FeishuConfig) -> Result<(String, ClientConfig), DialError> {
+    const WHAT: &str = "ask where to connect";
+    let body = EndpointRequest { app_id: &config.app_id, app_secret: config.app_secret.expose_secret() };
+    let request =
+        http.post("/callback/ws/endpoint").header("locale", "zh").timeout(Duration::from_secs(15)).json(&body);
+    let response = http.open(WHAT, request).await.map_err(refusal)?;
+    let answer = judge(WHAT, response).await.map_err(refusal)?;
+    let data: EndpointData = answer.data(WHAT).map_err(refusal)?;
+    let url = data.url.filter(|url| !url.is_empty()).ok_or_else(|| unavailable("the platform gave no address"))?;
+    Ok((url, data.client_config.unwrap_or_default()))
+}
+
+/// The bootstrap's codes. The SDKs disagree about 1 (busy) and make all others fatal; here nothing ever is.
+fn refusal(error: ApiError) -> DialError {
+    let Some(code) = error.code() else { return unavailable(error.to_string()) };
+    let problem = match code {
+        1 | 514 | 1000040343 | 99991400 | 300000 | 300120 => return unavailable(error.to_string()),
+        403 => {
+            "Feishu does not let this app connect. Look in the developer console whether the app is enabled".to_owned()
+        }
+        1000040344 | 1000040345 | 10003 | 10012..=10015 | 20002 | 99991543 => {
+            "Feishu does not accept the app id or the app secret. Check both, and that the app is published with \
+             the long connection as its way of getting events"
+                .to_owned()
+        }
+        1000040350 => too_many(),
+        _ => "Feishu refuses the long connection. Look in the developer console at the state of the app".to_owned(),
+    };
+    DialError::Refused { problem: format!("{problem} (code {code}).") }
+}
+
+fn too_many() -> String {
+    "The app has too many long connections (50 are allowed). Stop the other programs that use this app".to_owned()
+}
+
+/// A handshake that did not end in 101 says why in its headers.
+fn handshake(status: u16, header: impl Fn(&str) -> Option<i64>) -> DialError {
+    let reported = header("Handshake-Status").unwrap_or_else(|| status.into());
+    match (reported, header("Handshake-Autherrcode")) {
+        (514, Some(1000040350)) => DialError::Refused { problem: format!("{} (code 1000040350).", too_many()) },
+        (403, _) => DialError::Refused {
+            problem: "Feishu does not let this app connect. Look in the developer console whether the app is enabled \
+                      (handshake status 403)."
+                .to_owned(),
+        },
+        (reported, _) => unavailable(format!("the handshake was refused with status {reported}")),
+    }
+}
+
+async fn open(url: &Url, proxy: Option<&str>) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, DialError> {
+    // TLS of the socket has no provider of its own choice and would panic without one.
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error means that the program has installed one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    });
+    let tcp = match proxy.filter(|_| !is_loopback(url.as_str())) {
+        Some(proxy) => through(proxy, url).await?,
+        None => connect(url).await?,
+    };
+    // An ack is small and wanted within 3 s.
+    let _ = tcp.set_nodelay(true);
+    let limits = WebSocketConfig::default().max_message_size(Some(MAX_BYTES)).max_frame_size(Some(MAX_BYTES));
+    let opened: Result<(_, Response), _> = client_async_tls_with_config(url.as_str(), tcp, Some(limits), None).await;
+    match opened {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Http(answer)) => Err(handshake(answer.status().as_u16(), |name| {
+            answer.headers().get(name)?.to_str().ok()?.trim().parse().ok()
+        })),
+        // Its text may hold the address with the ticket.
+        Err(tungstenite::Error::Url(_)) => Err(unavailable("the platform gave an address that cannot be used")),
+        Err(error) => Err(unavailable(format!("the handshake failed: {error}"))),
+    }
+}
+
+async fn connect(url: &Url) -> Result<TcpStream, DialError> {
+    let host = url.host_str().ok_or_else(|| unavailable("the platform gave an address without a host"))?;
+    let port = url.port_or_known_default().ok_or_else(|| unavailable("the platform gave an address without a port"))?;
+    TcpStream::connect((host.trim_matches(['[', ']']), port))
+        .await
+        .map_err(|error| unavailable(format!("no connection to {host}:{port}: {error}")))
+}
+
+/// A tunnel by CONNECT. The WebSocket library knows no proxy, and without this the bootstrap would work and the socket hang.
+async fn through(proxy: &str, url: &Url) -> Result<TcpStream, DialError> {
+    let proxy = Url::parse(proxy).map_err(|_| unavailable("the proxy's address is not valid"))?;
+    let mut tcp = connect(&proxy).await?;
+    let host = url.host_str().ok_or_else(|| unavailable("the platform gave an address without a host"))?;
+    let port = url.port_or_known_default().unwrap_or(443);
+    let mut head = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
+    if !proxy.username().is_empty() {
+        let login = format!("{}:{}", proxy.username(), proxy.password().unwrap_or_default());
+        head.push_str(&format!("Proxy-Authorization: Basic {}\r\n", BASE64_STANDARD.encode(login)));
+    }
+    head.push_str("\r\n");
+    let broken = |error: std::io::Error| unavailable(format!("the proxy broke off: {error}"));
+    tcp.write_all(head.as_bytes()).await.map_err(broken)?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        if answer.len() >= MAX_PROXY_HEAD {
+            return Err(unavailable("the proxy's answer is too long"));
+        }
+        // Byte by byte: what follows the head belongs to the tunnel.
+        answer.push(tcp.read_u8().await.map_err(broken)?);
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    match answer.split_whitespace().nth(1) {
+        Some(status) if status.starts_with('2') => Ok(tcp),
+        status => Err(unavailable(format!("the proxy refused with status {}", status.unwrap_or("none")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::Refusal;
+    use super::*;
+
+    fn refused(code: i64) -> DialError {
+        refusal(ApiError::Refused(Box::new(Refusal { code, ..Refusal::default() })))
+    }
+
+    #[test]
+    fn bootstrap_codes() {
+        for code in [1, 514, 1000040343, 99991400] {
+            assert!(matches!(refused(code), DialError::Unavailable { .. }), "{code}");
+        }
+        for code in [403, 1000040344, 1000040345, 1000040350, 10014, 4711] {
+            assert!(matches!(refused(code), DialError::Refused { .. }), "{code}");
+        }
+    }
+
+    #[test]
+    fn handshake_headers() {
+        let headers = |name: &str, auth| match name {
+            "Handshake-Status" => Some(514),
+            _ => auth,
+        };
+        assert!(matches!(handshake(200, |name| headers(name, Some(1000040350))), DialError::Refused { .. }));
+        assert!(matches!(handshake(200, |name| headers(name, None)), DialError::Unavailable { .. }));
+        assert!(matches!(handshake(403, |_| None), DialError::Refused { .. }));
+        assert!(matches!(handshake(502, |_| None), DialError::Unavailable { .. }));
+    }
+
+    #[tokio::test]
+    async fn tls_has_a_provider() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let url = Url::parse(&format!("wss://127.0.0.1:{port}/ws")).expect("an address");
+        let (opened, _) = tokio::join!(open(&url, None), async { listener.accept().await.map(drop) });
+        assert!(matches!(opened, Err(DialError::Unavailable { .. })), "an error, not a panic");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_asked_for_a_tunnel() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let proxy = async {
+            let (mut tcp, _) = listener.accept().await.expect("a client");
+            let mut head = vec![0; 1024];
+            let length = tcp.read(&mut head).await.expect("a request");
+            tcp.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.expect("written");
+            String::from_utf8_lossy(&head[..length]).into_owned()
+        };
+        let address = format!("http://me:word@127.0.0.1:{port}");
+        let url = Url::parse("wss://msg.example.invalid/ws").expect("an address");
+        let (opened, asked) = tokio::join!(open(&url, Some(&address)), proxy);
+        assert!(asked.starts_with("CONNECT msg.example.invalid:443 HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("Proxy-Authorization: Basic bWU6d29yZA==\r\n"), "{asked}");
+        let error = opened.expect_err("refused").to_string();
+        assert!(error.contains("407") && !error.contains("word"), "{error}");
+    }
+}

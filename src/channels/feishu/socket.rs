@@ -1,0 +1,455 @@
+//! The long connection: kept open for ever, and never believed to be alive without a sign.
+//!
+//! One loop owns the socket. It reads, hands each event to the intake in the order of the frames (which queues it at
+//! once) and goes on reading; a task of its own waits for the commit and gives the ack back to the loop to be written.
+//! Those tasks outlive the connection: a commit that was begun is finished, only its ack has nowhere to go, and the
+//! platform delivers the event again (15 s, 5 min, 1 h, 6 h), which the ledger recognises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use prost::Message as _;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::Feishu;
+use super::convert::{self, CARD_ACTION};
+use super::dial::{Connection, DialError, dial};
+use super::frames::{Fragments, Verdict, ack, toast};
+use super::wire::{ClientConfig, Envelope, Frame, METHOD_CONTROL, METHOD_DATA};
+use crate::bridge::ports::{Accepted, BotIdentity, ChannelState, Intake};
+use crate::domain::message::{ChatKind, Event};
+use crate::domain::view::{Toast, ToastKind};
+use crate::tasks::{OnExit, Tasks};
+
+/// Acks that wait to be written. More than the events that can be on the way within the 3 s of an ack; a full queue only
+/// makes the ack tasks wait.
+const ACK_QUEUE: usize = 256;
+/// Seconds between pings, where the server says nothing.
+const PING_SECONDS: i64 = 120;
+/// How often the wall clock is compared with monotonic time.
+const WAKE_CHECK: Duration = Duration::from_secs(1);
+/// A wall clock that ran ahead by this much means that the machine slept: the connection is dead, though nothing said so.
+const SLEPT: Duration = Duration::from_secs(30);
+/// Writing one frame; a peer that takes longer is gone.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// The waits of the connection. The defaults are the product's; tests shorten them.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// TCP, TLS and WebSocket upgrade together.
+    pub connect: Duration,
+    /// Within this time after a ping anything must come.
+    pub pong: Duration,
+    /// Added to twice the ping interval: the longest silence.
+    pub grace: Duration,
+    /// Longest first wait after a connection was lost.
+    pub first: Duration,
+    /// Longest wait between two tries.
+    pub longest: Duration,
+    /// A connection that held this long ends the counting of failures.
+    pub healthy: Duration,
+    /// Between tries while the platform refuses us.
+    pub refused: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            pong: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(60),
+            healthy: Duration::from_secs(60),
+            refused: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Longest wait before try number `failures` (counted from 0); the wait itself is drawn uniformly below it.
+fn longest_wait(failures: u32, nonce: Duration, timing: &Timing) -> Duration {
+    match failures {
+        // All clients of a server that went down come back at once: the server's nonce spreads them.
+        0 => nonce.min(timing.first),
+        n => (timing.first * 2_u32.saturating_pow(n.min(16) - 1)).min(timing.longest),
+    }
+}
+
+fn seconds(value: Option<i64>, default: i64, at_most: i64) -> Duration {
+    let value = value.filter(|value| *value > 0).unwrap_or(default).min(at_most);
+    Duration::from_secs(value.unsigned_abs())
+}
+
+/// Connects, serves and connects again until `cancel` fires. Nothing else ends it.
+pub async fn keep_connected(feishu: &Arc<Feishu>, intake: &Arc<dyn Intake>, tasks: &Tasks, cancel: CancellationToken) {
+    let timing = &feishu.timing;
+    let mut failures = 0;
+    let mut nonce = timing.first;
+    while !cancel.is_cancelled() {
+        let dialled = tokio::select! {
+            () = cancel.cancelled() => break,
+            dialled = dial(&feishu.client.http, &feishu.config, timing.connect) => dialled,
+        };
+        let wait = match dialled {
+            Ok(connection) => {
+                nonce = seconds(connection.config.reconnect_nonce, 1, 3600);
+                let began = Instant::now();
+                let reason = Session::new(feishu, intake, tasks, &connection).serve(connection.socket, &cancel).await;
+                if cancel.is_cancelled() {
+                    break;
+                }
+                failures = if began.elapsed() >= timing.healthy { 0 } else { failures };
+                warn!(reason, "Long connection lost");
+                feishu.set_state(ChannelState::Retrying, Some(reason));
+                jitter(longest_wait(failures, nonce, timing))
+            }
+            Err(DialError::Unavailable { reason }) => {
+                debug!(reason, failures, "Long connection not opened");
+                feishu.set_state(ChannelState::Retrying, Some(reason));
+                jitter(longest_wait(failures, nonce, timing))
+            }
+            Err(DialError::Refused { problem }) => {
+                warn!(problem, "Long connection refused");
+                feishu.set_state(ChannelState::Refused, Some(problem));
+                timing.refused
+            }
+        };
+        failures += 1;
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+fn jitter(longest: Duration) -> Duration {
+    longest.mul_f64(fastrand::f64())
+}
+
+/// Tells a machine that slept from one that only worked hard.
+struct Wake {
+    wall_ms: i64,
+    at: Instant,
+}
+
+impl Wake {
+    /// Whether the wall clock gained more than [`SLEPT`] on monotonic time since the last look.
+    fn slept(&mut self, wall_ms: i64, at: Instant) -> bool {
+        let wall = wall_ms - self.wall_ms;
+        let mono = i64::try_from(at.duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
+        (self.wall_ms, self.at) = (wall_ms, at);
+        wall.saturating_sub(mono) > SLEPT.as_millis() as i64
+    }
+}
+
+/// One connection.
+struct Session<'a> {
+    feishu: &'a Arc<Feishu>,
+    intake: &'a Arc<dyn Intake>,
+    tasks: &'a Tasks,
+    service: i32,
+    ping_every: Duration,
+    fragments: Fragments,
+    acks: mpsc::Sender<Frame>,
+    acked: mpsc::Receiver<Frame>,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        feishu: &'a Arc<Feishu>,
+        intake: &'a Arc<dyn Intake>,
+        tasks: &'a Tasks,
+        connection: &Connection,
+    ) -> Session<'a> {
+        let (acks, acked) = mpsc::channel(ACK_QUEUE);
+        info!(device.id = connection.device, "Long connection open");
+        feishu.set_state(ChannelState::Connected, None);
+        Session {
+            feishu,
+            intake,
+            tasks,
+            service: connection.service,
+            ping_every: seconds(connection.config.ping_interval, PING_SECONDS, 3600),
+            fragments: Fragments::default(),
+            acks,
+            acked,
+        }
+    }
+
+    /// Serves the connection until it is lost; says in plain words why.
+    async fn serve<S>(mut self, mut socket: S, cancel: &CancellationToken) -> String
+    where
+        S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + SinkExt<Message> + Unpin,
+    {
+        let mut heard = Instant::now();
+        let mut pinged: Option<Instant> = None;
+        let mut next_ping = heard;
+        let mut wake = Wake { wall_ms: self.feishu.clock.machine_ms(), at: heard };
+        let mut wake_check = tokio::time::interval(WAKE_CHECK);
+        loop {
+            let timing = &self.feishu.timing;
+            let silent_at = heard + 2 * self.ping_every + timing.grace;
+            let deadline = pinged.map_or(silent_at, |at| silent_at.min(at + timing.pong));
+            tokio::select! {
+                () = cancel.cancelled() => {
+                    // Best effort: the platform notices either way.
+                    let _ = tokio::time::timeout(Duration::from_secs(1), socket.close()).await;
+                    return "stopped".to_owned();
+                }
+                () = tokio::time::sleep_until(deadline) => return "the connection fell silent".to_owned(),
+                () = tokio::time::sleep_until(next_ping) => {
+                    let now = Instant::now();
+                    if !write(&mut socket, &Frame::ping(self.service)).await {
+                        return "a ping could not be written".to_owned();
+                    }
+                    pinged.get_or_insert(now);
+                    next_ping = now + self.ping_every;
+                }
+                _ = wake_check.tick() => {
+                    if wake.slept(self.feishu.clock.machine_ms(), Instant::now()) {
+                        return "the machine slept".to_owned();
+                    }
+                }
+                Some(frame) = self.acked.recv() => {
+                    if !write(&mut socket, &frame).await {
+                        return "an acknowledgement could not be written".to_owned();
+                    }
+                }
+                message = socket.next() => {
+                    (heard, pinged) = (Instant::now(), None);
+                    self.feishu.heard();
+                    match message {
+                        None => return "the platform closed the connection".to_owned(),
+                        Some(Err(error)) => return format!("the connection broke: {error}"),
+                        Some(Ok(Message::Close(_))) => return "the platform closed the connection".to_owned(),
+                        Some(Ok(message)) => self.take(message),
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        let started = Instant::now();
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Text(_) => return self.odd("text_frame"),
+            _ => return,
+        };
+        match Frame::decode(bytes.as_ref()) {
+            Err(_) => self.odd("bad_frame"),
+            Ok(frame) if frame.method == METHOD_CONTROL => self.control(&frame),
+            Ok(frame) if frame.method == METHOD_DATA => match self.fragments.push(&frame, started) {
+                Ok(None) => {}
+                Ok(Some(payload)) => self.event(frame, payload, started),
+                Err(what) => self.odd(what),
+            },
+            Ok(_) => self.odd("unknown_method"),
+        }
+    }
+
+    fn odd(&self, what: &'static str) {
+        warn!(anomaly = what, "Odd frame survived: {what}");
+        self.intake.anomaly(&self.feishu.name, what);
+    }
+
+    /// A pong may carry a new configuration, whole or in part.
+    fn control(&mut self, frame: &Frame) {
+        if frame.header("type") != Some("pong") {
+            return;
+        }
+        let payload = frame.payload.as_deref().unwrap_or_default();
+        if let Some(interval) = serde_json::from_slice::<ClientConfig>(payload).ok().and_then(|new| new.ping_interval) {
+            self.ping_every = seconds(Some(interval), PING_SECONDS, 3600);
+        }
+    }
+
+    /// Reads an event and hands it on. What cannot be read now will not be readable in six hours: it is taken.
+    fn event(&mut self, frame: Frame, payload: Vec<u8>, started: Instant) {
+        if frame.header("type") == Some("card") {
+            // Only apps whose callbacks are not (yet) published as long connection get these.
+            warn!("A card callback came in a card frame: publish the app with callbacks over the long connection");
+        }
+        let is_card = frame.header("type") == Some("card");
+        let read = String::from_utf8(payload).ok().and_then(|raw| Envelope::read(&raw).ok().map(|read| (raw, read)));
+        let Some((raw, envelope)) = read else {
+            self.odd("bad_payload");
+            return self.answer(frame, nothing(is_card), started);
+        };
+        self.feishu.learn_tenant(self.intake, envelope.tenant());
+        let callback = is_card || envelope.kind() == CARD_ACTION;
+        match convert::decode(&envelope, self.feishu.bot_id().as_ref()) {
+            Err(error) => {
+                warn!(event.kind = envelope.kind(), reason = error.reason, "Event cannot be read");
+                self.intake.anomaly(&self.feishu.name, "unreadable_event");
+                self.answer(frame, nothing(callback), started);
+            }
+            Ok(decoded) if matches!(decoded.event, Event::Ignored { .. }) => {
+                debug!(event.kind = envelope.kind(), "Event of no interest");
+                self.answer(frame, nothing(callback), started);
+            }
+            Ok(decoded) => {
+                let event = decoded.event.clone();
+                // Queued before it returns: events commit in the order of their frames.
+                let accepted = self.intake.accept(&self.feishu.name, raw, decoded);
+                self.spawn_ack(frame, event, accepted, callback, started);
+            }
+        }
+    }
+
+    fn spawn_ack(
+        &self,
+        frame: Frame,
+        event: Event,
+        accepted: crate::bridge::ports::Boxed<'static, Result<Accepted, crate::bridge::ports::NotStored>>,
+        callback: bool,
+        started: Instant,
+    ) {
+        let (feishu, acks) = (Arc::clone(self.feishu), self.acks.clone());
+        self.tasks.spawn("feishu-ack", OnExit::LogOnly, |_| async move {
+            let verdict = match accepted.await {
+                Ok(Accepted::Answer(shown)) => Verdict::Answer(toast(&shown)),
+                Ok(Accepted::Stored) => nothing(callback),
+                Err(error) => {
+                    warn!(error = %error, "Event not stored");
+                    not_stored(callback)
+                }
+            };
+            let refused = verdict == Verdict::NotTaken;
+            // Closed when the connection is gone: then the platform delivers again.
+            let _ = acks.send(ack(frame, &verdict, started.elapsed())).await;
+            if refused {
+                feishu.say_not_stored(&event).await;
+            }
+            Ok(())
+        });
+    }
+
+    fn answer(&self, frame: Frame, verdict: Verdict, started: Instant) {
+        let answer = ack(frame, &verdict, started.elapsed());
+        if let Err(mpsc::error::TrySendError::Full(frame)) = self.acks.try_send(answer) {
+            let acks = self.acks.clone();
+            self.tasks.spawn("feishu-ack", OnExit::LogOnly, |_| async move {
+                let _ = acks.send(frame).await;
+                Ok(())
+            });
+        }
+    }
+}
+
+/// Taken, with nothing to show. A callback without a body is an error in the client.
+fn nothing(callback: bool) -> Verdict {
+    if callback { Verdict::Answer(json!({})) } else { Verdict::Taken }
+}
+
+/// Messages are delivered again; clicks never are, so the person must know at once.
+fn not_stored(callback: bool) -> Verdict {
+    if !callback {
+        return Verdict::NotTaken;
+    }
+    Verdict::Answer(toast(&Toast {
+        kind: ToastKind::Error,
+        zh: "没有记录，请再按一次".to_owned(),
+        en: "Not recorded, press again".to_owned(),
+    }))
+}
+
+async fn write<S: SinkExt<Message> + Unpin>(socket: &mut S, frame: &Frame) -> bool {
+    let message = Message::binary(frame.encode_to_vec());
+    matches!(tokio::time::timeout(WRITE, socket.send(message)).await, Ok(Ok(())))
+}
+
+impl Feishu {
+    /// Finds out who the bot is, however long it takes; events are served meanwhile.
+    pub(super) async fn identify(&self, intake: &Arc<dyn Intake>, cancel: &CancellationToken) {
+        let mut failures = 0;
+        loop {
+            match self.client.bot().await {
+                Ok(Some(bot)) if bot.open_id.as_deref().is_some_and(|id| !id.is_empty()) => {
+                    let name = bot.app_name.unwrap_or_default();
+                    let user = bot.open_id.unwrap_or_default().into();
+                    let tenant = self.bot.read().expect("no code panics while it holds this lock").tenant.clone();
+                    let identity = BotIdentity { user, name, tenant };
+                    self.bot.write().expect("no code panics while it holds this lock").identity =
+                        Some(identity.clone());
+                    return intake.bot_known(&self.name, identity);
+                }
+                Ok(_) => debug!("The platform does not say who the bot is"),
+                Err(error) => debug!(error = %error, "The bot is not known yet"),
+            }
+            failures += 1;
+            let wait = jitter(longest_wait(failures, self.timing.first, &self.timing));
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// The bot's tenant is said nowhere but in the head of every event.
+    fn learn_tenant(&self, intake: &Arc<dyn Intake>, tenant: Option<&str>) {
+        let Some(tenant) = tenant else { return };
+        if self.bot.read().expect("no code panics while it holds this lock").tenant.is_some() {
+            return;
+        }
+        let mut bot = self.bot.write().expect("no code panics while it holds this lock");
+        bot.tenant = Some(tenant.to_owned());
+        let known = bot.identity.as_mut().map(|identity| {
+            identity.tenant = Some(tenant.to_owned());
+            identity.clone()
+        });
+        drop(bot);
+        if let Some(identity) = known {
+            intake.bot_known(&self.name, identity);
+        }
+    }
+
+    /// Tells the person whose message the ledger did not take. Only where they spoke to the bot.
+    async fn say_not_stored(&self, event: &Event) {
+        let Event::Message(message) = event else { return };
+        if message.chat_kind == ChatKind::Group && !message.mentions_bot {
+            return;
+        }
+        if let Err(error) = self.send_not_stored(message).await {
+            warn!(error = %error, "The sender could not be told that the message was not stored");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_from_a_second_to_a_minute() {
+        let timing = Timing::default();
+        let nonce = Duration::from_secs(30);
+        let waits: Vec<u64> = (0..9).map(|n| longest_wait(n, nonce, &timing).as_secs()).collect();
+        assert_eq!(waits, [1, 1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(longest_wait(0, Duration::ZERO, &timing), Duration::ZERO, "a nonce of 0 means at once");
+        assert_eq!(longest_wait(u32::MAX, nonce, &timing).as_secs(), 60);
+    }
+
+    #[test]
+    fn intervals_of_a_server_are_not_trusted() {
+        for (value, want) in [(None, 120), (Some(0), 120), (Some(-5), 120), (Some(1), 1), (Some(1_000_000), 3600)] {
+            assert_eq!(seconds(value, PING_SECONDS, 3600).as_secs(), want, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn sleep_is_a_wall_clock_that_ran_ahead() {
+        let at = Instant::now();
+        let mut wake = Wake { wall_ms: 0, at };
+        assert!(!wake.slept(1000, at + Duration::from_secs(1)));
+        assert!(!wake.slept(100_000, at + Duration::from_secs(100)), "busy, not asleep");
+        assert!(wake.slept(200_000, at + Duration::from_secs(101)));
+        assert!(!wake.slept(100_000, at + Duration::from_secs(102)), "a clock that was set back");
+    }
+}

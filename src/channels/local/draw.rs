@@ -1,0 +1,336 @@
+//! Views and messages as plain text for a terminal. Control characters of what an agent wrote never reach it.
+
+use crate::domain::delivery::Body;
+use crate::domain::gate::{Ask, Decision};
+use crate::domain::view::{
+    Button, ButtonRole, GateShown, GateView, InterruptedView, Lang, LiveState, LiveView, QueueRowState, QueueView,
+    StaleView, StatusView, Step, StepState, View,
+};
+
+/// A card as text.
+pub fn draw(view: &View, lang: Lang) -> String {
+    let text = match view {
+        View::Live(live) => draw_live(live, lang),
+        View::Gate(gate) => draw_gate(gate, lang),
+        View::Interrupted(interrupted) => draw_interrupted(interrupted, lang),
+        View::Queue(queue) => draw_queue(queue, lang),
+        View::Stale(stale) => draw_stale(stale, lang),
+        View::Status(status) => draw_status(status, lang),
+        View::Help(help) => format!(
+            "{}\n/status  /stop  /cancel  /new  /help",
+            pick(lang, &format!("项目 {}", help.project), &format!("project {}", help.project))
+        ),
+        View::Stranger(stranger) => pick(
+            lang,
+            &format!("只有 {} 允许的人能用我", stranger.owner),
+            &format!("only people whom {} allows can use me", stranger.owner),
+        ),
+        View::Notice(notice) => notice.text.clone(),
+    };
+    plain(&text)
+}
+
+/// The buttons that a person may press in the terminal, with what they say. Gates are answered in words instead.
+pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
+    let found: Vec<&Button> = match view {
+        View::Live(live) => live.stop.iter().collect(),
+        View::Interrupted(interrupted) => interrupted.buttons.iter().collect(),
+        View::Queue(queue) => queue.rows.iter().flat_map(|row| row.steer.iter().chain(&row.cancel)).collect(),
+        View::Stale(stale) => stale.buttons.iter().collect(),
+        View::Notice(notice) => notice.buttons.iter().collect(),
+        View::Gate(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
+    };
+    found.into_iter().map(|button| (button.clone(), label(&button.role, lang))).collect()
+}
+
+fn label(role: &ButtonRole, lang: Lang) -> &'static str {
+    let (zh, en) = match role {
+        ButtonRole::Stop => ("停止", "Stop"),
+        ButtonRole::Allow => ("允许一次", "Allow once"),
+        ButtonRole::Decline => ("拒绝", "Decline"),
+        ButtonRole::Option(_) => ("选这个", "Choose this"),
+        ButtonRole::Submit => ("发送", "Send"),
+        ButtonRole::Skip => ("跳过", "Skip"),
+        ButtonRole::Continue => ("继续", "Continue"),
+        ButtonRole::RunAgain => ("重新运行", "Run again"),
+        ButtonRole::Dismiss => ("不用了", "Dismiss"),
+        ButtonRole::StartFresh => ("新会话重做", "Start fresh"),
+        ButtonRole::Steer => ("插话", "Steer"),
+        ButtonRole::Cancel => ("取消", "Cancel"),
+        ButtonRole::CancelAll => ("全部取消", "Cancel all"),
+        ButtonRole::DoIt => ("做", "Do it"),
+        ButtonRole::TryAgain => ("再试一次", "Try again"),
+        ButtonRole::Fork => ("复制一份继续", "Continue a copy"),
+        ButtonRole::KeepWaiting => ("继续等", "Keep waiting"),
+    };
+    match lang {
+        Lang::Zh => zh,
+        Lang::En => en,
+    }
+}
+
+/// A message as text.
+pub fn draw_body(body: &Body) -> String {
+    let text = match body {
+        Body::Answer { markdown, footer, .. } => match footer {
+            Some(footer) => format!("{markdown}\n\n{footer}"),
+            None => markdown.clone(),
+        },
+        Body::Notice { text } => text.clone(),
+        Body::File { name, bytes, sha256 } | Body::Image { name, bytes, sha256 } => {
+            format!("[{name}, {bytes} bytes: outbox/{sha256}]")
+        }
+    };
+    plain(&text)
+}
+
+/// Without control characters and invisible direction marks: an agent cannot paint over the terminal.
+fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
+        .filter(
+            |c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'),
+        )
+        .collect()
+}
+
+fn pick(lang: Lang, zh: &str, en: &str) -> String {
+    match lang {
+        Lang::Zh => zh.to_owned(),
+        Lang::En => en.to_owned(),
+    }
+}
+
+fn draw_live(live: &LiveView, lang: Lang) -> String {
+    let head = match &live.state {
+        LiveState::Running => match live.steps.last() {
+            Some(step) => step_line(step),
+            None => pick(lang, "进行中", "working"),
+        },
+        LiveState::Waiting { number, names } => pick(
+            lang,
+            &format!("⏸ 等待批准请求 #{number}（{names}）"),
+            &format!("⏸ waits for request #{number} ({names})"),
+        ),
+        LiveState::Done { duration_ms, tokens } => {
+            let tokens = tokens.map(|n| format!(", {n} tokens")).unwrap_or_default();
+            let steps = live.steps.len();
+            pick(
+                lang,
+                &format!("✓ {steps} 步，{:.1} 秒{tokens}", seconds(*duration_ms)),
+                &format!("✓ {steps} steps, {:.1} s{tokens}", seconds(*duration_ms)),
+            )
+        }
+        LiveState::Stopped { by, .. } => pick(lang, &format!("■ 已由 {by} 停止"), &format!("■ stopped by {by}")),
+        LiveState::Failed => pick(lang, "✕ 没有完成", "✕ not finished"),
+        LiveState::Interrupted => pick(lang, "✕ 任务中断", "✕ interrupted"),
+        LiveState::Merged => pick(lang, "✓ 已并入正在进行的任务", "✓ added to the running task"),
+    };
+    match live.unreachable_since_ms {
+        Some(_) => format!(
+            "{head} {}",
+            pick(lang, "（模型暂时连不上，正在重试）", "(the model cannot be reached; trying again)")
+        ),
+        None => head,
+    }
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+fn step_line(step: &Step) -> String {
+    let mark = match step.state {
+        StepState::Running => "…",
+        StepState::Ok => "✓",
+        StepState::Failed => "✕",
+    };
+    format!("{mark} {}", step.object)
+}
+
+fn draw_gate(gate: &GateView, lang: Lang) -> String {
+    let number = gate.number;
+    let head = match (&gate.state, gate.ask.is_question()) {
+        (GateShown::Open, true) => pick(lang, &format!("? 提问 #{number}"), &format!("? question #{number}")),
+        (GateShown::Open, false) => pick(lang, &format!("? 批准请求 #{number}"), &format!("? request #{number}")),
+        (GateShown::OpenAgain { who, .. }, _) => pick(
+            lang,
+            &format!("? 批准请求 #{number}（{who} 曾经同意，可能已经执行）"),
+            &format!("? request #{number} ({who} allowed this before; it may have run)"),
+        ),
+        (GateShown::Decided { who, decision, .. }, _) => {
+            let what = match decision {
+                Decision::Allow => pick(lang, "已同意", "allowed"),
+                Decision::Decline { .. } => pick(lang, "已拒绝", "declined"),
+                Decision::StopTurn => pick(lang, "已停止任务", "stopped the task"),
+                Decision::Answers { .. } => pick(lang, "已回答", "answered"),
+            };
+            return format!("✓ #{number} {what}: {who}");
+        }
+        (GateShown::Withdrawn, _) => {
+            return pick(lang, &format!("— #{number} 已撤回"), &format!("— #{number} withdrawn"));
+        }
+        (GateShown::Void, _) => {
+            return pick(lang, &format!("— #{number} 已失效，没有执行"), &format!("— #{number} void: it did not run"));
+        }
+        (GateShown::VoidMayHaveRun { who }, _) => {
+            return pick(
+                lang,
+                &format!("— #{number} 已失效（{who} 同意过，可能已经执行）"),
+                &format!("— #{number} void ({who} had allowed it; it may have run)"),
+            );
+        }
+    };
+    let mut lines = vec![head, draw_ask(&gate.ask)];
+    if let Some(claim) = &gate.claim {
+        lines.push(pick(lang, &format!("  （未核实）{claim}"), &format!("  (not verified) {claim}")));
+    }
+    lines.push(match &gate.ask {
+        Ask::Questions { questions } if questions.iter().any(|question| !question.options.is_empty()) => {
+            pick(lang, "  回复选项的数字，或直接写答案", "  answer with an option's number, or in your own words")
+        }
+        Ask::Questions { .. } => pick(lang, "  直接写答案", "  answer in your own words"),
+        _ => pick(lang, "  回复 y 同意，n 拒绝", "  answer y to allow, n to decline"),
+    });
+    lines.join("\n")
+}
+
+fn draw_ask(ask: &Ask) -> String {
+    match ask {
+        Ask::Command { command, directory, .. } => format!("{}\n  in {directory}", indented(command)),
+        Ask::FileChange { changes, directory } => {
+            let files: Vec<String> =
+                changes.iter().map(|change| format!("  {} {}", change.kind, change.path)).collect();
+            let diffs: Vec<String> = changes.iter().map(|change| indented(&change.diff)).collect();
+            format!("{}\n{}\n  in {directory}", files.join("\n"), diffs.join("\n"))
+        }
+        Ask::Permissions { wanted, directory } => format!("  {}\n  in {directory}", wanted.join("\n  ")),
+        Ask::Tool { server, tool, detail } => format!("  {server}/{tool}\n{}", indented(detail)),
+        Ask::Questions { questions } => {
+            let mut lines = Vec::new();
+            for question in questions {
+                lines.push(format!("  {}", question.text));
+                for (index, option) in question.options.iter().enumerate() {
+                    lines.push(
+                        format!("    {}. {} {}", index + 1, option.label, option.description).trim_end().to_owned(),
+                    );
+                }
+            }
+            lines.join("\n")
+        }
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn draw_interrupted(view: &InterruptedView, lang: Lang) -> String {
+    let mut lines = vec![match view.shutdown {
+        true => pick(lang, "■ ally 停止时，任务被中断", "■ interrupted, because ally was stopped"),
+        false => pick(lang, "✕ 任务中断，结果未知", "✕ interrupted, outcome unknown"),
+    }];
+    for step in &view.certain {
+        lines.push(pick(lang, &format!("  已完成 {}", step.object), &format!("  did: {}", step.object)));
+    }
+    for step in &view.uncertain {
+        lines.push(pick(lang, &format!("  可能已执行 {}", step.object), &format!("  may have run: {}", step.object)));
+    }
+    if let Some((_, who)) = &view.chosen {
+        lines.push(pick(lang, &format!("  {who} 已决定"), &format!("  decided by {who}")));
+    }
+    lines.join("\n")
+}
+
+fn draw_queue(queue: &QueueView, lang: Lang) -> String {
+    let rows = queue.rows.iter().map(|row| {
+        let state = match &row.state {
+            QueueRowState::Waiting => pick(lang, "排队", "queued"),
+            QueueRowState::Started => pick(lang, "已开始", "started"),
+            QueueRowState::Steered => pick(lang, "已插话", "steered"),
+            QueueRowState::BackToQueue => pick(lang, "回到排队", "queued again"),
+            QueueRowState::Cancelled { by } => pick(lang, &format!("{by} 已取消"), &format!("cancelled by {by}")),
+        };
+        format!("… {state}: {}", row.text)
+    });
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+fn draw_stale(stale: &StaleView, lang: Lang) -> String {
+    pick(
+        lang,
+        &format!("? 这条消息是早先发的，还要做吗：{}", stale.text),
+        &format!("? this was sent a while ago; still wanted? {}", stale.text),
+    )
+}
+
+fn draw_status(status: &StatusView, lang: Lang) -> String {
+    let mut text = pick(
+        lang,
+        &format!(
+            "{}：进行中 {}，等人 {}，排队 {}；{} {}",
+            status.project,
+            status.running,
+            status.waiting,
+            status.queued,
+            status.runtime,
+            if status.runtime_ok { "正常" } else { "不可用" }
+        ),
+        &format!(
+            "{}: {} running, {} waiting, {} queued; {} {}",
+            status.project,
+            status.running,
+            status.waiting,
+            status.queued,
+            status.runtime,
+            if status.runtime_ok { "ready" } else { "not usable" }
+        ),
+    );
+    for warning in &status.warnings {
+        text.push_str(&format!("\n  ! {warning}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_cannot_paint_the_terminal() {
+        let body = Body::Answer {
+            markdown: "safe\u{1b}[2Jx\u{202e}y\n\tz".to_owned(),
+            part: 1,
+            parts: 1,
+            footer: None,
+            mention: None,
+        };
+        assert_eq!(draw_body(&body), "safe[2Jxy\n\tz");
+    }
+
+    #[test]
+    fn a_gate_shows_all_and_how_to_answer() {
+        let gate = GateView {
+            number: 3,
+            requester: "ann".to_owned(),
+            project: "p".to_owned(),
+            deciders: "ann".to_owned(),
+            mention: Vec::new(),
+            ask: Ask::Command {
+                command: "rm -r build\nls".to_owned(),
+                directory: "/w".to_owned(),
+                outside_sandbox: true,
+                network: false,
+            },
+            claim: Some("tidy up".to_owned()),
+            state: GateShown::Open,
+            buttons: Vec::new(),
+            direct: true,
+            bot_name: "ally".to_owned(),
+        };
+        assert_eq!(
+            draw(&View::Gate(gate), Lang::En),
+            "? request #3\n    rm -r build\n    ls\n  in /w\n  (not verified) tidy up\n  answer y to allow, n to decline"
+        );
+    }
+}

@@ -1,0 +1,570 @@
+//! From wishes to decisions: every default filled in, every path absolute, every mistake noted.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::Environment;
+use super::paths::{Paths, expand};
+use super::problem::{Problem, Problems};
+use super::raw::Raw;
+use super::secrets;
+use crate::domain::ids::{ChatId, UserId};
+use crate::domain::view::Lang;
+
+/// Everything that is settled before the program starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything lies.
+    pub paths: Paths,
+    /// Language of what ally itself says where a chat has not chosen one.
+    pub lang: Lang,
+    /// Log filter.
+    pub log_filter: String,
+    /// The Feishu channel; `None` is off.
+    pub feishu: Option<FeishuConfig>,
+    /// Name of the person at this machine; `local:<user>` owns the local channel.
+    pub local_user: String,
+    /// What does the work.
+    pub runtime: RuntimeConfig,
+    /// How chats become conversations.
+    pub conversation: ConversationConfig,
+    /// The configured floor of rights.
+    pub access: AccessConfig,
+    /// Limits of a turn.
+    pub turn: TurnConfig,
+    /// What happens to late messages.
+    pub intake: IntakeConfig,
+    /// The whole environment of every child.
+    pub child_environment: Vec<(String, String)>,
+    /// Proxy for TLS connections.
+    pub https_proxy: Option<String>,
+    /// Legal, and worth a warning in `status`.
+    pub warnings: Vec<String>,
+}
+
+/// Credentials of the Feishu app.
+#[derive(Debug, Clone)]
+pub struct FeishuConfig {
+    /// App id, `cli_…`.
+    pub app_id: String,
+    /// App secret.
+    pub app_secret: SecretString,
+    /// Without a slash at its end.
+    pub base_url: String,
+}
+
+/// Which runtime, with its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeConfig {
+    /// The real codex as a child process.
+    Codex(CodexConfig),
+    /// In process, for trying things out.
+    Embedded,
+}
+
+/// Settings of the codex child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodexConfig {
+    /// An absolute path, or a plain name that is looked up in `PATH`.
+    pub program: PathBuf,
+    /// `CODEX_HOME`.
+    pub home: PathBuf,
+    /// Further arguments, before `app-server`'s own.
+    pub args: Vec<String>,
+    /// Model, where codex's own choice is not wanted.
+    pub model: Option<String>,
+    /// Codex's sandbox mode.
+    pub sandbox: String,
+    /// When codex asks.
+    pub approval_policy: String,
+}
+
+/// How chats become conversations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationConfig {
+    /// Working directory of conversations.
+    pub directory: Directory,
+    /// What one conversation is in a group.
+    pub scope: Scope,
+    /// What a message does while a turn runs.
+    pub busy: Busy,
+    /// Turns at the same time, over all conversations.
+    pub parallel: usize,
+    /// Several turns may run in one directory.
+    pub shared_directory: bool,
+}
+
+/// Where a conversation works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Directory {
+    /// All in this one.
+    Fixed(PathBuf),
+    /// Each chat in its own below this one.
+    OwnBelow(PathBuf),
+}
+
+/// What one conversation is in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each topic.
+    Topic,
+    /// The whole chat.
+    Chat,
+}
+
+/// What a message does while a turn runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// It waits.
+    Queue,
+    /// It goes into the running turn.
+    Steer,
+    /// It is refused.
+    Reject,
+}
+
+/// The configured floor of rights.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Owner in Feishu; the local channel has its own.
+    pub owner: Option<UserId>,
+    /// May talk anywhere and decide.
+    pub users: HashSet<UserId>,
+    /// Groups whose members may talk.
+    pub chats: HashSet<ChatId>,
+}
+
+/// Limits of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnConfig {
+    /// Without any sign of life.
+    pub idle_timeout: Duration,
+    /// Without any sign of life inside a tool call.
+    pub tool_timeout: Duration,
+    /// Absolute cap; `None` is none.
+    pub max_time: Option<Duration>,
+    /// What running turns get when ally stops.
+    pub grace: Duration,
+}
+
+/// What happens to late messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntakeConfig {
+    /// An older message is asked about before it runs.
+    pub stale_after: Duration,
+    /// A message found after downtime runs by itself up to this age.
+    pub backfill_run: Duration,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Reads both files and decides everything; all problems at once.
+pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Problems> {
+    let mut problems = Problems::default();
+    let text = read_settings(&paths.config, &mut problems);
+    let mut raw = Raw::parse(&paths.config, &text, &mut problems);
+    let dotenv = secrets::read(&paths.env, &mut problems);
+    let variable = |key: &str| environment.get(key).or_else(|| dotenv.get(key).map(String::as_str)).map(str::to_owned);
+
+    let mut resolver = Resolver { raw: &mut raw, problems: &mut problems, variable: &variable, paths: &paths };
+    let home = environment.home().unwrap_or(&paths.home);
+    let lang = resolver.lang(environment);
+    let feishu = resolver.feishu();
+    let runtime = resolver.runtime(home);
+    let conversation = resolver.conversation(home);
+    let access = resolver.access();
+    let turn = resolver.turn();
+    let intake = resolver.intake();
+    raw.finish(&mut problems);
+    problems.into_result()?;
+
+    let warnings = warnings(&runtime, feishu.as_ref(), &access);
+    Ok(Config {
+        lang,
+        log_filter: environment.log_filter(),
+        feishu,
+        local_user: environment.user(),
+        runtime,
+        conversation,
+        access,
+        turn,
+        intake,
+        child_environment: environment.for_children(),
+        https_proxy: environment.https_proxy(),
+        warnings,
+        paths,
+    })
+}
+
+fn read_settings(path: &Path, problems: &mut Problems) -> String {
+    match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            problems.add(Problem {
+                file: Some(path.to_owned()),
+                line: None,
+                key: String::new(),
+                what: format!("cannot be read: {error}"),
+                remedy: "make it a text file of your own".to_owned(),
+            });
+            String::new()
+        }
+    }
+}
+
+fn warnings(runtime: &RuntimeConfig, feishu: Option<&FeishuConfig>, access: &AccessConfig) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let RuntimeConfig::Codex(codex) = runtime {
+        if codex.sandbox == "danger-full-access" {
+            warnings
+                .push("[runtime.codex] sandbox = \"danger-full-access\": the agent can do whatever you can".to_owned());
+        }
+        if codex.approval_policy == "never" {
+            warnings
+                .push("[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs".to_owned());
+        }
+    }
+    if feishu.is_some() && access.owner.is_none() {
+        warnings.push("nobody owns this bot yet: run `ally pair` and send the code to the bot".to_owned());
+    }
+    warnings
+}
+
+/// One section a method. All of them note problems and go on with the default.
+struct Resolver<'a> {
+    raw: &'a mut Raw,
+    problems: &'a mut Problems,
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    paths: &'a Paths,
+}
+
+impl Resolver<'_> {
+    fn note_variable(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.add(Problem {
+            file: None,
+            line: None,
+            key: key.to_owned(),
+            what: what.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    fn lang(&mut self, environment: &Environment) -> Lang {
+        let configured = self.raw.choice("lang", &[("zh", Lang::Zh), ("en", Lang::En)], self.problems);
+        match (self.variable)("ALLY_LANG") {
+            Some(text) => Lang::parse(&text).unwrap_or_else(|| {
+                self.note_variable("ALLY_LANG", format!("\"{text}\" is not a known language"), "set it to zh or en");
+                Lang::default()
+            }),
+            None => configured.map(|found| found.value).or_else(|| environment.lang()).unwrap_or_default(),
+        }
+    }
+
+    /// On when there are credentials, unless the file says otherwise.
+    fn feishu(&mut self) -> Option<FeishuConfig> {
+        let enabled = self.raw.bool("feishu.enabled", self.problems);
+        let app_id = (self.variable)("FEISHU_APP_ID");
+        let app_secret = (self.variable)("FEISHU_APP_SECRET");
+        let base_url = self.base_url();
+        let wanted = match &enabled {
+            Some(enabled) => enabled.value,
+            None => app_id.is_some() || app_secret.is_some(),
+        };
+        if !wanted {
+            return None;
+        }
+        for (key, missing) in [("FEISHU_APP_ID", app_id.is_none()), ("FEISHU_APP_SECRET", app_secret.is_none())] {
+            if missing {
+                let remedy = format!(
+                    "put {key}=… into {} (Feishu developer console → your app → Credentials), or set [feishu] enabled = false",
+                    self.paths.env.display()
+                );
+                self.problems.add(Problem {
+                    file: Some(self.paths.env.clone()),
+                    line: None,
+                    key: key.to_owned(),
+                    what: "is missing, and the Feishu channel is on".to_owned(),
+                    remedy,
+                });
+            }
+        }
+        Some(FeishuConfig { app_id: app_id?, app_secret: SecretString::from(app_secret?), base_url: base_url? })
+    }
+
+    fn base_url(&mut self) -> Option<String> {
+        let Some(text) = (self.variable)("FEISHU_BASE_URL") else {
+            return Some("https://open.feishu.cn".to_owned());
+        };
+        let remedy = "use https://open.feishu.cn or https://open.larksuite.com; http:// is for this machine only";
+        match reqwest::Url::parse(&text) {
+            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => {
+                Some(text.trim_end_matches('/').to_owned())
+            }
+            Ok(url) if url.scheme() == "http" => {
+                self.note_variable("FEISHU_BASE_URL", "would send the app secret in clear", remedy);
+                None
+            }
+            _ => {
+                self.note_variable("FEISHU_BASE_URL", "is not a usable address", remedy);
+                None
+            }
+        }
+    }
+
+    fn runtime(&mut self, home: &Path) -> RuntimeConfig {
+        const KINDS: [(&str, bool); 2] = [("codex", true), ("embedded", false)];
+        let configured = self.raw.choice("runtime.kind", &KINDS, self.problems);
+        let codex = self.codex(home);
+        let wants_codex = match (self.variable)("ALLY_RUNTIME") {
+            None => configured.is_none_or(|found| found.value),
+            Some(kind) => match KINDS.iter().find(|(word, _)| *word == kind) {
+                Some((_, codex)) => *codex,
+                None => {
+                    let what = format!("\"{kind}\" is not a runtime");
+                    self.note_variable("ALLY_RUNTIME", what, "set it to codex or embedded");
+                    true
+                }
+            },
+        };
+        if wants_codex { RuntimeConfig::Codex(codex) } else { RuntimeConfig::Embedded }
+    }
+
+    fn codex(&mut self, home: &Path) -> CodexConfig {
+        const SANDBOXES: [(&str, &str); 3] = [
+            ("read-only", "read-only"),
+            ("workspace-write", "workspace-write"),
+            ("danger-full-access", "danger-full-access"),
+        ];
+        const POLICIES: [(&str, &str); 3] =
+            [("untrusted", "untrusted"), ("on-request", "on-request"), ("never", "never")];
+        let configured = self.raw.text("runtime.codex.bin", self.problems);
+        let program = match ((self.variable)("ALLY_RUNTIME_BIN"), configured) {
+            (Some(program), _) => self.program(&program, "ALLY_RUNTIME_BIN", 0, home),
+            (None, Some(found)) => self.program(&found.value, "runtime.codex.bin", found.line, home),
+            (None, None) => PathBuf::from("codex"),
+        };
+        let codex_home = match self.raw.text("runtime.codex.home", self.problems) {
+            Some(found) => {
+                let path = self.absolute(&found.value, home);
+                if !path.is_dir() {
+                    let what = format!("there is no folder {}", path.display());
+                    let problem =
+                        self.raw.problem("runtime.codex.home", found.line, what, "create it, or remove the line");
+                    self.problems.add(problem);
+                }
+                path
+            }
+            None => self.paths.codex.clone(),
+        };
+        let sandbox = self.raw.choice("runtime.codex.sandbox", &SANDBOXES, self.problems);
+        let policy = self.raw.choice("runtime.codex.approval_policy", &POLICIES, self.problems);
+        CodexConfig {
+            program,
+            home: codex_home,
+            args: self.raw.list("runtime.codex.args", self.problems),
+            model: self.raw.text("runtime.codex.model", self.problems).map(|found| found.value),
+            sandbox: sandbox.map_or("workspace-write", |found| found.value).to_owned(),
+            approval_policy: policy.map_or("on-request", |found| found.value).to_owned(),
+        }
+    }
+
+    fn program(&mut self, text: &str, key: &str, line: usize, home: &Path) -> PathBuf {
+        if !text.contains('/') {
+            return PathBuf::from(text);
+        }
+        let path = self.absolute(text, home);
+        if !path.is_file() {
+            let (what, remedy) =
+                (format!("there is no program {}", path.display()), "install codex, or correct the path");
+            if line == 0 {
+                self.note_variable(key, what, remedy);
+            } else {
+                let problem = self.raw.problem(key, line, what, remedy);
+                self.problems.add(problem);
+            }
+        }
+        path
+    }
+
+    /// `~/` is the person's home; anything relative is relative to `$ALLY_HOME`, never to where ally was started.
+    fn absolute(&self, text: &str, home: &Path) -> PathBuf {
+        self.paths.home.join(expand(text, home))
+    }
+
+    fn conversation(&mut self, home: &Path) -> ConversationConfig {
+        const SCOPES: [(&str, Scope); 2] = [("topic", Scope::Topic), ("chat", Scope::Chat)];
+        const BUSY: [(&str, Busy); 3] = [("queue", Busy::Queue), ("steer", Busy::Steer), ("reject", Busy::Reject)];
+        let directory = match self.raw.text("conversation.directory", self.problems) {
+            Some(found) => {
+                let path = self.absolute(&found.value, home);
+                self.check_directory(&path, found.line, home);
+                Directory::Fixed(path)
+            }
+            None => Directory::OwnBelow(self.paths.workspaces.clone()),
+        };
+        ConversationConfig {
+            directory,
+            scope: self.raw.choice("conversation.scope", &SCOPES, self.problems).map_or(Scope::Topic, |s| s.value),
+            busy: self.raw.choice("conversation.busy", &BUSY, self.problems).map_or(Busy::Queue, |b| b.value),
+            parallel: self.raw.number("conversation.parallel", 1..=64, self.problems).unwrap_or(4) as usize,
+            shared_directory: self.raw.bool("conversation.shared_directory", self.problems).is_some_and(|s| s.value),
+        }
+    }
+
+    fn check_directory(&mut self, path: &Path, line: usize, home: &Path) {
+        // Links and `..` must not hide where it leads.
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (there, home, own) = (real(path), real(home), real(&self.paths.home));
+        let (what, remedy) = match fs::read_dir(path) {
+            Err(error) => (format!("{} cannot be read: {error}", path.display()), "create it, or name another folder"),
+            Ok(_) if there == home || own.starts_with(&there) => (
+                format!("{} is too wide: ally's own data or your whole home lies in it", path.display()),
+                "name the folder of one project",
+            ),
+            Ok(_) => return,
+        };
+        let problem = self.raw.problem("conversation.directory", line, what, remedy);
+        self.problems.add(problem);
+    }
+
+    fn access(&mut self) -> AccessConfig {
+        AccessConfig {
+            owner: self.raw.text("access.owner", self.problems).map(|found| UserId::new(found.value)),
+            users: self.raw.list("access.users", self.problems).into_iter().map(UserId::new).collect(),
+            chats: self.raw.list("access.chats", self.problems).into_iter().map(ChatId::new).collect(),
+        }
+    }
+
+    fn turn(&mut self) -> TurnConfig {
+        TurnConfig {
+            idle_timeout: self.raw.duration("turn.idle_timeout", self.problems).unwrap_or(30 * MINUTE),
+            tool_timeout: self.raw.duration("turn.tool_timeout", self.problems).unwrap_or(2 * HOUR),
+            max_time: self.raw.duration("turn.max_time", self.problems),
+            grace: self.raw.duration("turn.grace", self.problems).unwrap_or(Duration::from_secs(20)),
+        }
+    }
+
+    fn intake(&mut self) -> IntakeConfig {
+        IntakeConfig {
+            stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE),
+            backfill_run: self.raw.duration("intake.backfill_run", self.problems).unwrap_or(10 * MINUTE),
+        }
+    }
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Home {
+        folder: tempfile::TempDir,
+    }
+
+    impl Home {
+        fn new(settings: &str, dotenv: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let paths = Paths::of_home(folder.path().join("home"), None);
+            paths.create().unwrap();
+            super::super::write_private(&paths.config, settings).unwrap();
+            super::super::write_private(&paths.env, dotenv).unwrap();
+            Self { folder }
+        }
+
+        fn load(&self, environment: &[(&str, &str)]) -> Result<Config, Problems> {
+            let home = self.folder.path().join("home").display().to_string();
+            let user = self.folder.path().display().to_string();
+            let mut all = vec![("ALLY_HOME", home.as_str()), ("HOME", user.as_str())];
+            all.extend_from_slice(environment);
+            super::super::load(&Environment::of(all))
+        }
+    }
+
+    #[test]
+    fn the_templates_are_a_legal_configuration() {
+        let home = Home::new(include_str!("../../templates/ally.toml"), include_str!("../../templates/env"));
+        let config = home.load(&[]).unwrap();
+        assert!(config.feishu.is_none());
+        assert_eq!(config.turn.idle_timeout, 30 * MINUTE);
+        assert!(matches!(config.runtime, RuntimeConfig::Codex(codex) if codex.sandbox == "workspace-write"));
+    }
+
+    #[test]
+    fn every_key_of_the_template_is_known() {
+        let enabled: String = include_str!("../../templates/ally.toml")
+            .lines()
+            .map(|line| {
+                let key = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") && !rest.starts_with(' '));
+                format!("{}\n", key.unwrap_or(line))
+            })
+            .collect();
+        let home = Home::new(&enabled, "FEISHU_APP_ID=cli_a\nFEISHU_APP_SECRET=b\n");
+        let told = home.load(&[]).err().map(|problems| problems.to_string()).unwrap_or_default();
+        assert!(!told.contains("no such key") && !told.contains("must be"), "{told}");
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let home = Home::new("", "FEISHU_APP_ID=cli_file\nFEISHU_APP_SECRET=hush\n");
+        let config = home.load(&[("FEISHU_APP_ID", "cli_env"), ("ALLY_RUNTIME", "embedded")]).unwrap();
+        let feishu = config.feishu.clone().unwrap();
+        assert_eq!(feishu.app_id, "cli_env");
+        assert_eq!(feishu.base_url, "https://open.feishu.cn");
+        assert_eq!(config.runtime, RuntimeConfig::Embedded);
+        assert!(!format!("{config:?}").contains("hush"), "secrets never show");
+    }
+
+    #[test]
+    fn all_problems_come_together() {
+        let home = Home::new(
+            "[feishu]\nenabled = true\n[runtime]\nkind = \"codexx\"\n[conversation]\ndirectory = \"~/nowhere\"\nparallel = 0\n",
+            "",
+        );
+        let told = home.load(&[("FEISHU_BASE_URL", "http://example.com")]).unwrap_err().to_string();
+        for want in [
+            "FEISHU_APP_ID: is missing",
+            "FEISHU_APP_SECRET: is missing",
+            "did you mean \"codex\"",
+            "conversation.directory",
+            "0 is out of range",
+            "FEISHU_BASE_URL: would send the app secret in clear",
+        ] {
+            assert!(told.contains(want), "{want} is missing in\n{told}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        let home = Home::new("", "FEISHU_APP_ID=a\nFEISHU_APP_SECRET=b\n");
+        for (url, want) in [
+            ("http://127.0.0.1:8080/", Some("http://127.0.0.1:8080")),
+            ("http://[::1]:1", Some("http://[::1]:1")),
+            ("http://localhost:1", Some("http://localhost:1")),
+            ("https://open.larksuite.com", Some("https://open.larksuite.com")),
+            ("http://127.0.0.1.evil.example", None),
+            ("ftp://127.0.0.1", None),
+            ("nonsense", None),
+        ] {
+            let got = home.load(&[("FEISHU_BASE_URL", url)]).ok().and_then(|config| config.feishu);
+            assert_eq!(got.map(|feishu| feishu.base_url).as_deref(), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_holds_ally_itself_is_refused() {
+        let home = Home::new("[conversation]\ndirectory = \"~\"\n", "");
+        assert!(home.load(&[]).unwrap_err().to_string().contains("too wide"));
+    }
+}

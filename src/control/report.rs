@@ -1,0 +1,303 @@
+//! What the control socket says, as types. `--json` prints them as they are: fields are added, never renamed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{ConversationId, GateId, TurnId};
+
+/// Everything that `ally status` shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Version of the running ally.
+    pub version: String,
+    /// `$ALLY_HOME`.
+    pub home: String,
+    /// What the daemon is doing.
+    pub state: DaemonState,
+    /// Processes.
+    pub pids: Pids,
+    /// Channels that are on.
+    pub channels: Vec<ChannelReport>,
+    /// The runtime, once it is known.
+    pub runtime: Option<RuntimeReport>,
+    /// Turns by state.
+    pub turns: TurnCounts,
+    /// Questions that wait for people.
+    pub gates_open: u64,
+    /// Messages on their way out.
+    pub outbox: OutboxReport,
+    /// Cards that do not show yet what they should.
+    pub surfaces_pending: u64,
+    /// The ledger, where it could be read.
+    pub ledger: Option<LedgerReport>,
+    /// Due time of the next routine, Unix milliseconds.
+    pub next_routine: Option<i64>,
+    /// Things a person should know.
+    pub warnings: Vec<String>,
+}
+
+impl StatusReport {
+    /// An empty report of a home in some state.
+    pub fn empty(home: String, state: DaemonState) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            home,
+            state,
+            pids: Pids::default(),
+            channels: Vec::new(),
+            runtime: None,
+            turns: TurnCounts::default(),
+            gates_open: 0,
+            outbox: OutboxReport::default(),
+            surfaces_pending: 0,
+            ledger: None,
+            next_routine: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What the daemon is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DaemonState {
+    /// Not ready yet.
+    Starting,
+    /// Takes and does work.
+    Running,
+    /// Takes no new work and ends what runs.
+    Draining,
+    /// No process.
+    Stopped,
+}
+
+impl DaemonState {
+    /// The word that is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DaemonState::Starting => "starting",
+            DaemonState::Running => "running",
+            DaemonState::Draining => "draining",
+            DaemonState::Stopped => "stopped",
+        }
+    }
+}
+
+/// Process ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pids {
+    /// `ally run`.
+    pub supervisor: Option<u32>,
+    /// Its child.
+    pub bridge: Option<u32>,
+    /// The child of that.
+    pub runtime: Option<u32>,
+}
+
+/// One channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChannelReport {
+    /// `feishu`, `local`.
+    pub name: String,
+    /// `connecting`, `connected`, `retrying`, `refused`.
+    pub state: String,
+    /// Age of the last inbound frame.
+    pub last_frame_age_ms: Option<i64>,
+    /// What is wrong and what to do.
+    pub problem: Option<String>,
+    /// The bot's name, once known.
+    pub bot_name: Option<String>,
+}
+
+/// The runtime.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeReport {
+    /// `codex`, `embedded`.
+    pub kind: String,
+    /// Its own version, once it is up.
+    pub version: Option<String>,
+    /// Number of the process.
+    pub generation: Option<i64>,
+    /// `starting`, `ready`, `down`, `stuck`.
+    pub state: String,
+    /// What is wrong and what to do.
+    pub problem: Option<String>,
+    /// Ignored settings and the like.
+    pub warnings: Vec<String>,
+}
+
+/// Turns by state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnCounts {
+    /// Accepted, not handed over.
+    pub queued: u64,
+    /// Being handed over.
+    pub submitting: u64,
+    /// At work.
+    pub running: u64,
+    /// Waiting for a person.
+    pub waiting: u64,
+    /// Ended within a day.
+    pub settled_last_24h: u64,
+    /// Late messages that wait for "still wanted?".
+    pub late_waiting: u64,
+}
+
+/// Messages on their way out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxReport {
+    /// Not attempted.
+    pub ready: u64,
+    /// Attempted, no answer.
+    pub sending: u64,
+    /// Given up.
+    pub undeliverable: u64,
+    /// Age of the oldest that was not sent.
+    pub oldest_unsent_age_ms: Option<i64>,
+}
+
+/// The ledger file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerReport {
+    /// Its path.
+    pub path: String,
+    /// Its size with the write-ahead log.
+    pub bytes: u64,
+    /// Schema version.
+    pub schema: u32,
+    /// Turns in it.
+    pub turns: u64,
+}
+
+/// Which turns are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnsQuery {
+    /// Only those with a message that could not be delivered.
+    #[serde(default)]
+    pub undelivered: bool,
+    /// Only those that are not settled.
+    #[serde(default)]
+    pub active: bool,
+    /// At most so many, newest first.
+    #[serde(default = "default_limit")]
+    pub limit: u32,
+}
+
+fn default_limit() -> u32 {
+    20
+}
+
+impl Default for TurnsQuery {
+    fn default() -> Self {
+        Self { undelivered: false, active: false, limit: default_limit() }
+    }
+}
+
+/// One turn in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnRow {
+    /// Its id.
+    pub id: TurnId,
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// Channel and chat in words.
+    pub chat: String,
+    /// `queued`, `submitting`, `running`, `waiting`, `settled`.
+    pub state: String,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Who asked.
+    pub requester: String,
+    /// First line of the request.
+    pub title: String,
+    /// Unix milliseconds.
+    pub created_at_ms: i64,
+    /// Unix milliseconds.
+    pub settled_at_ms: Option<i64>,
+    /// Messages of it that could not be delivered.
+    pub undelivered: u64,
+}
+
+/// One turn with everything that `turns show` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnDetail {
+    /// The row.
+    pub row: TurnRow,
+    /// Working directory.
+    pub directory: String,
+    /// Runtime and thread, for people who look there.
+    pub runtime: String,
+    /// The whole request.
+    pub prompt: String,
+    /// The whole answer.
+    pub answer: Option<String>,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// What became of each message, in words.
+    pub deliveries: Vec<String>,
+}
+
+/// One question that waits for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRow {
+    /// Its id.
+    pub id: GateId,
+    /// Its number in the chat.
+    pub number: i64,
+    /// Its turn.
+    pub turn: TurnId,
+    /// Channel and chat in words.
+    pub chat: String,
+    /// What is asked, one line.
+    pub what: String,
+    /// Unix milliseconds.
+    pub opened_at_ms: i64,
+}
+
+/// A one-time code that makes its sender the owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCode {
+    /// Eight characters.
+    pub code: String,
+    /// Until when, Unix milliseconds.
+    pub valid_until_ms: i64,
+}
+
+/// How the daemon is to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainRequest {
+    /// Only tell what would be cut.
+    #[serde(default)]
+    pub preview: bool,
+    /// Cut running turns at once instead of giving them the grace.
+    #[serde(default)]
+    pub now: bool,
+}
+
+/// What a stop cuts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainPreview {
+    /// Running: they get the grace.
+    pub running: Vec<TurnRow>,
+    /// Waiting for a person: they are interrupted at once, and can be continued.
+    pub waiting: Vec<TurnRow>,
+    /// Queued: they stay.
+    pub queued: u64,
+    /// Seconds that running turns get.
+    pub grace_seconds: u64,
+}
+
+/// Moves the clock (test builds only).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Warp {
+    /// Milliseconds forward.
+    pub offset_ms: i64,
+    /// Times as fast.
+    pub speed: f64,
+}
+
+/// A refusal, as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// In plain words.
+    pub error: String,
+}

@@ -1,0 +1,77 @@
+//! What the daemon offers over the socket. The composition root implements it; the socket knows nothing else of it.
+
+use std::pin::Pin;
+
+use super::report::{
+    DrainPreview, DrainRequest, GateRow, PairCode, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+};
+use crate::domain::ids::TurnId;
+
+/// An answer to come.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
+
+/// What the daemon offers.
+pub trait Service: Send + Sync + 'static {
+    /// Everything for `ally status`.
+    fn status(&self) -> Reply<'_, StatusReport>;
+    /// Turns, newest first.
+    fn turns(&self, query: TurnsQuery) -> Reply<'_, Vec<TurnRow>>;
+    /// One turn; `id` may be its beginning.
+    fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail>;
+    /// Open questions, oldest first.
+    fn gates(&self) -> Reply<'_, Vec<GateRow>>;
+    /// A fresh one-time code; an older one ends.
+    fn pair(&self) -> Reply<'_, PairCode>;
+    /// Tells what a stop cuts and, unless it is a preview, begins it. The process ends with exit code 0 afterwards.
+    fn drain(&self, request: DrainRequest) -> Reply<'_, DrainPreview>;
+    /// Moves the clock. Routed in test builds only.
+    fn warp_clock(&self, warp: Warp) -> Reply<'_, ()>;
+}
+
+/// Why the daemon does not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// Not now; worth another try.
+    #[error("{0}")]
+    Busy(String),
+    /// It went wrong.
+    #[error("{0}")]
+    Failed(String),
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::super::report::DaemonState;
+    use super::*;
+
+    /// A daemon that has nothing to do.
+    pub(crate) struct Quiet;
+
+    impl Service for Quiet {
+        fn status(&self) -> Reply<'_, StatusReport> {
+            Box::pin(async { Ok(StatusReport::empty("h".to_owned(), DaemonState::Running)) })
+        }
+        fn turns(&self, query: TurnsQuery) -> Reply<'_, Vec<TurnRow>> {
+            assert!(query.undelivered && query.limit == 3, "{query:?}");
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail> {
+            Box::pin(async move { Err(ServiceError::NotFound(format!("there is no turn {id}"))) })
+        }
+        fn gates(&self) -> Reply<'_, Vec<GateRow>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn pair(&self) -> Reply<'_, PairCode> {
+            Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })
+        }
+        fn drain(&self, _: DrainRequest) -> Reply<'_, DrainPreview> {
+            Box::pin(async { Ok(DrainPreview::default()) })
+        }
+        fn warp_clock(&self, _: Warp) -> Reply<'_, ()> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+}

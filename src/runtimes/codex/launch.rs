@@ -1,0 +1,257 @@
+//! Starting codex: the program, its flags, its home and environment, the handshake.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::locate::{Found, locate};
+use super::session::Session;
+use crate::bridge::ports::*;
+use crate::runtimes::process::{self, Spawn, Spawned};
+use crate::runtimes::rpc::{Incoming, Peer, RpcError};
+use crate::tasks::Tasks;
+
+/// codex answers `initialize` in 0.1 s, in a fresh home in 0.4 s; a loaded machine takes longer.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Everything that decides how codex runs. Resolved by the caller; nothing is read from the environment here.
+#[derive(Debug, Clone)]
+pub struct CodexConfig {
+    /// Program named by hand.
+    pub bin: Option<PathBuf>,
+    /// Folder of pinned installs.
+    pub runtimes_dir: PathBuf,
+    /// `CODEX_HOME`. Must not lie below `tmp_dir`: codex then refuses its own helpers.
+    pub home: PathBuf,
+    /// The child's `TMPDIR`.
+    pub tmp_dir: PathBuf,
+    /// Folder of the lock files.
+    pub run_dir: PathBuf,
+    /// More arguments, after ours.
+    pub args: Vec<String>,
+    pub model: Option<String>,
+    /// `read-only`, `workspace-write` (default) or `danger-full-access`.
+    pub sandbox: Option<String>,
+    /// `untrusted`, `on-request` (default) or `never`.
+    pub approval_policy: Option<String>,
+    /// Search path for the program.
+    pub path: Option<OsString>,
+    /// The child's environment, already reduced to what it may know.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+pub struct CodexLauncher {
+    config: CodexConfig,
+    tasks: Tasks,
+}
+
+impl CodexLauncher {
+    pub fn new(config: CodexConfig, tasks: Tasks) -> Self {
+        Self { config, tasks }
+    }
+
+    async fn start(&self, spec: SpawnSpec) -> Result<Box<dyn Starting>, LaunchError> {
+        let found = locate(&self.config).await?;
+        let mut warnings: Vec<String> = found.warning.iter().cloned().collect();
+        prepare_home(&self.config)?;
+        let strict = match self.refuses_strictly(&found).await? {
+            None => true,
+            Some(complaint) => {
+                warn!(detail = %complaint, "codex's own configuration has a key that it does not know; started without --strict-config");
+                warnings.push(complaint);
+                false
+            }
+        };
+        let spawn = self.command(&found, &spec, strict);
+        let tasks = self.tasks.child();
+        let spawned = process::spawn(&spawn, &spec, &tasks)
+            .map_err(|error| LaunchError::Failed { detail: format!("{}: {error}", found.program.display()) })?;
+        info!(
+            generation = spec.generation.0,
+            process.pid = spawned.handle.identity.pid,
+            "Started codex {}",
+            found.version
+        );
+        Ok(Box::new(StartingCodex { config: self.config.clone(), spawned, version: found.version, warnings, tasks }))
+    }
+
+    /// One unknown key and `--strict-config` is exit 1 (M9). `Some` is codex's own complaint, with file, line and key.
+    async fn refuses_strictly(&self, found: &Found) -> Result<Option<String>, LaunchError> {
+        let run = tokio::process::Command::new(&found.program)
+            .args(self.flags("none", true))
+            .env_clear()
+            .envs(self.environment())
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(HANDSHAKE, run)
+            .await
+            .map_err(|_| LaunchError::Failed { detail: "codex did not end when its input was closed".to_owned() })?
+            .map_err(|error| LaunchError::Failed { detail: error.to_string() })?;
+        if output.status.success() {
+            return Ok(None);
+        }
+        let words = String::from_utf8_lossy(&output.stderr);
+        let complaint = words
+            .lines()
+            .find_map(|line| line.strip_prefix("Error: "))
+            .unwrap_or("codex ended at its start")
+            .to_owned();
+        if complaint.contains("unknown configuration field") {
+            return Ok(Some(complaint));
+        }
+        Err(LaunchError::BadConfig { detail: complaint })
+    }
+
+    fn command(&self, found: &Found, spec: &SpawnSpec, strict: bool) -> Spawn {
+        Spawn {
+            program: found.program.clone(),
+            args: self.flags(&spec.mark, strict),
+            env: self.environment(),
+            directory: self.config.home.clone(),
+            run_dir: self.config.run_dir.clone(),
+        }
+    }
+
+    fn flags(&self, mark: &str, strict: bool) -> Vec<OsString> {
+        let mut flags: Vec<OsString> = vec!["app-server".into()];
+        if strict {
+            flags.push("--strict-config".into());
+        }
+        let settings = [
+            // Questions and permission requests reach a client only with these two.
+            "features.default_mode_request_user_input=true".to_owned(),
+            "features.request_permissions_tool=true".to_owned(),
+            "suppress_unstable_features_warning=true".to_owned(),
+            "check_for_update_on_startup=false".to_owned(),
+            // Commands see what a shell needs and not what the daemon knows; the mark must be set again, because
+            // `core` drops it.
+            "shell_environment_policy.inherit=\"core\"".to_owned(),
+            format!("shell_environment_policy.set.{}=\"{mark}\"", process::MARK),
+        ];
+        for setting in settings {
+            flags.push("-c".into());
+            flags.push(setting.into());
+        }
+        flags.extend(self.config.args.iter().map(OsString::from));
+        flags
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut env = self.config.env.clone();
+        env.retain(|(name, _)| name != "TMPDIR" && name != "CODEX_HOME");
+        env.push(("CODEX_HOME".into(), self.config.home.clone().into()));
+        env.push(("TMPDIR".into(), self.config.tmp_dir.clone().into()));
+        env
+    }
+}
+
+/// The home must exist (codex exits without it) and be private.
+fn prepare_home(config: &CodexConfig) -> Result<(), LaunchError> {
+    use std::os::unix::fs::DirBuilderExt;
+    for folder in [&config.home, &config.tmp_dir] {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| LaunchError::Failed { detail: format!("{} cannot be made: {error}", folder.display()) })?;
+    }
+    Ok(())
+}
+
+impl Launcher for CodexLauncher {
+    fn kind(&self) -> &'static str {
+        "codex"
+    }
+
+    fn home(&self) -> PathBuf {
+        self.config.home.clone()
+    }
+
+    fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>> {
+        Box::pin(self.start(spec))
+    }
+
+    fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
+        Box::pin(process::make_dead(former))
+    }
+}
+
+struct StartingCodex {
+    config: CodexConfig,
+    spawned: Spawned,
+    version: String,
+    warnings: Vec<String>,
+    tasks: Tasks,
+}
+
+impl Starting for StartingCodex {
+    fn identity(&self) -> ProcessIdentity {
+        self.spawned.handle.identity.clone()
+    }
+
+    fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>> {
+        Box::pin(async move {
+            let StartingCodex { config, spawned, version, mut warnings, tasks } = *self;
+            let Spawned { stdin, stdout, mut handle } = spawned;
+            // A burst of notifications; when it is full, codex is slowed down and loses nothing.
+            let (inbox, mut incoming) = mpsc::channel(1024);
+            let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
+            let shaken = shake_hands(&peer, &mut incoming, &mut warnings).await;
+            if let Err(problem) = shaken {
+                let words = handle.stderr();
+                tasks.stop(Duration::from_millis(100)).await;
+                handle.end().await;
+                return Err(match problem {
+                    LaunchError::Failed { detail } if !words.is_empty() => {
+                        LaunchError::Failed { detail: format!("{detail}; it said: {words}") }
+                    }
+                    other => other,
+                });
+            }
+            let session = Session::start(config, peer, incoming, handle, version, warnings, tasks, facts);
+            Ok(Box::new(session) as Box<dyn Runtime>)
+        })
+    }
+}
+
+async fn shake_hands(
+    peer: &Peer,
+    incoming: &mut mpsc::Receiver<Incoming>,
+    warnings: &mut Vec<String>,
+) -> Result<(), LaunchError> {
+    let params = json!({
+        "clientInfo": { "name": "ally", "title": "ally", "version": env!("CARGO_PKG_VERSION") },
+        // Needed to end background commands after an interrupt.
+        "capabilities": { "experimentalApi": true },
+    });
+    let failed = |error: RpcError| LaunchError::Failed { detail: format!("initialize: {error}") };
+    peer.call("initialize", params, HANDSHAKE).await.map_err(failed)?;
+    peer.notify("initialized", json!({})).await.map_err(failed)?;
+    // The warnings about the configuration come right after the answer.
+    let quiet = Duration::from_millis(50);
+    while let Ok(Some(Incoming::Notification { method, params })) = tokio::time::timeout(quiet, incoming.recv()).await {
+        if method == "configWarning" {
+            judge_warning(&params, warnings)?;
+        }
+    }
+    Ok(())
+}
+
+/// "Using defaults" means another provider and no sandbox settings of ours: fatal. The rest is for the status.
+fn judge_warning(params: &Value, warnings: &mut Vec<String>) -> Result<(), LaunchError> {
+    let text = params.get("summary").and_then(Value::as_str).unwrap_or_default();
+    if text.starts_with("Invalid configuration") {
+        let details = params.get("details").and_then(Value::as_str).unwrap_or_default();
+        return Err(LaunchError::BadConfig { detail: format!("{text} {details}") });
+    }
+    // The bundled sandbox helper works as well as the system's.
+    if !text.contains("bubblewrap") && !text.is_empty() {
+        warnings.push(text.to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! The daemon as seen from a command: is it there, start it in the background, end what is left of it.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal};
+
+use super::lock;
+use crate::config::{Paths, write_private};
+
+/// A `daemon.log` larger than this begins anew.
+const LONGEST_LOG: u64 = 4 * 1024 * 1024;
+
+/// Whether a supervisor runs in a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Nobody holds the home.
+    Stopped,
+    /// Somebody does.
+    Running {
+        /// The supervisor.
+        pid: Option<u32>,
+    },
+}
+
+/// Looks whether a supervisor runs in the home.
+pub fn presence(paths: &Paths) -> Presence {
+    match lock::holder(&paths.supervisor_lock()) {
+        Some(pid) => Presence::Running { pid },
+        None => Presence::Stopped,
+    }
+}
+
+/// Starts `ally run` in the background; what it says goes to `logs/daemon.log`. It leaves our session by itself.
+pub fn spawn_detached(program: &Path, paths: &Paths) -> io::Result<Child> {
+    let log = paths.daemon_log();
+    if fs::metadata(&log).is_ok_and(|found| found.len() > LONGEST_LOG) {
+        fs::rename(&log, log.with_extension("log.old"))?;
+    }
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+    Command::new(program)
+        .args(["run", "--detached"])
+        .env("ALLY_HOME", &paths.home)
+        // Whatever folder the command was given in must not stay in use.
+        .current_dir(&paths.home)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+}
+
+/// Sends a signal; a process that is gone is no mistake.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Writes down who the bridge is, so that it can be recognised when its supervisor is gone.
+pub(super) fn remember_bridge(paths: &Paths, pid: u32) -> io::Result<()> {
+    let started = start_time(pid).map_or_else(|| "-".to_owned(), |started| started.to_string());
+    write_private(&paths.bridge_pid(), &format!("{pid} {started}\n"))
+}
+
+pub(super) fn forget_bridge(paths: &Paths) {
+    let _ = fs::remove_file(paths.bridge_pid());
+}
+
+/// Kills a bridge that outlived its supervisor. Only where pid and start time match what was written down.
+pub fn kill_bridge(paths: &Paths) -> bool {
+    let Ok(note) = fs::read_to_string(paths.bridge_pid()) else { return false };
+    let mut words = note.split_whitespace();
+    let (Some(pid), started) = (words.next().and_then(|word| word.parse::<u32>().ok()), words.next()) else {
+        return false;
+    };
+    let same = start_time(pid).is_some_and(|now| started == Some(now.to_string().as_str()));
+    if same {
+        signal(pid, Signal::KILL);
+    }
+    forget_bridge(paths);
+    same
+}
+
+/// Start time of a process in clock ticks since boot. Linux only.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_same_process_is_killed() {
+        let temp = tempfile::tempdir().unwrap();
+        let paths = Paths::of_home(temp.path().join("home"), None);
+        paths.create().unwrap();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        write_private(&paths.bridge_pid(), &format!("{} 1\n", child.id())).unwrap();
+        assert!(!kill_bridge(&paths), "another start time is another process");
+        remember_bridge(&paths, child.id()).unwrap();
+        assert!(kill_bridge(&paths));
+        assert!(!child.wait().unwrap().success());
+        assert!(!paths.bridge_pid().exists());
+    }
+}

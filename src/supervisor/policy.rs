@@ -1,0 +1,89 @@
+//! Whether and when a bridge that ended is started again. Pure: the times are arguments.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A bridge that lived so long was healthy: the next wait is short again.
+const HEALTHY: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// So many crashes within [`WINDOW`] are a loop.
+const LOOP: usize = 10;
+const WINDOW: Duration = Duration::from_secs(600);
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Start it again after the wait.
+    Restart(Duration),
+    /// It ended because it was to end, or cannot work: end with this code.
+    End(u8),
+    /// It crashes again and again.
+    GiveUp,
+}
+
+/// Remembers the crashes.
+#[derive(Debug, Default)]
+pub struct Policy {
+    crashes: VecDeque<Instant>,
+    in_a_row: u32,
+}
+
+impl Policy {
+    /// Judges one end. `code` is `None` when a signal ended it.
+    pub fn after(&mut self, code: Option<i32>, lived: Duration, now: Instant) -> Next {
+        match code {
+            Some(0) => return Next::End(0),
+            Some(code) if code == i32::from(super::EXIT_CONFIG) => return Next::End(super::EXIT_CONFIG),
+            _ => {}
+        }
+        if lived >= HEALTHY {
+            self.in_a_row = 0;
+        }
+        self.crashes.push_back(now);
+        while self.crashes.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
+            self.crashes.pop_front();
+        }
+        if self.crashes.len() >= LOOP {
+            return Next::GiveUp;
+        }
+        let wait = Duration::from_secs(1 << self.in_a_row.min(6)).min(LONGEST_WAIT);
+        self.in_a_row += 1;
+        Next::Restart(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_until_it_was_healthy() {
+        let mut policy = Policy::default();
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let waits: Vec<Next> = (0..3).map(|_| policy.after(None, second, now)).collect();
+        assert_eq!(waits, [1, 2, 4].map(|s| Next::Restart(Duration::from_secs(s))));
+        assert_eq!(policy.after(Some(1), HEALTHY, now), Next::Restart(second));
+    }
+
+    #[test]
+    fn a_loop_ends() {
+        let mut policy = Policy::default();
+        let now = Instant::now();
+        let last = (0..10).map(|_| policy.after(Some(101), Duration::ZERO, now)).last();
+        assert_eq!(last, Some(Next::GiveUp));
+        // The same number spread over hours is no loop.
+        let mut policy = Policy::default();
+        let last = (0..30).map(|n| policy.after(Some(101), HEALTHY, now + n * Duration::from_secs(300))).last();
+        assert_eq!(last, Some(Next::Restart(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn wanted_ends_are_ends() {
+        let mut policy = Policy::default();
+        assert_eq!(policy.after(Some(0), Duration::ZERO, Instant::now()), Next::End(0));
+        assert_eq!(policy.after(Some(78), Duration::ZERO, Instant::now()), Next::End(78));
+    }
+}

@@ -1,0 +1,243 @@
+//! The supervisor's loop: start, watch, restart, end.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+use super::daemon;
+use super::link::{BEAT, stdin_pipe, until_eof};
+use super::lock::Lock;
+use super::orphans;
+use super::policy::{Next, Policy};
+use crate::config::Paths;
+
+/// A bridge that has never beaten gets longer: it may still be loading its own program from a slow disk.
+const FIRST_BEAT: Duration = Duration::from_secs(30);
+/// After the grace the bridge gets so long to write its answers and to end its children.
+const AFTER_GRACE: Duration = Duration::from_secs(10);
+/// Between TERM and KILL.
+const AFTER_TERM: Duration = Duration::from_secs(3);
+
+/// What the supervisor must know.
+#[derive(Debug, Clone)]
+pub struct SupervisorConfig {
+    /// The home.
+    pub paths: Paths,
+    /// The program to start as `bridge`: this very one.
+    pub program: PathBuf,
+    /// What running turns get when ally stops.
+    pub grace: Duration,
+    /// End when our own stdin closes: whoever started us is gone.
+    pub with_parent: bool,
+    /// The bridge logs to stderr, too.
+    pub foreground: bool,
+}
+
+/// Runs until it is told to end, the bridge ends by itself, or crashes again and again. Gives the exit code.
+pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
+    let _lock = Lock::take(&config.paths.supervisor_lock())?;
+    orphans::become_subreaper();
+    let mut wishes = Wishes::listen(config.with_parent)?;
+    let mut policy = Policy::default();
+    let code = loop {
+        let started = Instant::now();
+        let end = live(&config, &mut wishes).await.unwrap_or_else(|error| {
+            error!(error = %format!("{error:#}"), "The bridge could not be started");
+            End { code: None, wanted: false }
+        });
+        daemon::forget_bridge(&config.paths);
+        orphans::reap(None);
+        if end.wanted {
+            info!(exit.code = end.code, "The bridge has ended, as it was told to");
+            break u8::from(end.code != Some(0));
+        }
+        match policy.after(end.code, started.elapsed(), Instant::now()) {
+            Next::End(code) => break code,
+            Next::GiveUp => {
+                error!("The bridge crashed ten times within ten minutes; ally stops. See the log above for the cause");
+                break 1;
+            }
+            Next::Restart(wait) => {
+                warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
+                if wishes.within(wait).await {
+                    break 0;
+                }
+            }
+        }
+    };
+    let left = orphans::end_all().await;
+    if left > 0 {
+        warn!(processes = left, "Ended processes that were left behind");
+    }
+    Ok(code)
+}
+
+/// One life of the bridge.
+async fn live(config: &SupervisorConfig, wishes: &mut Wishes) -> anyhow::Result<End> {
+    Bridge::start(config)?.watch(wishes, config.grace).await
+}
+
+/// What people and the kernel want of us.
+struct Wishes {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+    child: tokio::signal::unix::Signal,
+    parent: Option<tokio::net::unix::pipe::Receiver>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Wish {
+    End,
+    Reap,
+}
+
+impl Wishes {
+    fn listen(with_parent: bool) -> anyhow::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            child: signal(SignalKind::child())?,
+            parent: if with_parent { Some(stdin_pipe()?) } else { None },
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.term.recv() => Wish::End,
+            _ = self.int.recv() => Wish::End,
+            _ = self.child.recv() => Wish::Reap,
+            () = eof(&mut self.parent) => Wish::End,
+        }
+    }
+
+    /// Waits; true when the end was wished for meanwhile.
+    async fn within(&mut self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return false,
+                wish = self.next() => match wish {
+                    Wish::End => return true,
+                    Wish::Reap => orphans::reap(None),
+                },
+            }
+        }
+    }
+}
+
+/// Resolves once, when the pipe ends; never without a pipe.
+async fn eof(pipe: &mut Option<tokio::net::unix::pipe::Receiver>) {
+    let Some(open) = pipe else { return std::future::pending().await };
+    until_eof(open).await;
+    *pipe = None;
+}
+
+struct Bridge {
+    child: Child,
+    pid: u32,
+    /// Open means "go on".
+    stdin: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+struct End {
+    code: Option<i32>,
+    wanted: bool,
+}
+
+/// How far an end that was wished for has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    Draining,
+    Terminated,
+    Killed,
+}
+
+impl Bridge {
+    fn start(config: &SupervisorConfig) -> anyhow::Result<Self> {
+        let mut child = Command::new(&config.program)
+            .arg("bridge")
+            .args(config.foreground.then_some("--foreground"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            // A Ctrl-C in the terminal is for the supervisor, which then ends the bridge gently.
+            .process_group(0)
+            .spawn()?;
+        let pid = child.id().unwrap_or_default();
+        daemon::remember_bridge(&config.paths, pid)?;
+        info!(bridge.pid = pid, "The bridge is started");
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().ok_or_else(|| anyhow::anyhow!("the bridge has no stdout"))?;
+        Ok(Self { child, pid, stdin, lines: BufReader::new(stdout).lines() })
+    }
+
+    /// Until it has ended.
+    async fn watch(&mut self, wishes: &mut Wishes, grace: Duration) -> anyhow::Result<End> {
+        let mut ending = Ending::No;
+        let mut silent_at = Instant::now() + FIRST_BEAT;
+        let mut patience: Option<Instant> = None;
+        let mut hears = true;
+        loop {
+            tokio::select! {
+                status = self.child.wait() => {
+                    return Ok(End { code: status?.code(), wanted: ending != Ending::No });
+                }
+                line = self.lines.next_line(), if hears => match line {
+                    Ok(Some(word)) => {
+                        silent_at = Instant::now() + 3 * BEAT;
+                        if word == "ready" {
+                            info!(bridge.pid = self.pid, "The bridge is ready");
+                        }
+                    }
+                    _ => hears = false,
+                },
+                () = sleep_until(silent_at), if ending != Ending::Killed => {
+                    error!(bridge.pid = self.pid, "The bridge has been silent for three heartbeats; it is killed");
+                    self.send(Signal::KILL);
+                    silent_at = Instant::now() + FIRST_BEAT;
+                }
+                () = sleep_until(patience.unwrap_or(silent_at)), if patience.is_some() => {
+                    (ending, patience) = self.press(ending, grace);
+                }
+                wish = wishes.next() => match wish {
+                    Wish::Reap => orphans::reap(Some(self.pid)),
+                    Wish::End => (ending, patience) = self.press(ending, grace),
+                },
+            }
+        }
+    }
+
+    /// The next step of an end: close the pipe, then TERM, then KILL.
+    fn press(&mut self, ending: Ending, grace: Duration) -> (Ending, Option<Instant>) {
+        match ending {
+            Ending::No => {
+                info!(grace_s = grace.as_secs(), "ally ends: running turns get their grace; once more to end at once");
+                self.stdin = None;
+                (Ending::Draining, Some(Instant::now() + grace + AFTER_GRACE))
+            }
+            Ending::Draining => {
+                warn!(bridge.pid = self.pid, "The bridge is told to end at once");
+                self.send(Signal::TERM);
+                (Ending::Terminated, Some(Instant::now() + AFTER_TERM))
+            }
+            Ending::Terminated | Ending::Killed => {
+                warn!(bridge.pid = self.pid, "The bridge is killed");
+                self.send(Signal::KILL);
+                (Ending::Killed, None)
+            }
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        daemon::signal(self.pid, signal);
+    }
+}

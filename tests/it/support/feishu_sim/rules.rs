@@ -1,0 +1,82 @@
+//! How the simulated platform behaves, and how it can be made to misbehave.
+
+use std::time::Duration;
+
+/// What a repeated `uuid` gets within its hour. The platform does not document it, so both are possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UuidRepeat {
+    FirstMessage,
+    /// 230049, without any id.
+    Refused,
+}
+
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Seconds, as the bootstrap tells it.
+    pub ping_interval: i64,
+    pub uuid_repeat: UuidRepeat,
+    /// 5 messages a second to one chat, then 230020.
+    pub chat_limit: bool,
+    /// Redelivery after 15 s, 5 min, 1 h, 6 h, times this.
+    pub time_scale: f64,
+    /// Events are cut into pieces of this many bytes.
+    pub fragment: Option<usize>,
+    /// Nothing is answered and nothing is sent on open connections; they stay open.
+    pub half_open: bool,
+    /// Code and text of the next bootstraps.
+    pub bootstrap_error: Option<i64>,
+    /// `Handshake-Status` and `Handshake-Autherrcode` of the next upgrades.
+    pub handshake_error: Option<(u16, i64)>,
+    /// Sub-code (of 230099) with which every card is refused.
+    pub refuse_cards: Option<i64>,
+    /// Lists of messages are refused with 230027.
+    pub refuse_lists: bool,
+    /// `basic_batch` is refused for want of its scope.
+    pub refuse_profiles: bool,
+    /// Seconds that a token lives.
+    pub token_seconds: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            ping_interval: 120,
+            uuid_repeat: UuidRepeat::FirstMessage,
+            chat_limit: true,
+            time_scale: 1.0,
+            fragment: None,
+            half_open: false,
+            bootstrap_error: None,
+            handshake_error: None,
+            refuse_cards: None,
+            refuse_lists: false,
+            refuse_profiles: false,
+            token_seconds: 7200,
+        }
+    }
+}
+
+/// One way in which a call goes wrong.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// Refused before anything happened.
+    BeforeEffect {
+        status: u16,
+        code: i64,
+    },
+    /// It happens, and the caller gets a 500 page.
+    AfterEffect,
+    /// It happens, and the connection breaks before the answer.
+    AfterEffectDrop,
+    Delay(Duration),
+    /// No answer at all.
+    Hang,
+    /// A proxy's page instead of JSON; nothing happened.
+    Html {
+        status: u16,
+    },
+    /// 429 with `x-ogw-ratelimit-reset`.
+    TooMany {
+        reset: &'static str,
+    },
+}
