@@ -146,7 +146,14 @@ async fn words_commands_and_patches() {
     assert_eq!(std::fs::read_to_string(codex.work().join("a.txt")).expect("written"), "other words\n", "{again:?}");
     assert_eq!(answer(&again), "written");
 
-    let stats: Value = reqwest::get(format!("{}/stats", codex.base)).await.expect("stats").json().await.expect("JSON");
+    let stats: Value = reqwest::Client::new()
+        .get(format!("{}/stats", codex.base))
+        .send()
+        .await
+        .expect("stats")
+        .json()
+        .await
+        .expect("JSON");
     assert_eq!(stats["by_last_user_text"]["hello"], 1, "{stats}");
     codex.stop().await;
 }
