@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("ledger", &["domain"]),
     ("bridge", &["ledger", "domain"]),
     ("channels", &["bridge", "domain"]),
-    ("runtimes", &["bridge", "domain"]),
+    ("runtimes", &["bridge", "demo", "domain"]),
     ("control", &["config", "domain"]),
     ("supervisor", &["config", "domain"]),
     ("routines", &["ledger", "domain"]),

@@ -3,5 +3,6 @@
 mod cli;
 mod codex;
 mod crash;
+mod demo;
 mod feishu;
 mod support;

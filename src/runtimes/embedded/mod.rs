@@ -1,35 +1,415 @@
-//! (being written)
+//! A runtime in this very process: it plays the scripts of [`crate::demo::script`] itself, durably.
+//!
+//! For the demo without any program to install, and for tests of everything around a runtime. Its history follows the
+//! same rules of evidence as codex': a turn that nobody ended was cut off, and a turn without its input is not there.
+
+mod runner;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::process;
+use crate::bridge::ports::{
+    Boxed, CallError, Capabilities, Death, Envelope, Evidence, Fact, GateAnswer, LaunchError, Launcher, Open,
+    ProcessIdentity, Pull, Runtime, SpawnSpec, Starting, Steer, StillAlive, Submit, Submitted, ThreadStatus,
+};
+use crate::clock::Clock;
+use crate::domain::gate::Decision;
+use crate::domain::history::History;
+use crate::domain::ids::{ClientId, Generation, NativeGateId, NativeTurnId, ThreadId};
+use crate::domain::view::Background;
+use crate::tasks::{OnExit, Tasks};
+use runner::Runner;
+use store::{Line, Store};
+
+/// Environment variables that a command gets, where they are configured.
+const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
+/// What running turns get to write their end at a shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Where the runtime keeps its history, and what its commands may see.
+#[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
-    pub home: std::path::PathBuf,
-    pub run_dir: std::path::PathBuf,
-    pub env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// Holds `threads/<id>.jsonl`.
+    pub home: PathBuf,
+    /// Folder for files of the running process; made at the start.
+    pub run_dir: PathBuf,
+    /// The daemon's environment; commands get `PATH`, `HOME` and `LANG` of it.
+    pub env: Vec<(OsString, OsString)>,
 }
-pub struct EmbeddedLauncher;
+
+/// Makes the launcher of this runtime.
+pub fn launcher(config: EmbeddedConfig, clock: Clock, tasks: Tasks) -> EmbeddedLauncher {
+    EmbeddedLauncher::new(config, clock, tasks)
+}
+
+/// See [`launcher`].
+#[derive(Debug, Clone)]
+pub struct EmbeddedLauncher {
+    config: EmbeddedConfig,
+    clock: Clock,
+    tasks: Tasks,
+}
+
 impl EmbeddedLauncher {
-    pub fn new(_: EmbeddedConfig, _: crate::clock::Clock, _: crate::tasks::Tasks) -> Self {
-        Self
+    pub fn new(config: EmbeddedConfig, clock: Clock, tasks: Tasks) -> Self {
+        Self { config, clock, tasks }
     }
 }
-impl crate::bridge::ports::Launcher for EmbeddedLauncher {
+
+impl Launcher for EmbeddedLauncher {
     fn kind(&self) -> &'static str {
         "embedded"
     }
-    fn home(&self) -> std::path::PathBuf {
-        Default::default()
+
+    fn home(&self) -> PathBuf {
+        self.config.home.clone()
     }
-    fn spawn<'a>(
-        &'a self,
-        _: crate::bridge::ports::SpawnSpec,
-    ) -> crate::bridge::ports::Boxed<
-        'a,
-        Result<Box<dyn crate::bridge::ports::Starting>, crate::bridge::ports::LaunchError>,
-    > {
-        Box::pin(async { Err(crate::bridge::ports::LaunchError::Failed { detail: String::new() }) })
+
+    fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>> {
+        Box::pin(async move {
+            let failed = |error: io::Error| LaunchError::Failed { detail: error.to_string() };
+            tokio::fs::create_dir_all(&self.config.run_dir).await.map_err(failed)?;
+            let store = Store::open(&self.config.home).await.map_err(failed)?;
+            let starting = EmbeddedStarting { launcher: self.clone(), store, spec };
+            Ok(Box::new(starting) as Box<dyn Starting>)
+        })
     }
-    fn make_dead<'a>(
-        &'a self,
-        _: &'a crate::bridge::ports::ProcessIdentity,
-    ) -> crate::bridge::ports::Boxed<'a, Result<crate::bridge::ports::Death, crate::bridge::ports::StillAlive>> {
-        Box::pin(async { Ok(crate::bridge::ports::Death { boot_changed: false, orphans_killed: 0 }) })
+
+    /// There is no process to end: the generation died with the daemon. Its commands may have outlived it.
+    fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
+        Box::pin(process::make_dead(former))
+    }
+}
+
+struct EmbeddedStarting {
+    launcher: EmbeddedLauncher,
+    store: Store,
+    spec: SpawnSpec,
+}
+
+impl Starting for EmbeddedStarting {
+    fn identity(&self) -> ProcessIdentity {
+        ProcessIdentity {
+            generation: self.spec.generation,
+            mark: self.spec.mark.clone(),
+            pid: None,
+            start_time: None,
+            boot_id: process::boot_id(),
+        }
+    }
+
+    fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>> {
+        let EmbeddedLauncher { config, clock, tasks } = self.launcher;
+        let passed_on = |name: &OsString| PASSED_ON.iter().any(|allowed| name == allowed);
+        let mut env: Vec<(OsString, OsString)> = config.env.into_iter().filter(|(name, _)| passed_on(name)).collect();
+        env.push((process::MARK.into(), self.spec.mark.into()));
+        let inner = Inner {
+            generation: self.spec.generation,
+            env,
+            store: self.store,
+            clock,
+            tasks: tasks.child(),
+            facts,
+            threads: Mutex::default(),
+            exited: AtomicBool::new(false),
+        };
+        Box::pin(std::future::ready(Ok(Box::new(Embedded { inner: Arc::new(inner) }) as Box<dyn Runtime>)))
+    }
+}
+
+/// One generation.
+struct Embedded {
+    inner: Arc<Inner>,
+}
+
+/// What the runtime and its running turns share.
+struct Inner {
+    generation: Generation,
+    /// The whole environment of a command.
+    env: Vec<(OsString, OsString)>,
+    store: Store,
+    clock: Clock,
+    tasks: Tasks,
+    facts: mpsc::Sender<Envelope>,
+    threads: Mutex<HashMap<ThreadId, Loaded>>,
+    exited: AtomicBool,
+}
+
+/// A thread that this generation has open.
+struct Loaded {
+    directory: PathBuf,
+    active: Option<Active>,
+}
+
+/// A turn that is being played.
+struct Active {
+    turn: NativeTurnId,
+    stop: CancellationToken,
+    /// Words that came meanwhile and were not taken yet.
+    added: VecDeque<(ClientId, String)>,
+    gates: HashMap<NativeGateId, oneshot::Sender<Decision>>,
+    /// The end is being written: nothing can be added any more.
+    closing: bool,
+}
+
+impl Inner {
+    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, Loaded>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `act` on the turn if it is the one that is being played.
+    fn active<T>(&self, thread: &ThreadId, turn: &NativeTurnId, act: impl FnOnce(&mut Active) -> T) -> Option<T> {
+        let mut threads = self.threads();
+        let active = threads.get_mut(thread)?.active.as_mut().filter(|active| active.turn == *turn)?;
+        Some(act(active))
+    }
+
+    fn running(&self, thread: &ThreadId) -> Option<NativeTurnId> {
+        Some(self.threads().get(thread)?.active.as_ref()?.turn.clone())
+    }
+
+    /// Nothing can be added to the turn any more, unless something was: then it must be taken first.
+    fn close(&self, thread: &ThreadId, turn: &NativeTurnId) -> bool {
+        let closed = self.active(thread, turn, |active| {
+            active.closing = active.added.is_empty();
+            active.closing
+        });
+        closed.unwrap_or(true)
+    }
+
+    fn idle(&self, thread: &ThreadId) {
+        if let Some(loaded) = self.threads().get_mut(thread) {
+            loaded.active = None;
+        }
+    }
+
+    /// The generation is over, once.
+    async fn exit(&self, detail: &str) {
+        if self.exited.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.tasks.token().cancel();
+        let fact = Fact::Exited { detail: detail.to_owned() };
+        let envelope = Envelope { generation: self.generation, thread: None, turn: None, fact };
+        // Nobody may be reading any more.
+        let _ = self.facts.send_timeout(envelope, Duration::from_secs(1)).await;
+    }
+
+    async fn load(&self, how: &Open) -> Result<ThreadId, CallError> {
+        self.alive()?;
+        let thread = match &how.thread {
+            Some(thread) => {
+                if let Some(loaded) = self.threads().get_mut(thread) {
+                    if loaded.active.is_none() {
+                        loaded.directory.clone_from(&how.directory);
+                    }
+                    return Ok(thread.clone());
+                }
+                self.store.repair(thread).await.map_err(store_error)?;
+                thread.clone()
+            }
+            None => self.create(&how.directory, Vec::new()).await?,
+        };
+        let loaded = Loaded { directory: how.directory.clone(), active: None };
+        self.threads().entry(thread.clone()).or_insert(loaded);
+        Ok(thread)
+    }
+
+    async fn create(&self, directory: &Path, lines: Vec<Line>) -> Result<ThreadId, CallError> {
+        let thread = ThreadId::new(uuid::Uuid::now_v7().to_string());
+        let mut all = vec![Line::Opened { directory: directory.to_owned() }];
+        all.extend(lines);
+        self.store.create(&thread, &all).await.map_err(store_error)?;
+        Ok(thread)
+    }
+
+    fn alive(&self) -> Result<(), CallError> {
+        if self.tasks.token().is_cancelled() { Err(CallError::Gone) } else { Ok(()) }
+    }
+
+    /// Takes the thread for a new turn, or adds the words to the turn that holds it.
+    fn claim(&self, submit: &Submit) -> Result<Claim, CallError> {
+        let mut threads = self.threads();
+        let Some(loaded) = threads.get_mut(&submit.thread) else { return Err(no_thread("it is not loaded")) };
+        if let Some(active) = &mut loaded.active {
+            if active.closing {
+                return Err(CallError::Busy { detail: "the former turn is ending".to_owned() });
+            }
+            active.added.push_back((submit.client.clone(), submit.input.text.clone()));
+            return Ok(Claim::Swallowed(active.turn.clone()));
+        }
+        let turn = NativeTurnId::new(uuid::Uuid::now_v7().to_string());
+        let stop = self.tasks.token().child_token();
+        let (added, gates) = (VecDeque::new(), HashMap::new());
+        loaded.active = Some(Active { turn: turn.clone(), stop: stop.clone(), added, gates, closing: false });
+        Ok(Claim::Started { turn, stop, directory: loaded.directory.clone() })
+    }
+
+    async fn submit(self: &Arc<Self>, submit: &Submit) -> Result<Submitted, CallError> {
+        self.alive()?;
+        let (turn, stop, directory) = match self.claim(submit)? {
+            Claim::Started { turn, stop, directory } => (turn, stop, directory),
+            Claim::Swallowed(turn) => {
+                return Ok(Submitted { turn: Some(turn), evidence: Evidence::Acknowledged });
+            }
+        };
+        let lines = [
+            Line::Started { turn: turn.clone(), at_ms: self.clock.now_ms() },
+            Line::Input { turn: turn.clone(), client: Some(submit.client.clone()), text: submit.input.text.clone() },
+        ];
+        if let Err(error) = self.store.append(&submit.thread, &lines).await {
+            // How much of it was written is not known; the next generation reads what there is.
+            self.idle(&submit.thread);
+            self.exit(&format!("the history cannot be written: {error}")).await;
+            return Err(CallError::Gone);
+        }
+        let runner = Runner::new(Arc::clone(self), submit, turn.clone(), stop, directory);
+        self.tasks.spawn("embedded.turn", OnExit::LogOnly, |_| runner.run());
+        Ok(Submitted { turn: Some(turn), evidence: Evidence::Durable })
+    }
+}
+
+enum Claim {
+    Started { turn: NativeTurnId, stop: CancellationToken, directory: PathBuf },
+    Swallowed(NativeTurnId),
+}
+
+fn no_thread(detail: impl ToString) -> CallError {
+    CallError::NoThread { detail: detail.to_string() }
+}
+
+fn store_error(error: io::Error) -> CallError {
+    match error.kind() {
+        io::ErrorKind::NotFound => no_thread(error),
+        _ => CallError::Refused { detail: error.to_string() },
+    }
+}
+
+impl Runtime for Embedded {
+    fn generation(&self) -> Generation {
+        self.inner.generation
+    }
+
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            resume: true,
+            steer: true,
+            interrupt: true,
+            read_back: true,
+            ask: true,
+            images: true,
+            model_switch: false,
+            per_thread_directory: true,
+            fork: true,
+            compact: false,
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn open<'a>(&'a self, how: &'a Open) -> Boxed<'a, Result<ThreadId, CallError>> {
+        Box::pin(self.inner.load(how))
+    }
+
+    fn submit<'a>(&'a self, turn: &'a Submit) -> Boxed<'a, Result<Submitted, CallError>> {
+        Box::pin(self.inner.submit(turn))
+    }
+
+    fn steer<'a>(&'a self, steer: &'a Steer) -> Boxed<'a, Result<(), CallError>> {
+        let taken = self.inner.active(&steer.thread, &steer.turn, |active| {
+            if !active.closing {
+                active.added.push_back((steer.client.clone(), steer.text.clone()));
+            }
+            !active.closing
+        });
+        Box::pin(std::future::ready(if taken == Some(true) { Ok(()) } else { Err(CallError::NoTurn) }))
+    }
+
+    fn interrupt<'a>(&'a self, thread: &'a ThreadId, turn: &'a NativeTurnId) -> Boxed<'a, Result<(), CallError>> {
+        let stopped = self.inner.active(thread, turn, |active| active.stop.cancel());
+        Box::pin(std::future::ready(stopped.ok_or(CallError::NoTurn)))
+    }
+
+    /// Commands end with their turn's step, so there is nothing left to end.
+    fn clean<'a>(&'a self, _thread: &'a ThreadId) -> Boxed<'a, Result<Background, CallError>> {
+        Box::pin(std::future::ready(Ok(Background::Ended)))
+    }
+
+    fn answer<'a>(&'a self, answer: &'a GateAnswer) -> Boxed<'a, Result<(), CallError>> {
+        let mut threads = self.inner.threads();
+        let active = threads.get_mut(&answer.thread).and_then(|loaded| loaded.active.as_mut());
+        let asked = active.and_then(|active| active.gates.remove(&answer.native));
+        let told = asked.is_some_and(|asked| asked.send(answer.decision.clone()).is_ok());
+        let refused = || CallError::Refused { detail: "nothing is asked by this id".to_owned() };
+        Box::pin(std::future::ready(if told { Ok(()) } else { Err(refused()) }))
+    }
+
+    fn pull<'a>(&'a self, pull: &'a Pull) -> Boxed<'a, Result<History, CallError>> {
+        Box::pin(async move {
+            // Asked before and after: a turn that starts meanwhile runs, and one that ends meanwhile has its end line.
+            let before = self.inner.running(&pull.thread);
+            let lines = self.inner.store.lines(&pull.thread).await.map_err(store_error)?;
+            let running = [before, self.inner.running(&pull.thread)];
+            Ok(store::history(&lines, pull, running.as_slice()))
+        })
+    }
+
+    fn thread_status<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<ThreadStatus, CallError>> {
+        let threads = self.inner.threads();
+        let status = match threads.get(thread).map(|loaded| &loaded.active) {
+            None => ThreadStatus::NotLoaded,
+            Some(None) => ThreadStatus::Idle,
+            Some(Some(active)) if active.gates.is_empty() => ThreadStatus::Active,
+            Some(Some(_)) => ThreadStatus::WaitingOnPerson,
+        };
+        Box::pin(std::future::ready(Ok(status)))
+    }
+
+    fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>> {
+        let mut threads = self.inner.threads();
+        let busy = threads.get(thread).is_some_and(|loaded| loaded.active.is_some());
+        let released = if busy {
+            Err(CallError::Busy { detail: "a turn is running".to_owned() })
+        } else {
+            threads.remove(thread);
+            Ok(())
+        };
+        Box::pin(std::future::ready(released))
+    }
+
+    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>> {
+        Box::pin(async move {
+            self.inner.alive()?;
+            let lines = self.inner.store.lines(thread).await.map_err(store_error)?;
+            let copy = self.inner.create(directory, store::ended_only(lines)).await?;
+            let loaded = Loaded { directory: directory.to_owned(), active: None };
+            self.inner.threads().insert(copy.clone(), loaded);
+            Ok(copy)
+        })
+    }
+
+    fn shutdown(&self) -> Boxed<'_, ()> {
+        Box::pin(async move {
+            self.inner.tasks.stop(GRACE).await;
+            self.inner.exit("stopped").await;
+        })
     }
 }
