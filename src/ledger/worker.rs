@@ -253,7 +253,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_is_committed_in_one_group() {
         let dir = tempfile::tempdir().unwrap();
-        let connection = Connection::open(dir.path().join("w.db")).unwrap();
+        let mut connection = Connection::open(dir.path().join("w.db")).unwrap();
         connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
         let commits = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&commits);
