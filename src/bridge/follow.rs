@@ -537,7 +537,9 @@ impl Follow {
                 }
                 let open = gates::of_turn(tx, &id)?.into_iter().find(|gate| gate.state == GateState::Open);
                 let state = match open {
-                    Some(gate) => LiveState::Waiting { number: gate.number, names: String::new() },
+                    Some(gate) => {
+                        LiveState::Waiting { number: gate.number, names: frame.deciders(tx, &gate.ask, &turn)?.0 }
+                    }
                     None => LiveState::Running,
                 };
                 let live = Live { state, progress: &progress, unreachable_since_ms: unreachable };
