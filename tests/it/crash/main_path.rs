@@ -45,7 +45,8 @@ async fn twenty_at_once_over_five_chats() {
     }
     world.settled().await;
     for (message, _, _) in &sent {
-        assert_eq!(world.answers(message).len(), 1, "each is answered once");
+        let answers: Vec<String> = world.answers(message).iter().map(|answer| answer.text()).collect();
+        assert_eq!(answers.len(), 1, "each is answered once: {answers:?}");
     }
     let direct: Vec<String> =
         world.sim.messages(OWNER_CHAT).iter().filter(|m| m.by_bot()).map(|m| m.text().trim().to_owned()).collect();
@@ -107,8 +108,10 @@ async fn a_question_is_answered_by_its_number() {
     world.wait("the question's card", |world| world.cards(&asked).into_iter().next()).await;
     world.settled_surfaces().await;
     world.sim.say(OWNER_CHAT, OWNER, "2");
-    let answer = world.answer(&asked).await;
-    assert!(answer.text().contains("Beta"), "{}", answer.text());
+    world.answer(&asked).await;
+    world.settled().await;
+    let card = &world.cards(&asked)[0];
+    assert!(card.text().contains("Wang: Beta"), "who answered what: {}", card.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
