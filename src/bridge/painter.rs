@@ -49,7 +49,7 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: S
     let (core, busy) = (Arc::clone(core), Arc::clone(busy));
     let family = core.tasks.clone();
     family.spawn("paint", OnExit::LogOnly, move |_| async move {
-        let result = paint(&core, &surface).await;
+        let result = paint_fresh(&core, &surface.id).await;
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -57,6 +57,15 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: S
         core.wakes.painter.notify_one();
         result.map_err(Into::into)
     });
+}
+
+/// The list that named the surface may be older than its last painting: the row as it is now decides.
+async fn paint_fresh(core: &Core, id: &DeliveryId) -> Result<(), LedgerError> {
+    let (id, now) = (id.clone(), core.now_ms());
+    match core.ledger.read(move |tx| surfaces::due_now(tx, &id, now)).await? {
+        Some(surface) => paint(core, &surface).await,
+        None => Ok(()),
+    }
 }
 
 async fn paint(core: &Core, surface: &Surface) -> Result<(), LedgerError> {

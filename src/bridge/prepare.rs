@@ -83,7 +83,7 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, lane: String, 
     let family = core.tasks.clone();
     family.spawn("prepare", OnExit::LogOnly, move |_| async move {
         let seq = row.seq;
-        let result = prepare(&core, row).await;
+        let result = prepare_fresh(&core, seq).await;
         if let Err(error) = &result {
             warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -92,6 +92,13 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, lane: String, 
         core.wakes.intake.notify_one();
         Ok(())
     });
+}
+
+/// The list that named the row may be older than the end of the lane's last task: only what is still `received` now is
+/// looked at, or one message would become two turns.
+async fn prepare_fresh(core: &Arc<Core>, seq: InboundSeq) -> anyhow::Result<()> {
+    let row = core.ledger.read(move |tx| inbound::get(tx, seq)).await?;
+    if row.state == InboundState::Received { prepare(core, row).await } else { Ok(()) }
 }
 
 async fn prepare(core: &Arc<Core>, row: InboundRow) -> anyhow::Result<()> {
@@ -274,6 +281,10 @@ fn put(
     busy: Busy,
 ) -> Result<(), LedgerError> {
     let seq = letter.row.seq;
+    if inbound::get(tx, seq)?.turn.is_some() {
+        // Belt and braces: a message never makes a second turn.
+        return Ok(());
+    }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
     let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;

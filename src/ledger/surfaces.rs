@@ -152,14 +152,21 @@ fn picture_columns(picture: Option<&Picture>) -> Result<(Option<String>, String)
     Ok((text, hash))
 }
 
+const DUE: &str = "state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
+       AND next_at_ms <= ?1 AND (state <> 'wanted' OR not_before_ms <= ?1)";
+
 /// Surfaces whose picture differs from what is shown, due now.
 pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<Surface>, LedgerError> {
-    let sql = "SELECT * FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
-           AND next_at_ms <= ?1 AND (state <> 'wanted' OR not_before_ms <= ?1)
-         ORDER BY final DESC, next_at_ms, created_at_ms LIMIT ?2";
-    all(tx, sql, params![now_ms, limit], read)
+    let sql = format!("SELECT * FROM surfaces WHERE {DUE} ORDER BY final DESC, next_at_ms, created_at_ms LIMIT ?2");
+    all(tx, &sql, params![now_ms, limit], read)
 }
 
+/// One surface, if it is due now.
+pub fn due_now(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<Option<Surface>, LedgerError> {
+    first(tx, &format!("SELECT * FROM surfaces WHERE {DUE} AND id = ?2"), params![now_ms, surface.as_str()], read)
+}
+
+/// When the next surface becomes due.
 pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
     let sql = "SELECT min(max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)) FROM surfaces
          WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)";

@@ -45,8 +45,8 @@ async fn twenty_at_once_over_five_chats() {
     }
     world.settled().await;
     for (message, _, _) in &sent {
-        let answers: Vec<String> = world.answers(message).iter().map(|answer| answer.text()).collect();
-        assert_eq!(answers.len(), 1, "each is answered once: {answers:?}");
+        let answers = world.answers(message);
+        assert_eq!(answers.len(), 1, "each is answered once: {answers:#?}\n{}", world.log());
     }
     let direct: Vec<String> =
         world.sim.messages(OWNER_CHAT).iter().filter(|m| m.by_bot()).map(|m| m.text().trim().to_owned()).collect();
