@@ -26,14 +26,19 @@ async fn outcome(world: &World, message: &str) -> Outcome {
             if !world.answers(message).is_empty() {
                 return Some(Outcome::Answered);
             }
-            world.cards(message).into_iter().find(|card| card.button("Continue").is_some()).map(Outcome::Unknown)
+            world
+                .cards(message)
+                .into_iter()
+                .find(|card| card.button("Continue").is_some())
+                .map(Box::new)
+                .map(Outcome::Unknown)
         })
         .await
 }
 
 enum Outcome {
     Answered,
-    Unknown(SimMessage),
+    Unknown(Box<SimMessage>),
 }
 
 /// Exactly one outcome, and nothing that claims to run.
