@@ -70,14 +70,13 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
     let family = core.tasks.clone();
     family.spawn("send", OnExit::LogOnly, move |_| async move {
         let result = send_fresh(&core, &message).await;
-        busy.leave(&message);
-        core.wakes.outbox.notify_one();
-        if let Err(error) = result {
+        if result.is_err() {
             // The row is as it was; a short rest keeps a broken ledger from a hot loop.
             tokio::time::sleep(Duration::from_millis(500)).await;
-            return Err(error);
         }
-        Ok(())
+        busy.leave(&message);
+        core.wakes.outbox.notify_one();
+        result
     });
 }
 

@@ -187,12 +187,11 @@ pub fn by_platform(
     first(tx, sql, params![channel.as_str(), message.as_str()], |row| Ok((row.get("kind")?, read(row)?)))
 }
 
-/// Committed before the request that creates it.
-pub fn creating(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
+/// Committed before the request that creates it. False when it is not wanted any more.
+pub fn creating(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<bool, LedgerError> {
     let sql = "UPDATE surfaces SET state = 'creating', first_attempt_ms = coalesce(first_attempt_ms, ?2), attempts = attempts + 1
          WHERE id = ?1 AND state IN ('wanted', 'creating')";
-    run(tx, sql, params![surface.as_str(), now_ms])?;
-    Ok(())
+    Ok(run(tx, sql, params![surface.as_str(), now_ms])? == 1)
 }
 
 /// It shows this picture now. `hash` is `None` when it exists with a content that is not known for sure.
@@ -222,6 +221,18 @@ pub fn failed(
                    state = CASE WHEN ?4 AND platform_id IS NULL THEN 'wanted' ELSE state END,
                    first_attempt_ms = CASE WHEN ?4 AND platform_id IS NULL THEN NULL ELSE first_attempt_ms END WHERE id = ?1";
     run(tx, sql, params![surface.as_str(), next_at_ms, problem, back_to_wanted])?;
+    Ok(())
+}
+
+/// Its card was refused, and what it asks is said in plain words instead.
+pub fn told_otherwise(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    problem: &str,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET state = 'gone', problem = ?2, shown_at_ms = coalesce(shown_at_ms, ?3) WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), problem, now_ms])?;
     Ok(())
 }
 
