@@ -90,7 +90,11 @@ pub fn transition(state: GateState, event: GateEvent) -> Result<GateState, Illeg
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Ask {
     Command {
+        /// What a person reads.
         command: String,
+        /// The whole command line that will run, where that is more than `command` (a shell around it).
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        exact: String,
         directory: String,
         /// The runtime wants to leave its sandbox or says nothing about it.
         outside_sandbox: bool,
@@ -222,15 +226,17 @@ mod tests {
 
     #[test]
     fn a_changed_command_has_another_fingerprint() {
-        let ask = |command: &str| Ask::Command {
+        let ask = |command: &str, exact: &str| Ask::Command {
             command: command.to_owned(),
+            exact: exact.to_owned(),
             directory: "/w".to_owned(),
             outside_sandbox: false,
             network: false,
         };
-        assert_eq!(ask("ls").fingerprint(), ask("ls").fingerprint());
-        assert_ne!(ask("ls").fingerprint(), ask("ls ").fingerprint());
-        assert_eq!(ask("ls").fingerprint().len(), 64);
+        assert_eq!(ask("ls", "sh -c ls").fingerprint(), ask("ls", "sh -c ls").fingerprint());
+        assert_ne!(ask("ls", "sh -c ls").fingerprint(), ask("ls ", "sh -c ls").fingerprint());
+        assert_ne!(ask("ls", "sh -c ls").fingerprint(), ask("ls", "zsh -c ls").fingerprint());
+        assert_eq!(ask("ls", "").fingerprint().len(), 64);
     }
 
     #[test]

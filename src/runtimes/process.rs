@@ -57,8 +57,6 @@ pub fn spawn(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Result<
     std::fs::create_dir_all(&spawn.run_dir)?;
     let lock = File::create(spawn.run_dir.join(format!("gen-{}.lock", spec.generation)))?;
     lock.try_lock().map_err(std::io::Error::from)?;
-    // An extra sign only: the child, and nothing that it starts with close-on-exec, keeps the lock.
-    let inherit = rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty());
     let mut command = Command::new(&spawn.program);
     command
         .args(&spawn.args)
@@ -71,10 +69,11 @@ pub fn spawn(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Result<
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
+    // An extra sign only: the child, and nothing that it starts with close-on-exec, keeps the lock.
+    hand_down(&mut command, lock);
     let child = command.spawn();
-    inherit.map_err(std::io::Error::from)?;
-    // Only the child holds it from here on.
-    drop(lock);
+    // Only the child holds the lock from here on.
+    drop(command);
     let mut child = child?;
     let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -91,6 +90,16 @@ pub fn spawn(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Result<
     let kept = Arc::new(Mutex::new(Vec::new()));
     drain(stderr, Arc::clone(&kept), tasks);
     Ok(Spawned { stdin, stdout, handle: Handle { identity, child, stderr: kept } })
+}
+
+/// Gives the child, and nobody else, the open file. Were the flag cleared in this process, any other child that is
+/// started in the same moment would get the file as well.
+#[allow(unsafe_code)]
+fn hand_down(command: &mut Command, file: File) {
+    let inherit = move || rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).map_err(std::io::Error::from);
+    // SAFETY: the closure runs between fork and exec. It makes one fcntl on a descriptor that the closure itself keeps
+    // open: no allocation, no lock, nothing that another thread may have held at the fork.
+    unsafe { command.pre_exec(inherit) };
 }
 
 /// An undrained stderr would block the child after 64 KiB. Its words are for people, never parsed.
@@ -143,7 +152,20 @@ impl Handle {
                 break;
             }
         }
-        kill_marked(&self.identity.mark);
+        // Reaped just now: as long as its group has members, nobody else can have been given the group's number. This
+        // reaches what has lost the mark, and all of it where there is no /proc.
+        if let Some(pid) = pid_of(&self.identity)
+            && test_kill_process_group(pid).is_ok()
+        {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        // A killed process is gone a moment later.
+        for _ in 0..50 {
+            if kill_marked(&self.identity.mark) == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -320,6 +342,39 @@ mod tests {
         spawned.handle.end().await;
         assert!(!runs(&spawned.handle.identity));
         assert_eq!(marked(&spec.mark), Vec::<u32>::new());
+    }
+
+    #[tokio::test]
+    async fn the_end_takes_those_of_the_group_that_lost_the_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let spec = spec("unmarked");
+        let mut spawned = spawn(&shell("env -i sleep 300 & echo $!; cat", dir.path()), &spec, &tasks).unwrap();
+        let mut lines = BufReader::new(&mut spawned.stdout).lines();
+        let child: u32 = lines.next_line().await.unwrap().unwrap().parse().unwrap();
+        assert!(start_time(child).is_some());
+        drop(spawned.stdin);
+        spawned.handle.end().await;
+        // A signal works soon, not at once.
+        for _ in 0..500 {
+            if start_time(child).is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{child} lives on");
+    }
+
+    #[tokio::test]
+    async fn the_child_holds_its_lock_as_long_as_it_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let mut spawned = spawn(&shell("cat", dir.path()), &spec("lock"), &tasks).unwrap();
+        let lock = File::open(dir.path().join("run/gen-7.lock")).unwrap();
+        assert!(matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)));
+        drop(spawned.stdin);
+        spawned.handle.end().await;
+        lock.try_lock().unwrap();
     }
 
     #[tokio::test]

@@ -318,6 +318,7 @@ mod tests {
             mention: Vec::new(),
             ask: Ask::Command {
                 command: "rm -r build\nls".to_owned(),
+                exact: String::new(),
                 directory: "/w".to_owned(),
                 outside_sandbox: true,
                 network: false,

@@ -131,10 +131,14 @@ pub fn bare_command(command: &str) -> String {
     for wrapper in ["/bin/bash -lc ", "bash -lc ", "/bin/sh -lc ", "/bin/zsh -lc ", "/usr/bin/bash -lc ", "/bin/sh -c "]
     {
         if let Some(inner) = command.strip_prefix(wrapper) {
-            let unquoted = inner.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-            // A quote inside is written as '\'' or '"'"'.
-            return unquoted
-                .map_or_else(|| inner.to_owned(), |text| text.replace("'\\''", "'").replace("'\"'\"'", "'"));
+            let Some(unquoted) = inner.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) else {
+                // One bare word. More than that is not a wrapper that codex wrote.
+                return if inner.contains(['\'', '"', ' ']) { command.to_owned() } else { inner.to_owned() };
+            };
+            // A quote inside is written as '\'' or '"'"'; any other one ends the argument.
+            let pieces: Vec<&str> = unquoted.split("'\\''").flat_map(|part| part.split("'\"'\"'")).collect();
+            let whole = pieces.iter().all(|piece| !piece.contains('\''));
+            return if whole { pieces.join("'") } else { command.to_owned() };
         }
     }
     command.to_owned()
@@ -245,24 +249,28 @@ fn pulled_item(item: &Item) -> PulledItem {
 
 // ------------------------------------------------------------------------------------------------ questions to people
 
-/// What codex asks; `file` is the file-change item that the request names (it carries no paths itself).
-pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>) -> Option<GateRequest> {
+/// What codex asks; `file` is the file-change item that the request names (it carries no paths itself), `policy` the
+/// approval policy. `None` when it cannot be shown in full: nobody may be asked to allow what they do not see.
+pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>, policy: &str) -> Option<GateRequest> {
     let directory = asked.cwd.clone().unwrap_or_default();
     let (ask, claim) = match method {
         "item/commandExecution/requestApproval" => {
-            let command = bare_command(asked.command.as_deref().unwrap_or_default());
+            let exact = asked.command.clone().filter(|command| !command.trim().is_empty())?;
+            let command = bare_command(&exact);
             let network = asked.network_approval_context.as_ref().is_some_and(|context| !context.is_null())
                 || asked
                     .additional_permissions
                     .as_ref()
                     .is_some_and(|wanted| wanted.pointer("/network/enabled") == Some(&Value::Bool(true)));
-            // Under `on-request` codex asks only to leave the sandbox, and gives the model's reason; `untrusted` gives none.
-            let outside_sandbox =
-                asked.reason.is_some() || asked.additional_permissions.as_ref().is_some_and(|wanted| !wanted.is_null());
-            (Ask::Command { command, directory, outside_sandbox, network }, asked.reason.clone())
+            // `untrusted` asks before every command, which then still runs in the sandbox; the model's reason shows that
+            // it wants out. The other policies ask only to leave it.
+            let outside_sandbox = policy != "untrusted"
+                || asked.reason.is_some()
+                || asked.additional_permissions.as_ref().is_some_and(|wanted| !wanted.is_null());
+            (Ask::Command { command, exact, directory, outside_sandbox, network }, asked.reason.clone())
         }
         "item/fileChange/requestApproval" => {
-            let changes = file.unwrap_or_default().iter().map(|change| Change {
+            let changes = file.filter(|changes| !changes.is_empty())?.iter().map(|change| Change {
                 path: change.path.clone(),
                 kind: change.kind.kind.clone(),
                 diff: change.diff.clone(),
@@ -270,10 +278,16 @@ pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>
             (Ask::FileChange { changes: changes.collect(), directory }, asked.reason.clone())
         }
         "item/permissions/requestApproval" => {
-            let wanted = permission_lines(asked.permissions.as_ref().unwrap_or(&Value::Null));
+            let wanted = permission_lines(asked.permissions.as_ref()?);
+            if wanted.is_empty() {
+                return None;
+            }
             (Ask::Permissions { wanted, directory }, asked.reason.clone())
         }
         "item/tool/requestUserInput" => {
+            if asked.questions.is_empty() {
+                return None;
+            }
             (Ask::Questions { questions: asked.questions.iter().map(question).collect() }, None)
         }
         "mcpServer/elicitation/request" => (elicitation(asked)?, asked.message.clone()),
@@ -312,6 +326,22 @@ fn permission_lines(permissions: &Value) -> Vec<String> {
     }
     for entry in permissions.pointer("/fileSystem/entries").and_then(Value::as_array).into_iter().flatten() {
         lines.push(entry.to_string());
+    }
+    // What is granted is the whole payload: what has no words yet is shown as it stands.
+    let known = |path: &str| matches!(path, "network" | "fileSystem");
+    for (key, value) in permissions.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::Object(inner) if known(key) => lines.extend(
+                inner
+                    .iter()
+                    .filter(|(field, value)| {
+                        !value.is_null() && !matches!(field.as_str(), "enabled" | "read" | "write" | "entries")
+                    })
+                    .map(|(field, value)| format!("{key}.{field} {value}")),
+            ),
+            other => lines.push(format!("{key} {other}")),
+        }
     }
     lines
 }
@@ -358,6 +388,17 @@ fn choices(ask: &Ask) -> Vec<Choice> {
         .into_iter()
         .map(|(native, effect)| Choice { native: native.to_owned(), effect, takes_feedback: false })
         .collect()
+}
+
+/// The "no" to a request that nobody can be shown, in the shape that its kind wants; `None` where only an error fits.
+pub fn turned_down(method: &str) -> Option<Value> {
+    Some(match method {
+        "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => json!({ "decision": "decline" }),
+        "item/permissions/requestApproval" => json!({ "permissions": {}, "scope": "turn" }),
+        "item/tool/requestUserInput" => json!({ "answers": {} }),
+        "mcpServer/elicitation/request" => json!({ "action": "cancel", "content": null, "_meta": null }),
+        _ => return None,
+    })
 }
 
 /// The result that a decision becomes, in the shape that this kind of request wants.
@@ -428,3 +469,6 @@ fn without_nulls(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

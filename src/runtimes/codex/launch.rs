@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::locate::{Found, locate};
-use super::session::Session;
+use super::session::{Ready, Session};
 use crate::bridge::ports::*;
 use crate::runtimes::process::{self, Spawn, Spawned};
 use crate::runtimes::rpc::{Incoming, Peer, RpcError};
@@ -17,6 +17,8 @@ use crate::tasks::Tasks;
 
 /// codex answers `initialize` in 0.1 s, in a fresh home in 0.4 s; a loaded machine takes longer.
 const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Somebody who never falls silent is listened to by the session.
+const QUIET_AT_LAST: Duration = Duration::from_secs(1);
 
 /// Everything that decides how codex runs. Resolved by the caller; nothing is read from the environment here.
 #[derive(Debug, Clone)]
@@ -202,28 +204,32 @@ impl Starting for StartingCodex {
             let (inbox, mut incoming) = mpsc::channel(1024);
             let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
             let shaken = shake_hands(&peer, &mut incoming, &mut warnings).await;
-            if let Err(problem) = shaken {
-                let words = handle.stderr();
-                tasks.stop(Duration::from_millis(100)).await;
-                handle.end().await;
-                return Err(match problem {
-                    LaunchError::Failed { detail } if !words.is_empty() => {
-                        LaunchError::Failed { detail: format!("{detail}; it said: {words}") }
-                    }
-                    other => other,
-                });
-            }
-            let session = Session::start(config, peer, incoming, handle, version, warnings, tasks, facts);
-            Ok(Box::new(session) as Box<dyn Runtime>)
+            let early = match shaken {
+                Ok(early) => early,
+                Err(problem) => {
+                    let words = handle.stderr();
+                    tasks.stop(Duration::from_millis(100)).await;
+                    handle.end().await;
+                    return Err(match problem {
+                        LaunchError::Failed { detail } if !words.is_empty() => {
+                            LaunchError::Failed { detail: format!("{detail}; it said: {words}") }
+                        }
+                        other => other,
+                    });
+                }
+            };
+            let ready = Ready { config, peer, early, incoming, handle, version, warnings, tasks };
+            Ok(Box::new(Session::start(ready, facts)) as Box<dyn Runtime>)
         })
     }
 }
 
+/// Gives what came before anybody listened, in order.
 async fn shake_hands(
     peer: &Peer,
     incoming: &mut mpsc::Receiver<Incoming>,
     warnings: &mut Vec<String>,
-) -> Result<(), LaunchError> {
+) -> Result<Vec<Incoming>, LaunchError> {
     let params = json!({
         "clientInfo": { "name": "ally", "title": "ally", "version": env!("CARGO_PKG_VERSION") },
         // Needed to end background commands after an interrupt.
@@ -234,24 +240,41 @@ async fn shake_hands(
     peer.notify("initialized", json!({})).await.map_err(failed)?;
     // The warnings about the configuration come right after the answer.
     let quiet = Duration::from_millis(50);
-    while let Ok(Some(Incoming::Notification { method, params })) = tokio::time::timeout(quiet, incoming.recv()).await {
-        if method == "configWarning" {
-            judge_warning(&params, warnings)?;
+    let enough = tokio::time::Instant::now() + QUIET_AT_LAST;
+    let mut early = Vec::new();
+    loop {
+        let until = enough.min(tokio::time::Instant::now() + quiet);
+        match tokio::time::timeout_at(until, incoming.recv()).await {
+            Ok(Some(Incoming::Notification { method, params })) if method == "configWarning" => {
+                match judge_warning(&params) {
+                    Judged::Fatal(detail) => return Err(LaunchError::BadConfig { detail }),
+                    Judged::Tell(warning) => warnings.push(warning),
+                    Judged::Known => {}
+                }
+            }
+            Ok(Some(other)) => early.push(other),
+            // Silence, or the end, which the session sees again.
+            Ok(None) | Err(_) => return Ok(early),
         }
     }
-    Ok(())
 }
 
-/// "Using defaults" means another provider and no sandbox settings of ours: fatal. The rest is for the status.
-fn judge_warning(params: &Value, warnings: &mut Vec<String>) -> Result<(), LaunchError> {
+/// What a `configWarning` comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// "Using defaults" means another provider and no sandbox settings of ours.
+    Fatal(String),
+    /// For the status.
+    Tell(String),
+    Known,
+}
+
+pub(super) fn judge_warning(params: &Value) -> Judged {
     let text = params.get("summary").and_then(Value::as_str).unwrap_or_default();
     if text.starts_with("Invalid configuration") {
         let details = params.get("details").and_then(Value::as_str).unwrap_or_default();
-        return Err(LaunchError::BadConfig { detail: format!("{text} {details}") });
+        return Judged::Fatal(format!("{text} {details}").trim().to_owned());
     }
     // The bundled sandbox helper works as well as the system's.
-    if !text.contains("bubblewrap") && !text.is_empty() {
-        warnings.push(text.to_owned());
-    }
-    Ok(())
+    if text.contains("bubblewrap") || text.is_empty() { Judged::Known } else { Judged::Tell(text.to_owned()) }
 }

@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, mpsc};
-use tracing::{debug, warn};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
 
 use super::convert;
-use super::launch::CodexConfig;
+use super::launch::{CodexConfig, Judged, judge_warning};
 use super::wire::{About, Asked, FileUpdate, Item, Thread, ThreadOpened, TurnHolder, TurnPage};
 use crate::bridge::ports::*;
 use crate::domain::history::{Completeness, History};
@@ -35,8 +35,21 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     generation: Generation,
     version: String,
-    warnings: Vec<String>,
     tasks: Tasks,
+}
+
+/// A process whose handshake is done.
+pub(super) struct Ready {
+    pub config: CodexConfig,
+    pub peer: Peer,
+    /// What came during the handshake.
+    pub early: Vec<Incoming>,
+    pub incoming: mpsc::Receiver<Incoming>,
+    pub handle: Handle,
+    pub version: String,
+    pub warnings: Vec<String>,
+    /// Family of the pipes.
+    pub tasks: Tasks,
 }
 
 struct Shared {
@@ -44,9 +57,25 @@ struct Shared {
     peer: Peer,
     /// Requests that codex put to people: how each must be answered.
     asked: Mutex<HashMap<NativeGateId, Pending>>,
-    stopping: Notify,
-    ended: Notify,
-    gone: AtomicBool,
+    warnings: Mutex<Vec<String>>,
+    /// The process shall end. Fires with the family of the pipes as well.
+    stopping: CancellationToken,
+    /// The process is gone.
+    ended: CancellationToken,
+}
+
+impl Shared {
+    fn asked(&self) -> MutexGuard<'_, HashMap<NativeGateId, Pending>> {
+        self.asked.lock().expect("no code panics while it holds this lock")
+    }
+
+    fn warnings(&self) -> MutexGuard<'_, Vec<String>> {
+        self.warnings.lock().expect("no code panics while it holds this lock")
+    }
+
+    fn approval_policy(&self) -> &str {
+        self.config.approval_policy.as_deref().unwrap_or("on-request")
+    }
 }
 
 struct Pending {
@@ -56,32 +85,22 @@ struct Pending {
 }
 
 impl Session {
-    #[expect(clippy::too_many_arguments, reason = "one call, from the handshake that made all of them")]
-    pub(super) fn start(
-        config: CodexConfig,
-        peer: Peer,
-        incoming: mpsc::Receiver<Incoming>,
-        handle: Handle,
-        version: String,
-        warnings: Vec<String>,
-        tasks: Tasks,
-        facts: mpsc::Sender<Envelope>,
-    ) -> Self {
+    pub(super) fn start(ready: Ready, facts: mpsc::Sender<Envelope>) -> Self {
+        let Ready { config, peer, early, incoming, handle, version, warnings, tasks } = ready;
         let generation = handle.identity.generation;
         let shared = Arc::new(Shared {
             config,
             peer,
             asked: Mutex::default(),
-            stopping: Notify::new(),
-            ended: Notify::new(),
-            gone: AtomicBool::new(false),
+            warnings: Mutex::new(warnings),
+            stopping: tasks.token().child_token(),
+            ended: CancellationToken::new(),
         });
-        let pump = Pump { shared: Arc::clone(&shared), facts, generation, files: HashMap::new() };
-        let rpc = tasks.clone();
+        let pump = Pump { shared: Arc::clone(&shared), facts, generation, files: HashMap::new(), fatal: None };
         // The owner of the process outlives the family of its pipes.
         let owner = Tasks::default();
-        owner.spawn("codex", OnExit::LogOnly, move |_| pump.run(incoming, handle, rpc));
-        Self { shared, generation, version, warnings, tasks: owner }
+        owner.spawn("codex", OnExit::LogOnly, move |cancel| pump.run(early, incoming, handle, tasks, cancel));
+        Self { shared, generation, version, tasks: owner }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -105,7 +124,7 @@ impl Session {
         let config = &self.shared.config;
         let mut settings = json!({
             "cwd": directory,
-            "approvalPolicy": config.approval_policy.as_deref().unwrap_or("on-request"),
+            "approvalPolicy": self.shared.approval_policy(),
             "sandbox": config.sandbox.as_deref().unwrap_or("workspace-write"),
         });
         if let Some(model) = &config.model {
@@ -156,7 +175,9 @@ impl Session {
             }
             cursor = page.next_cursor;
             if cursor.is_none() {
-                return Ok(History { completeness: Completeness::Full, turns, reached_cursor: true });
+                // The beginning. A turn that was known to be there and is not makes the whole history doubtful.
+                let reached_cursor = pull.cursor.is_none();
+                return Ok(History { completeness: Completeness::Full, turns, reached_cursor });
             }
         }
         Ok(History { completeness: Completeness::Full, turns, reached_cursor: false })
@@ -164,7 +185,7 @@ impl Session {
 
     async fn answer_request(&self, answer: &GateAnswer) -> Result<(), CallError> {
         // Taken out first: whatever happens, it is answered once.
-        let pending = self.shared.asked.lock().expect("no code panics while it holds this lock").remove(&answer.native);
+        let pending = self.shared.asked().remove(&answer.native);
         let Some(pending) = pending else {
             return Err(CallError::Refused { detail: "the request is over".to_owned() });
         };
@@ -205,7 +226,7 @@ impl Runtime for Session {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
+        self.shared.warnings().clone()
     }
 
     fn open<'a>(&'a self, how: &'a Open) -> Boxed<'a, Result<ThreadId, CallError>> {
@@ -288,14 +309,18 @@ impl Runtime for Session {
 
     fn shutdown(&self) -> Boxed<'_, ()> {
         Box::pin(async move {
-            let ended = self.shared.ended.notified();
-            self.shared.stopping.notify_one();
-            if !self.shared.gone.load(Ordering::Acquire) {
-                // EOF, TERM and KILL have two seconds each; the rest is for the sweep.
-                let _ = tokio::time::timeout(Duration::from_secs(10), ended).await;
-            }
+            self.shared.stopping.cancel();
+            // EOF, TERM and KILL have two seconds each; the rest is for the sweep.
+            let _ = tokio::time::timeout(Duration::from_secs(10), self.shared.ended.cancelled()).await;
             self.tasks.stop(Duration::from_secs(1)).await;
         })
+    }
+}
+
+impl Drop for Session {
+    /// Nobody can speak to it any more.
+    fn drop(&mut self) {
+        self.shared.stopping.cancel();
     }
 }
 
@@ -307,34 +332,82 @@ struct Pump {
     facts: mpsc::Sender<Envelope>,
     generation: Generation,
     /// File changes that are under way: an approval names only the item.
-    files: HashMap<String, Vec<FileUpdate>>,
+    files: HashMap<FileKey, Vec<FileUpdate>>,
+    /// Why the process must not go on.
+    fatal: Option<String>,
 }
+
+/// Thread and item. An item's id is the model's word and may come again elsewhere.
+type FileKey = (Option<String>, String);
 
 impl Pump {
     async fn run(
         mut self,
+        early: Vec<Incoming>,
         mut incoming: mpsc::Receiver<Incoming>,
         mut handle: Handle,
         pipes: Tasks,
+        cancel: CancellationToken,
     ) -> anyhow::Result<()> {
-        loop {
-            tokio::select! {
-                () = self.shared.stopping.notified() => break,
-                message = incoming.recv() => match message {
-                    Some(Incoming::Notification { method, params }) => self.notification(&method, params).await,
-                    Some(Incoming::Request { id, method, params }) => self.request(id, method, params).await,
-                    None => break,
-                },
-            }
+        let stopping = self.shared.stopping.clone();
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => {}
+            () = cancel.cancelled() => {}
+            // Also while it waits for somebody to take a fact.
+            () = self.pass_on(early, &mut incoming) => {}
         }
         // Ending the pipes closes the child's stdin: it then ends by itself, and stops its commands.
         pipes.stop(Duration::from_millis(500)).await;
         handle.end().await;
-        let detail = handle.stderr().lines().last().unwrap_or("").to_owned();
-        self.shared.gone.store(true, Ordering::Release);
-        self.send(None, None, Fact::Exited { detail }).await;
-        self.shared.ended.notify_waiters();
+        let detail = match self.fatal.take() {
+            Some(fatal) => fatal,
+            None => handle.stderr().lines().last().unwrap_or("").to_owned(),
+        };
+        self.shared.ended.cancel();
+        // Whoever stopped it may not be listening any more.
+        let exited = self.send(None, None, Fact::Exited { detail });
+        let unheard = async {
+            tokio::select! {
+                () = self.shared.stopping.cancelled() => {}
+                () = cancel.cancelled() => {}
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        tokio::select! {
+            () = exited => {}
+            () = unheard => {}
+        }
         Ok(())
+    }
+
+    /// Until the stream ends or the process must not go on.
+    async fn pass_on(&mut self, early: Vec<Incoming>, incoming: &mut mpsc::Receiver<Incoming>) {
+        for message in early {
+            self.take(message).await;
+        }
+        while self.fatal.is_none() {
+            let Some(message) = incoming.recv().await else { return };
+            self.take(message).await;
+        }
+    }
+
+    async fn take(&mut self, message: Incoming) {
+        match message {
+            Incoming::Notification { method, params } if method == "configWarning" => match judge_warning(&params) {
+                Judged::Fatal(detail) => {
+                    error!(%detail, "codex would go on with its defaults; it is ended");
+                    self.fatal = Some(detail);
+                }
+                Judged::Tell(warning) => {
+                    warn!(detail = %warning, "codex warns about its configuration");
+                    self.shared.warnings().push(warning);
+                }
+                Judged::Known => {}
+            },
+            Incoming::Notification { method, params } => self.notification(&method, params).await,
+            Incoming::Request { id, method, params } => self.request(id, method, params).await,
+        }
     }
 
     async fn notification(&mut self, method: &str, params: Value) {
@@ -350,11 +423,7 @@ impl Pump {
         if method == "serverRequest/resolved"
             && let Some(id) = &about.request_id
         {
-            self.shared
-                .asked
-                .lock()
-                .expect("no code panics while it holds this lock")
-                .remove(&convert::native_gate(id));
+            self.shared.asked().remove(&convert::native_gate(id));
         }
         let Some(fact) = convert::fact(method, &about) else { return };
         let turn = about.turn_id.or_else(|| about.turn.map(|turn| turn.id));
@@ -362,38 +431,47 @@ impl Pump {
     }
 
     fn remember_files(&mut self, method: &str, about: &About) {
-        let Some(Item::FileChange { id, changes, .. }) = &about.item else { return };
-        match method {
-            "item/started" => drop(self.files.insert(id.clone(), changes.clone())),
-            "item/completed" => drop(self.files.remove(id)),
+        let thread = &about.thread_id;
+        match (method, &about.item, &about.item_id, &about.changes) {
+            ("item/started", Some(Item::FileChange { id, changes, .. }), _, _) => {
+                self.files.insert((thread.clone(), id.clone()), changes.clone());
+            }
+            ("item/fileChange/patchUpdated", _, Some(id), Some(changes)) => {
+                self.files.insert((thread.clone(), id.clone()), changes.clone());
+            }
+            ("item/completed", Some(Item::FileChange { id, .. }), _, _) => {
+                self.files.remove(&(thread.clone(), id.clone()));
+            }
+            // An interrupted change is never reported as completed.
+            ("turn/completed", ..) => self.files.retain(|(of, _), _| of != thread),
             _ => {}
         }
     }
 
     async fn request(&mut self, id: Value, method: String, params: Value) {
-        let asked: Asked = serde_json::from_value(params).unwrap_or_default();
-        let files = asked.item_id.as_ref().and_then(|item| self.files.get(item)).map(Vec::as_slice);
-        let Some(gate) = convert::gate(&method, &id, &asked, files) else {
-            self.cannot_ask(&id, &method).await;
-            return;
+        let asked: Asked = match serde_json::from_value(params) {
+            Ok(asked) => asked,
+            Err(error) => {
+                warn!(rpc.method = method, %error, "codex asked something that cannot be read");
+                return self.turn_down(&id, &method).await;
+            }
+        };
+        let key = asked.item_id.as_ref().map(|item| (asked.thread_id.clone(), item.clone()));
+        let files = key.and_then(|key| self.files.get(&key)).map(Vec::as_slice);
+        let Some(gate) = convert::gate(&method, &id, &asked, files, self.shared.approval_policy()) else {
+            warn!(rpc.method = method, "codex asked something that cannot be shown to people in full");
+            return self.turn_down(&id, &method).await;
         };
         let (thread, turn, native) = (asked.thread_id.clone(), asked.turn_id.clone(), gate.native.clone());
-        self.shared
-            .asked
-            .lock()
-            .expect("no code panics while it holds this lock")
-            .insert(native, Pending { id, method, asked });
+        self.shared.asked().insert(native, Pending { id, method, asked });
         self.send(thread, turn, Fact::GateOpened(Box::new(gate))).await;
     }
 
     /// What nobody can be shown is answered at once: an unanswered request would hang the turn for ever.
-    async fn cannot_ask(&self, id: &Value, method: &str) {
-        warn!(rpc.method = method, "codex asked something that ally cannot put to people");
-        let answered = match method {
-            "mcpServer/elicitation/request" => {
-                self.shared.peer.respond(id, json!({ "action": "cancel", "content": null, "_meta": null })).await
-            }
-            _ => self.shared.peer.refuse(id, -32601, "ally does not offer this").await,
+    async fn turn_down(&self, id: &Value, method: &str) {
+        let answered = match convert::turned_down(method) {
+            Some(no) => self.shared.peer.respond(id, no).await,
+            None => self.shared.peer.refuse(id, -32601, "ally does not offer this").await,
         };
         if let Err(error) = answered {
             debug!(%error, "The refusal did not reach codex");
@@ -413,3 +491,6 @@ impl Pump {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

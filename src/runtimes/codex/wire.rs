@@ -1,8 +1,31 @@
 //! codex app-server's JSON, as far as ally reads it (observed on 0.169.0). Everything is tolerant: unknown fields are
-//! ignored, unknown kinds fall into a catch-all, what may be absent is optional.
+//! ignored, unknown kinds fall into a catch-all, what may be absent is optional, and null counts as absent.
+//!
+//! Two things are strict on purpose, because a pull draws conclusions from what is *not* there: a page has its `data` and
+//! every turn its `id`, and `items` is a list.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+/// Null counts as absent; anything of another type is an error.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+}
+
+/// What cannot be read counts as absent. Only for what nobody draws conclusions from.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(from)?).unwrap_or_default())
+}
+
+/// Items one by one: one odd item must not hide its turn.
+fn items<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Item>, D::Error> {
+    Ok(Option::<Vec<Value>>::deserialize(from)?.unwrap_or_default().into_iter().map(Item::read).collect())
+}
+
+fn item<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Item>, D::Error> {
+    Ok(Option::<Value>::deserialize(from)?.map(Item::read))
+}
 
 /// Answer of `thread/start`, `thread/resume`, `thread/fork`.
 #[derive(Debug, Clone, Deserialize)]
@@ -13,17 +36,17 @@ pub struct ThreadOpened {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Thread {
     pub id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub status: ThreadStatus,
 }
 
 /// `idle`, `active`, `systemError`, `notLoaded`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ThreadStatus {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
     pub kind: String,
-    #[serde(rename = "activeFlags", default)]
-    pub active_flags: Vec<String>,
+    #[serde(rename = "activeFlags", default, deserialize_with = "nullable")]
+    pub active_flags: Vec<Value>,
 }
 
 /// Answer of `turn/start`; also the parameters of `turn/started` and `turn/completed`.
@@ -35,11 +58,12 @@ pub struct TurnHolder {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Turn {
     pub id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "items")]
     pub items: Vec<Item>,
     /// `inProgress`, `completed`, `failed`, `interrupted`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub status: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub error: Option<TurnError>,
     #[serde(rename = "completedAt")]
     pub completed_at: Option<Value>,
@@ -47,19 +71,18 @@ pub struct Turn {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct TurnError {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub message: String,
     /// A string, an object with one key, or something new.
     #[serde(rename = "codexErrorInfo")]
     pub info: Option<Value>,
-    #[serde(rename = "additionalDetails")]
+    #[serde(rename = "additionalDetails", default, deserialize_with = "lenient")]
     pub details: Option<String>,
 }
 
 /// Page of `thread/turns/list`, newest first.
 #[derive(Debug, Clone, Deserialize)]
 pub struct TurnPage {
-    #[serde(default)]
     pub data: Vec<Turn>,
     #[serde(rename = "nextCursor")]
     pub next_cursor: Option<String>,
@@ -69,18 +92,31 @@ pub struct TurnPage {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct About {
+    #[serde(default, deserialize_with = "lenient")]
     pub thread_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub turn_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub item_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub delta: Option<String>,
+    #[serde(default, deserialize_with = "item")]
     pub item: Option<Item>,
+    /// Of `item/fileChange/patchUpdated`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub changes: Option<Vec<FileUpdate>>,
+    #[serde(default, deserialize_with = "lenient")]
     pub turn: Option<Turn>,
+    #[serde(default, deserialize_with = "lenient")]
     pub error: Option<TurnError>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub will_retry: bool,
     pub request_id: Option<Value>,
+    #[serde(default, deserialize_with = "lenient")]
     pub token_usage: Option<TokenUsage>,
+    #[serde(default, deserialize_with = "lenient")]
     pub summary: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub details: Option<String>,
 }
 
@@ -91,7 +127,7 @@ pub struct TokenUsage {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct TokenCount {
-    #[serde(rename = "totalTokens", default)]
+    #[serde(rename = "totalTokens", default, deserialize_with = "nullable")]
     pub total_tokens: i64,
 }
 
@@ -101,63 +137,68 @@ pub struct TokenCount {
 pub enum Item {
     #[serde(rename_all = "camelCase")]
     UserMessage {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         id: String,
         client_id: Option<String>,
     },
     AgentMessage {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         text: String,
     },
     #[serde(rename_all = "camelCase")]
     CommandExecution {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         command: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         status: String,
+        #[serde(default, deserialize_with = "lenient")]
         exit_code: Option<i64>,
+        #[serde(default, deserialize_with = "lenient")]
         started_at_ms: Option<i64>,
     },
     #[serde(rename_all = "camelCase")]
     FileChange {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         changes: Vec<FileUpdate>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         status: String,
+        #[serde(default, deserialize_with = "lenient")]
         started_at_ms: Option<i64>,
     },
     #[serde(rename_all = "camelCase")]
     McpToolCall {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         server: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         tool: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         status: String,
+        #[serde(default, deserialize_with = "lenient")]
         started_at_ms: Option<i64>,
     },
     #[serde(rename_all = "camelCase")]
     DynamicToolCall {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         tool: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         status: String,
+        #[serde(default, deserialize_with = "lenient")]
         started_at_ms: Option<i64>,
     },
     WebSearch {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "nullable")]
         query: String,
     },
     /// Reasoning, plans, marks, and whatever comes to be.
@@ -165,20 +206,27 @@ pub enum Item {
     Other,
 }
 
+impl Item {
+    /// A known kind with an odd field is one more thing that ally does not know.
+    fn read(value: Value) -> Item {
+        serde_json::from_value(value).unwrap_or(Item::Other)
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub struct FileUpdate {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub kind: FileUpdateKind,
     /// A unified diff; for `add` the plain content.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub diff: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct FileUpdateKind {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
     pub kind: String,
 }
 
@@ -195,6 +243,7 @@ pub struct Asked {
     pub additional_permissions: Option<Value>,
     pub network_approval_context: Option<Value>,
     pub permissions: Option<Value>,
+    #[serde(deserialize_with = "nullable")]
     pub questions: Vec<AskedQuestion>,
     pub server_name: Option<String>,
     pub message: Option<String>,
@@ -206,24 +255,24 @@ pub struct Asked {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AskedQuestion {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub header: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub question: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub is_other: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub is_secret: bool,
     pub options: Option<Vec<AskedOption>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct AskedOption {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub label: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub description: String,
 }
 

@@ -296,6 +296,7 @@ impl Runner {
             Directive::Escalate(command) => {
                 let ask = Ask::Command {
                     command: command.clone(),
+                    exact: String::new(),
                     directory: self.directory.display().to_string(),
                     outside_sandbox: true,
                     network: false,

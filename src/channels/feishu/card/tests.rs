@@ -50,7 +50,7 @@ fn live(state: LiveState) -> LiveView {
 
 fn command(command: &str) -> Ask {
     let directory = "web".to_owned();
-    Ask::Command { command: command.to_owned(), directory, outside_sandbox: true, network: false }
+    Ask::Command { command: command.to_owned(), exact: String::new(), directory, outside_sandbox: true, network: false }
 }
 
 fn gate_view(ask: Ask, state: GateShown) -> GateView {
@@ -409,7 +409,13 @@ fn a_command_that_does_not_fit_is_red_and_says_so() {
 
 #[test]
 fn a_red_gate_asks_again_and_never_first() {
-    let ask = Ask::Command { command: "curl x".into(), directory: "web".into(), outside_sandbox: true, network: true };
+    let ask = Ask::Command {
+        command: "curl x".into(),
+        exact: String::new(),
+        directory: "web".into(),
+        outside_sandbox: true,
+        network: true,
+    };
     let card = draw(&View::Gate(gate_view(ask, GateShown::Open)), pen(Lang::En));
     let mut buttons = Vec::new();
     walk(&card, &mut |map| {
