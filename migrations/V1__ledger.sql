@@ -182,7 +182,6 @@ CREATE TABLE messages (
     -- Before the first attempt, by the platform's clock where that is known.
     first_attempt_ms INTEGER,
     next_at_ms    INTEGER NOT NULL,
-    text_hash     TEXT NOT NULL,
     resource      TEXT,
     platform_id   TEXT,
     problem       TEXT,

@@ -26,13 +26,16 @@ use crate::domain::access::Access;
 use crate::ledger::{Ledger, LedgerLock, Places};
 use crate::runtimes::codex::{CodexConfig, CodexLauncher};
 use crate::runtimes::embedded::{EmbeddedConfig, EmbeddedLauncher};
-use crate::supervisor::BridgeLink;
+use crate::supervisor::{BridgeLink, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
 use service::Daemon;
 
 /// Bytes of one attachment that are fetched (Feishu's own limit).
 const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;
+
+/// Exit code that the supervisor does not answer with a restart: a person must change something.
+const CONFIG: u8 = 78;
 
 /// What ends the bridge, and how quickly.
 #[derive(Default)]
@@ -54,6 +57,13 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(with_hint)?;
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
     let ledger = Ledger::open(&places, &lock).map_err(with_hint)?;
+    let app_lock = match app_lock(&config)? {
+        Ok(lock) => lock,
+        Err(held) => {
+            error!(error = %held, "This app is connected from another home; two connections would split its events");
+            return Ok(ExitCode::from(CONFIG));
+        }
+    };
     let parts = Parts::build(&config, &ledger, &tasks)?;
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
@@ -76,7 +86,7 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     tasks.stop(Duration::from_secs(2)).await;
     drop(bridge);
     ledger.close().await;
-    drop(lock);
+    drop((app_lock, lock));
     Ok(match failed {
         Some(why) => {
             error!(error = %why, "The bridge ended because a part of it failed");
@@ -84,6 +94,13 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
         }
         None => ExitCode::SUCCESS,
     })
+}
+
+/// One connection an app, whichever home it comes from: Feishu gives each event to a random one.
+fn app_lock(config: &Config) -> anyhow::Result<Result<Option<Lock>, LockError>> {
+    let Some(feishu) = &config.feishu else { return Ok(Ok(None)) };
+    std::fs::create_dir_all(&config.app_locks)?;
+    Ok(Lock::take(&config.app_locks.join(format!("{}.lock", feishu.app_id))).map(Some))
 }
 
 fn with_hint(error: crate::ledger::OpenError) -> anyhow::Error {

@@ -234,7 +234,6 @@ pub(super) fn notice(
         turn: turn.cloned(),
         channel: channel.clone(),
         target,
-        text_hash: crate::domain::delivery::lookup_hash(&text),
         body: Body::Notice { text },
         lang,
         after: None,

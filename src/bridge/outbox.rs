@@ -277,7 +277,7 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         target: message.target.clone(),
         topic,
         since_ms: message.first_attempt_ms.unwrap_or(message.created_at_ms) - 60_000,
-        text_hash: message.text_hash.clone(),
+        text: words_of(&message.body),
         resource: message.resource.clone(),
     };
     match channel.find_sent(&lookup).await {
@@ -319,6 +319,15 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
             Ok(())
         }
         Err(_) => Ok(postpone(core, message, 30_000, "could not look for it in the chat").await?),
+    }
+}
+
+/// What is looked for in the chat.
+fn words_of(body: &Body) -> String {
+    match body {
+        Body::Answer { markdown, .. } => markdown.clone(),
+        Body::Notice { text } => text.clone(),
+        Body::File { .. } | Body::Image { .. } => String::new(),
     }
 }
 

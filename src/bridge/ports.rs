@@ -167,8 +167,8 @@ pub struct Lookup {
     pub topic: Option<TopicId>,
     /// Platform time before the first attempt, Unix milliseconds.
     pub since_ms: i64,
-    /// See [`crate::domain::delivery::lookup_hash`].
-    pub text_hash: String,
+    /// The delivery's own words; what stands in the chat may have a part number, a footer or a name around them.
+    pub text: String,
     pub resource: Option<ResourceKey>,
 }
 

@@ -9,7 +9,7 @@ use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
 use super::{actions, render, say};
 use crate::domain::action::{Action, Resume};
-use crate::domain::delivery::{Body, lookup_hash};
+use crate::domain::delivery::Body;
 use crate::domain::history::{ChangedFile, Failure, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -210,11 +210,6 @@ fn enqueue(
 ) -> Result<(), LedgerError> {
     let mut after = None;
     for body in bodies {
-        let text = match &body {
-            Body::Answer { markdown, .. } => markdown.clone(),
-            Body::Notice { text } => text.clone(),
-            Body::File { sha256, .. } | Body::Image { sha256, .. } => sha256.clone(),
-        };
         let new = NewMessage {
             conversation: Some(conversation.id.clone()),
             turn: Some(turn.id.clone()),
@@ -222,7 +217,6 @@ fn enqueue(
             target: pictures::target_of(conversation, turn),
             body,
             lang: conversation.lang,
-            text_hash: lookup_hash(&text),
             sending: after.is_none(),
             after: after.take(),
         };

@@ -29,6 +29,8 @@ pub struct Config {
     pub feishu: Option<FeishuConfig>,
     /// Name of the person at this machine; `local:<user>` owns the local channel.
     pub local_user: String,
+    /// Locks that hold across homes, one an app: two connections of one app split its events at random.
+    pub app_locks: PathBuf,
     /// What does the work.
     pub runtime: RuntimeConfig,
     /// How chats become conversations.
@@ -190,6 +192,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         log_filter: environment.log_filter(),
         feishu,
         local_user: environment.user(),
+        app_locks: environment.cache_folder().map_or_else(|| paths.run.clone(), |cache| cache.join("ally")),
         runtime,
         conversation,
         access,

@@ -23,7 +23,6 @@ pub struct OutMessage {
     pub attempts: u32,
     pub first_attempt_ms: Option<i64>,
     pub next_at_ms: i64,
-    pub text_hash: String,
     pub resource: Option<ResourceKey>,
     pub platform_id: Option<MessageId>,
     pub problem: Option<String>,
@@ -38,7 +37,6 @@ pub struct NewMessage {
     pub target: Target,
     pub body: Body,
     pub lang: Lang,
-    pub text_hash: String,
     /// Sent only after this one is out (or will never be).
     pub after: Option<DeliveryId>,
     /// The caller sends it right after this commit: saves the commit of the claim.
@@ -48,8 +46,8 @@ pub struct NewMessage {
 pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<DeliveryId, LedgerError> {
     let delivery = DeliveryId::fresh();
     let state = if new.sending { MessageState::Sending } else { MessageState::Ready };
-    let sql = "INSERT INTO messages (id, conversation, turn, channel, target, chat, body, lang, after, state, first_attempt_ms, next_at_ms, text_hash, created_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?12)";
+    let sql = "INSERT INTO messages (id, conversation, turn, channel, target, chat, body, lang, after, state, first_attempt_ms, next_at_ms, created_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)";
     run(
         tx,
         sql,
@@ -65,8 +63,7 @@ pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<Del
             new.after.as_ref().map(DeliveryId::as_str),
             state.as_str(),
             new.sending.then_some(now_ms),
-            now_ms,
-            new.text_hash
+            now_ms
         ],
     )?;
     Ok(delivery)
@@ -202,7 +199,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutMessage> {
         attempts: row.get("attempts")?,
         first_attempt_ms: row.get("first_attempt_ms")?,
         next_at_ms: row.get("next_at_ms")?,
-        text_hash: row.get("text_hash")?,
         resource: id_opt(row, "resource")?,
         platform_id: id_opt(row, "platform_id")?,
         problem: row.get("problem")?,

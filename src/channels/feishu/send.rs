@@ -7,7 +7,7 @@ use super::error::ApiError;
 use super::wire::MessageItem;
 use super::{Feishu, card, convert};
 use crate::bridge::ports::{CardOut, Lookup, Outgoing, SendError, Sent};
-use crate::domain::delivery::{Body, Disposition, Target, lookup_hash};
+use crate::domain::delivery::{Body, Disposition, Target, normalise_for_lookup};
 use crate::domain::ids::MessageId;
 use crate::domain::message::IncomingMessage;
 
@@ -129,11 +129,16 @@ impl Feishu {
         let content = item.body.as_ref().and_then(|body| body.content.as_deref()).unwrap_or_default();
         match &lookup.resource {
             Some(key) => content.contains(key.as_str()),
-            None => {
-                content.contains(lookup.delivery.as_str()) || lookup_hash(&convert::item_text(item)) == lookup.text_hash
-            }
+            None => content.contains(lookup.delivery.as_str()) || says(&convert::item_text(item), &lookup.text),
         }
     }
+}
+
+/// Whether a message that was read back holds the words: a platform gives a text back in another dress, and with what we
+/// put around it.
+fn says(read: &str, words: &str) -> bool {
+    let words = normalise_for_lookup(words);
+    !words.is_empty() && normalise_for_lookup(read).contains(&words)
 }
 
 /// In a topic every message answers the root, so that either of the two may name the target.

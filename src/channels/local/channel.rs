@@ -396,7 +396,7 @@ mod tests {
             target: out.target.clone(),
             topic: None,
             since_ms: 0,
-            text_hash: String::new(),
+            text: String::new(),
             resource: None,
         };
         assert_eq!(again.find_sent(&lookup).await.unwrap(), first.message);

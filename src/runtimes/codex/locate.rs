@@ -59,13 +59,13 @@ fn platform() -> Option<(&'static str, &'static str)> {
 /// [`LaunchError::NotFound`] says where it was looked for and how to get it.
 pub async fn locate(config: &CodexConfig) -> Result<Found, LaunchError> {
     if let Some(bin) = &config.bin {
-        return probe(&unwrapped(bin)).await;
+        return probe(&unwrapped(bin), config).await;
     }
     if let Some(native) = native_below(&pinned_folder(&config.runtimes_dir)) {
-        return probe(&native).await;
+        return probe(&native, config).await;
     }
     match on_path("codex", config.path.as_ref()) {
-        Some(found) => probe(&unwrapped(&found)).await,
+        Some(found) => probe(&unwrapped(&found), config).await,
         None => Err(not_found(format!("no `codex` below {} and none on PATH", config.runtimes_dir.display()))),
     }
 }
@@ -91,12 +91,20 @@ fn unwrapped(path: &Path) -> PathBuf {
     [root, install].into_iter().flatten().find_map(|folder| native_below(&folder)).unwrap_or(real)
 }
 
-async fn probe(program: &Path) -> Result<Found, LaunchError> {
+/// Asked in ally's own codex home: codex makes its folder wherever it is asked.
+async fn probe(program: &Path, config: &CodexConfig) -> Result<Found, LaunchError> {
     if !is_program(program) {
         return Err(not_found(format!("{} is not a program", program.display())));
     }
     let failed = |detail: String| LaunchError::Failed { detail: format!("{} --version: {detail}", program.display()) };
-    let run = Command::new(program).arg("--version").stdin(std::process::Stdio::null()).kill_on_drop(true).output();
+    let run = Command::new(program)
+        .arg("--version")
+        .env_clear()
+        .envs(config.env.iter().cloned())
+        .env("CODEX_HOME", &config.home)
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .output();
     let output = tokio::time::timeout(Duration::from_secs(20), run)
         .await
         .map_err(|_| failed("no answer within 20 s".to_owned()))?

@@ -130,3 +130,26 @@ async fn a_stranger_gets_one_sentence_and_leaves_no_words() {
         assert!(!bytes.windows(12).any(|window| window == b"secret-words"), "a stranger's words were kept");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_and_words_stay_out_of_the_log() {
+    let mut world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[say the-answers-words]] the-persons-words");
+    world.answer(&message).await;
+    world.settled().await;
+    world.down().await;
+    let logs = world.home.path().join("ally/logs");
+    let text: String =
+        std::fs::read_dir(logs).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    assert!(text.contains("ally is ready"), "the log is the one that was written");
+    for secret in [
+        crate::support::feishu_sim::APP_SECRET,
+        "ticket=",
+        "access_key=",
+        "Bearer ",
+        "the-answers-words",
+        "the-persons-words",
+    ] {
+        assert!(!text.contains(secret), "{secret:?} stands in the log");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ally::bridge::ports::{Attachment, Channel, FetchError, Lookup, Outgoing};
 use ally::channels::feishu::Feishu;
 use ally::clock::Clock;
-use ally::domain::delivery::{Body, Disposition, lookup_hash};
+use ally::domain::delivery::{Body, Disposition};
 use ally::domain::view::{Lang, NoticeView, Receipt, View};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn lookup(out: &Outgoing, since_ms: i64, text: &str) -> Lookup {
         target: out.target.clone(),
         topic: None,
         since_ms,
-        text_hash: lookup_hash(text),
+        text: text.to_owned(),
         resource: None,
     }
 }
