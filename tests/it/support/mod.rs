@@ -1,3 +1,4 @@
 //! What the integration tests share.
 
 pub mod feishu_sim;
+pub mod runtimes;
