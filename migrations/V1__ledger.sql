@@ -189,7 +189,7 @@ CREATE TABLE messages (
     created_at_ms INTEGER NOT NULL,
     sent_at_ms    INTEGER
 ) STRICT;
-CREATE INDEX messages_due ON messages (next_at_ms) WHERE state IN ('ready', 'sending');
+CREATE INDEX messages_open ON messages (channel, chat, created_at_ms, id) WHERE state IN ('ready', 'sending');
 CREATE INDEX messages_turn ON messages (turn);
 CREATE INDEX messages_platform ON messages (platform_id) WHERE platform_id IS NOT NULL;
 CREATE INDEX messages_undeliverable ON messages (created_at_ms) WHERE state = 'undeliverable';

@@ -81,6 +81,10 @@ pub fn perform(
     person: &Person,
     form: &[(String, String)],
 ) -> Result<Performed, LedgerError> {
+    if !person.role.may_talk() {
+        audit::note(tx, person.user.as_str(), "action refused", "", "may not talk here", frame.now_ms)?;
+        return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
+    }
     match action {
         Action::Allow { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Allow)),
         Action::Decline { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Decline { reason: None })),
@@ -149,6 +153,12 @@ fn decider_names(tx: &Transaction<'_>, frame: &Frame, gate: &Gate, turn: &Turn) 
         names.push(said::name_of(tx, &frame.channel, user)?.map_or_else(|| user.to_string(), |(name, _)| name));
     }
     Ok(names.join(", "))
+}
+
+/// Who may, for somebody who may not.
+fn only_names(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
+    let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
+    Ok(said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
 }
 
 fn choose(ask: &Ask, index: usize) -> Option<Decision> {
@@ -282,8 +292,8 @@ pub fn receipts(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, receipt: Recei
     Ok(())
 }
 
-/// Puts a queued turn's words into the running one. Its row ends as merged; should the words not be taken, they come back
-/// as a queued turn.
+/// Puts a queued turn's words into the running one. The queued row ends as cancelled, naming the turn that it went into;
+/// should the words not be taken, they come back as a queued turn.
 fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
     if turn.requester != person.user && !person.role.may_decide() {
@@ -292,14 +302,19 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    let Some(running) = turns::active(tx, &turn.conversation)? else { return Ok(Performed::told(Told::Queued)) };
-    let rows = inbound::of_turn(tx, &turn.id)?;
+    let prompt = crate::bridge::prompts::thaw(&turn.prompt);
+    let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
+    // A steer holds words only: what has pictures stays a turn.
+    let (Some(running), true) = (running, prompt.images.is_empty()) else { return Ok(Performed::told(Told::Queued)) };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
-    // A queued turn has no way to "merged" but through the runtime's hands; it was never submitted, so it is cancelled.
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
-    let text = crate::bridge::prompts::text_of(&turn.prompt);
-    for row in rows {
-        inbound::set_steer(tx, row.seq, &running.id, "wanted", Some(&text))?;
+    let mut rows = inbound::of_turn(tx, &turn.id)?;
+    // The words are one steer, whatever came along with them.
+    if let Some(last) = rows.pop() {
+        inbound::set_steer(tx, last.seq, &running.id, "wanted", Some(&prompt.text))?;
+    }
+    for companion in rows {
+        inbound::set_steer(tx, companion.seq, &running.id, "taken", None)?;
     }
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Steering, &turn.conversation))
@@ -447,7 +462,7 @@ fn reopen(
         return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
     }
     let conversation = conversations::get(tx, conversation)?;
-    if conversation.held.is_none() {
+    if conversation.held.as_ref().is_none_or(|held| held.why == HeldWhy::Lost) {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     match how {

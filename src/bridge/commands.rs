@@ -454,7 +454,7 @@ fn status_view(
     let counts = report::counts(tx, frame.now_ms)?;
     let owner_here = letter.person.role.is_owner() && letter.message.chat_kind == ChatKind::Direct;
     let undelivered =
-        (owner_here && counts.outbox_undeliverable > 0).then(|| (counts.outbox_undeliverable as u32, None));
+        (owner_here && counts.outbox_undeliverable > 0).then_some((counts.outbox_undeliverable as u32, None));
     let view = View::Status(StatusView {
         project: here.project(),
         running,

@@ -15,7 +15,7 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::core::Core;
 use super::{recovery, turn_runner};
 use crate::domain::ids::*;
-use crate::domain::turn::TurnState;
+use crate::domain::turn::{StopReason, TurnState};
 use crate::ledger::conversations::Conversation;
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, conversations, turns};
@@ -149,6 +149,7 @@ async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> an
     match turn.state {
         // A turn that a former process or generation had: ask what became of it.
         state if state.is_active() => recovery::recover(core, &conversation, &turn, handle).await,
+        TurnState::Queued if turn.stop.is_some() => stopped_before_it_ran(core, &conversation, &turn).await,
         TurnState::Queued if conversation.held.is_some() || core.registry.is_closed() => Ok(Next::Nothing),
         TurnState::Queued => {
             let wait = turn.not_before_ms - core.now_ms();
@@ -160,6 +161,20 @@ async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> an
         }
         _ => Ok(Next::Nothing),
     }
+}
+
+/// A stop that came while it was being handed over, and then it proved not to have run.
+async fn stopped_before_it_ran(core: &Arc<Core>, conversation: &Conversation, turn: &Turn) -> anyhow::Result<Next> {
+    let (frame, turn) = (core.frame(&conversation.channel), turn.clone());
+    core.ledger
+        .write(move |tx| match turn.stop.as_ref().map(|stop| stop.reason) {
+            // ally's own end: nobody wanted it gone.
+            Some(StopReason::Shutdown) => turns::clear_stop(tx, &turn.id),
+            _ => super::settle::cancelled(tx, &frame, &turn),
+        })
+        .await?;
+    core.wakes.painter.notify_one();
+    Ok(Next::Again)
 }
 
 async fn next(core: &Core, id: &ConversationId) -> Result<Option<(Conversation, Turn)>, LedgerError> {

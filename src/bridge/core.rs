@@ -96,7 +96,6 @@ pub struct Wakes {
 }
 
 impl Core {
-    #[expect(clippy::too_many_arguments, reason = "the composition root names each part once")]
     pub fn new(
         ledger: Ledger,
         clock: Clock,

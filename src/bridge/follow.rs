@@ -19,7 +19,7 @@ use super::ports::*;
 use super::settle::{self, Finish};
 use super::{gates as gate_flow, say};
 use crate::domain::action::Action;
-use crate::domain::gate::GateState;
+use crate::domain::gate::{Decision, GateState};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -55,6 +55,9 @@ pub struct Follow {
     in_doubt: bool,
     seen: Seen,
     watch: Watch,
+    /// An allowed step waits for the directory.
+    wants_lease: bool,
+    stop_seen_at_ms: Option<i64>,
     interrupted_at_ms: Option<i64>,
 }
 
@@ -69,6 +72,8 @@ struct Seen {
     tokens: Option<i64>,
     unreachable_since_ms: Option<i64>,
     draft_item: String,
+    /// Completed texts after the last step: what is left when no pull succeeds.
+    completed: Vec<String>,
     dirty: bool,
     painted_at_ms: i64,
     saved_at_ms: i64,
@@ -104,7 +109,7 @@ impl Follow {
         turn: Turn,
         thread: ThreadId,
         facts: mpsc::UnboundedReceiver<Envelope>,
-        lease: Lease,
+        lease: Option<Lease>,
     ) -> Self {
         let now = core.now_ms();
         Self {
@@ -114,24 +119,29 @@ impl Follow {
             turn,
             thread,
             facts,
-            lease: Some(lease),
+            lease,
             native: None,
             started: false,
             waiting: false,
             in_doubt: false,
             seen: Seen::default(),
             watch: Watch { last_sign_ms: now, asked: false, asks: 0, patience: None },
+            wants_lease: false,
+            stop_seen_at_ms: None,
             interrupted_at_ms: None,
         }
     }
 
-    pub fn turn_id(&self) -> &TurnId {
-        &self.turn.id
+    /// Takes up a turn that ran before anybody followed it here.
+    pub fn adopt(&mut self) {
+        self.native = self.turn.native_turn.clone();
+        self.waiting = self.turn.state == TurnState::Waiting;
+        self.started = self.native.is_some();
+        self.in_doubt = !self.waiting;
     }
 
-    /// The runtime answered with a turn that was there before: our words went into it as a steer.
-    pub fn is_former(&self, native: &NativeTurnId) -> bool {
-        self.turn.cursor.as_ref() == Some(native)
+    pub fn turn_id(&self) -> &TurnId {
+        &self.turn.id
     }
 
     pub fn expect(&mut self, native: Option<NativeTurnId>) {
@@ -155,25 +165,76 @@ impl Follow {
     /// Until the turn is settled, or the process is gone (then the turn is still active and recovery goes on).
     pub async fn to_the_end(mut self, handle: &Arc<Handle>) -> anyhow::Result<Next> {
         // A wish may have been committed before we listened.
-        if self.heed_wishes().await? {
-            return Ok(Next::Again);
-        }
-        loop {
+        let mut over = self.look().await;
+        let mut taking: Option<Boxed<'static, Lease>> = None;
+        while !over {
+            if self.wants_lease && taking.is_none() {
+                taking = Some(self.take_lease());
+            }
             let tick = self.core.clock.sleep(Duration::from_millis(500));
-            let over = tokio::select! {
+            over = tokio::select! {
                 biased;
                 fact = self.facts.recv() => match fact {
-                    Some(envelope) => self.take(envelope).await?,
+                    Some(envelope) => self.take_for_sure(envelope).await,
                     None => true,
                 },
-                () = handle.woken() => self.heed_wishes().await?,
-                () = tick => self.tick().await?,
+                () = handle.woken() => self.look().await,
+                lease = async { taking.as_mut().expect("guarded").await }, if taking.is_some() => {
+                    taking = None;
+                    self.lease = Some(lease);
+                    self.wants_lease = false;
+                    self.look().await
+                }
+                () = tick => self.tick_for_sure().await,
             };
-            if over {
-                self.core.host.unlisten(&self.thread);
-                return Ok(Next::Again);
+        }
+        self.let_go();
+        Ok(Next::Again)
+    }
+
+    /// A fact is told once: a ledger that fails for a moment must not lose it. All of it may be done twice.
+    async fn take_for_sure(&mut self, envelope: Envelope) -> bool {
+        loop {
+            match self.take(envelope.clone()).await {
+                Ok(over) => return over,
+                Err(error) => self.rest(&error).await,
             }
         }
+    }
+
+    async fn look(&mut self) -> bool {
+        match self.heed_wishes().await {
+            Ok(over) => over,
+            Err(error) => {
+                self.rest(&error.into()).await;
+                false
+            }
+        }
+    }
+
+    async fn tick_for_sure(&mut self) -> bool {
+        match self.tick().await {
+            Ok(over) => over,
+            Err(error) => {
+                self.rest(&error).await;
+                false
+            }
+        }
+    }
+
+    async fn rest(&self, error: &anyhow::Error) {
+        warn!(turn.id = %self.turn.id, error = %format!("{error:#}"), "Following turn {} met an error; it goes on", self.turn.id);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
+    fn take_lease(&self) -> Boxed<'static, Lease> {
+        let (core, directory) = (Arc::clone(&self.core), self.turn.directory.clone());
+        Box::pin(async move { core.leases.take(&directory).await })
+    }
+
+    /// Nobody follows the turn here any more.
+    pub fn let_go(&self) {
+        self.core.host.unlisten(&self.thread);
     }
 
     /// Takes one fact; true when there is nothing more to follow.
@@ -277,6 +338,7 @@ impl Follow {
         }
         if !delta {
             draft.clear();
+            self.seen.completed.push(text.to_owned());
         }
         draft.push_str(text);
         if draft.len() > DRAFT * 8 {
@@ -287,6 +349,7 @@ impl Follow {
 
     async fn on_step(&mut self, item: String, step: Step, changed: Vec<ChangedFile>) -> Result<(), LedgerError> {
         self.seen.unreachable_since_ms = None;
+        self.seen.completed.clear();
         self.seen.changed.extend(changed);
         let steps = &mut self.seen.progress.steps;
         let first_or_new = match self.seen.items.get(&item) {
@@ -379,7 +442,7 @@ impl Follow {
                 // Told truly that it ended, but three pulls failed: the completed items' text is the next best.
                 warn!(turn.id = %self.turn.id, "No pull of turn {} succeeded; its text comes from the stream", self.turn.id);
                 Finish {
-                    answer: (!self.seen.progress.draft.trim().is_empty()).then(|| self.seen.progress.draft.clone()),
+                    answer: (!self.seen.completed.is_empty()).then(|| self.seen.completed.join("\n\n")),
                     changed: std::mem::take(&mut self.seen.changed),
                     native,
                     progress,
@@ -437,14 +500,20 @@ impl Follow {
             self.watch.asked = false;
         }
         if wishes.stop.is_some() {
+            let now = self.core.now_ms();
+            self.stop_seen_at_ms.get_or_insert(now);
             self.interrupt().await;
             // Decisions and steers of a turn that is being stopped are not passed on.
             return Ok(false);
         }
         for gate in wishes.decided {
-            // The directory first: others may have worked in it while this turn waited.
-            if self.lease.is_none() {
-                self.lease = Some(self.core.leases.take(&self.turn.directory).await);
+            // The directory first: others may have worked in it while this turn waited. A "no" needs none.
+            if self.lease.is_none() && gate.decision == Some(Decision::Allow) {
+                self.lease = self.core.leases.try_take(&self.turn.directory).ok();
+                if self.lease.is_none() {
+                    self.wants_lease = true;
+                    continue;
+                }
             }
             if let Err(error) = gate_flow::answer(&self.core, &self.live, &self.thread, &gate).await {
                 warn!(gate.id = %gate.id, error = %format!("{error:#}"), "Could not pass on a decision");
@@ -490,8 +559,15 @@ impl Follow {
 
     /// Pictures, the watchdog, and what is in doubt. True when the turn is over.
     async fn tick(&mut self) -> anyhow::Result<bool> {
+        if self.core.host.now().is_none_or(|live| live.generation != self.live.generation) {
+            // It died before we listened: no end will be told here.
+            return Ok(true);
+        }
         if self.in_doubt && self.resolve_doubt().await? {
             return Ok(true);
+        }
+        if self.stop_seen_at_ms.is_some() && self.interrupted_at_ms.is_none() {
+            self.interrupt().await;
         }
         self.paint(false).await?;
         if self.watchdog().await? {
@@ -537,7 +613,9 @@ impl Follow {
                 }
                 let open = gates::of_turn(tx, &id)?.into_iter().find(|gate| gate.state == GateState::Open);
                 let state = match open {
-                    Some(gate) => LiveState::Waiting { number: gate.number, names: String::new() },
+                    Some(gate) => {
+                        LiveState::Waiting { number: gate.number, names: frame.deciders(tx, &gate.ask, &turn)?.0 }
+                    }
                     None => LiveState::Running,
                 };
                 let live = Live { state, progress: &progress, unreachable_since_ms: unreachable };
@@ -550,7 +628,7 @@ impl Follow {
 
     async fn watchdog(&mut self) -> anyhow::Result<bool> {
         let now = self.core.now_ms();
-        if let Some(at) = self.interrupted_at_ms {
+        if let Some(at) = self.stop_seen_at_ms {
             if now - at >= INTERRUPT_MS {
                 return self.give_up().await;
             }
@@ -677,15 +755,6 @@ impl Follow {
     pub async fn fail(&self, kind: FailureKind, detail: String) -> anyhow::Result<()> {
         let finish = Finish::bare(Outcome::Failed, Some(Failure { kind, detail }));
         self.finish(finish).await
-    }
-
-    /// Our words went into a turn that was open already.
-    pub async fn swallowed(&self, native: &NativeTurnId) -> Result<(), LedgerError> {
-        warn!(turn.id = %self.turn.id, native.turn = %native, "The runtime took turn {} into a turn that was open", self.turn.id);
-        let finish = Finish::bare(Outcome::Merged, None);
-        let (id, frame) = (self.turn.id.clone(), self.frame());
-        self.core.ledger.write(move |tx| settle::finish(tx, &frame, &id, &finish)).await?;
-        Ok(())
     }
 }
 

@@ -8,8 +8,9 @@ use super::core::Core;
 use super::host::{Burial, LiveRuntime, OnDeath};
 use super::pictures::{self, Frame};
 use super::ports::*;
-use crate::domain::gate::{Decision, GateState};
+use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
 use crate::domain::turn::{TurnEvent, TurnState};
 use crate::domain::view::Receipt;
 use crate::ledger::gates::{Gate, NewGate};
@@ -47,7 +48,7 @@ pub fn open(
     }
     let gate = gates::get(tx, &id)?;
     match former {
-        Some((former, true)) => honour(tx, &gate, &former, frame.now_ms)?,
+        Some((former, true)) if still_decides(frame, &former) => honour(tx, &gate, &former, frame.now_ms)?,
         _ => super::actions::receipts(tx, frame, &turn, Receipt::Waiting)?,
     }
     pictures::gate(tx, frame, &gates::get(tx, &id)?)?;
@@ -72,6 +73,11 @@ fn former_decision(
     Ok(Some((former, honoured)))
 }
 
+/// Rights may have been taken away since.
+fn still_decides(frame: &Frame, former: &Gate) -> bool {
+    former.decided_by.as_ref().is_some_and(|user| frame.access.role(user, None, None, ChatKind::Direct).may_decide())
+}
+
 fn honour(tx: &Transaction<'_>, gate: &Gate, former: &Gate, now_ms: i64) -> Result<(), LedgerError> {
     let (Some(decision), Some(by)) = (&former.decision, &former.decided_by) else { return Ok(()) };
     gates::decide(tx, gate, decision, by, former.decided_name.as_deref().unwrap_or(by.as_str()), now_ms)?;
@@ -80,6 +86,14 @@ fn honour(tx: &Transaction<'_>, gate: &Gate, former: &Gate, now_ms: i64) -> Resu
 
 /// W5a, then the answer. The commit comes first: from there on the runtime may know.
 pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &Gate) -> anyhow::Result<()> {
+    let secret = core.take_secret(&gate.id);
+    let needs_secret =
+        matches!(&gate.ask, Ask::Questions { questions } if questions.iter().any(|question| question.secret));
+    let skipped = matches!(&gate.decision, Some(Decision::Answers { answers }) if answers.is_empty());
+    if needs_secret && secret.is_none() && !skipped {
+        // It is on its way into memory; what is stored (`***`) is never sent.
+        return Ok(());
+    }
     let row = gate.clone();
     match core.ledger.write(move |tx| gates::answering(tx, &row)).await {
         Ok(()) => {}
@@ -87,7 +101,7 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
         Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    let decision = match core.take_secret(&gate.id) {
+    let decision = match secret {
         Some(secret) => secret,
         None => gate.decision.clone().unwrap_or(Decision::Decline { reason: None }),
     };

@@ -268,12 +268,17 @@ fn accept_click(
         sent_at_ms: None,
         received_at_ms: now,
     };
-    let frame = core.frame(channel);
+    let (frame, secrets) = (core.frame(channel), Arc::clone(&core));
     let pending = core.ledger.write(move |tx| {
         if inbound::admit(tx, &row)? == Admission::Duplicate {
             return Ok(None);
         }
-        click_in_ledger(tx, &frame, &click).map(Some)
+        let mut performed = click_in_ledger(tx, &frame, &click)?;
+        // Before anybody can be woken by the decision: without it the runtime would be told nothing.
+        if let Some((gate, decision)) = performed.secret.take() {
+            secrets.keep_secret(&gate, decision);
+        }
+        Ok(Some(performed))
     });
     Box::pin(async move {
         let Some(performed) = pending.await.map_err(not_stored)? else {
@@ -296,6 +301,9 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
     if button.channel != frame.channel || click.chat.as_ref() != Some(&button.chat) {
         refused("drawn for another chat")?;
         return Ok(unknown);
+    }
+    if button.used_by.is_some() && !button.action.may_repeat() {
+        return Ok(Performed { told: Told::NoLongerValid, ..unknown });
     }
     let kind = chat_kind_of(tx, &button.channel, &button.chat)?;
     let person = Person {

@@ -69,16 +69,23 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
     let (core, busy) = (Arc::clone(core), busy.clone());
     let family = core.tasks.clone();
     family.spawn("send", OnExit::LogOnly, move |_| async move {
-        let result = send(&core, &message).await;
-        busy.leave(&message);
-        core.wakes.outbox.notify_one();
-        if let Err(error) = result {
+        let result = send_fresh(&core, &message).await;
+        if result.is_err() {
             // The row is as it was; a short rest keeps a broken ledger from a hot loop.
             tokio::time::sleep(Duration::from_millis(500)).await;
-            return Err(error);
         }
-        Ok(())
+        busy.leave(&message);
+        core.wakes.outbox.notify_one();
+        result
     });
+}
+
+/// The list that named the row may be older than the end of the chat's last send: the row as it is now decides.
+async fn send_fresh(core: &Core, listed: &OutMessage) -> anyhow::Result<()> {
+    let (id, now) = (listed.id.clone(), core.now_ms());
+    let message = core.ledger.read(move |tx| messages::get(tx, &id)).await?;
+    let open = matches!(message.state, MessageState::Ready | MessageState::Sending);
+    if open && message.next_at_ms <= now { send(core, &message).await } else { Ok(()) }
 }
 
 async fn send(core: &Core, message: &OutMessage) -> anyhow::Result<()> {

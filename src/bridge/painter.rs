@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::core::Core;
+use super::intake::notice;
 use super::ports::*;
+use super::say;
 use crate::domain::delivery::{Disposition, send_key};
 use crate::domain::ids::*;
 use crate::domain::view::Receipt;
@@ -49,7 +51,7 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: S
     let (core, busy) = (Arc::clone(core), Arc::clone(busy));
     let family = core.tasks.clone();
     family.spawn("paint", OnExit::LogOnly, move |_| async move {
-        let result = paint(&core, &surface).await;
+        let result = paint_fresh(&core, &surface.id).await;
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -57,6 +59,15 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: S
         core.wakes.painter.notify_one();
         result.map_err(Into::into)
     });
+}
+
+/// The list that named the surface may be older than its last painting: the row as it is now decides.
+async fn paint_fresh(core: &Core, id: &DeliveryId) -> Result<(), LedgerError> {
+    let (id, now) = (id.clone(), core.now_ms());
+    match core.ledger.read(move |tx| surfaces::due_now(tx, &id, now)).await? {
+        Some(surface) => paint(core, &surface).await,
+        None => Ok(()),
+    }
 }
 
 async fn paint(core: &Core, surface: &Surface) -> Result<(), LedgerError> {
@@ -86,7 +97,11 @@ async fn react(core: &Core, channel: &dyn Channel, surface: &Surface, receipt: R
     let message = MessageId::from(surface.subject.as_str());
     let result = async {
         if let Some(old) = &surface.platform_id {
-            channel.unreact(&message, old).await?;
+            // On a second try it is gone already.
+            let gone = channel.unreact(&message, old).await;
+            if surface.attempts == 0 {
+                gone?;
+            }
         }
         channel.react(&message, receipt).await
     };
@@ -108,7 +123,9 @@ async fn create(
     let doubtful = surface.creating;
     let expired = doubtful && surface.first_attempt_ms.is_some_and(|first| now - first > KEY_VALID_MS);
     let id = surface.id.clone();
-    core.ledger.write(move |tx| surfaces::creating(tx, &id, now)).await?;
+    if !core.ledger.write(move |tx| surfaces::creating(tx, &id, now)).await? {
+        return Ok(());
+    }
     let key = if expired { send_key(&DeliveryId::new(format!("{}+", surface.id))) } else { send_key(&surface.id) };
     let card = CardOut {
         delivery: surface.id.clone(),
@@ -178,10 +195,27 @@ async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: boo
         }
         Disposition::NextForm | Disposition::WithoutReply | Disposition::Undeliverable => {
             info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");
-            let (id, why) = (surface.id.clone(), error.to_string());
-            core.ledger.write(move |tx| surfaces::gone(tx, &id, &why)).await
+            say_instead(core, surface, error.to_string()).await
         }
     }
+}
+
+/// A question must reach people even where its card does not.
+async fn say_instead(core: &Core, surface: &Surface, why: String) -> Result<(), LedgerError> {
+    let (surface, now) = (surface.clone(), core.now_ms());
+    core.ledger
+        .write(move |tx| {
+            let Some(Picture::Card(view)) = &surface.wanted else { return surfaces::gone(tx, &surface.id, &why) };
+            let Some(text) = say::instead_of_card(view, surface.lang, now) else {
+                return surfaces::gone(tx, &surface.id, &why);
+            };
+            let conversation = surface.conversation.as_ref();
+            notice(tx, &surface.channel, surface.target.clone(), conversation, None, text, surface.lang, now)?;
+            surfaces::told_otherwise(tx, &surface.id, &why, now)
+        })
+        .await?;
+    core.wakes.outbox.notify_one();
+    Ok(())
 }
 
 async fn retry(core: &Core, surface: &Surface, error: &SendError, back_to_wanted: bool) -> Result<(), LedgerError> {

@@ -48,8 +48,8 @@ impl Frame {
         Ok(Button { id, role })
     }
 
-    /// Names of those who may decide a gate of this turn.
-    fn deciders(&self, tx: &Transaction<'_>, ask: &Ask, turn: &Turn) -> Result<(String, Vec<UserId>), LedgerError> {
+    /// Names of those who may decide a gate of this turn, and whom to mention.
+    pub fn deciders(&self, tx: &Transaction<'_>, ask: &Ask, turn: &Turn) -> Result<(String, Vec<UserId>), LedgerError> {
         if ask.is_question() {
             return Ok((turn.requester_name.clone(), vec![turn.requester.clone()]));
         }

@@ -4,7 +4,7 @@
 //! Messages of one chat are looked at one after the other, in commit order; chats side by side. Everything that needs the
 //! network (names, quotes, attachments) happens before the one transaction that makes the result.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,18 +56,19 @@ impl Letter {
 
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let failures = Failures::default();
     while !cancel.is_cancelled() {
         let rows = core.ledger.read(|tx| inbound::received(tx, BATCH)).await?;
-        let mut passed: HashSet<String> = HashSet::new();
         for row in rows {
-            let lane = format!("{}:{}", row.channel, row.chat.as_ref().map_or("", ChatId::as_str));
-            // A later message of a chat never overtakes an earlier one of it.
-            if !passed.insert(lane.clone())
-                || !busy.lock().expect("no code panics while it holds this lock").insert(lane.clone())
-            {
+            if row.in_group && core.bot(&row.channel).is_none() {
+                // Whether it speaks to the bot cannot be judged yet; `bot_known` wakes us.
                 continue;
             }
-            dispatch(&core, &busy, lane, row);
+            let lane = format!("{}:{}", row.channel, row.chat.as_ref().map_or("", ChatId::as_str));
+            if !busy.lock().expect("no code panics while it holds this lock").insert(lane.clone()) {
+                continue;
+            }
+            dispatch(&core, &busy, &failures, lane, row);
         }
         tokio::select! {
             () = cancel.cancelled() => break,
@@ -78,20 +79,64 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, lane: String, row: InboundRow) {
-    let (core, busy) = (Arc::clone(core), Arc::clone(busy));
+fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Failures, lane: String, row: InboundRow) {
+    let (core, busy, failures) = (Arc::clone(core), Arc::clone(busy), failures.clone());
     let family = core.tasks.clone();
     family.spawn("prepare", OnExit::LogOnly, move |_| async move {
         let seq = row.seq;
-        let result = prepare(&core, row).await;
+        let result = prepare_fresh(&core, seq).await;
         if let Err(error) = &result {
             warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
             tokio::time::sleep(Duration::from_millis(500)).await;
+            if failures.count(seq) >= MAX_TRIES {
+                give_up(&core, seq).await?;
+            }
         }
         busy.lock().expect("no code panics while it holds this lock").remove(&lane);
         core.wakes.intake.notify_one();
         Ok(())
     });
+}
+
+/// Tries of a row in this process: one that fails for ever must not block its chat for ever.
+#[derive(Clone, Default)]
+struct Failures(Arc<Mutex<HashMap<InboundSeq, u32>>>);
+
+const MAX_TRIES: u32 = 10;
+
+impl Failures {
+    fn count(&self, seq: InboundSeq) -> u32 {
+        let mut failures = self.0.lock().expect("no code panics while it holds this lock");
+        let count = failures.entry(seq).or_insert(0);
+        *count += 1;
+        *count
+    }
+}
+
+/// Says that a message was not taken, so that the chat goes on. Its words stay in the ledger.
+async fn give_up(core: &Core, seq: InboundSeq) -> anyhow::Result<()> {
+    let row = core.ledger.read(move |tx| inbound::get(tx, seq)).await?;
+    let frame = core.frame(&row.channel);
+    core.ledger
+        .write(move |tx| {
+            inbound::resolve(tx, seq, InboundState::Refused, Some("could not be prepared"), None)?;
+            let (Some(chat), Some(message)) = (row.chat, row.message) else { return Ok(()) };
+            surfaces::want_receipt(tx, &row.channel, &chat, &message, Receipt::Failed, frame.now_ms)?;
+            let target = Target { chat, reply_to: Some(message), in_topic: false };
+            let text = say::not_prepared(frame.lang);
+            notice(tx, &row.channel, target, None, None, text, frame.lang, frame.now_ms)
+        })
+        .await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
+}
+
+/// The list that named the row may be older than the end of the lane's last task: only what is still `received` now is
+/// looked at, or one message would become two turns.
+async fn prepare_fresh(core: &Arc<Core>, seq: InboundSeq) -> anyhow::Result<()> {
+    let row = core.ledger.read(move |tx| inbound::get(tx, seq)).await?;
+    if row.state == InboundState::Received { prepare(core, row).await } else { Ok(()) }
 }
 
 async fn prepare(core: &Arc<Core>, row: InboundRow) -> anyhow::Result<()> {
@@ -274,6 +319,11 @@ fn put(
     busy: Busy,
 ) -> Result<(), LedgerError> {
     let seq = letter.row.seq;
+    let row = inbound::get(tx, seq)?;
+    if row.turn.is_some() || row.state != InboundState::Received {
+        // Recalled meanwhile, or made into a turn before: a message never makes a second one.
+        return Ok(());
+    }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
     let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;

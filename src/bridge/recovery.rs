@@ -18,7 +18,7 @@ use crate::domain::verdict::{Found, FoundStatus, HistoryError, Known, MAX_PULLS,
 use crate::domain::view::Background;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, conversations, generations, inbound, turns};
+use crate::ledger::{LedgerError, conversations, gates, generations, inbound, turns};
 
 /// A turn that the ledger calls active and that nobody follows.
 pub async fn recover(
@@ -80,10 +80,10 @@ async fn adopt(core: &Arc<Core>, turn: &Turn, handle: &Arc<Handle>) -> anyhow::R
     let id = turn.conversation.clone();
     let conversation = core.ledger.read(move |tx| conversations::get(tx, &id)).await?;
     let facts = core.host.listen(&thread);
-    let lease = core.leases.take(&turn.directory).await;
+    // A turn that waits for a person has no lease; a running one works there already.
+    let lease = core.leases.try_take(&turn.directory).ok();
     let mut follow = super::follow::Follow::new(core, &live, &conversation, turn.clone(), thread, facts, lease);
-    follow.expect(turn.native_turn.clone());
-    follow.in_doubt();
+    follow.adopt();
     follow.to_the_end(handle).await
 }
 
@@ -121,15 +121,19 @@ async fn known(
     boot_changed: bool,
 ) -> Result<Known, LedgerError> {
     let id = turn.id.clone();
-    let recalled = core
+    let (recalled, asked) = core
         .ledger
-        .read(move |tx| Ok(inbound::of_turn(tx, &id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"))))
+        .read(move |tx| {
+            let recalled = inbound::of_turn(tx, &id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"));
+            Ok((recalled, !gates::of_turn(tx, &id)?.is_empty()))
+        })
         .await?;
     Ok(Known {
         stop_requested: turn.stop.is_some(),
         recalled,
         boot_changed,
         thread_has_settled_turns: conversation.thread == turn.thread && conversation.settled_on_thread > 0,
+        acted: turn.tool_seen || asked,
         pulls_failed: 0,
     })
 }
@@ -193,7 +197,7 @@ async fn apply(
             {
                 finish.background = Background::MayRunOn;
             }
-            core.ledger.write(move |tx| settle_and_adopt_steers(tx, &frame, &id, &finish, pulled.as_ref())).await?;
+            core.ledger.write(move |tx| settle::finish(tx, &frame, &id, &finish)).await?;
         }
         Verdict::Lost(how) => {
             core.ledger.write(move |tx| settle::lose(tx, &frame, &id, how, native.as_ref())).await?;
@@ -228,20 +232,4 @@ async fn apply(
         Verdict::Retry => {}
     }
     Ok(())
-}
-
-/// Steers that are in the pulled history were taken; the rest comes back.
-fn settle_and_adopt_steers(
-    tx: &crate::ledger::Transaction<'_>,
-    frame: &super::pictures::Frame,
-    turn: &TurnId,
-    finish: &Finish,
-    pulled: Option<&PulledTurn>,
-) -> Result<(), LedgerError> {
-    for row in inbound::steers(tx, turn, "sent")? {
-        if pulled.is_some_and(|pulled| pulled.has_client(&ClientId::of_steer(row.seq))) {
-            inbound::set_steer(tx, row.seq, turn, "taken", None)?;
-        }
-    }
-    settle::finish(tx, frame, turn, finish).map(|_| ())
 }

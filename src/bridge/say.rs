@@ -5,7 +5,7 @@ use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::Body;
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::ids::ChatId;
-use crate::domain::view::{Lang, Toast};
+use crate::domain::view::{Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
 /// The machine's own zone. Formatting a given instant is not reading the clock.
@@ -131,6 +131,24 @@ pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {
 
 pub fn undeliverable(lang: Lang, chat: &ChatId, reason: &str, turn: &str) -> String {
     NoticeMsg::Undeliverable { chat: chat.as_str(), reason, turn }.text(lang)
+}
+
+/// For a row that could not be made into anything after many tries.
+pub fn not_prepared(lang: Lang) -> String {
+    NoticeMsg::NotPrepared.text(lang)
+}
+
+/// What a card says, in one plain line, where the card itself is refused. `None` for pictures that nobody misses.
+pub fn instead_of_card(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
+    match view {
+        View::Gate(gate) => Some(
+            NoticeMsg::GateReminder { number: gate.number, names: &gate.deciders, at: at(now_ms, now_ms) }.text(lang),
+        ),
+        View::Interrupted(lost) if lost.commands_ended => Some(NoticeMsg::LostCommandsEnded.text(lang)),
+        View::Interrupted(_) => Some(NoticeMsg::LostMayRunOn.text(lang)),
+        View::Notice(notice) => Some(notice.text.clone()),
+        _ => None,
+    }
 }
 
 /// Marks a body that may be in the chat already.

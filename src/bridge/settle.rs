@@ -33,6 +33,8 @@ pub struct Finish {
     pub tokens: Option<i64>,
     pub progress: Progress,
     pub background: Background,
+    /// Inputs of ours that the pulled turn holds: steers among them were taken.
+    pub taken: Vec<ClientId>,
     /// The answer as it goes out, see [`render_answer`].
     pub bodies: Vec<Body>,
 }
@@ -49,6 +51,7 @@ impl Finish {
             tokens: None,
             progress: Progress::default(),
             background: Background::None,
+            taken: Vec::new(),
             bodies: Vec::new(),
         }
     }
@@ -58,6 +61,7 @@ impl Finish {
         Self {
             answer: pulled.answer(),
             changed: pulled.changed_files(),
+            taken: pulled.clients(),
             native: Some(pulled.native.clone()),
             progress,
             ..Self::bare(outcome, pulled.failure.clone())
@@ -116,7 +120,7 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
         conversations::count_settled(tx, &conversation.id, thread)?;
     }
     tell(tx, frame, &conversation, &turns::get(tx, &turn.id)?, finish)?;
-    return_steers(tx, frame, &turn)?;
+    return_steers(tx, frame, &turn, &finish.taken)?;
     pictures::queue(tx, frame, &conversation.id)?;
     Ok(true)
 }
@@ -267,9 +271,13 @@ fn close_gates(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), L
 }
 
 /// Words that the turn did not take become the next queued turn.
-fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
+fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[ClientId]) -> Result<(), LedgerError> {
     for state in ["wanted", "sent"] {
         for row in inbound::steers(tx, &turn.id, state)? {
+            if taken.contains(&ClientId::of_steer(row.seq)) {
+                inbound::set_steer(tx, row.seq, &turn.id, "taken", None)?;
+                continue;
+            }
             inbound::set_steer(tx, row.seq, &turn.id, "returned", None)?;
             let (Some(text), Some(sender)) = (row.steer_text.clone(), row.sender.clone()) else { continue };
             let name = said::name_of(tx, &row.channel, &sender)?.map_or_else(|| sender.to_string(), |(name, _)| name);
@@ -306,6 +314,9 @@ pub fn lose(
         return Ok(false);
     }
     let conversation = conversations::get(tx, &turn.conversation)?;
+    // A process that lives may have open questions: nobody would pass their answers on any more.
+    close_gates(tx, frame, &turn)?;
+    let turn = turns::get(tx, &turn.id)?;
     let settlement = Settlement { lost_how: Some(how), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Lost, &settlement, frame.now_ms)?;
     if let (Some(native), Some(thread)) = (native, &turn.thread) {

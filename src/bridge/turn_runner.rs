@@ -42,7 +42,7 @@ pub async fn run(
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
     let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
     let submitted = live.runtime.submit(&submit).await;
-    let follow = Follow::new(core, &live, conversation, turn, thread, facts, lease);
+    let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
 }
 
@@ -154,7 +154,22 @@ async fn fork_if_wanted(
     if core.ledger.read(move |tx| said::meta(tx, &name)).await?.as_deref() != Some("wanted") {
         return Ok(None);
     }
-    let forked = live.runtime.fork(thread, &conversation.directory).await?;
+    let forked = match live.runtime.fork(thread, &conversation.directory).await {
+        Ok(forked) => forked,
+        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => {
+            return Err(error.into());
+        }
+        Err(error) => {
+            // No copy to be had: the conversation goes on without its past rather than not at all.
+            warn!(conversation.id = %id, %error, "The thread cannot be forked; a new one is opened");
+            let write = core.ledger.write(move |tx| {
+                said::set_meta(tx, &key, "done")?;
+                conversations::set_thread(tx, &id, None, None)
+            });
+            write.await?;
+            return Ok(Some(live.open(None, &conversation.directory).await?));
+        }
+    };
     let (fresh, cursor) = (forked.clone(), conversation.thread_cursor.clone());
     core.ledger
         .write(move |tx| {
@@ -265,10 +280,6 @@ async fn after_submit(
     handle: &Arc<Handle>,
 ) -> anyhow::Result<Next> {
     match submitted {
-        Ok(Submitted { turn: Some(native), .. }) if follow.is_former(&native) => {
-            follow.swallowed(&native).await?;
-            Ok(Next::Again)
-        }
         Ok(Submitted { turn, .. }) => {
             follow.expect(turn);
             follow.to_the_end(handle).await
@@ -281,7 +292,7 @@ async fn after_submit(
         }
         Err(CallError::NoThread { .. }) => {
             follow.forget_thread();
-            follow.not_run(0).await?;
+            follow.not_run(core.now_ms() + 1_000).await?;
             Ok(Next::Again)
         }
         Err(
@@ -296,6 +307,10 @@ async fn after_submit(
             follow.in_doubt();
             follow.to_the_end(handle).await
         }
-        Err(CallError::Gone) => follow.to_the_end(handle).await,
+        // Its death is on its way to the ledger; recovery asks the successor.
+        Err(CallError::Gone) => {
+            follow.let_go();
+            Ok(Next::Sleep(Duration::from_millis(200)))
+        }
     }
 }

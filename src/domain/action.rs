@@ -57,6 +57,21 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// A second press is answered by the state of what it is about (who decided, when); all others are used up by the first.
+    pub fn may_repeat(&self) -> bool {
+        matches!(
+            self,
+            Action::Allow { .. }
+                | Action::Decline { .. }
+                | Action::Choose { .. }
+                | Action::Submit { .. }
+                | Action::Skip { .. }
+                | Action::Stop { .. }
+        )
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resume {

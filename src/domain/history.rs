@@ -70,6 +70,15 @@ impl PulledTurn {
         self.items.iter().any(|item| matches!(item, PulledItem::Input { client: Some(c) } if c == client))
     }
 
+    /// The ids of all inputs of ours.
+    pub fn clients(&self) -> Vec<ClientId> {
+        let of = |item: &PulledItem| match item {
+            PulledItem::Input { client } => client.clone(),
+            _ => None,
+        };
+        self.items.iter().filter_map(of).collect()
+    }
+
     pub fn saw_tool(&self) -> bool {
         self.items.iter().any(|item| matches!(item, PulledItem::Tool { .. }))
     }

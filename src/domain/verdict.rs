@@ -44,6 +44,8 @@ pub struct Known {
     pub boot_changed: bool,
     /// The thread has turns that settled with a result, so it must have a history.
     pub thread_has_settled_turns: bool,
+    /// A step was seen to start or a gate was opened: the model was asked, so its absence proves nothing.
+    pub acted: bool,
     /// Tries of the pull that failed so far.
     pub pulls_failed: u32,
 }
@@ -91,7 +93,9 @@ pub fn after_death(found: &Found, known: Known) -> Verdict {
 }
 
 fn absent(known: Known, new_thread: bool) -> Verdict {
-    if known.stop_requested || known.recalled {
+    if known.acted {
+        Verdict::Lost(LostHow::CommandsMayRunOn)
+    } else if known.stop_requested || known.recalled {
         Verdict::Cancelled
     } else if known.boot_changed {
         Verdict::Lost(LostHow::MachineRestarted)
@@ -109,6 +113,7 @@ mod tests {
         recalled: false,
         boot_changed: false,
         thread_has_settled_turns: true,
+        acted: false,
         pulls_failed: 0,
     };
 
@@ -124,6 +129,7 @@ mod tests {
         let recalled = Known { recalled: true, ..PLAIN };
         let rebooted = Known { boot_changed: true, ..PLAIN };
         let fresh = Known { thread_has_settled_turns: false, ..PLAIN };
+        let acted = Known { acted: true, ..PLAIN };
         let tired = Known { pulls_failed: MAX_PULLS, ..PLAIN };
         for (found, known, want) in [
             (turn(FoundStatus::Completed, 2), PLAIN, Verdict::Settle(Outcome::Completed)),
@@ -137,6 +143,8 @@ mod tests {
             (turn(FoundStatus::InterruptedClosed, 0), stopped, Verdict::Cancelled),
             (Found::Absent, PLAIN, Verdict::NotRun { new_thread: false }),
             (Found::Absent, stopped, Verdict::Cancelled),
+            (Found::Absent, acted, Verdict::Lost(LostHow::CommandsMayRunOn)),
+            (turn(FoundStatus::InterruptedOpen, 0), acted, Verdict::Lost(LostHow::CommandsMayRunOn)),
             (Found::Absent, recalled, Verdict::Cancelled),
             (Found::Absent, rebooted, Verdict::Lost(LostHow::MachineRestarted)),
             (Found::NoHistory(HistoryError::NoThread), fresh, Verdict::NotRun { new_thread: true }),

@@ -67,6 +67,7 @@ pub struct InboundRow {
     pub state: InboundState,
     pub reason: Option<String>,
     pub chat: Option<ChatId>,
+    pub in_group: bool,
     pub message: Option<MessageId>,
     pub sender: Option<UserId>,
     pub raw: Option<String>,
@@ -135,9 +136,11 @@ pub fn tombstone(
     Ok(())
 }
 
-/// What W1 committed and W1b has not looked at, in commit order.
+/// What W1 committed and W1b has not looked at: the oldest of each chat, in commit order, so that no chat starves another.
 pub fn received(tx: &Transaction<'_>, limit: u32) -> Result<Vec<InboundRow>, LedgerError> {
-    all(tx, "SELECT * FROM inbound WHERE state = 'received' ORDER BY seq LIMIT ?1", [limit], read)
+    let sql = "SELECT * FROM inbound WHERE seq IN (SELECT min(seq) FROM inbound WHERE state = 'received' GROUP BY channel, chat)
+         ORDER BY seq LIMIT ?1";
+    all(tx, sql, [limit], read)
 }
 
 pub fn get(tx: &Transaction<'_>, seq: InboundSeq) -> Result<InboundRow, LedgerError> {
@@ -228,6 +231,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<InboundRow> {
             .ok_or_else(|| super::sql::unreadable("inbound state", &state))?,
         reason: row.get("reason")?,
         chat: id_opt(row, "chat")?,
+        in_group: row.get::<_, Option<String>>("chat_kind")?.as_deref() == Some("group"),
         message: id_opt(row, "message_id")?,
         sender: id_opt(row, "sender")?,
         raw: row.get("raw")?,

@@ -72,18 +72,22 @@ pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<Del
     Ok(delivery)
 }
 
+/// The oldest open row of a chat, and only that: what came later waits, so that a chat keeps its order and starves no other.
+const HEAD: &str = "m.state IN ('ready', 'sending') AND m.id = (SELECT p.id FROM messages p
+       WHERE p.channel = m.channel AND p.chat = m.chat AND p.state IN ('ready', 'sending') ORDER BY p.created_at_ms, p.id LIMIT 1)";
+
 /// Rows that are due, oldest first: never attempted or definitely refused ones, and ambiguous ones to be repeated.
 pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<OutMessage>, LedgerError> {
-    let sql = "SELECT m.* FROM messages m WHERE m.state IN ('ready', 'sending') AND m.next_at_ms <= ?1
-           AND NOT EXISTS (SELECT 1 FROM messages p WHERE p.id = m.after AND p.state IN ('ready', 'sending'))
-         ORDER BY m.next_at_ms, m.created_at_ms, m.id LIMIT ?2";
-    all(tx, sql, params![now_ms, limit], read)
+    let sql = format!(
+        "SELECT m.* FROM messages m WHERE {HEAD} AND m.next_at_ms <= ?1 ORDER BY m.created_at_ms, m.id LIMIT ?2"
+    );
+    all(tx, &sql, params![now_ms, limit], read)
 }
 
 /// When the next row becomes due.
 pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
-    let sql = "SELECT min(next_at_ms) FROM messages WHERE state IN ('ready', 'sending')";
-    Ok(first(tx, sql, [], |row| row.get::<_, Option<i64>>(0))?.flatten())
+    let sql = format!("SELECT min(m.next_at_ms) FROM messages m WHERE {HEAD}");
+    Ok(first(tx, &sql, [], |row| row.get::<_, Option<i64>>(0))?.flatten())
 }
 
 pub fn get(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<OutMessage, LedgerError> {

@@ -152,14 +152,21 @@ fn picture_columns(picture: Option<&Picture>) -> Result<(Option<String>, String)
     Ok((text, hash))
 }
 
+const DUE: &str = "state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
+       AND next_at_ms <= ?1 AND (state <> 'wanted' OR not_before_ms <= ?1)";
+
 /// Surfaces whose picture differs from what is shown, due now.
 pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<Surface>, LedgerError> {
-    let sql = "SELECT * FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
-           AND next_at_ms <= ?1 AND (state <> 'wanted' OR not_before_ms <= ?1)
-         ORDER BY final DESC, next_at_ms, created_at_ms LIMIT ?2";
-    all(tx, sql, params![now_ms, limit], read)
+    let sql = format!("SELECT * FROM surfaces WHERE {DUE} ORDER BY final DESC, next_at_ms, created_at_ms LIMIT ?2");
+    all(tx, &sql, params![now_ms, limit], read)
 }
 
+/// One surface, if it is due now.
+pub fn due_now(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<Option<Surface>, LedgerError> {
+    first(tx, &format!("SELECT * FROM surfaces WHERE {DUE} AND id = ?2"), params![now_ms, surface.as_str()], read)
+}
+
+/// When the next surface becomes due.
 pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
     let sql = "SELECT min(max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)) FROM surfaces
          WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)";
@@ -180,12 +187,11 @@ pub fn by_platform(
     first(tx, sql, params![channel.as_str(), message.as_str()], |row| Ok((row.get("kind")?, read(row)?)))
 }
 
-/// Committed before the request that creates it.
-pub fn creating(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
+/// Committed before the request that creates it. False when it is not wanted any more.
+pub fn creating(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<bool, LedgerError> {
     let sql = "UPDATE surfaces SET state = 'creating', first_attempt_ms = coalesce(first_attempt_ms, ?2), attempts = attempts + 1
          WHERE id = ?1 AND state IN ('wanted', 'creating')";
-    run(tx, sql, params![surface.as_str(), now_ms])?;
-    Ok(())
+    Ok(run(tx, sql, params![surface.as_str(), now_ms])? == 1)
 }
 
 /// It shows this picture now. `hash` is `None` when it exists with a content that is not known for sure.
@@ -215,6 +221,18 @@ pub fn failed(
                    state = CASE WHEN ?4 AND platform_id IS NULL THEN 'wanted' ELSE state END,
                    first_attempt_ms = CASE WHEN ?4 AND platform_id IS NULL THEN NULL ELSE first_attempt_ms END WHERE id = ?1";
     run(tx, sql, params![surface.as_str(), next_at_ms, problem, back_to_wanted])?;
+    Ok(())
+}
+
+/// Its card was refused, and what it asks is said in plain words instead.
+pub fn told_otherwise(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    problem: &str,
+    now_ms: i64,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET state = 'gone', problem = ?2, shown_at_ms = coalesce(shown_at_ms, ?3) WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), problem, now_ms])?;
     Ok(())
 }
 

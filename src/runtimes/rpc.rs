@@ -10,11 +10,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tracing::warn;
 
 use crate::tasks::{OnExit, Tasks};
@@ -167,30 +165,16 @@ impl Inner {
 }
 
 async fn read_lines<R: AsyncRead + Unpin>(reader: R, inner: &Inner, inbox: mpsc::Sender<Incoming>) {
-    let mut lines = FramedRead::new(reader, LinesCodec::new_with_max_length(MAX_LINE));
-    let mut after_error = false;
+    let mut lines = Lines { reader: BufReader::with_capacity(64 * 1024, reader), too_long: false };
     loop {
         let line = match lines.next().await {
             Some(Ok(line)) => line,
-            // The codec drops the rest of the line. After an error the stream says "end" once and then goes on.
-            Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
-                inner.skip("is too long", MAX_LINE);
-                after_error = true;
-                continue;
-            }
-            Some(Err(LinesCodecError::Io(error))) if error.kind() == std::io::ErrorKind::InvalidData => {
-                inner.skip("is not UTF-8", 0);
-                after_error = true;
-                continue;
-            }
-            Some(Err(LinesCodecError::Io(_))) => return,
-            None if after_error => {
-                after_error = false;
+            Some(Err(why)) => {
+                inner.skip(why, MAX_LINE);
                 continue;
             }
             None => return,
         };
-        after_error = false;
         if line.trim().is_empty() {
             continue;
         }
@@ -202,6 +186,42 @@ async fn read_lines<R: AsyncRead + Unpin>(reader: R, inner: &Inner, inbox: mpsc:
                 }
             }
             None => inner.skip("is not JSON-RPC", line.len()),
+        }
+    }
+}
+
+/// Lines of at most [`MAX_LINE`] bytes; what is longer is thrown away as it comes, to the end of its line.
+struct Lines<R> {
+    reader: BufReader<R>,
+    too_long: bool,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    /// `None` at the end of the stream; an error is one unreadable line.
+    async fn next(&mut self) -> Option<Result<String, &'static str>> {
+        let mut line = Vec::new();
+        loop {
+            let chunk = self.reader.fill_buf().await.ok()?;
+            if chunk.is_empty() {
+                // A half line at the end has no sender any more.
+                return None;
+            }
+            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let taken = end.unwrap_or(chunk.len());
+            if !self.too_long {
+                line.extend_from_slice(&chunk[..taken]);
+            }
+            self.reader.consume(end.map_or(taken, |end| end + 1));
+            if line.len() > MAX_LINE {
+                self.too_long = true;
+                line = Vec::new();
+            }
+            if end.is_some() {
+                if std::mem::take(&mut self.too_long) {
+                    return Some(Err("is too long"));
+                }
+                return Some(String::from_utf8(line).map_err(|_| "is not UTF-8"));
+            }
         }
     }
 }
@@ -267,7 +287,7 @@ async fn write_lines<W: AsyncWrite + Unpin>(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
+    use tokio::io::DuplexStream;
 
     use super::*;
 

@@ -10,6 +10,10 @@ super::messages! {
         NotStored =>
             "这条还没存下（本机写不进）。飞书会自动再交给我，不用重发",
             "I could not store this yet; it will be handed to me again by itself, no need to resend";
+        /// A message that could not be made into anything after many tries.
+        NotPrepared =>
+            "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",
+            "This was not processed: something is wrong on this computer, after many tries. Send it again once that is mended";
         QueueFullPerson { limit: u32 } =>
             "你已有 {limit} 条在排队，这条没有处理。等前面的做完，或用 `/cancel` 取消",
             "You already have {limit} waiting, so this was not processed. Wait for them, or remove some with `/cancel`";

@@ -1,3 +1,5 @@
+//! What the splitter must keep: every word, every limit, every fence.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -7,6 +7,7 @@ mod runner;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
@@ -31,7 +32,8 @@ use crate::domain::ids::{ClientId, Generation, NativeGateId, NativeTurnId, Threa
 use crate::domain::view::Background;
 use crate::tasks::{OnExit, Tasks};
 use runner::Runner;
-use store::{Line, Store};
+use store::Store;
+use wire::Line;
 
 /// Environment variables that a command gets, where they are configured.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];

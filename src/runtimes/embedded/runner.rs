@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::Inner;
-use super::store::Line;
+use super::wire::Line;
 use crate::bridge::ports::{Envelope, Fact, GateRequest, Submit, TurnEnd};
 use crate::demo::script::{self, Directive};
 use crate::domain::gate::{Ask, Choice, Decision, Effect, Question, QuestionOption};

@@ -3,59 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
-use crate::bridge::ports::{Pull, TurnEnd};
-use crate::domain::history::{ChangedFile, Completeness, EndEvidence, Failure, History, PulledItem, PulledTurn};
-use crate::domain::ids::{ClientId, NativeTurnId, ThreadId};
+use super::wire::{End, Line};
+use crate::bridge::ports::Pull;
+use crate::domain::history::{Completeness, EndEvidence, History, PulledItem, PulledTurn};
+use crate::domain::ids::{NativeTurnId, ThreadId};
 use crate::domain::verdict::FoundStatus;
-use crate::domain::view::Step;
-
-/// One line of a thread's file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "line", rename_all = "snake_case")]
-pub(super) enum Line {
-    Opened { directory: PathBuf },
-    Started { turn: NativeTurnId, at_ms: i64 },
-    Input { turn: NativeTurnId, client: Option<ClientId>, text: String },
-    Text { turn: NativeTurnId, text: String },
-    Tool { turn: NativeTurnId, step: Step, changed: Vec<ChangedFile> },
-    Ended { turn: NativeTurnId, end: End, failure: Option<Failure>, at_ms: i64 },
-}
-
-impl Line {
-    fn turn(&self) -> Option<&NativeTurnId> {
-        match self {
-            Line::Opened { .. } => None,
-            Line::Started { turn, .. }
-            | Line::Input { turn, .. }
-            | Line::Text { turn, .. }
-            | Line::Tool { turn, .. }
-            | Line::Ended { turn, .. } => Some(turn),
-        }
-    }
-}
-
-/// How a turn ended, as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum End {
-    Completed,
-    Failed,
-    Interrupted,
-}
-
-impl From<TurnEnd> for End {
-    fn from(end: TurnEnd) -> Self {
-        match end {
-            TurnEnd::Completed => End::Completed,
-            TurnEnd::Failed => End::Failed,
-            TurnEnd::Interrupted => End::Interrupted,
-        }
-    }
-}
 
 /// The files of all threads.
 #[derive(Debug, Clone)]
@@ -200,6 +155,7 @@ fn take(turns: &mut Vec<PulledTurn>, line: &Line, running: &[Option<NativeTurnId
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ClientId;
 
     fn lines(turns: &[(&str, Option<End>)]) -> Vec<Line> {
         let mut lines = vec![Line::Opened { directory: "/w".into() }];

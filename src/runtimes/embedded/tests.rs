@@ -16,9 +16,8 @@ struct Bench {
 }
 
 fn launch(dir: &Path, tasks: &Tasks) -> EmbeddedLauncher {
-    let env = ["PATH", "HOME"].map(|name| (name.into(), std::env::var_os(name).unwrap_or_default()));
-    let env = [env.to_vec(), vec![("ALLY_TEST_SECRET".into(), "x".into())]].concat();
-    let config = EmbeddedConfig { home: dir.join("home"), run_dir: dir.join("run"), env };
+    let env = [("PATH", "/usr/bin:/bin"), ("ALLY_TEST_SECRET", "x")].map(|(name, value)| (name.into(), value.into()));
+    let config = EmbeddedConfig { home: dir.join("home"), run_dir: dir.join("run"), env: env.to_vec() };
     launcher(config, Clock::default(), tasks.clone())
 }
 
@@ -228,7 +227,7 @@ async fn an_interrupt_ends_the_turn_and_its_command() {
     let mut bench = Bench::new().await;
     let turn = bench.submit("[[shell echo $$ > pid; sleep 300 & sleep 300]]").await;
     bench.until(|fact| matches!(fact, Fact::StepStarted { .. })).await;
-    while std::fs::read_to_string(bench.work("pid")).is_ok_and(|pid| pid.ends_with('\n')) == false {
+    while !std::fs::read_to_string(bench.work("pid")).is_ok_and(|pid| pid.ends_with('\n')) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let pid: i32 = std::fs::read_to_string(bench.work("pid")).unwrap().trim().parse().unwrap();

@@ -1,1 +1,4 @@
-//! (being written)
+//! The main path through the real daemon, and what is left of it when something dies.
+
+mod death;
+mod main_path;

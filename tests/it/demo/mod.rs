@@ -123,6 +123,7 @@ impl Codex {
         let _ = self.child.start_kill();
         self.child.wait().await.expect("codex ends");
         self.model.cancel();
+        let _ = std::fs::remove_dir_all(&self.root);
     }
 }
 

@@ -2,3 +2,4 @@
 
 pub mod feishu_sim;
 pub mod runtimes;
+pub mod world;

@@ -1,3 +1,5 @@
+//! Every view drawn in both languages, checked by structure and by its sentences.
+
 use serde_json::{Value, json};
 
 use super::elements::{MAX_BYTES, wire_bytes};

@@ -1,0 +1,324 @@
+//! A world of its own for a test: a home, the daemon as a real process, a simulated Feishu, a scripted model, and the
+//! means to kill any of them at any moment. Whatever happens, nothing of it outlives the test.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::feishu_sim::{APP_ID, APP_SECRET, FeishuSim, SimMessage};
+
+/// The owner in every world; may talk everywhere and decide.
+pub const OWNER: &str = "ou_owner";
+/// A listed user.
+pub const LI: &str = "ou_li";
+/// Nobody knows this one.
+pub const STRANGER: &str = "ou_stranger";
+pub const OWNER_CHAT: &str = "oc_owner";
+pub const GROUP: &str = "oc_group";
+
+/// How long anything may take. Machines are shared: generous, because only a failing test waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Codex,
+    Embedded,
+}
+
+pub struct World {
+    pub sim: FeishuSim,
+    pub home: tempfile::TempDir,
+    pub kind: Kind,
+    model: CancellationToken,
+    supervisor: Option<std::process::Child>,
+}
+
+impl World {
+    /// A world with the owner's chat and an open group, and the daemon running in it.
+    pub async fn start(kind: Kind) -> Self {
+        let mut world = Self::prepare(kind, "").await;
+        world.up().await;
+        world
+    }
+
+    /// The same, not started yet; `settings` is added to `ally.toml`.
+    pub async fn prepare(kind: Kind, settings: &str) -> Self {
+        let sim = FeishuSim::start().await;
+        for (user, name) in [(OWNER, "Wang"), (LI, "Li"), (STRANGER, "Nobody")] {
+            sim.add_user(user, name);
+        }
+        sim.add_direct(OWNER_CHAT, OWNER);
+        sim.add_group(GROUP, "Team", &[OWNER, LI, STRANGER]);
+        let home = tempfile::Builder::new().prefix("w-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let model = CancellationToken::new();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(ally::demo::serve(listener, model.clone()));
+        write_home(home.path(), &sim.base_url(), &format!("http://{address}/v1"), settings);
+        Self { sim, home, kind, model, supervisor: None }
+    }
+
+    /// Starts the daemon and waits until it takes work and the runtime answers.
+    pub async fn up(&mut self) {
+        let child =
+            self.ally(&["run", "--quiet"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.supervisor = Some(child.unwrap());
+        self.ready().await;
+    }
+
+    /// Waits until Feishu is connected and the runtime is ready.
+    pub async fn ready(&self) {
+        self.wait("the daemon to be ready", |world| {
+            let status = world.status()?;
+            let runtime = status["runtime"]["state"] == "ready";
+            let feishu =
+                status["channels"].as_array()?.iter().any(|c| c["name"] == "feishu" && c["state"] == "connected");
+            (status["state"] == "running" && runtime && feishu).then_some(())
+        })
+        .await;
+    }
+
+    /// The binary with this world's home and nothing of the machine's own settings.
+    pub fn ally(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ally"));
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.home.path())
+            .env("ALLY_HOME", self.home.path().join("ally"))
+            .env("ALLY_LANG", "en")
+            .env("ALLY_RUNTIME", if self.kind == Kind::Codex { "codex" } else { "embedded" })
+            .env("ALLY_RUNTIME_BIN", codex_program());
+        command
+    }
+
+    /// Runs a verb to its end: stdout, and whether it ended well.
+    pub fn run(&self, args: &[&str]) -> (String, bool) {
+        let output = self.ally(args).stdin(Stdio::null()).output().unwrap();
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success())
+    }
+
+    /// `ally status --json`; `None` while there is no answer.
+    pub fn status(&self) -> Option<Value> {
+        serde_json::from_str(&self.run(&["status", "--json"]).0).ok()
+    }
+
+    fn pid(&self, which: &str) -> Option<u32> {
+        self.status()?["pids"][which].as_u64().map(|pid| pid as u32)
+    }
+
+    // -------------------------------------------------------------------------------------------- death
+
+    /// `kill -9` of the bridge; the supervisor starts it anew.
+    pub async fn kill_bridge(&self) {
+        let old = self.wait("the bridge's pid", |world| world.pid("bridge")).await;
+        kill(old, "-KILL");
+        self.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != old)).await;
+        self.ready().await;
+    }
+
+    /// `kill -9` of the runtime child; the bridge starts it anew.
+    pub async fn kill_runtime(&self) {
+        let old = self.wait("the runtime's pid", |world| world.pid("runtime")).await;
+        kill(old, "-KILL");
+        self.wait("a new runtime", |world| world.pid("runtime").filter(|pid| *pid != old)).await;
+        self.ready().await;
+    }
+
+    /// Both at the same moment.
+    pub async fn kill_both(&self) {
+        let bridge = self.wait("the bridge's pid", |world| world.pid("bridge")).await;
+        let runtime = self.wait("the runtime's pid", |world| world.pid("runtime")).await;
+        kill(bridge, "-KILL");
+        kill(runtime, "-KILL");
+        self.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != bridge)).await;
+        self.ready().await;
+    }
+
+    /// `ally stop`, and the supervisor's end.
+    pub async fn down(&mut self) {
+        let (said, well) = self.run(&["stop"]);
+        assert!(well, "ally stop: {said}\n{}", self.log());
+        let mut supervisor = self.supervisor.take().unwrap();
+        let until = Instant::now() + PATIENCE;
+        while supervisor.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "the supervisor did not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Processes of this world: those whose home is this one's.
+    pub fn processes(&self) -> Vec<u32> {
+        let needle = format!("HOME={}", self.home.path().display()).into_bytes();
+        let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+        all.flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+            .filter(|pid| {
+                std::fs::read(format!("/proc/{pid}/environ"))
+                    .is_ok_and(|environ| environ.split(|b| *b == 0).any(|e| e == needle))
+            })
+            .collect()
+    }
+
+    // -------------------------------------------------------------------------------------------- looking
+
+    /// Looks again and again until there is something.
+    pub async fn wait<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            if Instant::now() >= until {
+                panic!("waited in vain for {what}\nstatus: {:?}\n{}\n{}", self.status(), self.seen(), self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// The answer to a message: the first thing of the bot that answers it and is not a card with buttons or a picture of
+    /// progress.
+    pub async fn answer(&self, message: &str) -> SimMessage {
+        self.wait(&format!("an answer to {message}"), |world| world.answers(message).into_iter().next()).await
+    }
+
+    /// What the bot said to a message, without cards.
+    pub fn answers(&self, message: &str) -> Vec<SimMessage> {
+        self.sim
+            .answers_to(message)
+            .into_iter()
+            .filter(|sent| sent.by_bot() && sent.msg_type != "interactive")
+            .collect()
+    }
+
+    /// The bot's cards about a message.
+    pub fn cards(&self, message: &str) -> Vec<SimMessage> {
+        self.sim
+            .answers_to(message)
+            .into_iter()
+            .filter(|sent| sent.by_bot() && sent.msg_type == "interactive")
+            .collect()
+    }
+
+    /// The card about a message that has a button of this label.
+    pub async fn card_with(&self, message: &str, button: &str) -> SimMessage {
+        self.wait(&format!("a card with {button:?} about {message}"), |world| {
+            world.cards(message).into_iter().find(|card| card.button(button).is_some())
+        })
+        .await
+    }
+
+    /// Waits until nothing is active, queued or on its way.
+    pub async fn settled(&self) {
+        self.wait("everything to be settled", |world| {
+            let status = world.status()?;
+            let turns = &status["turns"];
+            let none = |value: &Value| value.as_u64() == Some(0);
+            let idle = ["submitting", "running", "waiting", "queued"].iter().all(|state| none(&turns[*state]));
+            let sent = none(&status["outbox"]["ready"])
+                && none(&status["outbox"]["sending"])
+                && none(&status["surfaces_pending"]);
+            (idle && sent).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every card shows what it should.
+    pub async fn settled_surfaces(&self) {
+        self.wait("the cards to be painted", |world| (world.status()?["surfaces_pending"] == 0).then_some(())).await;
+    }
+
+    /// No card claims that something runs or waits.
+    pub fn assert_nothing_runs_on_cards(&self, chats: &[&str]) {
+        for chat in chats {
+            for message in self.sim.messages(chat).into_iter().filter(|m| m.by_bot() && m.msg_type == "interactive") {
+                let text = message.text();
+                assert!(!text.contains("Running") && message.button("Stop").is_none(), "a card still runs: {text}");
+                assert!(message.button("Allow once").is_none(), "a card still asks: {text}");
+            }
+        }
+    }
+
+    /// How often each nonce stands in a file that tools append to.
+    pub fn nonces(&self, path: &Path) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+            *counts.entry(line.to_owned()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// A file in the test's own folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn seen(&self) -> String {
+        [OWNER_CHAT, GROUP]
+            .iter()
+            .flat_map(|chat| self.sim.messages(chat))
+            .map(|m| format!("  {} {} {}: {}\n", m.chat, m.sender, m.msg_type, m.text().replace('\n', " / ")))
+            .collect()
+    }
+
+    pub fn log(&self) -> String {
+        let folder = self.home.path().join("ally/logs");
+        let Ok(files) = std::fs::read_dir(folder) else { return "no log".to_owned() };
+        let text: String = files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.model.cancel();
+        if let Some(mut supervisor) = self.supervisor.take() {
+            let _ = supervisor.kill();
+            let _ = supervisor.wait();
+        }
+        // A test that failed in the middle leaves nothing behind either.
+        for pid in self.processes() {
+            kill(pid, "-KILL");
+        }
+    }
+}
+
+pub fn kill(pid: u32, signal: &str) {
+    let _ = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// The native codex that the tests run: named by the environment, or installed in the checkout by `ally.sh`.
+pub fn codex_program() -> PathBuf {
+    if let Some(named) = std::env::var_os("ALLY_RUNTIME_BIN") {
+        return named.into();
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(".runtimes")
+        .join(format!("codex-{}", ally::runtimes::codex::locate::PINNED));
+    ally::runtimes::codex::locate::native_below(&folder)
+        .expect("run `./ally.sh test`: it installs codex into the checkout")
+}
+
+fn write_home(home: &Path, feishu: &str, model: &str, settings: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let ally = home.join("ally");
+    std::fs::create_dir_all(ally.join("codex")).unwrap();
+    let private = |path: &Path, text: &str| {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    for folder in [&ally, &ally.join("codex")] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let secrets = format!("FEISHU_APP_ID={APP_ID}\nFEISHU_APP_SECRET={APP_SECRET}\nFEISHU_BASE_URL={feishu}\n");
+    private(&ally.join(".env"), &secrets);
+    let access = format!("[access]\nowner = \"{OWNER}\"\nusers = [\"{LI}\"]\nchats = [\"{GROUP}\"]\n");
+    private(&ally.join("ally.toml"), &format!("lang = \"en\"\n\n[feishu]\nenabled = true\n\n{access}\n{settings}\n"));
+    private(&ally.join("codex/config.toml"), &ally::demo::codex_config(model));
+}
