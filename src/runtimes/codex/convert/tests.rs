@@ -64,7 +64,7 @@ fn every_recorded_notification_is_read_or_ignored_on_purpose() {
     }
     let left: Vec<&String> = ignored.iter().filter(|method| !IGNORED.contains(&method.as_str())).collect();
     assert_eq!(left, Vec::<&String>::new(), "neither read nor ignored on purpose");
-    assert_eq!(meant.iter().filter(|method| IGNORED.contains(&method.as_str())).next(), None);
+    assert_eq!(meant.iter().find(|method| IGNORED.contains(&method.as_str())), None);
     for method in
         ["turn/started", "turn/completed", "item/started", "item/completed", "error", "serverRequest/resolved"]
     {
