@@ -11,6 +11,7 @@ use ally::domain::view::Background;
 use crate::support::runtimes::{PATIENCE, Site, start};
 
 const KNOWN: Known = Known {
+    acted: false,
     stop_requested: false,
     recalled: false,
     boot_changed: false,
