@@ -12,6 +12,7 @@ use crate::support::runtimes::{PATIENCE, Site, start};
 
 const KNOWN: Known = Known {
     stop_requested: false,
+    acted: false,
     recalled: false,
     boot_changed: false,
     thread_has_settled_turns: true,
