@@ -13,7 +13,6 @@ use crate::support::runtimes::{PATIENCE, Site, start};
 const KNOWN: Known = Known {
     acted: false,
     stop_requested: false,
-    acted: false,
     recalled: false,
     boot_changed: false,
     thread_has_settled_turns: true,

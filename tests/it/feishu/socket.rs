@@ -85,7 +85,7 @@ async fn a_group_that_did_not_speak_to_the_bot_is_told_nothing() {
 async fn a_click_is_answered_with_a_toast() {
     let rig = Rig::start().await;
     let card = card(&rig).await;
-    assert_eq!(rig.sim.message(&card).buttons(), ["Allow"]);
+    assert_eq!(rig.sim.message(&card).buttons(), ["Allow once"]);
     let shown = rig.sim.click(&card, "Allow", TOM).await;
     assert_eq!(shown["toast"]["type"], "success");
     assert_eq!(shown["toast"]["i18n"], json!({"zh_cn": "已允许", "en_us": "Allowed"}));

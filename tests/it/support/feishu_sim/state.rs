@@ -328,13 +328,15 @@ fn read_back(message: &SimMessage) -> String {
     match message.msg_type.as_str() {
         "post" if message.by_bot() => {
             let mut out = Vec::new();
-            for paragraph in content["zh_cn"]["content"].as_array().into_iter().flatten() {
+            // What is read back has no locale around it.
+            let content = content.as_object().and_then(|locales| locales.values().next()).cloned().unwrap_or_default();
+            for paragraph in content["content"].as_array().into_iter().flatten() {
                 match paragraph[0]["tag"].as_str() {
                     Some("md") => out.extend(nodes(paragraph[0]["text"].as_str().unwrap_or_default())),
                     _ => out.push(paragraph.clone()),
                 }
             }
-            json!({"title": content["zh_cn"]["title"].as_str().unwrap_or_default(), "content": out}).to_string()
+            json!({"title": content["title"].as_str().unwrap_or_default(), "content": out}).to_string()
         }
         "interactive" => json!({"title": null, "elements": nodes(&message.text())}).to_string(),
         _ => message.content.clone(),
