@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use super::install::install;
 use super::locate::{Found, locate};
 use super::session::{Ready, Session};
 use crate::bridge::ports::*;
@@ -57,7 +58,7 @@ impl CodexLauncher {
     }
 
     async fn start(&self, spec: SpawnSpec) -> Result<Box<dyn Starting>, LaunchError> {
-        let found = locate(&self.config).await?;
+        let found = self.find().await?;
         let mut warnings: Vec<String> = found.warning.iter().cloned().collect();
         prepare_home(&self.config)?;
         let strict = match self.refuses_strictly(&found).await? {
@@ -79,6 +80,18 @@ impl CodexLauncher {
             found.version
         );
         Ok(Box::new(StartingCodex { config: self.config.clone(), spawned, version: found.version, warnings, tasks }))
+    }
+
+    /// The program; where there is none and none is named, the pinned one is installed.
+    async fn find(&self) -> Result<Found, LaunchError> {
+        match locate(&self.config).await {
+            Err(LaunchError::NotFound { .. }) if self.config.bin.is_none() => {
+                let say = |what: &str| info!("{what}");
+                install(&self.config.runtimes_dir, self.config.path.as_ref(), say).await?;
+                locate(&self.config).await
+            }
+            found => found,
+        }
     }
 
     /// One unknown key and `--strict-config` is exit 1 (M9). `Some` is codex's own complaint, with file, line and key.
