@@ -185,6 +185,15 @@ impl Core {
         self.secrets.lock().expect("no code panics while it holds this lock").remove(gate)
     }
 
+    /// Learns the names of those whose clicks are told by name although they never wrote.
+    pub async fn learn_names(&self, channel: &ChannelName) {
+        let access = self.access(channel);
+        for user in access.owner.iter().chain(&access.users) {
+            // No chat is at hand; a directory look-up needs none.
+            self.name_of(channel, &ChatId::new(""), user).await;
+        }
+    }
+
     /// A person's name, from the ledger if it is fresh, else from the channel; the id when nobody knows it.
     pub async fn name_of(&self, channel: &ChannelName, chat: &ChatId, user: &UserId) -> String {
         /// Names change rarely; a day is soon enough.

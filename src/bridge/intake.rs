@@ -54,6 +54,11 @@ impl Intake for BridgeIntake {
         self.core.set_bot(channel, bot);
         // What was admitted before can be judged now.
         self.core.wakes.intake.notify_one();
+        let (core, channel) = (Arc::clone(&self.core), channel.clone());
+        self.core.tasks.spawn("names", crate::tasks::OnExit::Ignore, move |_| async move {
+            core.learn_names(&channel).await;
+            Ok(())
+        });
     }
 
     fn anomaly(&self, channel: &ChannelName, what: &'static str) {

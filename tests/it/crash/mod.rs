@@ -2,3 +2,4 @@
 
 mod death;
 mod main_path;
+mod manners;

@@ -112,6 +112,16 @@ impl World {
         self.status()?["pids"][which].as_u64().map(|pid| pid as u32)
     }
 
+    /// Moves the daemon's clock; the platform's stays.
+    pub async fn warp(&self, by: Duration) {
+        let paths = ally::config::Paths::of_home(self.home.path().join("ally"), None);
+        let token = std::fs::read_to_string(paths.token()).unwrap();
+        let client = reqwest::Client::builder().unix_socket(paths.socket()).build().unwrap();
+        let body = serde_json::json!({ "offset_ms": by.as_millis() as i64, "speed": 1.0 });
+        let sent = client.post("http://ally/v1/clock").bearer_auth(token.trim()).json(&body).send().await.unwrap();
+        assert!(sent.status().is_success(), "{sent:?}");
+    }
+
     // -------------------------------------------------------------------------------------------- death
 
     /// `kill -9` of the bridge; the supervisor starts it anew.

@@ -1,0 +1,157 @@
+//! What people type besides requests, and what they send that cannot be read: a clear answer, and nothing else lost.
+
+use serde_json::json;
+
+use crate::support::feishu_sim::{Say, SimMessage};
+use crate::support::world::*;
+
+/// The first thing that the bot said to a message, card or text.
+async fn said(world: &World, message: &str) -> SimMessage {
+    world
+        .wait(&format!("a word about {message}"), |world| {
+            world.sim.answers_to(message).into_iter().find(SimMessage::by_bot)
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_answer_and_open_no_topic() {
+    let world = World::start(Kind::Embedded).await;
+    for (text, want) in [
+        ("/help", "/stop"),
+        ("/status", "Status"),
+        ("/whoami", "owner"),
+        ("/stop", "No task is running"),
+        ("/cancel", "Nothing is queued"),
+        ("/retry", "no request to run again"),
+        ("/stauts", "/status"),
+        ("／状态", "Status"),
+        ("/budget", "not available"),
+    ] {
+        let message = world.sim.say(OWNER_CHAT, OWNER, text);
+        let answer = said(&world, &message).await;
+        assert!(answer.text().contains(want), "{text}: {}", answer.text());
+    }
+    let message = world.sim.say(GROUP, OWNER, "@bot /whoami");
+    assert!(said(&world, &message).await.thread.is_none(), "a command opens no topic");
+    let path = world.sim.say(OWNER_CHAT, OWNER, "/etc/hosts is what?");
+    let answer = world.answer(&path).await.text();
+    assert!(!answer.contains("no command"), "a path is a message: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_the_command_and_says_what_may_remain() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 222]] [[say done]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let card = world.card_with(&message, "Stop").await;
+    world.sim.click(&card.id, "Stop", LI).await;
+    world.settled().await;
+    let card = world.sim.message(&card.id);
+    assert!(card.text().contains("Stopped by Li") && card.text().contains("Changes made stay"), "{}", card.text());
+    assert!(world.answers(&message).is_empty(), "a stopped task has no answer");
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    assert_eq!(world.answer(&next).await.text().trim(), "next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_stop_word_stops_and_a_near_miss_approves_nothing() {
+    let world = World::start(Kind::Embedded).await;
+    let file = world.file("near.txt");
+    let asked = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo x >> {}]]", file.display()));
+    world.card_with(&asked, "Allow once").await;
+    let near = world.sim.say(OWNER_CHAT, OWNER, "ok");
+    assert!(said(&world, &near).await.text().contains("did not approve"), "a near miss says so");
+    world.sim.say(OWNER_CHAT, OWNER, "停");
+    world.settled().await;
+    assert_eq!(world.nonces(&file).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_message_asks_before_it_runs() {
+    let world = World::start(Kind::Embedded).await;
+    world.warp(std::time::Duration::from_secs(3600)).await;
+    let old = world.sim.say(OWNER_CHAT, OWNER, "[[say from yesterday]]");
+    let card = world.card_with(&old, "Do it").await;
+    assert!(world.answers(&old).is_empty());
+    world.sim.click(&card.id, "Do it", OWNER).await;
+    assert_eq!(world.answer(&old).await.text().trim(), "from yesterday");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
+    let world = World::start(Kind::Embedded).await;
+    let sticker = world.sim.post(Say {
+        chat: OWNER_CHAT.to_owned(),
+        user: OWNER.to_owned(),
+        raw: Some(("sticker".to_owned(), json!({"file_key": "file_x"}).to_string())),
+        ..Say::default()
+    });
+    assert!(said(&world, &sticker).await.text().contains("stickers"));
+    world.sim.emit("im.something.new_v9", None, json!({"whatever": 1}));
+    world.sim.send_garbage(b"\xff\xfe garbage", false);
+    let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate true]] [[say fine]]");
+    let card = world.card_with(&asked, "Allow once").await;
+    let toast =
+        world.sim.click_value(&card.id, OWNER, json!({"b": "0123456789abcdef0123456789abcdef"}), json!({})).await;
+    assert!(toast.to_string().contains("not mine"), "a tampered value does nothing: {toast}");
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&asked).await.text().trim(), "fine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_waits_for_its_words() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.add_resource("img_1", "a.png", b"\x89PNG not really");
+    let picture = world.sim.post(Say {
+        chat: OWNER_CHAT.to_owned(),
+        user: OWNER.to_owned(),
+        raw: Some(("image".to_owned(), json!({"image_key": "img_1"}).to_string())),
+        ..Say::default()
+    });
+    assert!(said(&world, &picture).await.text().contains("What shall I do with it"));
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+    assert_eq!(world.answer(&words).await.text().trim(), "seen");
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(turns.as_array().unwrap().len(), 1, "a picture and its words are one turn");
+    let shown = world.run(&["turns", "show", turns[0]["id"].as_str().unwrap(), "--json"]).0;
+    assert!(shown.contains(".png"), "the prompt names the picture: {shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recalled_message_is_not_run() {
+    let world = World::start(Kind::Embedded).await;
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1500]] [[say first]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let second = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
+    world.wait("the queue", |world| (world.status()?["turns"]["queued"] == 1).then_some(())).await;
+    world.sim.recall(&second);
+    assert_eq!(world.answer(&first).await.text().trim(), "first");
+    world.settled().await;
+    assert!(world.answers(&second).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_opens_a_group_and_lets_somebody_in() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.add_group("oc_other", "Other", &[OWNER, STRANGER]);
+    let refused = world.sim.say("oc_other", STRANGER, "@bot hello");
+    assert!(said(&world, &refused).await.text().contains("not set up"));
+    let open = world.sim.say("oc_other", OWNER, "@bot /allow");
+    assert!(said(&world, &open).await.text().contains("open"));
+    let asked = world.sim.say("oc_other", STRANGER, "@bot [[say welcome]]");
+    assert_eq!(world.answer(&asked).await.text().trim(), "welcome");
+    let closed = world.sim.say("oc_other", OWNER, "@bot /deny");
+    assert!(said(&world, &closed).await.text().contains("closed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_model_is_said_plainly_and_can_be_tried_again() {
+    let world = World::start(Kind::Codex).await;
+    for (text, want) in [("[[http 401]]", "not signed in"), ("[[http 429]]", "busy"), ("[[usage_limit]]", "limit")] {
+        let message = world.sim.say(OWNER_CHAT, OWNER, text);
+        let card = world.card_with(&message, "Run again").await;
+        assert!(card.text().contains(want), "{text}: {}", card.text());
+        assert!(!card.text().contains("http"), "no internals in the chat: {}", card.text());
+    }
+}
