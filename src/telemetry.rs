@@ -56,25 +56,15 @@ pub fn start(config: &LogConfig) -> anyhow::Result<LogGuard> {
 }
 
 /// Crates that write addresses (with tickets in them) or whole frames at level debug.
-const TALKATIVE: [&str; 9] = [
-    "refinery_core",
-    "hyper",
-    "hyper_util",
-    "reqwest",
-    "tungstenite",
-    "tokio_tungstenite",
-    "rustls",
-    "h2",
-    "tower_http",
-];
+const TALKATIVE: [&str; 8] =
+    ["hyper", "hyper_util", "reqwest", "tungstenite", "tokio_tungstenite", "rustls", "h2", "tower_http"];
 
 fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
     let (filter, problem) = match EnvFilter::try_new(wanted) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error.to_string())),
     };
-    let level = |name: &str| if name == "refinery_core" { "warn" } else { "info" };
-    let quiet = TALKATIVE.iter().filter_map(|name| format!("{name}={}", level(name)).parse().ok());
+    let quiet = TALKATIVE.iter().filter_map(|name| format!("{name}=info").parse().ok());
     (quiet.fold(filter, EnvFilter::add_directive), problem)
 }
 

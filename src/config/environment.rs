@@ -72,7 +72,7 @@ impl Environment {
 
     /// Log filter: `ALLY_LOG`, default `info`.
     pub fn log_filter(&self) -> String {
-        self.get("ALLY_LOG").unwrap_or("info").to_owned()
+        self.get("ALLY_LOG").unwrap_or("warn,ally=info").to_owned()
     }
 
     /// Proxy for TLS connections, where one is set.
