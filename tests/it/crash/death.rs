@@ -209,8 +209,12 @@ async fn the_bridge_dies_just_after_a_steer() {
     world.kill_bridge().await;
     assert_one_outcome(&world, &message).await;
     // Named in the notice, or answered as a turn of its own: never silently gone.
-    let told = world.cards(&message).iter().any(|card| card.text().contains("steered words"));
-    assert!(told || !world.answers(&steer).is_empty(), "the steer's words are gone");
+    world
+        .wait("the steer's words to be told", |world| {
+            let named = world.cards(&message).iter().any(|card| card.text().contains("steered words"));
+            (named || !world.answers(&steer).is_empty()).then_some(())
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

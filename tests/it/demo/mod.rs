@@ -9,8 +9,6 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
-const CODEX: &str =
-    ".runtimes/codex-0.169.0/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A codex of one's own with a scripted model of one's own.
@@ -38,8 +36,10 @@ impl Codex {
         tokio::spawn(ally::demo::serve(listener, model.clone()));
         let config = ally::demo::codex_config(&format!("{base}/v1"));
         std::fs::write(root.join("home/config.toml"), config).expect("a configuration");
-        let mut child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(CODEX))
+        let mut child = Command::new(crate::support::world::codex_program())
             .args(["app-server", "--strict-config"])
+            // Login shells read the profile of whoever HOME is.
+            .env("HOME", &root)
             .env("CODEX_HOME", root.join("home"))
             .env("TMPDIR", root.join("tmp"))
             .current_dir(root.join("work"))
