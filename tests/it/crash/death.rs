@@ -208,11 +208,13 @@ async fn the_bridge_dies_just_after_a_steer() {
     world.sim.wait_ack(&steer).await;
     world.kill_bridge().await;
     assert_one_outcome(&world, &message).await;
-    // Named in the notice, or answered as a turn of its own: never silently gone.
+    // Named in the notice, answered as a turn of its own, or taken by the agent before the end (and marked so): never
+    // silently gone.
     world
         .wait("the steer's words to be told", |world| {
             let named = world.cards(&message).iter().any(|card| card.text().contains("steered words"));
-            (named || !world.answers(&steer).is_empty()).then_some(())
+            let taken = world.sim.message(&steer).receipts().contains(&"DONE");
+            (named || taken || !world.answers(&steer).is_empty()).then_some(())
         })
         .await;
 }
