@@ -325,6 +325,8 @@ pub fn lose(
     for row in &steers {
         inbound::set_steer(tx, row.seq, &turn.id, "returned", None)?;
     }
+    // What was read went down with the turn: it is named like the rest.
+    steers.extend(inbound::steers(tx, &turn.id, "taken")?);
     let progress = turn.progress.clone().unwrap_or_default();
     let picture =
         Interrupted { how: Some(how), shutdown: false, progress: progress.clone(), steers: &steers, chosen: None };
