@@ -1,7 +1,7 @@
 //! The codex app-server as a stdio child.
 //!
-//! [`locate`] finds the native program, [`install`] gets the pinned one, [`launch`] starts it with what must hold on every
-//! start, [`session`] is the [`Runtime`](crate::bridge::ports::Runtime). `wire` knows codex's JSON, `convert` turns it into
+//! [`locate`] finds the native program, [`install`] gets the pinned one, `launch` starts it with what must hold on every
+//! start, `session` is the [`Runtime`](crate::bridge::ports::Runtime). `wire` knows codex's JSON, `convert` turns it into
 //! the port's words. What codex really does is written down beside each rule that follows from it.
 
 pub mod convert;
