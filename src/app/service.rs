@@ -55,7 +55,7 @@ impl Daemon {
             Pids { supervisor: Some(std::os::unix::process::parent_id()), bridge: Some(std::process::id()), runtime };
         status.channels = self.channels(now);
         status.runtime = Some(self.runtime());
-        self.fill(&mut status, &counts);
+        tell_counts(&mut status, &self.ledger_path, &counts);
         status.warnings = self.warnings.clone();
         Ok(status)
     }
@@ -112,32 +112,6 @@ impl Daemon {
             }
         }
         report
-    }
-
-    fn fill(&self, status: &mut StatusReport, counts: &Counts) {
-        status.turns = TurnCounts {
-            queued: whole(counts.queued),
-            submitting: whole(counts.submitting),
-            running: whole(counts.running),
-            waiting: whole(counts.waiting),
-            settled_last_24h: whole(counts.settled_last_24h),
-            late_waiting: whole(counts.late_messages_waiting),
-        };
-        status.gates_open = whole(counts.gates_open);
-        status.surfaces_pending = whole(counts.surfaces_pending);
-        status.outbox = OutboxReport {
-            ready: whole(counts.outbox_ready),
-            sending: whole(counts.outbox_sending),
-            undeliverable: whole(counts.outbox_undeliverable),
-            oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
-        };
-        let active = counts.queued + counts.submitting + counts.running + counts.waiting;
-        status.ledger = Some(LedgerReport {
-            path: self.ledger_path.clone(),
-            bytes: counts.bytes,
-            schema: counts.schema,
-            turns: whole(active + counts.settled),
-        });
     }
 
     async fn list(&self, query: TurnsQuery) -> Result<Vec<TurnRow>, ServiceError> {
@@ -200,6 +174,33 @@ impl Daemon {
         }
         Ok(preview)
     }
+}
+
+/// What a ledger's counts say in a status: the same whether the daemon runs or not.
+pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: &Counts) {
+    status.turns = TurnCounts {
+        queued: whole(counts.queued),
+        submitting: whole(counts.submitting),
+        running: whole(counts.running),
+        waiting: whole(counts.waiting),
+        settled_last_24h: whole(counts.settled_last_24h),
+        late_waiting: whole(counts.late_messages_waiting),
+    };
+    status.gates_open = whole(counts.gates_open);
+    status.surfaces_pending = whole(counts.surfaces_pending);
+    status.outbox = OutboxReport {
+        ready: whole(counts.outbox_ready),
+        sending: whole(counts.outbox_sending),
+        undeliverable: whole(counts.outbox_undeliverable),
+        oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
+    };
+    let active = counts.queued + counts.submitting + counts.running + counts.waiting;
+    status.ledger = Some(LedgerReport {
+        path: ledger_path.to_owned(),
+        bytes: counts.bytes,
+        schema: counts.schema,
+        turns: whole(active + counts.settled),
+    });
 }
 
 fn row(line: TurnLine) -> TurnRow {

@@ -61,10 +61,6 @@ impl Registry {
             handle.notify.notify_one();
         }
     }
-
-    pub fn is_idle(&self) -> bool {
-        self.handles.lock().expect("no code panics while it holds this lock").is_empty()
-    }
 }
 
 /// Makes sure that the conversation's task looks (again) at what is to do.

@@ -9,7 +9,7 @@ use super::error::{CliError, Code};
 use super::output::{self, age, paint};
 use crate::clock::Clock;
 use crate::config::Paths;
-use crate::control::{Client, ClientError, DaemonState, LedgerReport, OutboxReport, StatusReport, TurnCounts};
+use crate::control::{Client, ClientError, DaemonState, StatusReport};
 use crate::ledger;
 use crate::supervisor::{self, Presence};
 
@@ -62,38 +62,11 @@ fn offline(paths: &Paths) -> StatusReport {
     status.pids.supervisor = pid;
     let now = Clock::default().now_ms();
     match ledger::report::offline(&paths.ledger, |tx| ledger::report::counts(tx, now)) {
-        Ok(Some(counts)) => tell_counts(&mut status, paths, &counts),
+        Ok(Some(counts)) => crate::app::tell_counts(&mut status, &paths.ledger.display().to_string(), &counts),
         Ok(None) => {}
         Err(error) => status.warnings.push(format!("{}: {error}", paths.ledger.display())),
     }
     status
-}
-
-fn tell_counts(status: &mut StatusReport, paths: &Paths, counts: &ledger::report::Counts) {
-    let count = |n: i64| u64::try_from(n).unwrap_or(0);
-    status.turns = TurnCounts {
-        queued: count(counts.queued),
-        submitting: count(counts.submitting),
-        running: count(counts.running),
-        waiting: count(counts.waiting),
-        settled_last_24h: count(counts.settled_last_24h),
-        late_waiting: count(counts.late_messages_waiting),
-    };
-    status.gates_open = count(counts.gates_open);
-    status.surfaces_pending = count(counts.surfaces_pending);
-    status.outbox = OutboxReport {
-        ready: count(counts.outbox_ready),
-        sending: count(counts.outbox_sending),
-        undeliverable: count(counts.outbox_undeliverable),
-        oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
-    };
-    let active = counts.queued + counts.submitting + counts.running + counts.waiting;
-    status.ledger = Some(LedgerReport {
-        path: paths.ledger.display().to_string(),
-        bytes: counts.bytes,
-        schema: counts.schema,
-        turns: count(active + counts.settled),
-    });
 }
 
 fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {

@@ -3,8 +3,8 @@
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Decision};
 use crate::domain::view::{
-    Button, ButtonRole, GateShown, GateView, InterruptedView, Lang, LiveState, LiveView, QueueRowState, QueueView,
-    StaleView, StatusView, Step, StepState, View,
+    Button, GateShown, GateView, InterruptedView, Lang, LiveState, LiveView, QueueRowState, QueueView, StaleView,
+    StatusView, Step, StepState, View,
 };
 
 /// A card as text.
@@ -40,33 +40,7 @@ pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
         View::Notice(notice) => notice.buttons.iter().collect(),
         View::Gate(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
     };
-    found.into_iter().map(|button| (button.clone(), label(&button.role, lang))).collect()
-}
-
-fn label(role: &ButtonRole, lang: Lang) -> &'static str {
-    let (zh, en) = match role {
-        ButtonRole::Stop => ("停止", "Stop"),
-        ButtonRole::Allow => ("允许一次", "Allow once"),
-        ButtonRole::Decline => ("拒绝", "Decline"),
-        ButtonRole::Option(_) => ("选这个", "Choose this"),
-        ButtonRole::Submit => ("发送", "Send"),
-        ButtonRole::Skip => ("跳过", "Skip"),
-        ButtonRole::Continue => ("继续", "Continue"),
-        ButtonRole::RunAgain => ("重新运行", "Run again"),
-        ButtonRole::Dismiss => ("不用了", "Dismiss"),
-        ButtonRole::StartFresh => ("新会话重做", "Start fresh"),
-        ButtonRole::Steer => ("插话", "Steer"),
-        ButtonRole::Cancel => ("取消", "Cancel"),
-        ButtonRole::CancelAll => ("全部取消", "Cancel all"),
-        ButtonRole::DoIt => ("做", "Do it"),
-        ButtonRole::TryAgain => ("再试一次", "Try again"),
-        ButtonRole::Fork => ("复制一份继续", "Continue a copy"),
-        ButtonRole::KeepWaiting => ("继续等", "Keep waiting"),
-    };
-    match lang {
-        Lang::Zh => zh,
-        Lang::En => en,
-    }
+    found.into_iter().map(|button| (button.clone(), crate::words::button(&button.role, lang))).collect()
 }
 
 /// A message as text.
