@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod buttons;
+mod checkpoint;
 pub mod conversations;
 mod error;
 pub mod gates;
@@ -46,10 +47,12 @@ impl Ledger {
     /// # Errors
     /// See [`OpenError`]: each says what to do, and in none of them anything was lost.
     pub fn open(places: &Places, _lock: &LedgerLock) -> Result<Self, OpenError> {
-        let writer = open::writer(places)?;
+        let mut writer = open::writer(places)?;
         let id = open::ledger_id(&writer)?;
+        let checkpoints = open::checkpoints(&mut writer, &places.file)?;
         let readers = [open::reader(&places.file)?, open::reader(&places.file)?];
-        Ok(Self { writer: Worker::writer(writer), readers: readers.map(Worker::reader), path: places.file.clone(), id })
+        let writer = Worker::writer(writer, checkpoints);
+        Ok(Self { writer, readers: readers.map(Worker::reader), path: places.file.clone(), id })
     }
 
     /// Queues a write before it returns; the future resolves after its commit. Writes commit in the order of these calls.

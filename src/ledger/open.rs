@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::OpenError;
+use super::checkpoint::{self, Checkpoints};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -102,6 +103,11 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     connection.busy_timeout(Duration::from_secs(5)).map_err(|e| classify(path, e))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// The thread that keeps the write-ahead log short.
+pub(super) fn checkpoints(writer: &mut Connection, path: &Path) -> Result<Checkpoints, OpenError> {
+    checkpoint::beside(writer, path).map_err(|e| classify(path, e))
 }
 
 /// The file's random id, made when the file is.

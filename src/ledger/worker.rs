@@ -51,15 +51,19 @@ impl<T> Future for Pending<T> {
 }
 
 impl Worker {
-    pub(super) fn writer(connection: Connection) -> Self {
-        Self::start("ledger-writer", connection, write_groups)
+    /// The thread keeps `beside` until its connection is closed.
+    pub(super) fn writer(connection: Connection, beside: impl Send + 'static) -> Self {
+        Self::start("ledger-writer", move |orders, waiting| {
+            write_groups(connection, orders, waiting);
+            drop(beside);
+        })
     }
 
     pub(super) fn reader(connection: Connection) -> Self {
-        Self::start("ledger-reader", connection, read_one_by_one)
+        Self::start("ledger-reader", |orders, waiting| read_one_by_one(connection, orders, waiting))
     }
 
-    fn start(name: &str, connection: Connection, run: fn(Connection, mpsc::Receiver<Order>, &AtomicUsize)) -> Self {
+    fn start(name: &str, run: impl FnOnce(mpsc::Receiver<Order>, &AtomicUsize) + Send + 'static) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let ended = Arc::new(tokio::sync::Notify::new());
@@ -67,7 +71,7 @@ impl Worker {
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                run(connection, jobs, &count);
+                run(jobs, &count);
                 done.notify_one();
             })
             .expect("the system can start a thread");
@@ -216,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let connection = Connection::open(dir.path().join("w.db")).unwrap();
         connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
-        (Worker::writer(connection), dir)
+        (Worker::writer(connection, ()), dir)
     }
 
     fn insert(n: i64) -> impl FnOnce(&Transaction<'_>) -> Result<i64, LedgerError> + Send {
@@ -262,7 +266,7 @@ mod tests {
             false
         };
         connection.commit_hook(Some(count_commit)).unwrap();
-        let worker = Worker::writer(connection);
+        let worker = Worker::writer(connection, ());
         // A slow first job lets the others queue up behind it.
         let hold = worker.submit_write(|_| {
             std::thread::sleep(std::time::Duration::from_millis(200));

@@ -156,8 +156,20 @@ struct Session<'a> {
     service: i32,
     ping_every: Duration,
     fragments: Fragments,
-    acks: mpsc::Sender<Frame>,
-    acked: mpsc::Receiver<Frame>,
+    acks: mpsc::Sender<Answered>,
+    acked: mpsc::Receiver<Answered>,
+}
+
+/// An ack that waits to be written, and when its event was read.
+struct Answered {
+    frame: Frame,
+    started: Instant,
+}
+
+impl Answered {
+    fn new(frame: Frame, verdict: &Verdict, started: Instant) -> Self {
+        Self { frame: ack(frame, verdict, started.elapsed()), started }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -216,10 +228,12 @@ impl<'a> Session<'a> {
                         return "the machine slept".to_owned();
                     }
                 }
-                Some(frame) = self.acked.recv() => {
-                    if !write(&mut socket, &frame).await {
+                Some(answered) = self.acked.recv() => {
+                    if !write(&mut socket, &answered.frame).await {
                         return "an acknowledgement could not be written".to_owned();
                     }
+                    let took = u64::try_from(answered.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    debug!(took_us = took, "Event acknowledged");
                 }
                 message = socket.next() => {
                     (heard, pinged) = (Instant::now(), None);
@@ -323,7 +337,7 @@ impl<'a> Session<'a> {
             };
             let refused = verdict == Verdict::NotTaken;
             // Closed when the connection is gone: then the platform delivers again.
-            let _ = acks.send(ack(frame, &verdict, started.elapsed())).await;
+            let _ = acks.send(Answered::new(frame, &verdict, started)).await;
             if refused {
                 feishu.say_not_stored(&event).await;
             }
@@ -332,11 +346,12 @@ impl<'a> Session<'a> {
     }
 
     fn answer(&self, frame: Frame, verdict: Verdict, started: Instant) {
-        let answer = ack(frame, &verdict, started.elapsed());
-        if let Err(mpsc::error::TrySendError::Full(frame)) = self.acks.try_send(answer) {
+        if let Err(mpsc::error::TrySendError::Full(answered)) =
+            self.acks.try_send(Answered::new(frame, &verdict, started))
+        {
             let acks = self.acks.clone();
             self.tasks.spawn("feishu-ack", OnExit::LogOnly, |_| async move {
-                let _ = acks.send(frame).await;
+                let _ = acks.send(answered).await;
                 Ok(())
             });
         }

@@ -1,0 +1,115 @@
+//! Moves committed pages from the write-ahead log into the file, on a thread of its own.
+//!
+//! A checkpoint syncs log and file; done by the writer, as SQLite does by default, it holds up every commit behind it for
+//! as long. A passive one beside the writer blocks nobody. What was committed is safe before and after it: it only decides
+//! how long the log grows.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Length of the log, in pages of 4 KiB, from which it is moved: SQLite's own default.
+const BEGIN: i32 = 1_000;
+/// Length at which the writer moves it itself: beside it the thread did not keep up, and the log must end somewhere (64 MiB).
+const AT_MOST: i32 = 16_384;
+/// Rounds of one go. Each moves what was written during the one before; the log starts over once one leaves nothing.
+const ROUNDS: usize = 4;
+/// Longest wait for the gap between two commits, when no round came to the end of the log.
+const GAP: Duration = Duration::from_millis(100);
+
+/// The thread; dropping this ends it.
+pub(super) struct Checkpoints {
+    wake: mpsc::SyncSender<Wake>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Wake {
+    CatchUp,
+    End,
+}
+
+/// Starts the thread and has the writer's commits wake it.
+pub(super) fn beside(writer: &mut Connection, path: &Path) -> rusqlite::Result<Checkpoints> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(GAP)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let (wake, woken) = mpsc::sync_channel(1);
+    let waker = wake.clone();
+    writer.wal_hook(Some(move |wal: &mut rusqlite::hooks::Wal, pages: i32| {
+        if pages >= AT_MOST {
+            // Never a reason to fail the commit that has just succeeded.
+            let _ = wal.checkpoint();
+        } else if pages >= BEGIN {
+            // Full: it is awake already.
+            let _ = waker.try_send(Wake::CatchUp);
+        }
+        Ok(())
+    }))?;
+    let thread = std::thread::Builder::new()
+        .name("ledger-checkpoint".to_owned())
+        .spawn(move || {
+            while let Ok(Wake::CatchUp) = woken.recv() {
+                catch_up(&connection);
+            }
+        })
+        .expect("the system can start a thread");
+    Ok(Checkpoints { wake, thread: Some(thread) })
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        let _ = self.wake.send(Wake::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Moves pages until nothing is left. A failure (busy, disk) loses nothing: the next wake tries again.
+fn catch_up(connection: &Connection) {
+    // Commits go on during these rounds; the last, if it comes to that, holds up a commit for the little that is left.
+    let modes = std::iter::repeat_n("PASSIVE", ROUNDS).chain(["FULL"]);
+    for mode in modes {
+        match checkpoint(connection, mode) {
+            Ok((log, moved)) if moved < log => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::debug!(%error, mode, "The ledger's log was not moved into its file");
+                return;
+            }
+        }
+    }
+}
+
+/// Pages in the log, and how many of them are in the file.
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i32, i32)> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_reach_the_file_without_the_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (text TEXT) STRICT").unwrap();
+        let checkpoints = beside(&mut writer, &path).unwrap();
+        let text = "x".repeat(3000);
+        for _ in 0..2 * BEGIN {
+            writer.execute("INSERT INTO t VALUES (?1)", [&text]).unwrap();
+        }
+        // The hook took the place of the writer's own checkpoints: only the thread can have moved anything.
+        drop(checkpoints);
+        let moved = std::fs::metadata(&path).unwrap().len();
+        assert!(moved > 2 << 20, "the file is {moved} bytes long");
+        let rows: i32 = writer.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 2 * BEGIN);
+    }
+}
