@@ -55,6 +55,7 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let tasks = Tasks::default();
     let link = BridgeLink::from_stdio(&tasks)?;
     let paths = config.paths.clone();
+    crate::crash::arm(paths.crash_point());
     let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(with_hint)?;
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
     let ledger = Ledger::open(&places, &lock).map_err(with_hint)?;

@@ -15,6 +15,7 @@ use super::core::Core;
 use super::intake::notice;
 use super::ports::*;
 use super::say;
+use crate::crash;
 use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
@@ -128,7 +129,9 @@ async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         lang: message.lang,
         resource,
     };
-    match channel.send(&out).await {
+    let answered = channel.send(&out).await;
+    crash::point("w7.told");
+    match answered {
         Ok(sent) => delivered(core, message, sent.message.as_ref(), sent.topic.as_ref()).await.map_err(Into::into),
         Err(error) => refused(core, message, &error).await,
     }
@@ -168,7 +171,9 @@ async fn delivered(
             }
             Ok(())
         })
-        .await
+        .await?;
+    crash::point("w7.after");
+    Ok(())
 }
 
 /// What a failed attempt means, as the channel judged it.

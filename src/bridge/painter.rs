@@ -11,6 +11,7 @@ use super::core::Core;
 use super::intake::notice;
 use super::ports::*;
 use super::say;
+use crate::crash;
 use crate::domain::delivery::{Disposition, send_key};
 use crate::domain::ids::*;
 use crate::domain::view::Receipt;
@@ -134,7 +135,9 @@ async fn create(
         view: view.clone(),
         lang: surface.lang,
     };
-    match channel.create_card(&card).await {
+    let answered = channel.create_card(&card).await;
+    crash::point("card.told");
+    match answered {
         Ok(Sent { message: Some(message), topic, .. }) => {
             let hash = (!doubtful).then(|| surface.wanted_hash.clone());
             if let (Some(conversation), Some(topic)) = (surface.conversation.clone(), topic) {

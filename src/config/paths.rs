@@ -108,6 +108,11 @@ impl Paths {
         self.socket.starts_with(&self.run)
     }
 
+    /// In test builds: where the bridge shall die, see [`crate::crash`].
+    pub fn crash_point(&self) -> PathBuf {
+        self.run.join("crash-point")
+    }
+
     /// The token that every request on the control socket carries.
     pub fn token(&self) -> PathBuf {
         self.run.join("token")

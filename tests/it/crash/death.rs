@@ -36,13 +36,13 @@ async fn outcome(world: &World, message: &str) -> Outcome {
         .await
 }
 
-enum Outcome {
+pub enum Outcome {
     Answered,
     Unknown(Box<SimMessage>),
 }
 
 /// Exactly one outcome, and nothing that claims to run.
-async fn assert_one_outcome(world: &World, message: &str) -> Outcome {
+pub async fn assert_one_outcome(world: &World, message: &str) -> Outcome {
     let outcome = outcome(world, message).await;
     world.settled().await;
     let answers = world.answers(message).len();
@@ -95,7 +95,7 @@ async fn during_a_tool(who: Who) {
     assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1)].into());
 }
 
-fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
+pub fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
     let folders = std::fs::read_dir(folder).ok()?;
     folders.flatten().map(|entry| entry.path().join(name)).find(|path| path.metadata().is_ok_and(|meta| meta.len() > 0))
 }

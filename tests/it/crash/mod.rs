@@ -3,3 +3,4 @@
 mod death;
 mod main_path;
 mod manners;
+mod points;
