@@ -185,6 +185,7 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
         target,
         next_at_ms: now + wait_ms as i64,
         problem: error.to_string(),
+        code: error.code,
     };
     match error.disposition {
         Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
@@ -203,6 +204,7 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
             write_again(core, message, again(message.form, target, 0)).await?;
         }
         Disposition::WithoutReply | Disposition::Undeliverable => undeliverable(core, message, error).await?,
+        Disposition::NoForm => no_form(core, message, error).await?,
     }
     Ok(())
 }
@@ -218,6 +220,7 @@ async fn postpone(core: &Core, message: &OutMessage, wait_ms: i64, problem: &str
         target: message.target.clone(),
         next_at_ms: core.now_ms() + wait_ms,
         problem: problem.to_owned(),
+        code: None,
     };
     if message.state == MessageState::Sending {
         let id = message.id.clone();
@@ -234,6 +237,26 @@ async fn without_reply(core: &Core, message: &OutMessage) -> Result<Target, Ledg
     };
     let reply_to = root.filter(|root| message.target.reply_to.as_ref() != Some(root));
     Ok(Target { chat: message.target.chat.clone(), in_topic: reply_to.is_some(), reply_to })
+}
+
+/// Every form was refused, and the chat is there: whoever waits for the answer is told where it lies.
+async fn no_form(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, code = message.problem_code, "The platform took no form of delivery {}", message.id);
+    let (message, now) = (message.clone(), core.now_ms());
+    let problem = message.problem.clone().unwrap_or_else(|| error.to_string());
+    core.ledger
+        .write(move |tx| {
+            messages::undeliverable(tx, &message.id, &problem)?;
+            audit::note(tx, "ally", "undeliverable", message.id.as_str(), &problem, now)?;
+            // A sentence of ally's own that is refused is not answered with another.
+            let (Some(turn), false) = (&message.turn, matches!(message.body, Body::Notice { .. })) else {
+                return Ok(());
+            };
+            let text = say::answer_refused(message.lang, message.problem_code, turn.as_str());
+            let conversation = message.conversation.as_ref();
+            notice(tx, &message.channel, message.target.clone(), conversation, None, text, message.lang, now)
+        })
+        .await
 }
 
 /// No way to this chat: the owner is told what and where, once a chat and hour.
@@ -300,11 +323,17 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
                     target: message.target.clone(),
                     next_at_ms: core.now_ms(),
                     problem: "was not in the chat".to_owned(),
+                    code: None,
                 },
             )
             .await?)
         }
-        Err(error) if matches!(error.disposition, Disposition::Undeliverable | Disposition::NextForm) => {
+        Err(error)
+            if matches!(
+                error.disposition,
+                Disposition::Undeliverable | Disposition::NextForm | Disposition::NoForm
+            ) =>
+        {
             // Nobody may look: said as what it is.
             let (id, now) = (message.id.clone(), core.now_ms());
             let body = say::may_be_repeat(message.lang, message.body.clone());
@@ -313,6 +342,7 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
                 target: message.target.clone(),
                 next_at_ms: now,
                 problem: error.to_string(),
+                code: error.code,
             };
             core.ledger
                 .write(move |tx| {

@@ -196,7 +196,7 @@ async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: boo
             (target.reply_to, target.in_topic) = (None, false);
             core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target)).await
         }
-        Disposition::NextForm | Disposition::WithoutReply | Disposition::Undeliverable => {
+        Disposition::NextForm | Disposition::NoForm | Disposition::WithoutReply | Disposition::Undeliverable => {
             info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");
             say_instead(core, surface, error.to_string()).await
         }

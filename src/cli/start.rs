@@ -109,7 +109,7 @@ fn tell(context: &Context, config: &Config, status: &StatusReport) {
             &format!("Feishu is not connected: put the app's credentials into {file}, then `ally restart`. `ally chat` works now"),
         ));
     }
-    for warning in config.warnings.iter().chain(&status.warnings) {
+    for warning in &status.warnings {
         output::note(&output::paint(anstyle::AnsiColor::Yellow, &format!("! {warning}")));
     }
 }

@@ -23,18 +23,25 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let paths = context.paths()?;
     let asked = async { Client::connect(&paths)?.get::<StatusReport>("/v1/status").await };
+    // The daemon tells this itself.
+    let mut claimed = None;
     let mut status = match asked.await {
         Ok(status) => status,
-        Err(ClientError::NotRunning) => offline(&paths),
+        Err(ClientError::NotRunning) => {
+            let (status, known) = offline(&paths);
+            claimed = Some(known);
+            status
+        }
         // The daemon is there and does not answer: that is what there is to tell.
         Err(error) => {
-            let mut status = offline(&paths);
+            let (mut status, _) = offline(&paths);
             status.warnings.push(error.to_string());
             status
         }
     };
     match crate::config::load(&context.environment) {
         Ok(config) => {
+            status.warnings.extend(claimed.and_then(|claimed| config.unclaimed(claimed)));
             let fresh: Vec<String> =
                 config.warnings.into_iter().filter(|warning| !status.warnings.contains(warning)).collect();
             status.warnings.extend(fresh);
@@ -52,8 +59,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     })
 }
 
-/// What can be told without the daemon: its lock and its ledger, read-only.
-fn offline(paths: &Paths) -> StatusReport {
+/// What can be told without the daemon: its lock and its ledger, read-only; and whether the bot has an owner in there.
+fn offline(paths: &Paths) -> (StatusReport, bool) {
     let (state, pid) = match supervisor::presence(paths) {
         Presence::Running { pid } => (DaemonState::Starting, pid),
         Presence::Stopped => (DaemonState::Stopped, None),
@@ -61,19 +68,25 @@ fn offline(paths: &Paths) -> StatusReport {
     let mut status = StatusReport::empty(paths.home.display().to_string(), state);
     status.pids.supervisor = pid;
     let now = Clock::default().now_ms();
+    let mut claimed = false;
     match ledger::report::offline(&paths.ledger, |tx| ledger::report::counts(tx, now)) {
-        Ok(Some(counts)) => crate::app::tell_counts(&mut status, &paths.ledger.display().to_string(), &counts),
+        Ok(Some(counts)) => {
+            claimed = counts.claimed;
+            crate::app::tell_counts(&mut status, &paths.ledger.display().to_string(), &counts);
+        }
         Ok(None) => {}
         Err(error) => status.warnings.push(format!("{}: {error}", paths.ledger.display())),
     }
-    status
+    (status, claimed)
 }
 
 fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
+    let say = |zh: &str, en: &str| context.say(zh, en);
+    let word = word(context, status.state.as_str());
     let state = match status.state {
-        DaemonState::Running => paint(AnsiColor::Green, "running"),
-        DaemonState::Stopped => paint(AnsiColor::Red, "stopped"),
-        other => paint(AnsiColor::Yellow, other.as_str()),
+        DaemonState::Running => paint(AnsiColor::Green, &word),
+        DaemonState::Stopped => paint(AnsiColor::Red, &word),
+        _ => paint(AnsiColor::Yellow, &word),
     };
     let pids = &status.pids;
     let pid = |name: &str, pid: Option<u32>| pid.map(|pid| format!("{name} {pid}"));
@@ -84,71 +97,113 @@ fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
             .collect();
     let pids = if pids.is_empty() { String::new() } else { format!("  ({})", pids.join(", ")) };
     field("ally", &format!("{state}  {}{pids}", status.version))?;
-    field("home", &status.home)?;
+    field(&say("目录", "home"), &status.home)?;
     for channel in &status.channels {
-        let frame = channel.last_frame_age_ms.map(|ms| format!(", last frame {} ago", age(ms))).unwrap_or_default();
-        field(&channel.name, &format!("{}{frame}", channel.state))?;
+        let frame = channel.last_frame_age_ms.map(|ms| {
+            let age = age(ms);
+            say(&format!("，最后消息 {age} 前"), &format!(", last frame {age} ago"))
+        });
+        field(&channel.name, &format!("{}{}", self::word(context, &channel.state), frame.unwrap_or_default()))?;
         problem(channel.problem.as_deref())?;
     }
     if let Some(runtime) = &status.runtime {
-        let version = runtime.version.as_deref().unwrap_or("");
-        let generation = runtime.generation.map(|n| format!(", generation {n}")).unwrap_or_default();
-        field("runtime", &format!("{} {version} {}{generation}", runtime.kind, runtime.state))?;
+        let version = runtime.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+        let generation = runtime.generation.map(|n| say(&format!("，第 {n} 个进程"), &format!(", generation {n}")));
+        let state = self::word(context, &runtime.state);
+        let text = format!("{}{version} {state}{}", runtime.kind, generation.unwrap_or_default());
+        field(&say("运行时", "runtime"), &text)?;
         problem(runtime.problem.as_deref())?;
         for warning in &runtime.warnings {
             problem(Some(warning))?;
         }
     }
-    show_work(status)?;
+    show_work(context, status)?;
     for warning in &status.warnings {
         output::line(&paint(AnsiColor::Yellow, &format!("! {warning}")))?;
     }
     if status.state == DaemonState::Stopped {
-        output::note(&context.say("hint: 运行 `ally start`", "hint: run `ally start`"));
+        output::note(&say("hint: 运行 `ally start`", "hint: run `ally start`"));
     }
     Ok(())
 }
 
-fn show_work(status: &StatusReport) -> Result<(), CliError> {
+/// A state's word; the JSON keeps the English one.
+fn word(context: &Context, state: &str) -> String {
+    let zh = match state {
+        "starting" => "正在启动",
+        "running" => "运行中",
+        "draining" => "正在停止",
+        "stopped" => "已停止",
+        "connecting" => "正在连接",
+        "connected" => "已连接",
+        "retrying" => "正在重连",
+        "refused" => "被拒绝",
+        "ready" => "就绪",
+        "down" => "不可用",
+        "stuck" => "卡住",
+        other => other,
+    };
+    context.say(zh, state)
+}
+
+fn show_work(context: &Context, status: &StatusReport) -> Result<(), CliError> {
+    let say = |zh: String, en: String| context.say(&zh, &en);
     let turns = &status.turns;
+    let (running, waiting, queued, ended) =
+        (turns.running + turns.submitting, turns.waiting, turns.queued, turns.settled_last_24h);
+    let late = match turns.late_waiting {
+        0 => String::new(),
+        n => say(format!("，{n} 条旧消息等人确认"), format!(", {n} late messages ask first")),
+    };
     field(
-        "tasks",
-        &format!(
-            "{} running, {} waiting for a person, {} queued, {} ended in the last 24 h{}",
-            turns.running + turns.submitting,
-            turns.waiting,
-            turns.queued,
-            turns.settled_last_24h,
-            if turns.late_waiting > 0 {
-                format!(", {} late messages ask first", turns.late_waiting)
-            } else {
-                String::new()
-            }
+        &context.say("任务", "tasks"),
+        &say(
+            format!("进行中 {running}，等人 {waiting}，排队 {queued}，24 小时内结束 {ended}{late}"),
+            format!(
+                "{running} running, {waiting} waiting for a person, {queued} queued, {ended} ended in the last 24 h{late}"
+            ),
         ),
     )?;
     if status.gates_open > 0 {
-        field("requests", &format!("{} open", status.gates_open))?;
+        let open = status.gates_open;
+        field(&context.say("批准请求", "requests"), &say(format!("{open} 项等人决定"), format!("{open} open")))?;
     }
-    let outbox = &status.outbox;
-    if outbox.ready + outbox.sending + outbox.undeliverable + status.surfaces_pending > 0 {
-        let oldest = outbox.oldest_unsent_age_ms.map(|ms| format!(", oldest {}", age(ms))).unwrap_or_default();
+    let (outbox, cards) = (&status.outbox, status.surfaces_pending);
+    if outbox.ready + outbox.sending + outbox.undeliverable + cards > 0 {
+        let oldest = outbox.oldest_unsent_age_ms.map_or_else(String::new, |ms| {
+            let age = age(ms);
+            say(format!("，最早 {age} 前"), format!(", oldest {age}"))
+        });
+        let crate::control::OutboxReport { ready, sending, undeliverable, .. } = outbox;
         field(
-            "outbox",
-            &format!(
-                "{} to send, {} unanswered, {} undeliverable, {} cards to paint{oldest}",
-                outbox.ready, outbox.sending, outbox.undeliverable, status.surfaces_pending
+            &context.say("发件箱", "outbox"),
+            &say(
+                format!("待发 {ready}，未得到回应 {sending}，无法送达 {undeliverable}，待更新的卡片 {cards}{oldest}"),
+                format!(
+                    "{ready} to send, {sending} unanswered, {undeliverable} undeliverable, {cards} cards to paint{oldest}"
+                ),
             ),
         )?;
+        problem(outbox.problem.as_deref())?;
     }
     if let Some(ledger) = &status.ledger {
         let mib = ledger.bytes as f64 / 1_048_576.0;
-        field("ledger", &format!("{} turns, {mib:.1} MiB, schema {}", ledger.turns, ledger.schema))?;
+        let (turns, schema) = (ledger.turns, ledger.schema);
+        field(
+            &context.say("账本", "ledger"),
+            &say(
+                format!("{turns} 个任务，{mib:.1} MiB，schema {schema}"),
+                format!("{turns} turns, {mib:.1} MiB, schema {schema}"),
+            ),
+        )?;
     }
     Ok(())
 }
 
+/// Columns align by what a terminal shows: a hanzi takes two.
 fn field(name: &str, value: &str) -> Result<(), CliError> {
-    output::line(&format!("{name:<10} {value}"))
+    let width: usize = name.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+    output::line(&format!("{name}{} {value}", " ".repeat(10_usize.saturating_sub(width))))
 }
 
 fn problem(text: Option<&str>) -> Result<(), CliError> {

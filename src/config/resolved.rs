@@ -163,6 +163,17 @@ pub struct IntakeConfig {
     pub backfill_run: Duration,
 }
 
+impl Config {
+    /// What a bot that nobody owns needs, unless somebody claimed it in the chat.
+    pub fn unclaimed(&self, claimed: bool) -> Option<String> {
+        let unclaimed = self.feishu.is_some() && self.access.owner.is_none() && !claimed;
+        unclaimed.then(|| match self.lang {
+            Lang::Zh => "这个机器人还没有所有者：运行 `ally pair`，把码私聊发给它".to_owned(),
+            Lang::En => "nobody owns this bot yet: run `ally pair` and send the code to the bot".to_owned(),
+        })
+    }
+}
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -186,7 +197,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     raw.finish(&mut problems);
     problems.into_result()?;
 
-    let warnings = warnings(&runtime, feishu.as_ref(), &access);
+    let warnings = warnings(&runtime, lang);
     Ok(Config {
         lang,
         log_filter: environment.log_filter(),
@@ -222,20 +233,21 @@ fn read_settings(path: &Path, problems: &mut Problems) -> String {
     }
 }
 
-fn warnings(runtime: &RuntimeConfig, feishu: Option<&FeishuConfig>, access: &AccessConfig) -> Vec<String> {
+fn warnings(runtime: &RuntimeConfig, lang: Lang) -> Vec<String> {
+    let RuntimeConfig::Codex(codex) = runtime else { return Vec::new() };
+    let say = |zh: &str, en: &str| if lang == Lang::Zh { zh.to_owned() } else { en.to_owned() };
     let mut warnings = Vec::new();
-    if let RuntimeConfig::Codex(codex) = runtime {
-        if codex.sandbox == "danger-full-access" {
-            warnings
-                .push("[runtime.codex] sandbox = \"danger-full-access\": the agent can do whatever you can".to_owned());
-        }
-        if codex.approval_policy == "never" {
-            warnings
-                .push("[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs".to_owned());
-        }
+    if codex.sandbox == "danger-full-access" {
+        warnings.push(say(
+            "[runtime.codex] sandbox = \"danger-full-access\"：没有沙箱，你能做的它都能做",
+            "[runtime.codex] sandbox = \"danger-full-access\": no sandbox, the agent can do whatever you can",
+        ));
     }
-    if feishu.is_some() && access.owner.is_none() {
-        warnings.push("nobody owns this bot yet: run `ally pair` and send the code to the bot".to_owned());
+    if codex.approval_policy == "never" {
+        warnings.push(say(
+            "[runtime.codex] approval_policy = \"never\"：运行命令前不问任何人",
+            "[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs",
+        ));
     }
     warnings
 }

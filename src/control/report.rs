@@ -153,6 +153,9 @@ pub struct OutboxReport {
     pub undeliverable: u64,
     /// Age of the oldest that was not sent.
     pub oldest_unsent_age_ms: Option<i64>,
+    /// Why the oldest has not been sent, in the channel's words.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 /// The ledger file.

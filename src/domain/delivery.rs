@@ -78,6 +78,8 @@ pub enum Disposition {
     WithoutReply,
     /// No way to this chat.
     Undeliverable,
+    /// The chat is there, but every form was refused.
+    NoForm,
     /// Nothing can be sent at all until somebody mends the configuration.
     Paused { wait_ms: u64 },
 }

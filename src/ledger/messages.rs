@@ -26,6 +26,8 @@ pub struct OutMessage {
     pub resource: Option<ResourceKey>,
     pub platform_id: Option<MessageId>,
     pub problem: Option<String>,
+    /// The platform's code of the last refusal.
+    pub problem_code: Option<i64>,
     pub created_at_ms: i64,
 }
 
@@ -133,13 +135,16 @@ pub struct Again {
     pub target: Target,
     pub next_at_ms: i64,
     pub problem: String,
+    /// The platform's code, where it refused.
+    pub code: Option<i64>,
 }
 
 pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Result<(), LedgerError> {
     // A definite refusal takes the first attempt back: the row is as good as never attempted.
-    let sql = "UPDATE messages SET state = 'ready', form = ?2, target = ?3, next_at_ms = ?4, problem = ?5, first_attempt_ms = NULL,
+    let sql = "UPDATE messages SET state = 'ready', form = ?2, target = ?3, next_at_ms = ?4, problem = ?5, problem_code = ?6, first_attempt_ms = NULL,
                    version = version + 1 WHERE id = ?1 AND state IN ('ready', 'sending')";
-    run(tx, sql, params![delivery.as_str(), again.form, json(&again.target)?, again.next_at_ms, again.problem])?;
+    let target = json(&again.target)?;
+    run(tx, sql, params![delivery.as_str(), again.form, target, again.next_at_ms, again.problem, again.code])?;
     Ok(())
 }
 
@@ -202,6 +207,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutMessage> {
         resource: id_opt(row, "resource")?,
         platform_id: id_opt(row, "platform_id")?,
         problem: row.get("problem")?,
+        problem_code: row.get("problem_code")?,
         created_at_ms: row.get("created_at_ms")?,
     })
 }

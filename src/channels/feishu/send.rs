@@ -172,7 +172,7 @@ fn rendered(out: &Outgoing) -> Result<(&'static str, Value), SendError> {
         }
         _ => card::answer(&out.body, out.form, out.lang)
             .map(|rendered| (rendered.msg_type, rendered.content))
-            .ok_or_else(|| ours("render", Disposition::Undeliverable, "no simpler form is left")),
+            .ok_or_else(|| ours("render", Disposition::NoForm, "no simpler form is left")),
     }
 }
 
@@ -208,9 +208,10 @@ mod tests {
         let file = || Body::File { name: "a".to_owned(), sha256: "0".to_owned(), bytes: 1 };
         let (kind, content) = rendered(&out(file(), 0, Some("file_1"))).expect("a form");
         assert_eq!((kind, content), ("file", json!({"file_key": "file_1"})));
-        for (form, resource) in [(0, None), (1, Some("file_1"))] {
+        let cases = [(0, None, Disposition::Undeliverable), (1, Some("file_1"), Disposition::NoForm)];
+        for (form, resource, want) in cases {
             let error = rendered(&out(file(), form, resource)).expect_err("no form");
-            assert_eq!(error.disposition, Disposition::Undeliverable);
+            assert_eq!(error.disposition, want);
         }
     }
 
@@ -218,6 +219,6 @@ mod tests {
     fn the_ladder_of_an_answer_ends() {
         let notice = || Body::Notice { text: "x".to_owned() };
         let last = (0..10).find_map(|form| rendered(&out(notice(), form, None)).err()).expect("an end");
-        assert_eq!(last.disposition, Disposition::Undeliverable);
+        assert_eq!(last.disposition, Disposition::NoForm);
     }
 }

@@ -60,7 +60,7 @@ async fn during_text(who: Who) {
     kill(&world, who).await;
     assert_one_outcome(&world, &message).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "still here");
+    assert_eq!(world.answer(&next).await.said(), "still here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +91,7 @@ async fn during_a_tool(who: Who) {
     // What waits behind it waits for a person; his own new message says that he has seen it.
     world.sim.click(&card.id, "Dismiss", OWNER).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say onwards]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "onwards");
+    assert_eq!(world.answer(&next).await.said(), "onwards");
     assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1)].into());
 }
 
@@ -178,7 +178,7 @@ async fn the_bridge_dies_right_after_the_end_and_before_the_answer() {
     world.wait("the answer to be on its way", |world| (world.status()?["outbox"]["sending"] == 1).then_some(())).await;
     world.kill_bridge().await;
     let answer = world.answer(&message).await;
-    assert_eq!(answer.text().trim(), "exactly once");
+    assert_eq!(answer.said(), "exactly once");
     world.settled().await;
     assert_eq!(world.answers(&message).len(), 1);
 }
@@ -194,7 +194,7 @@ async fn the_bridge_dies_with_a_queue_behind_a_running_turn() {
     world.kill_bridge().await;
     assert_one_outcome(&world, &first).await;
     for (n, message) in queued.iter().enumerate() {
-        assert_eq!(world.answer(message).await.text().trim(), format!("queued {n}"));
+        assert_eq!(world.answer(message).await.said(), format!("queued {n}"));
         assert_eq!(world.answers(message).len(), 1);
     }
 }
@@ -236,5 +236,5 @@ async fn a_stop_with_a_command_running_leaves_nothing_behind() {
     );
     world.up().await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say again]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "again");
+    assert_eq!(world.answer(&next).await.said(), "again");
 }

@@ -51,7 +51,7 @@ async fn a_stop_ends_the_command_and_says_what_may_remain() {
     assert!(card.text().contains("Stopped by Li") && card.text().contains("Changes made stay"), "{}", card.text());
     assert!(world.answers(&message).is_empty(), "a stopped task has no answer");
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "next");
+    assert_eq!(world.answer(&next).await.said(), "next");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +75,7 @@ async fn an_old_message_asks_before_it_runs() {
     let card = world.card_with(&old, "Do it").await;
     assert!(world.answers(&old).is_empty());
     world.sim.click(&card.id, "Do it", OWNER).await;
-    assert_eq!(world.answer(&old).await.text().trim(), "from yesterday");
+    assert_eq!(world.answer(&old).await.said(), "from yesterday");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
         world.sim.click_value(&card.id, OWNER, json!({"b": "0123456789abcdef0123456789abcdef"}), json!({})).await;
     assert!(toast.to_string().contains("not mine"), "a tampered value does nothing: {toast}");
     world.sim.click(&card.id, "Allow once", OWNER).await;
-    assert_eq!(world.answer(&asked).await.text().trim(), "fine");
+    assert_eq!(world.answer(&asked).await.said(), "fine");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +111,7 @@ async fn a_picture_waits_for_its_words() {
     });
     assert!(said(&world, &picture).await.text().contains("What shall I do with it"));
     let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
-    assert_eq!(world.answer(&words).await.text().trim(), "seen");
+    assert_eq!(world.answer(&words).await.said(), "seen");
     let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
     assert_eq!(turns.as_array().unwrap().len(), 1, "a picture and its words are one turn");
     let shown = world.run(&["turns", "show", turns[0]["id"].as_str().unwrap(), "--json"]).0;
@@ -126,7 +126,7 @@ async fn a_recalled_message_is_not_run() {
     let second = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
     world.wait("the queue", |world| (world.status()?["turns"]["queued"] == 1).then_some(())).await;
     world.sim.recall(&second);
-    assert_eq!(world.answer(&first).await.text().trim(), "first");
+    assert_eq!(world.answer(&first).await.said(), "first");
     world.settled().await;
     assert!(world.answers(&second).is_empty());
 }
@@ -140,7 +140,7 @@ async fn the_owner_opens_a_group_and_lets_somebody_in() {
     let open = world.sim.say("oc_other", OWNER, "@bot /allow");
     assert!(said(&world, &open).await.text().contains("open"));
     let asked = world.sim.say("oc_other", STRANGER, "@bot [[say welcome]]");
-    assert_eq!(world.answer(&asked).await.text().trim(), "welcome");
+    assert_eq!(world.answer(&asked).await.said(), "welcome");
     let closed = world.sim.say("oc_other", OWNER, "@bot /deny");
     assert!(said(&world, &closed).await.text().contains("closed"));
 }

@@ -48,7 +48,7 @@ async fn message(kind: Kind, places: &[(&str, Expect)]) {
         let once = BTreeMap::from([(format!("n{n}"), 1)]);
         match (outcome, expect) {
             (Outcome::Answered, _) => {
-                assert_eq!(world.answer(&message).await.text().trim(), format!("answer {n}"), "at {place}");
+                assert_eq!(world.answer(&message).await.said(), format!("answer {n}"), "at {place}");
                 assert_eq!(nonces, once, "at {place}");
             }
             (Outcome::Unknown(card), Expect::Either) => {
@@ -59,7 +59,7 @@ async fn message(kind: Kind, places: &[(&str, Expect)]) {
         }
     }
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "still here");
+    assert_eq!(world.answer(&next).await.said(), "still here");
 }
 
 fn counts(path: &Path) -> BTreeMap<String, usize> {

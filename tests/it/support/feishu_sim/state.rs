@@ -122,6 +122,14 @@ impl SimMessage {
         out.join("\n")
     }
 
+    /// The words without what is said once under a chat's first answers.
+    pub fn said(&self) -> String {
+        const HINTS: [&str; 2] = ["No reaction on a message = ", "New conversation; to continue "];
+        let text = self.text();
+        let lines = text.lines().filter(|line| !HINTS.iter().any(|hint| line.starts_with(hint)));
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    }
+
     /// Emojis that the bot has put on it.
     pub fn receipts(&self) -> Vec<&str> {
         self.reactions.iter().filter(|(_, _, who)| who == APP_ID).map(|(_, emoji, _)| emoji.as_str()).collect()
