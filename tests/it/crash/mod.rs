@@ -4,3 +4,4 @@ mod death;
 mod main_path;
 mod manners;
 mod points;
+mod words;
