@@ -54,6 +54,35 @@ impl Policy {
     }
 }
 
+/// How often the supervisor looks whether it was paused itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Notices that the supervisor itself was paused (SIGSTOP, a suspended machine, a stolen processor). Of that time the
+/// bridge must not be accused: it was most likely paused as well, and nobody listened to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Awake {
+    last: Instant,
+}
+
+impl Awake {
+    /// Awake now.
+    pub fn from(now: Instant) -> Self {
+        Self { last: now }
+    }
+
+    /// When to look next.
+    pub fn next(self) -> Instant {
+        self.last + LOOK
+    }
+
+    /// Looked. `Some` is the pause since the last look, where there was one.
+    pub fn woke(&mut self, now: Instant) -> Option<Duration> {
+        let late = now.saturating_duration_since(self.next());
+        self.last = now;
+        (late > LOOK).then_some(late)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +107,16 @@ mod tests {
         let mut policy = Policy::default();
         let last = (0..30).map(|n| policy.after(Some(101), HEALTHY, now + n * Duration::from_secs(300))).last();
         assert_eq!(last, Some(Next::Restart(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn a_pause_is_noticed_and_a_busy_machine_is_none() {
+        let start = Instant::now();
+        let mut awake = Awake::from(start);
+        assert_eq!(awake.woke(start + LOOK), None);
+        assert_eq!(awake.woke(awake.next() + LOOK / 2), None, "a little late");
+        assert_eq!(awake.woke(awake.next() + 40 * LOOK), Some(40 * LOOK));
+        assert_eq!(awake.woke(awake.next()), None, "told once");
     }
 
     #[test]

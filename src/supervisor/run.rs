@@ -15,7 +15,7 @@ use super::daemon;
 use super::link::{BEAT, stdin_pipe, until_eof};
 use super::lock::Lock;
 use super::orphans;
-use super::policy::{Next, Policy};
+use super::policy::{Awake, Next, Policy};
 use crate::config::Paths;
 
 /// A bridge that has never beaten gets longer: it may still be loading its own program from a slow disk.
@@ -186,11 +186,18 @@ impl Bridge {
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
         let mut hears = true;
+        let mut awake = Awake::from(Instant::now());
         loop {
+            // What has come is looked at before any deadline is: after a pause of our own both are there at once.
             tokio::select! {
+                biased;
                 status = self.child.wait() => {
                     return Ok(End { code: status?.code(), wanted: ending != Ending::No });
                 }
+                wish = wishes.next() => match wish {
+                    Wish::Reap => orphans::reap(Some(self.pid)),
+                    Wish::End => (ending, patience) = self.press(ending, grace),
+                },
                 line = self.lines.next_line(), if hears => match line {
                     Ok(Some(word)) => {
                         silent_at = Instant::now() + 3 * BEAT;
@@ -200,6 +207,13 @@ impl Bridge {
                     }
                     _ => hears = false,
                 },
+                () = sleep_until(awake.next()) => {
+                    if let Some(slept) = awake.woke(Instant::now()) {
+                        info!(slept_s = slept.as_secs(), "ally was paused; the bridge gets its time anew");
+                        silent_at = (silent_at + slept).max(Instant::now() + 3 * BEAT);
+                        patience = patience.map(|at| at + slept);
+                    }
+                }
                 () = sleep_until(silent_at), if ending != Ending::Killed => {
                     error!(bridge.pid = self.pid, "The bridge has been silent for three heartbeats; it is killed");
                     self.send(Signal::KILL);
@@ -208,10 +222,6 @@ impl Bridge {
                 () = sleep_until(patience.unwrap_or(silent_at)), if patience.is_some() => {
                     (ending, patience) = self.press(ending, grace);
                 }
-                wish = wishes.next() => match wish {
-                    Wish::Reap => orphans::reap(Some(self.pid)),
-                    Wish::End => (ending, patience) = self.press(ending, grace),
-                },
             }
         }
     }

@@ -193,6 +193,37 @@ fn a_bridge_that_hangs_is_killed() {
     check(&home.ally(&["logs"]), 0, &["silent for three heartbeats"], &[]);
 }
 
+/// First the supervisor wakes and then the bridge, so that no beat is there when the supervisor looks.
+#[test]
+fn a_pause_of_all_kills_nobody() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let note = fs::read_to_string(home.path("run/bridge.pid")).unwrap();
+    let bridge = note.split_whitespace().next().unwrap().to_owned();
+    let supervisor = fs::read_to_string(home.path("run/supervisor.lock")).unwrap().trim().to_owned();
+    let send = |signal: &str, pid: &str| {
+        assert!(std::process::Command::new("kill").args([signal, pid]).status().unwrap().success());
+    };
+    send("-STOP", &supervisor);
+    send("-STOP", &bridge);
+    // Longer than the three heartbeats after which a silent bridge is killed.
+    std::thread::sleep(std::time::Duration::from_secs(17));
+    send("-CONT", &supervisor);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let log = String::from_utf8_lossy(&home.ally(&["logs"]).stdout).into_owned();
+        assert!(!log.contains("silent for three heartbeats"), "{log}");
+        if log.contains("ally was paused") {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{log}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    send("-CONT", &bridge);
+    check(&home.ally(&["status"]), 0, &["running", &format!("bridge {bridge}")], &[]);
+    assert_eq!(fs::read_to_string(home.path("run/bridge.pid")).unwrap(), note);
+}
+
 #[test]
 fn an_agent_may_look_and_not_steer() {
     let home = Home::new();
