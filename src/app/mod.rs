@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::bridge::Bridge;
@@ -42,7 +43,8 @@ const CONFIG: u8 = 78;
 #[derive(Default)]
 pub(crate) struct Ending {
     wanted: Notify,
-    now: AtomicBool,
+    /// No grace any more. May come before the drain or in the middle of it.
+    hurry: CancellationToken,
     draining: AtomicBool,
     ready: AtomicBool,
 }
@@ -81,7 +83,8 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     ending.ready.store(true, Ordering::Release);
     link.ready().await;
     info!(home = %paths.home.display(), "ally is ready");
-    until_wanted(&link, &ending, &tasks).await?;
+    heed_term(&ending, &tasks)?;
+    until_wanted(&link, &ending, &tasks).await;
     let failed = tasks.fatal();
     stop(&bridge, parts, &ending).await;
     serving.stop(Duration::from_secs(3)).await;
@@ -110,27 +113,35 @@ fn with_hint(error: crate::ledger::OpenError) -> anyhow::Error {
     anyhow::Error::new(error).context(format!("hint: {hint}"))
 }
 
-async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) -> anyhow::Result<()> {
+/// TERM means "at once", for as long as the bridge lives: also to one that drains already.
+fn heed_term(ending: &Arc<Ending>, tasks: &Tasks) -> anyhow::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
+    let ending = Arc::clone(ending);
+    tasks.spawn("term", OnExit::LogOnly, |cancel| async move {
+        while let Some(Some(())) = cancel.run_until_cancelled(term.recv()).await {
+            info!("TERM: ending at once");
+            ending.hurry.cancel();
+        }
+        Ok(())
+    });
+    Ok(())
+}
+
+async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) {
     let ended = tasks.token();
     tokio::select! {
         () = link.closed() => info!("The supervisor wants the bridge to end"),
         () = ending.wanted.notified() => info!("A stop was asked for"),
-        _ = term.recv() => {
-            info!("TERM: ending at once");
-            ending.now.store(true, Ordering::Release);
-        }
+        () = ending.hurry.cancelled() => {}
         () = ended.cancelled() => {}
     }
-    Ok(())
 }
 
 /// Intake, conversations, runtime, outbox. The ledger is closed last, by the caller.
 async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending) {
     ending.draining.store(true, Ordering::Release);
     parts.listening.stop(Duration::from_secs(3)).await;
-    let grace = if ending.now.load(Ordering::Acquire) { Duration::ZERO } else { parts.core.config.grace };
-    if let Err(error) = bridge.drain(grace).await {
+    if let Err(error) = bridge.drain(parts.core.config.grace, &ending.hurry).await {
         error!(%error, "The drain did not come to its end; what is cut is recovered at the next start");
     }
     // The runtime gets EOF, TERM and KILL with two seconds each.

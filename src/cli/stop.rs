@@ -12,8 +12,8 @@ use crate::config::Paths;
 use crate::control::{Client, DrainPreview, DrainRequest, TurnRow};
 use crate::supervisor::{self, Presence};
 
-/// Beyond the grace: for the last answers and the children.
-const AFTER_GRACE: Duration = Duration::from_secs(15);
+/// Beyond what the supervisor gives the bridge: for itself and what is left behind.
+const MORE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
@@ -91,9 +91,9 @@ fn list(rows: &[TurnRow]) {
 /// TERM, TERM again (at once), KILL; each with its time.
 async fn end(context: &Context, paths: &Paths, pid: Option<u32>, grace: Duration, now: bool) -> Result<(), CliError> {
     let mut progress = Progress::new(context.say("正在停止", "stopping"));
-    let gentle = if now { Duration::from_secs(5) } else { grace + AFTER_GRACE };
+    let gentle = if now { supervisor::AFTER_GRACE } else { grace + supervisor::AFTER_GRACE };
     for (signal, patience) in
-        [(Signal::TERM, gentle), (Signal::TERM, Duration::from_secs(10)), (Signal::KILL, Duration::from_secs(5))]
+        [(Signal::TERM, gentle + MORE), (Signal::TERM, supervisor::AFTER_TERM + MORE), (Signal::KILL, MORE)]
     {
         if let Some(pid) = pid {
             supervisor::signal(pid, signal);

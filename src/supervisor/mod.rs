@@ -13,7 +13,7 @@ mod run;
 pub use daemon::{Presence, kill_bridge, presence, signal, spawn_detached};
 pub use link::BridgeLink;
 pub use lock::{Lock, LockError};
-pub use run::{SupervisorConfig, run};
+pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
 
 /// Exit code of a bridge that cannot work with its configuration: the same again would fail again.
 pub const EXIT_CONFIG: u8 = 78;

@@ -20,10 +20,11 @@ use crate::config::Paths;
 
 /// A bridge that has never beaten gets longer: it may still be loading its own program from a slow disk.
 const FIRST_BEAT: Duration = Duration::from_secs(30);
-/// After the grace the bridge gets so long to write its answers and to end its children.
-const AFTER_GRACE: Duration = Duration::from_secs(10);
-/// Between TERM and KILL.
-const AFTER_TERM: Duration = Duration::from_secs(3);
+/// After the grace the bridge gets so long to settle what it cut, to write its answers and to end its children: the sum
+/// of the deadlines in `app::stop`, and a little more. One that hangs is found by its silence, much earlier.
+pub const AFTER_GRACE: Duration = Duration::from_secs(35);
+/// The same between TERM, which takes back the grace, and KILL.
+pub const AFTER_TERM: Duration = Duration::from_secs(30);
 
 /// What the supervisor must know.
 #[derive(Debug, Clone)]

@@ -155,3 +155,21 @@ async fn a_failing_model_is_said_plainly_and_can_be_tried_again() {
         assert!(!card.text().contains("http"), "no internals in the chat: {}", card.text());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_during_a_stop_takes_back_the_grace_and_settles() {
+    let mut world = World::prepare(Kind::Embedded, "[turn]\ngrace = \"30m\"\n").await;
+    world.up().await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let bridge = world.status().unwrap()["pids"]["bridge"].as_u64().unwrap() as u32;
+    let mut stop = world.ally(&["stop"]).stdin(std::process::Stdio::null()).spawn().unwrap();
+    world.wait("the drain", |world| (world.status()?["state"] == "draining").then_some(())).await;
+    crate::support::world::kill(bridge, "-TERM");
+    world.wait("the stop", |_| stop.try_wait().unwrap()).await;
+    world.down().await;
+    world.up().await;
+    world.card_with(&message, "Continue").await;
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(turns[0]["outcome"], "interrupted", "{turns}");
+}
