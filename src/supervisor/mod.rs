@@ -10,7 +10,7 @@ mod orphans;
 mod policy;
 mod run;
 
-pub use daemon::{Presence, kill_bridge, presence, signal, spawn_detached};
+pub use daemon::{Presence, end_marked, left_bridge, presence, signal, spawn_detached};
 pub use link::BridgeLink;
 pub use lock::{Lock, LockError};
 pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
