@@ -12,6 +12,7 @@ use crate::supervisor::LockError;
 pub(super) enum Code {
     Failed = 1,
     NotRunning = 69,
+    Unwell = 70,
     Temporary = 75,
     Config = 78,
 }

@@ -3,6 +3,7 @@
 //!
 //! Between the two run two pipes: the bridge's stdin says "go on" by being open; its stdout carries `ready` and `beat`.
 
+mod crashes;
 mod daemon;
 mod link;
 mod lock;
@@ -10,6 +11,7 @@ mod orphans;
 mod policy;
 mod run;
 
+pub use crashes::Crashes;
 pub use daemon::{Presence, end_marked, left_bridge, presence, signal, spawn_detached};
 pub use link::BridgeLink;
 pub use lock::{Lock, LockError};

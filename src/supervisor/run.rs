@@ -11,11 +11,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use super::crashes::Crashes;
 use super::daemon;
 use super::link::{BEAT, stdin_pipe, until_eof};
 use super::lock::Lock;
 use super::orphans;
 use super::policy::{Awake, Next, Policy};
+use crate::clock::Clock;
 use crate::config::Paths;
 
 /// A bridge that has never beaten gets longer: it may still be loading its own program from a slow disk.
@@ -47,17 +49,24 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     orphans::become_subreaper();
     let mut wishes = Wishes::listen(config.with_parent)?;
     let mut policy = Policy::default();
+    Crashes::forget(&config.paths);
     let code = loop {
         let started = Instant::now();
         let end = live(&config, &mut wishes).await.unwrap_or_else(|error| {
             error!(error = %format!("{error:#}"), "The bridge could not be started");
-            End { code: None, wanted: false }
+            End { code: None, how: format!("not started: {error:#}"), wanted: false }
         });
         daemon::forget_bridge(&config.paths);
         orphans::reap(None);
         if end.wanted {
+            Crashes::forget(&config.paths);
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
             break u8::from(end.code != Some(0));
+        }
+        if end.code != Some(0)
+            && let Err(error) = Crashes::add(&config.paths, end.how, Clock::default().now_ms())
+        {
+            warn!(%error, "The death of the bridge could not be written down for `ally status`");
         }
         match policy.after(end.code, started.elapsed(), Instant::now()) {
             Next::End(code) => break code,
@@ -82,7 +91,7 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
 
 /// One life of the bridge.
 async fn live(config: &SupervisorConfig, wishes: &mut Wishes) -> anyhow::Result<End> {
-    Bridge::start(config)?.watch(wishes, config.grace).await
+    Bridge::start(config)?.watch(wishes, config).await
 }
 
 /// What people and the kernel want of us.
@@ -150,6 +159,8 @@ struct Bridge {
 
 struct End {
     code: Option<i32>,
+    /// In the system's words.
+    how: String,
     wanted: bool,
 }
 
@@ -182,7 +193,8 @@ impl Bridge {
     }
 
     /// Until it has ended.
-    async fn watch(&mut self, wishes: &mut Wishes, grace: Duration) -> anyhow::Result<End> {
+    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig) -> anyhow::Result<End> {
+        let grace = config.grace;
         let mut ending = Ending::No;
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
@@ -193,7 +205,8 @@ impl Bridge {
             tokio::select! {
                 biased;
                 status = self.child.wait() => {
-                    return Ok(End { code: status?.code(), wanted: ending != Ending::No });
+                    let status = status?;
+                    return Ok(End { code: status.code(), how: status.to_string(), wanted: ending != Ending::No });
                 }
                 wish = wishes.next() => match wish {
                     Wish::Reap => orphans::reap(Some(self.pid)),
@@ -204,6 +217,7 @@ impl Bridge {
                         silent_at = Instant::now() + 3 * BEAT;
                         if word == "ready" {
                             info!(bridge.pid = self.pid, "The bridge is ready");
+                            Crashes::forget(&config.paths);
                         }
                     }
                     _ => hears = false,

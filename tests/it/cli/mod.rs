@@ -225,6 +225,35 @@ fn a_pause_of_all_kills_nobody() {
 }
 
 #[test]
+fn a_daemon_that_keeps_dying_is_told_as_such() {
+    let home = Home::new();
+    home.write("ledger.db", "this is no ledger");
+    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready"]);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !home.path("run/crashes.json").exists() {
+        assert!(std::time::Instant::now() < until, "no death is written down");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let logs = home.path("logs").display().to_string();
+    check(&home.ally(&["status"]), 70, &["failing", "exit status: 1", &logs, "ally logs"], &[]);
+    let status: serde_json::Value = serde_json::from_slice(&home.ally(&["status", "--json"]).stdout).unwrap();
+    assert!(status["state"] == "failing" && status["crashes"]["count"].as_u64() > Some(0), "{status}");
+    check(&home.ally(&["start"]), 70, &[], &["failing", "exit status: 1", "ally restart"]);
+    check(&home.ally(&["stop"]), 0, &[], &["ally has stopped"]);
+    check(&home.ally(&["status"]), 69, &["stopped"], &["ally start"]);
+}
+
+#[test]
+fn a_daemon_that_hangs_is_told_as_such() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let note = fs::read_to_string(home.path("run/bridge.pid")).unwrap();
+    let bridge = note.split_whitespace().next().unwrap();
+    assert!(std::process::Command::new("kill").args(["-STOP", bridge]).status().unwrap().success());
+    check(&home.ally(&["status"]), 70, &["silent", "does not answer", "ally restart"], &[]);
+}
+
+#[test]
 fn an_agent_may_look_and_not_steer() {
     let home = Home::new();
     check(&home.ally(&["start"]), 0, &[], &[]);
