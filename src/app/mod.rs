@@ -198,7 +198,7 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
     match &config.runtime {
         RuntimeConfig::Codex(codex) => {
             let settings = CodexConfig {
-                bin: codex.program.is_absolute().then(|| codex.program.clone()),
+                bin: codex.program.clone(),
                 runtimes_dir: paths.runtimes.clone(),
                 home: codex.home.clone(),
                 tmp_dir: paths.tmp.clone(),

@@ -72,8 +72,8 @@ pub enum RuntimeConfig {
 /// Settings of the codex child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodexConfig {
-    /// An absolute path, or a plain name that is looked up in `PATH`.
-    pub program: PathBuf,
+    /// The program that a person named, absolute; `None` leaves the choice to the adapter.
+    pub program: Option<PathBuf>,
     /// `CODEX_HOME`.
     pub home: PathBuf,
     /// Further arguments, before `app-server`'s own.
@@ -185,7 +185,13 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let dotenv = secrets::read(&paths.env, &mut problems);
     let variable = |key: &str| environment.get(key).or_else(|| dotenv.get(key).map(String::as_str)).map(str::to_owned);
 
-    let mut resolver = Resolver { raw: &mut raw, problems: &mut problems, variable: &variable, paths: &paths };
+    let mut resolver = Resolver {
+        raw: &mut raw,
+        problems: &mut problems,
+        variable: &variable,
+        paths: &paths,
+        search_path: environment.get("PATH"),
+    };
     let home = environment.home().unwrap_or(&paths.home);
     let lang = resolver.lang(environment);
     let feishu = resolver.feishu();
@@ -258,6 +264,7 @@ struct Resolver<'a> {
     problems: &'a mut Problems,
     variable: &'a dyn Fn(&str) -> Option<String>,
     paths: &'a Paths,
+    search_path: Option<&'a str>,
 }
 
 impl Resolver<'_> {
@@ -363,7 +370,7 @@ impl Resolver<'_> {
         let program = match ((self.variable)("ALLY_RUNTIME_BIN"), configured) {
             (Some(program), _) => self.program(&program, "ALLY_RUNTIME_BIN", 0, home),
             (None, Some(found)) => self.program(&found.value, "runtime.codex.bin", found.line, home),
-            (None, None) => PathBuf::from("codex"),
+            (None, None) => None,
         };
         let codex_home = match self.raw.text("runtime.codex.home", self.problems) {
             Some(found) => {
@@ -390,22 +397,26 @@ impl Resolver<'_> {
         }
     }
 
-    fn program(&mut self, text: &str, key: &str, line: usize, home: &Path) -> PathBuf {
-        if !text.contains('/') {
-            return PathBuf::from(text);
-        }
-        let path = self.absolute(text, home);
-        if !path.is_file() {
-            let (what, remedy) =
-                (format!("there is no program {}", path.display()), "install codex, or correct the path");
-            if line == 0 {
-                self.note_variable(key, what, remedy);
-            } else {
-                let problem = self.raw.problem(key, line, what, remedy);
-                self.problems.add(problem);
+    /// A path, or a plain name that is looked up in `PATH`. Whoever names a program gets that one or a problem.
+    fn program(&mut self, text: &str, key: &str, line: usize, home: &Path) -> Option<PathBuf> {
+        let (found, what) = if text.contains('/') {
+            let path = self.absolute(text, home);
+            let what = match path.is_file() {
+                true => format!("{} cannot be executed", path.display()),
+                false => format!("there is no program {}", path.display()),
+            };
+            (Some(path).filter(|path| is_program(path)), what)
+        } else {
+            (on_path(text, self.search_path), format!("there is no program \"{text}\" in PATH"))
+        };
+        if found.is_none() {
+            let remedy = "install codex, name its whole path, or remove this for ally's own choice";
+            match line {
+                0 => self.note_variable(key, what, remedy),
+                line => self.problems.add(self.raw.problem(key, line, what, remedy)),
             }
         }
-        path
+        found
     }
 
     /// `~/` is the person's home; anything relative is relative to `$ALLY_HOME`, never to where ally was started.
@@ -472,6 +483,17 @@ impl Resolver<'_> {
             backfill_run: self.raw.duration("intake.backfill_run", self.problems).unwrap_or(10 * MINUTE),
         }
     }
+}
+
+fn on_path(name: &str, path: Option<&str>) -> Option<PathBuf> {
+    let folders = std::env::split_paths(path?).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(|candidate| is_program(candidate))
+}
+
+/// A regular file that somebody may execute.
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {
@@ -575,6 +597,33 @@ mod tests {
             let got = home.load(&[("FEISHU_BASE_URL", url)]).ok().and_then(|config| config.feishu);
             assert_eq!(got.map(|feishu| feishu.base_url).as_deref(), want, "{url}");
         }
+    }
+
+    #[test]
+    fn a_named_program_is_found_in_the_search_path_or_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = Home::new("[runtime.codex]\nbin = \"my-codex\"\n", "");
+        let folder = home.folder.path().join("bin");
+        let program = folder.join("my-codex");
+        let path = format!("relative:/nowhere:{}", folder.display());
+        let of = |environment: &[(&str, &str)]| {
+            home.load(environment).map(|config| match config.runtime {
+                RuntimeConfig::Codex(codex) => codex.program,
+                RuntimeConfig::Embedded => None,
+            })
+        };
+        let told = of(&[("PATH", &path)]).unwrap_err().to_string();
+        assert!(told.contains("ally.toml:2: runtime.codex.bin: there is no program \"my-codex\" in PATH"), "{told}");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(of(&[("PATH", &path)]).is_err(), "a file that cannot be executed is no program");
+        let told = of(&[("ALLY_RUNTIME_BIN", &program.display().to_string())]).unwrap_err().to_string();
+        assert!(told.contains("ALLY_RUNTIME_BIN") && told.contains("cannot be executed"), "{told}");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(of(&[("PATH", &path)]).unwrap(), Some(program.clone()));
+        let told = of(&[("PATH", &path), ("ALLY_RUNTIME_BIN", "other")]).unwrap_err().to_string();
+        assert!(told.contains("environment: ALLY_RUNTIME_BIN: there is no program \"other\" in PATH"), "{told}");
     }
 
     #[test]
