@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
@@ -59,6 +59,9 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let paths = config.paths.clone();
     crate::crash::arm(paths.crash_point());
     let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(with_hint)?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
     let ledger = Ledger::open(&places, &lock).map_err(with_hint)?;
     let app_lock = match app_lock(&config)? {

@@ -159,8 +159,6 @@ pub struct TurnConfig {
 pub struct IntakeConfig {
     /// An older message is asked about before it runs.
     pub stale_after: Duration,
-    /// A message found after downtime runs by itself up to this age.
-    pub backfill_run: Duration,
 }
 
 impl Config {
@@ -200,10 +198,12 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let access = resolver.access();
     let turn = resolver.turn();
     let intake = resolver.intake();
+    let unbuilt = resolver.backfill(lang);
     raw.finish(&mut problems);
     problems.into_result()?;
 
-    let warnings = warnings(&runtime, lang);
+    let mut warnings = warnings(&runtime, lang);
+    warnings.extend(unbuilt);
     Ok(Config {
         lang,
         log_filter: environment.log_filter(),
@@ -478,10 +478,17 @@ impl Resolver<'_> {
     }
 
     fn intake(&mut self) -> IntakeConfig {
-        IntakeConfig {
-            stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE),
-            backfill_run: self.raw.duration("intake.backfill_run", self.problems).unwrap_or(10 * MINUTE),
-        }
+        IntakeConfig { stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE) }
+    }
+
+    /// A key for what is not built. Whoever sets it learns that; whoever has it in the file already can still start.
+    fn backfill(&mut self, lang: Lang) -> Option<String> {
+        self.raw.duration("intake.backfill_run", self.problems)?;
+        let (zh, en) = (
+            "[intake] backfill_run 还不起作用：停机期间平台没有补发的消息，ally 不会自己去取",
+            "[intake] backfill_run does nothing yet: messages that the platform does not deliver again after a downtime are not fetched",
+        );
+        Some(if lang == Lang::Zh { zh } else { en }.to_owned())
     }
 }
 
@@ -624,6 +631,14 @@ mod tests {
         assert_eq!(of(&[("PATH", &path)]).unwrap(), Some(program.clone()));
         let told = of(&[("PATH", &path), ("ALLY_RUNTIME_BIN", "other")]).unwrap_err().to_string();
         assert!(told.contains("environment: ALLY_RUNTIME_BIN: there is no program \"other\" in PATH"), "{told}");
+    }
+
+    #[test]
+    fn what_is_not_built_says_so() {
+        assert_eq!(Home::new("", "").load(&[]).unwrap().warnings, [] as [&str; 0]);
+        let home = Home::new("lang = \"en\"\n[intake]\nbackfill_run = \"1h\"\n", "");
+        let warnings = home.load(&[]).unwrap().warnings;
+        assert!(matches!(&warnings[..], [one] if one.contains("backfill_run does nothing yet")), "{warnings:?}");
     }
 
     #[test]
