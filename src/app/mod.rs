@@ -36,8 +36,21 @@ pub(crate) use service::tell_counts;
 /// Bytes of one attachment that are fetched (Feishu's own limit).
 const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;
 
-/// Exit code that the supervisor does not answer with a restart: a person must change something.
-const CONFIG: u8 = 78;
+/// What keeps the bridge from starting and is for a person to change. The command line knows what to do about each.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Two connections of one app would split its events.
+    #[error("the Feishu app {app_id} is connected from another home (pid {})", pid.map_or("unknown".to_owned(), |pid| pid.to_string()))]
+    AppHeld {
+        /// The app.
+        app_id: String,
+        /// The bridge of the other home, where it is written down.
+        pid: Option<u32>,
+    },
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::OpenError),
+}
 
 /// What ends the bridge, and how quickly.
 #[derive(Default)]
@@ -58,19 +71,13 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let link = BridgeLink::from_stdio(&tasks)?;
     let paths = config.paths.clone();
     crate::crash::arm(paths.crash_point());
-    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(with_hint)?;
+    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(StartError::from)?;
     for warning in &config.warnings {
         warn!("{warning}");
     }
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
-    let ledger = Ledger::open(&places, &lock).map_err(with_hint)?;
-    let app_lock = match app_lock(&config)? {
-        Ok(lock) => lock,
-        Err(held) => {
-            error!(error = %held, "This app is connected from another home; two connections would split its events");
-            return Ok(ExitCode::from(CONFIG));
-        }
-    };
+    let ledger = Ledger::open(&places, &lock).map_err(StartError::from)?;
+    let app_lock = app_lock(&config)?;
     let parts = Parts::build(&config, &ledger, &tasks)?;
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
@@ -105,15 +112,14 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 /// One connection an app, whichever home it comes from: Feishu gives each event to a random one.
-fn app_lock(config: &Config) -> anyhow::Result<Result<Option<Lock>, LockError>> {
-    let Some(feishu) = &config.feishu else { return Ok(Ok(None)) };
+fn app_lock(config: &Config) -> anyhow::Result<Option<Lock>> {
+    let Some(feishu) = &config.feishu else { return Ok(None) };
     std::fs::create_dir_all(&config.app_locks)?;
-    Ok(Lock::take(&config.app_locks.join(format!("{}.lock", feishu.app_id))).map(Some))
-}
-
-fn with_hint(error: crate::ledger::OpenError) -> anyhow::Error {
-    let hint = error.hint();
-    anyhow::Error::new(error).context(format!("hint: {hint}"))
+    match Lock::take(&config.app_locks.join(format!("{}.lock", feishu.app_id))) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held { pid }) => Err(StartError::AppHeld { app_id: feishu.app_id.clone(), pid }.into()),
+        Err(LockError::Io(error)) => Err(error.into()),
+    }
 }
 
 /// TERM means "at once", for as long as the bridge lives: also to one that drains already.

@@ -19,3 +19,5 @@ pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
 
 /// Exit code of a bridge that cannot work with its configuration: the same again would fail again.
 pub const EXIT_CONFIG: u8 = 78;
+/// Exit code of a bridge whose app another home holds: only a person ends that.
+pub const EXIT_HELD: u8 = 75;

@@ -36,6 +36,7 @@ impl Policy {
         match code {
             Some(0) => return Next::End(0),
             Some(code) if code == i32::from(super::EXIT_CONFIG) => return Next::End(super::EXIT_CONFIG),
+            Some(code) if code == i32::from(super::EXIT_HELD) => return Next::End(super::EXIT_HELD),
             _ => {}
         }
         if lived >= HEALTHY {
@@ -124,5 +125,6 @@ mod tests {
         let mut policy = Policy::default();
         assert_eq!(policy.after(Some(0), Duration::ZERO, Instant::now()), Next::End(0));
         assert_eq!(policy.after(Some(78), Duration::ZERO, Instant::now()), Next::End(78));
+        assert_eq!(policy.after(Some(75), Duration::ZERO, Instant::now()), Next::End(75));
     }
 }

@@ -228,7 +228,7 @@ fn a_pause_of_all_kills_nobody() {
 fn a_daemon_that_keeps_dying_is_told_as_such() {
     let home = Home::new();
     home.write("ledger.db", "this is no ledger");
-    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready"]);
+    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready", "error: ", "hint: keep "]);
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !home.path("run/crashes.json").exists() {
         assert!(std::time::Instant::now() < until, "no death is written down");
@@ -241,6 +241,22 @@ fn a_daemon_that_keeps_dying_is_told_as_such() {
     check(&home.ally(&["start"]), 70, &[], &["failing", "exit status: 1", "ally restart"]);
     check(&home.ally(&["stop"]), 0, &[], &["ally has stopped"]);
     check(&home.ally(&["status"]), 69, &["stopped"], &["ally start"]);
+}
+
+#[test]
+fn an_app_that_another_home_holds_is_told_in_the_terminal() {
+    let home = Home::new();
+    let cache = home.folder.path().join("cache");
+    fs::create_dir_all(cache.join("ally")).unwrap();
+    let _held = ally::supervisor::Lock::take(&cache.join("ally/cli_a1.lock")).unwrap();
+    home.write(".env", "FEISHU_APP_ID=cli_a1\nFEISHU_APP_SECRET=s\nFEISHU_BASE_URL=http://127.0.0.1:9\n");
+    for verb in ["start", "run"] {
+        let told = home.command().env("XDG_CACHE_HOME", &cache).arg(verb).output().unwrap();
+        let pid = format!("pid {}", std::process::id());
+        check(&told, 75, &[], &["cli_a1 is connected from another home", &pid, "hint: stop the other one"]);
+        let text = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(text.find("error: the Feishu app") < text.find("hint: stop the other"), "{text}");
+    }
 }
 
 #[test]
