@@ -171,7 +171,7 @@ impl Daemon {
         };
         if !request.preview {
             if request.now {
-                self.ending.now.store(true, Ordering::Release);
+                self.ending.hurry.cancel();
             }
             self.ending.wanted.notify_one();
         }

@@ -1,6 +1,7 @@
 //! `ally status`: what the daemon says, or what is found without it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anstyle::AnsiColor;
 
@@ -9,9 +10,14 @@ use super::error::{CliError, Code};
 use super::output::{self, age, paint};
 use crate::clock::Clock;
 use crate::config::Paths;
-use crate::control::{Client, ClientError, DaemonState, StatusReport};
+use crate::control::{Client, ClientError, CrashReport, DaemonState, StatusReport};
 use crate::ledger;
 use crate::supervisor::{self, Presence};
+
+/// A daemon that works answers at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A start that takes longer has gone wrong.
+const SLOW_START: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,20 +28,13 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let paths = context.paths()?;
-    let asked = async { Client::connect(&paths)?.get::<StatusReport>("/v1/status").await };
     // The daemon tells this itself.
     let mut claimed = None;
-    let mut status = match asked.await {
+    let mut status = match ask(&paths).await {
         Ok(status) => status,
-        Err(ClientError::NotRunning) => {
-            let (status, known) = offline(&paths);
-            claimed = Some(known);
-            status
-        }
-        // The daemon is there and does not answer: that is what there is to tell.
         Err(error) => {
-            let (mut status, _) = offline(&paths);
-            status.warnings.push(error.to_string());
+            let (status, known) = offline(context, &paths, error);
+            claimed = Some(known);
             status
         }
     };
@@ -55,18 +54,76 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     }
     Ok(match status.state {
         DaemonState::Stopped => ExitCode::from(Code::NotRunning as u8),
-        _ => ExitCode::SUCCESS,
+        DaemonState::Failing | DaemonState::Silent => ExitCode::from(Code::Unwell as u8),
+        DaemonState::Starting | DaemonState::Running | DaemonState::Draining => ExitCode::SUCCESS,
     })
 }
 
-/// What can be told without the daemon: its lock and its ledger, read-only; and whether the bot has an owner in there.
-fn offline(paths: &Paths) -> (StatusReport, bool) {
-    let (state, pid) = match supervisor::presence(paths) {
-        Presence::Running { pid } => (DaemonState::Starting, pid),
-        Presence::Stopped => (DaemonState::Stopped, None),
+/// What the daemon says of itself. A healthy one answers at once.
+pub(super) async fn ask(paths: &Paths) -> Result<StatusReport, ClientError> {
+    let asked = async { Client::connect(paths)?.get("/v1/status").await };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ClientError::Lost(format!("nothing came within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// What a daemon that gave no status is doing, as far as its processes tell; with its supervisor, and what is wrong.
+pub(super) fn without_answer(
+    context: &Context,
+    paths: &Paths,
+    error: &ClientError,
+) -> (DaemonState, Option<u32>, Option<String>) {
+    let (log, crashes) = (paths.logs.display(), supervisor::Crashes::read(paths));
+    let died = crashes.map(|crashes| {
+        let (count, last) = (crashes.count, crashes.last_exit);
+        context.say(
+            &format!("启动后死了 {count} 次（最后一次：{last}）。原因在 {log} 里：运行 `ally logs`"),
+            &format!("it died {count} times ({last} the last time). The cause is in {log}: run `ally logs`"),
+        )
+    });
+    let pid = match supervisor::presence(paths) {
+        Presence::Running { pid } => pid,
+        Presence::Stopped => return (DaemonState::Stopped, None, died),
     };
+    let silent = |what: String| {
+        context.say(
+            &format!("它在运行，但没有回答（{what}）。运行 `ally restart`；原因在 {log} 里：`ally logs`"),
+            &format!("it runs and does not answer ({what}). Run `ally restart`; the cause is in {log}: `ally logs`"),
+        )
+    };
+    match (error, died) {
+        (ClientError::NotRunning, Some(died)) => (DaemonState::Failing, pid, Some(died)),
+        (ClientError::NotRunning, None) => match starting_for(paths) {
+            Some(long) if long > SLOW_START => {
+                let what = context.say("还没有就绪", "not ready yet");
+                (DaemonState::Silent, pid, Some(silent(format!("{what}, {} s", long.as_secs()))))
+            }
+            _ => (DaemonState::Starting, pid, None),
+        },
+        (error, _) => (DaemonState::Silent, pid, Some(silent(error.to_string()))),
+    }
+}
+
+/// Since when the present bridge exists.
+fn starting_for(paths: &Paths) -> Option<Duration> {
+    let began = std::fs::metadata(paths.bridge_pid()).ok()?.modified().ok()?;
+    let began = began.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = Duration::from_millis(u64::try_from(Clock::default().now_ms()).ok()?);
+    now.checked_sub(began)
+}
+
+/// What can be told without the daemon: its lock and its ledger, read-only; and whether the bot has an owner in there.
+fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusReport, bool) {
+    let (state, pid, trouble) = without_answer(context, paths, &error);
     let mut status = StatusReport::empty(paths.home.display().to_string(), state);
     status.pids.supervisor = pid;
+    status.warnings.extend(trouble);
+    status.crashes = supervisor::Crashes::read(paths).map(|crashes| CrashReport {
+        count: crashes.count,
+        last_exit: crashes.last_exit,
+        at_ms: crashes.at_ms,
+    });
     let now = Clock::default().now_ms();
     let mut claimed = false;
     match ledger::report::offline(&paths.ledger, |tx| ledger::report::counts(tx, now)) {
@@ -85,7 +142,7 @@ fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
     let word = word(context, status.state.as_str());
     let state = match status.state {
         DaemonState::Running => paint(AnsiColor::Green, &word),
-        DaemonState::Stopped => paint(AnsiColor::Red, &word),
+        DaemonState::Stopped | DaemonState::Failing | DaemonState::Silent => paint(AnsiColor::Red, &word),
         _ => paint(AnsiColor::Yellow, &word),
     };
     let pids = &status.pids;
@@ -134,6 +191,8 @@ fn word(context: &Context, state: &str) -> String {
         "running" => "运行中",
         "draining" => "正在停止",
         "stopped" => "已停止",
+        "failing" => "反复退出",
+        "silent" => "没有回应",
         "connecting" => "正在连接",
         "connected" => "已连接",
         "retrying" => "正在重连",

@@ -133,6 +133,11 @@ impl Paths {
         self.run.join("bridge.pid")
     }
 
+    /// Deaths of the bridge since it last took work.
+    pub fn crashes(&self) -> PathBuf {
+        self.run.join("crashes.json")
+    }
+
     /// The last inbound number, kept outside the backup.
     pub fn high_water(&self) -> PathBuf {
         self.run.join("high-water")

@@ -155,3 +155,55 @@ async fn a_failing_model_is_said_plainly_and_can_be_tried_again() {
         assert!(!card.text().contains("http"), "no internals in the chat: {}", card.text());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_during_a_stop_takes_back_the_grace_and_settles() {
+    let mut world = World::prepare(Kind::Embedded, "[turn]\ngrace = \"30m\"\n").await;
+    world.up().await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let bridge = world.status().unwrap()["pids"]["bridge"].as_u64().unwrap() as u32;
+    let mut stop = world.ally(&["stop"]).stdin(std::process::Stdio::null()).spawn().unwrap();
+    world.wait("the drain", |world| (world.status()?["state"] == "draining").then_some(())).await;
+    kill(bridge, "-TERM");
+    world.wait("the stop", |_| stop.try_wait().unwrap()).await;
+    world.down().await;
+    world.up().await;
+    world.card_with(&message, "Continue").await;
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(turns[0]["outcome"], "interrupted", "{turns}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_after_the_supervisors_death_lets_the_bridge_settle() {
+    let mut world = World::prepare(Kind::Embedded, "[turn]\ngrace = \"30m\"\n").await;
+    world.up().await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let supervisor = world.status().unwrap()["pids"]["supervisor"].as_u64().unwrap() as u32;
+    kill(supervisor, "-KILL");
+    world.wait("the drain", |world| (world.status()?["state"] == "draining").then_some(())).await;
+    assert!(world.run(&["stop", "--now"]).1);
+    assert_eq!(world.processes(), [] as [u32; 0]);
+    world.down().await;
+    world.up().await;
+    world.card_with(&message, "Continue").await;
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(turns[0]["outcome"], "interrupted", "{turns}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_commands_that_outlived_everybody() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.wait("the command", |world| (world.processes().len() > 2).then_some(())).await;
+    let pids = world.status().unwrap()["pids"].clone();
+    let pid = |which: &str| pids[which].as_u64().unwrap() as u32;
+    kill(pid("bridge"), "-STOP");
+    kill(pid("supervisor"), "-KILL");
+    kill(pid("bridge"), "-KILL");
+    assert!(!world.processes().is_empty(), "the command runs on");
+    assert!(world.run(&["stop"]).1);
+    assert_eq!(world.processes(), [] as [u32; 0]);
+}
