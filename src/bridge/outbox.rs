@@ -24,6 +24,8 @@ use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
+/// A look-up may see what was sent this long before the first attempt, by clocks that differ: it is told what that is.
+const NEIGHBOURS_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
 const BATCH: u32 = 64;
 
@@ -300,13 +302,19 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         Some(id) => core.ledger.read(move |tx| conversations::get(tx, &id)).await?.topic,
         None => None,
     };
+    let since_ms = message.first_attempt_ms.unwrap_or(message.created_at_ms);
+    let name = message.channel.clone();
+    let known = core.ledger.read(move |tx| messages::platform_ids_since(tx, &name, since_ms - NEIGHBOURS_MS)).await?;
     let lookup = Lookup {
         delivery: message.id.clone(),
         target: message.target.clone(),
         topic,
-        since_ms: message.first_attempt_ms.unwrap_or(message.created_at_ms) - 60_000,
-        text: words_of(&message.body),
+        since_ms,
+        body: message.body.clone(),
+        form: message.form,
+        lang: message.lang,
         resource: message.resource.clone(),
+        known,
     };
     match channel.find_sent(&lookup).await {
         Ok(Some(found)) => {
@@ -354,15 +362,6 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
             Ok(())
         }
         Err(_) => Ok(postpone(core, message, 30_000, "could not look for it in the chat").await?),
-    }
-}
-
-/// What is looked for in the chat.
-fn words_of(body: &Body) -> String {
-    match body {
-        Body::Answer { markdown, .. } => markdown.clone(),
-        Body::Notice { text } => text.clone(),
-        Body::File { .. } | Body::Image { .. } => String::new(),
     }
 }
 

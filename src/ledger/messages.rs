@@ -104,6 +104,18 @@ pub fn by_platform(
     first(tx, sql, params![channel.as_str(), message.as_str()], read)
 }
 
+/// Everything that a channel is known to have shown since then: messages and cards by the platform's ids.
+pub fn platform_ids_since(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    since_ms: i64,
+) -> Result<Vec<MessageId>, LedgerError> {
+    let sql = "SELECT platform_id FROM messages WHERE channel = ?1 AND platform_id IS NOT NULL AND sent_at_ms >= ?2
+         UNION SELECT platform_id FROM surfaces WHERE channel = ?1 AND platform_id IS NOT NULL AND shown_at_ms >= ?2
+             AND kind <> 'reaction'";
+    all(tx, sql, params![channel.as_str(), since_ms], |row| id(row, "platform_id"))
+}
+
 /// `ready → sending`, before the request is written.
 pub fn claim(tx: &Transaction<'_>, message: &OutMessage, now_ms: i64) -> Result<(), LedgerError> {
     let sql = "UPDATE messages SET state = 'sending', first_attempt_ms = coalesce(first_attempt_ms, ?3), attempts = attempts + 1,

@@ -4,7 +4,7 @@
 //! dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
 //!                              └ content (what a message says)
 //! Channel ─ send ─ card (how a view is drawn) ─ api ─ client ─ token
-//!                                                        └ error (what a refusal means)
+//!         └ lookup (was it sent?)                        └ error (what a refusal means)
 //! ```
 //! Only `wire` knows the platform's JSON and protobuf structs. The protocol is the open platform's
 //! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
@@ -38,6 +38,7 @@ mod dial;
 mod directory;
 mod error;
 mod frames;
+mod lookup;
 mod send;
 mod socket;
 mod token;
