@@ -16,7 +16,7 @@ use super::intake::notice;
 use super::ports::*;
 use super::say;
 use crate::crash;
-use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key};
+use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
 use crate::ledger::{LedgerError, audit, conversations, messages, surfaces};
@@ -191,11 +191,12 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
     };
     match error.disposition {
         Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
-            write_again(core, message, again(message.form, message.target.clone(), wait_ms)).await?;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64());
+            write_again(core, message, again(message.form, message.target.clone(), wait)).await?;
         }
         Disposition::Ambiguous { wait_ms } => {
             let (id, problem) = (message.id.clone(), error.to_string());
-            let wait = wait_ms.saturating_mul(1 << message.attempts.min(6)).min(300_000) as i64;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64()) as i64;
             core.ledger.write(move |tx| messages::ambiguous(tx, &id, now + wait, &problem)).await?;
         }
         Disposition::NextForm => {

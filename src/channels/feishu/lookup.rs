@@ -58,7 +58,7 @@ impl Feishu {
         match self.client.message(message.as_str()).await {
             Ok(items) => Ok(items.into_iter().next().and_then(|item| item.thread_id).filter(|id| !id.is_empty())),
             // A target that is gone has no topic any more; what was sent may still stand in the chat.
-            Err(error) => match error.disposition(0) {
+            Err(error) => match error.disposition() {
                 Disposition::WithoutReply => Ok(None),
                 _ => Err(unreadable(error)),
             },
@@ -191,7 +191,7 @@ fn without_targets(text: &str) -> String {
 /// A list that may not be read leaves the question open for good: the caller decides what to do without an answer.
 fn unreadable(error: ApiError) -> SendError {
     let refused_for_good = matches!(error.code(), Some(230002 | 230027 | 231203 | 99991672));
-    let mut error = error.into_send(0);
+    let mut error = error.into_send();
     if refused_for_good {
         error.disposition = Disposition::Undeliverable;
     }

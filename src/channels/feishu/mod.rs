@@ -193,7 +193,7 @@ impl Channel for Feishu {
             let card = card::card(view, lang);
             self.client.patch_card(message.as_str(), &card).await.map_err(|error| {
                 let locked = matches!(&error, ApiError::Refused(refusal) if refusal.sub == Some(11310));
-                let mut error = error.into_send(0);
+                let mut error = error.into_send();
                 // On an update 11310 is also "card action is lock": somebody is pressing a button right now.
                 if locked {
                     error.disposition = Disposition::RetryAfter { wait_ms: 1000 };
@@ -206,14 +206,14 @@ impl Channel for Feishu {
     fn react<'a>(&'a self, message: &'a MessageId, receipt: Receipt) -> Boxed<'a, Result<String, SendError>> {
         Box::pin(async move {
             let added = self.client.add_reaction(message.as_str(), emoji(receipt)).await;
-            added.map_err(|error| error.into_send(0))
+            added.map_err(|error| error.into_send())
         })
     }
 
     fn unreact<'a>(&'a self, message: &'a MessageId, reaction: &'a str) -> Boxed<'a, Result<(), SendError>> {
         Box::pin(async move {
             let removed = self.client.remove_reaction(message.as_str(), reaction).await;
-            removed.map_err(|error| error.into_send(0))
+            removed.map_err(|error| error.into_send())
         })
     }
 
@@ -224,7 +224,7 @@ impl Channel for Feishu {
                 Body::File { name, .. } => self.client.upload_file(path, name).await,
                 _ => return Err(send::ours("upload", Disposition::Undeliverable, "this body has no file")),
             };
-            uploaded.map_err(|error| error.into_send(0))
+            uploaded.map_err(|error| error.into_send())
         })
     }
 

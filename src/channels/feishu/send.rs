@@ -40,7 +40,7 @@ impl Feishu {
             Err(error) if error.code() == BEING_SENT => {
                 Ok(Sent { message: None, topic: None, platform_ms: error.platform_ms() })
             }
-            other => other.map_err(|error| error.into_send(0)),
+            other => other.map_err(|error| error.into_send()),
         }
     }
 

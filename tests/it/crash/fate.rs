@@ -39,3 +39,17 @@ async fn an_old_answer_that_is_not_in_the_chat_is_sent() {
     world.settled().await;
     assert_eq!(world.answers(&message).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_keeps_refusing_is_asked_less_and_less() {
+    let world = World::start(Kind::Embedded).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1000]] [[say patience]]");
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&path, Fault::TooMany { reset: "0.1" }, 4);
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("the first attempt", |world| (attempts(world) == 1).then_some(())).await;
+    let began = std::time::Instant::now();
+    world.wait("the fourth attempt", |world| (attempts(world) >= 4).then_some(())).await;
+    assert!(began.elapsed() >= Duration::from_secs(3), "at least 0.5, 1 and 2 s: {:?}", began.elapsed());
+    assert_eq!(world.answer(&message).await.said(), "patience");
+}
