@@ -96,7 +96,7 @@ impl Client {
         if !is_token(&error) {
             return Err(error);
         }
-        self.invalidate(&token).await;
+        self.invalidate(&token);
         (response, _) = open().await?;
         if response.status().is_success() { Ok(response) } else { Err(refusal(WHAT, response).await) }
     }
