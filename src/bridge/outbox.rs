@@ -16,7 +16,7 @@ use super::intake::notice;
 use super::ports::*;
 use super::say;
 use crate::crash;
-use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key};
+use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
 use crate::ledger::{LedgerError, audit, conversations, messages, surfaces};
@@ -24,6 +24,8 @@ use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
+/// A look-up may see what was sent this long before the first attempt, by clocks that differ: it is told what that is.
+const NEIGHBOURS_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
 const BATCH: u32 = 64;
 
@@ -189,11 +191,12 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
     };
     match error.disposition {
         Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
-            write_again(core, message, again(message.form, message.target.clone(), wait_ms)).await?;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64());
+            write_again(core, message, again(message.form, message.target.clone(), wait)).await?;
         }
         Disposition::Ambiguous { wait_ms } => {
             let (id, problem) = (message.id.clone(), error.to_string());
-            let wait = wait_ms.saturating_mul(1 << message.attempts.min(6)).min(300_000) as i64;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64()) as i64;
             core.ledger.write(move |tx| messages::ambiguous(tx, &id, now + wait, &problem)).await?;
         }
         Disposition::NextForm => {
@@ -300,13 +303,19 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         Some(id) => core.ledger.read(move |tx| conversations::get(tx, &id)).await?.topic,
         None => None,
     };
+    let since_ms = message.first_attempt_ms.unwrap_or(message.created_at_ms);
+    let name = message.channel.clone();
+    let known = core.ledger.read(move |tx| messages::platform_ids_since(tx, &name, since_ms - NEIGHBOURS_MS)).await?;
     let lookup = Lookup {
         delivery: message.id.clone(),
         target: message.target.clone(),
         topic,
-        since_ms: message.first_attempt_ms.unwrap_or(message.created_at_ms) - 60_000,
-        text: words_of(&message.body),
+        since_ms,
+        body: message.body.clone(),
+        form: message.form,
+        lang: message.lang,
         resource: message.resource.clone(),
+        known,
     };
     match channel.find_sent(&lookup).await {
         Ok(Some(found)) => {
@@ -354,15 +363,6 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
             Ok(())
         }
         Err(_) => Ok(postpone(core, message, 30_000, "could not look for it in the chat").await?),
-    }
-}
-
-/// What is looked for in the chat.
-fn words_of(body: &Body) -> String {
-    match body {
-        Body::Answer { markdown, .. } => markdown.clone(),
-        Body::Notice { text } => text.clone(),
-        Body::File { .. } | Body::Image { .. } => String::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::intake::notice;
 use super::ports::*;
 use super::say;
 use crate::crash;
-use crate::domain::delivery::{Disposition, send_key};
+use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::domain::view::Receipt;
 use crate::ledger::LedgerError;
@@ -228,7 +228,7 @@ async fn retry(core: &Core, surface: &Surface, error: &SendError, back_to_wanted
         }
         _ => 1_000,
     };
-    let wait = wait.saturating_mul(1 << surface.attempts.min(6)).clamp(200, 300_000) as i64;
+    let wait = wait_before(surface.attempts, wait, fastrand::f64()) as i64;
     debug!(surface.id = %surface.id, %error, wait_ms = wait, "A surface is painted again later");
     let (id, why, next) = (surface.id.clone(), error.to_string(), core.now_ms() + wait);
     core.ledger.write(move |tx| surfaces::failed(tx, &id, next, &why, back_to_wanted)).await
