@@ -97,9 +97,9 @@ impl Daemon {
             HostState::Stopped => report.state = "stopped".to_owned(),
             HostState::Live(live) => {
                 report.state = "ready".to_owned();
-                report.version = Some(live.runtime.version());
+                report.version = Some(live.version());
                 report.generation = Some(live.generation.0);
-                report.warnings = live.runtime.warnings();
+                report.warnings = live.warnings();
             }
             HostState::Trouble(problem) => {
                 use crate::bridge::ports::LaunchError;

@@ -26,6 +26,7 @@ pub mod pictures;
 pub mod ports;
 pub mod prepare;
 mod prompts;
+mod pulse;
 pub mod recovery;
 pub mod render;
 mod route;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::delivery::{Body, Disposition, Target};
 use crate::domain::gate::{Ask, Choice, Decision};
+pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, Decoded};
@@ -380,15 +381,6 @@ pub struct Steer {
     pub text: String,
 }
 
-/// How sure the runtime is that it has our turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    Sent,
-    Acknowledged,
-    Durable,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
     pub turn: Option<NativeTurnId>,
@@ -411,7 +403,8 @@ pub struct Pull {
     pub client: Option<ClientId>,
     /// … or is this one …
     pub turn: Option<NativeTurnId>,
-    /// … or at this older turn, which was the newest before ours was submitted. `None`: read to the beginning.
+    /// … or at this older turn, which was the newest before ours was submitted. `None`: read to the beginning. It is part
+    /// of the answer only if it took `client` in: words handed over in its last moment may have gone into it.
     pub cursor: Option<NativeTurnId>,
 }
 

@@ -65,6 +65,14 @@ impl Finish {
         }
     }
 
+    /// Words that went into a turn which was there before, and to which nothing more was said, joined that one.
+    pub fn merge_if_silent(&mut self, turn: &Turn) {
+        let swallowed = self.native.is_some() && self.native == turn.cursor;
+        if swallowed && self.outcome == Outcome::Completed && self.answer.is_none() {
+            self.outcome = Outcome::Merged;
+        }
+    }
+
     /// From a pulled turn: the only place where final text comes from.
     pub fn from_pull(outcome: Outcome, pulled: &PulledTurn, progress: Progress) -> Self {
         Self {
@@ -78,7 +86,7 @@ impl Finish {
     }
 }
 
-/// Pulls a turn until it reads as ended. `None` after three tries without it.
+/// Pulls a turn until it reads as ended: what came of our words in it. After three tries as far as it could be read.
 pub async fn pull_turn(
     core: &Core,
     live: &LiveRuntime,
@@ -92,19 +100,27 @@ pub async fn pull_turn(
         turn: Some(native.clone()),
         cursor: turn.cursor.clone(),
     };
+    let mut last = None;
     for wait_ms in [0u64, 200, 1000] {
         core.clock.sleep(std::time::Duration::from_millis(wait_ms)).await;
-        match live.runtime.pull(&pull).await {
+        match live.call(|runtime| runtime.pull(&pull)).await {
             Ok(history) => {
                 let found = history.turns.into_iter().find(|pulled| pulled.native == *native);
-                if found.is_some() {
-                    return found;
+                let Some(found) = found else { continue };
+                let found = match &turn.client_id {
+                    Some(client) => found.since(client),
+                    None => found,
+                };
+                let over = found.ended().is_some();
+                last = Some(found);
+                if over {
+                    break;
                 }
             }
             Err(error) => warn!(turn.id = %turn.id, %error, "A pull of turn {} failed", turn.id),
         }
     }
-    None
+    last
 }
 
 /// W6. Gives false when the turn was settled already.
@@ -117,15 +133,22 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
     close_gates(tx, frame, &turn)?;
     // Closing gates may have moved the turn back to running.
     let turn = turns::get(tx, &turn.id)?;
+    let merged_into = match &finish.native {
+        Some(native) if finish.outcome == Outcome::Merged => turns::settled_as(tx, &conversation.id, native)?,
+        _ => None,
+    };
     let how = Settlement {
         answer: finish.answer.clone(),
         failure: finish.failure.clone(),
         tokens: finish.tokens,
-        ..Settlement::default()
+        merged_into,
+        lost_how: None,
     };
     turns::settle(tx, &turn, finish.outcome, &how, frame.now_ms)?;
     conversations::settled(tx, &conversation.id, frame.now_ms)?;
     if let (Some(native), Some(thread)) = (&finish.native, &turn.thread) {
+        // It may have ended before its start was heard of.
+        turns::set_native(tx, &turn.id, native)?;
         conversations::set_cursor(tx, &conversation.id, thread, native)?;
         conversations::count_settled(tx, &conversation.id, thread)?;
     }
@@ -163,7 +186,12 @@ fn tell(
             let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
             (LiveState::Stopped { by, background: finish.background }, Receipt::Failed)
         }
-        Outcome::Merged => (LiveState::Merged, Receipt::Done),
+        Outcome::Merged => {
+            let (target, text) =
+                (pictures::target_of(conversation, turn), say::notice(conversation.lang, NoticeMsg::Merged));
+            pictures::notice(tx, frame, conversation, target, &format!("merged:{}", turn.id), text, &[])?;
+            (LiveState::Merged, Receipt::Done)
+        }
         Outcome::Lost | Outcome::Cancelled => (LiveState::Interrupted, Receipt::Failed),
     };
     let live = Live { state, progress: &finish.progress, unreachable_since_ms: None };

@@ -42,7 +42,7 @@ pub async fn run(
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
     let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
-    let submitted = live.runtime.submit(&submit).await;
+    let submitted = live.call(|runtime| runtime.submit(&submit)).await;
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
@@ -156,7 +156,7 @@ async fn fork_if_wanted(
     if core.ledger.read(move |tx| said::meta(tx, &name)).await?.as_deref() != Some("wanted") {
         return Ok(None);
     }
-    let forked = match live.runtime.fork(thread, &conversation.directory).await {
+    let forked = match live.call(|runtime| runtime.fork(thread, &conversation.directory)).await {
         Ok(forked) => forked,
         Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => {
             return Err(error.into());
@@ -284,8 +284,8 @@ async fn after_submit(
     handle: &Arc<Handle>,
 ) -> anyhow::Result<Next> {
     match submitted {
-        Ok(Submitted { turn, .. }) => {
-            follow.expect(turn);
+        Ok(submitted) => {
+            follow.expect(submitted);
             follow.to_the_end(handle).await
         }
         // Certainly not taken.

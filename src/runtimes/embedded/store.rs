@@ -107,11 +107,12 @@ pub(super) fn history(lines: &[Line], pull: &Pull, running: &[Option<NativeTurnI
     let mut reached_cursor = true;
     // A turn whose input was never written is not there: nothing of it was done.
     for turn in turns.into_iter().rev().filter(|turn| !turn.items.is_empty()) {
+        let has_ours = pull.client.as_ref().is_some_and(|client| turn.has_client(client));
         if pull.cursor.as_ref() == Some(&turn.native) {
+            found.extend(has_ours.then_some(turn));
             break;
         }
-        let ours = pull.turn.as_ref() == Some(&turn.native)
-            || pull.client.as_ref().is_some_and(|client| turn.has_client(client));
+        let ours = has_ours || pull.turn.as_ref() == Some(&turn.native);
         found.push(turn);
         if ours {
             reached_cursor = false;
