@@ -72,6 +72,8 @@ struct Seen {
     failure: Option<Failure>,
     tokens: Option<i64>,
     unreachable_since_ms: Option<i64>,
+    /// Retries since the model last said something.
+    retries: u32,
     draft_item: String,
     /// Completed texts after the last step: what is left when no pull succeeds.
     completed: Vec<String>,
@@ -259,6 +261,7 @@ impl Follow {
             Fact::GateOpened(request) => self.on_gate(envelope.generation, *request).await?,
             Fact::GateResolved { native } => self.on_gate_resolved(envelope.generation, native).await?,
             Fact::Retrying { .. } => {
+                self.seen.retries += 1;
                 let now = self.core.now_ms();
                 self.seen.unreachable_since_ms.get_or_insert(now);
                 self.seen.dirty = true;
@@ -333,6 +336,7 @@ impl Follow {
 
     fn on_text(&mut self, item: String, text: &str, delta: bool) {
         self.seen.unreachable_since_ms = None;
+        self.seen.retries = 0;
         let draft = &mut self.seen.progress.draft;
         // A new item (also a retried one, whose former text is abandoned) starts afresh.
         if item != self.seen.draft_item {
@@ -352,6 +356,7 @@ impl Follow {
 
     async fn on_step(&mut self, item: String, step: Step, changed: Vec<ChangedFile>) -> Result<(), LedgerError> {
         self.seen.unreachable_since_ms = None;
+        self.seen.retries = 0;
         self.seen.completed.clear();
         self.seen.changed.extend(changed);
         let steps = &mut self.seen.progress.steps;
@@ -457,6 +462,7 @@ impl Follow {
         };
         finish.background = background;
         finish.tokens = self.seen.tokens;
+        finish.tries = self.seen.retries + 1;
         finish.failure = failure.or(finish.failure).or_else(|| self.seen.failure.take());
         self.finish(finish).await
     }

@@ -27,6 +27,7 @@ pub mod ports;
 pub mod prepare;
 mod prompts;
 pub mod recovery;
+mod remedy;
 pub mod render;
 mod route;
 mod say;
