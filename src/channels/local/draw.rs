@@ -2,6 +2,7 @@
 
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Decision};
+use crate::domain::plain::reveal;
 use crate::domain::view::{
     Background, Button, ButtonRole, GateShown, GateView, InterruptedView, Lang, LiveState, LiveView, QueueRowState,
     QueueView, StaleView, StatusView, Step, StepState, View,
@@ -28,7 +29,7 @@ pub fn draw(view: &View, lang: Lang) -> String {
         ),
         View::Notice(notice) => notice.text.clone(),
     };
-    plain(&text)
+    reveal(&text)
 }
 
 /// The buttons that a person may press in the terminal, with what they say. Gates are answered in words instead.
@@ -56,17 +57,7 @@ pub fn draw_body(body: &Body) -> String {
             format!("[{name}, {bytes} bytes: outbox/{sha256}]")
         }
     };
-    plain(&text)
-}
-
-/// Without control characters and invisible direction marks: an agent cannot paint over the terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
-        .filter(
-            |c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'),
-        )
-        .collect()
+    reveal(&text)
 }
 
 fn pick(lang: Lang, zh: &str, en: &str) -> String {
@@ -318,7 +309,7 @@ mod tests {
             footer: None,
             mention: None,
         };
-        assert_eq!(draw_body(&body), "safe[2Jxy\n\tz");
+        assert_eq!(draw_body(&body), "safe⟦U+001B⟧[2Jx⟦U+202E⟧y\n\tz");
     }
 
     fn gate(state: GateShown) -> GateView {
