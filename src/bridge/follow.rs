@@ -84,6 +84,8 @@ struct Seen {
     failure: Option<Failure>,
     tokens: Option<i64>,
     unreachable_since_ms: Option<i64>,
+    /// Retries since the model last said something.
+    retries: u32,
     draft_item: String,
     /// Completed texts after the last step: what is left when no pull succeeds.
     completed: Vec<String>,
@@ -294,6 +296,7 @@ impl Follow {
             Fact::GateOpened(request) => self.on_gate(envelope.generation, *request).await?,
             Fact::GateResolved { native } => self.on_gate_resolved(envelope.generation, native).await?,
             Fact::Retrying { .. } => {
+                self.seen.retries += 1;
                 let now = self.core.now_ms();
                 self.seen.unreachable_since_ms.get_or_insert(now);
                 self.seen.dirty = true;
@@ -383,6 +386,7 @@ impl Follow {
 
     fn on_text(&mut self, item: String, text: &str, delta: bool) {
         self.seen.unreachable_since_ms = None;
+        self.seen.retries = 0;
         let draft = &mut self.seen.progress.draft;
         // A new item (also a retried one, whose former text is abandoned) starts afresh.
         if item != self.seen.draft_item {
@@ -402,6 +406,7 @@ impl Follow {
 
     async fn on_step(&mut self, item: String, step: Step, changed: Vec<ChangedFile>) -> Result<(), LedgerError> {
         self.seen.unreachable_since_ms = None;
+        self.seen.retries = 0;
         self.seen.completed.clear();
         self.seen.changed.extend(changed);
         let steps = &mut self.seen.progress.steps;
@@ -509,6 +514,7 @@ impl Follow {
         finish.merge_if_silent(&self.turn);
         finish.background = background;
         finish.tokens = self.seen.tokens;
+        finish.tries = self.seen.retries + 1;
         finish.failure = failure.or(finish.failure).or_else(|| self.seen.failure.take());
         self.finish(finish).await
     }

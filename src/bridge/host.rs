@@ -126,6 +126,11 @@ impl Host {
         self.inner.launcher.home().to_string_lossy().into_owned()
     }
 
+    /// The command that signs the runtime in.
+    pub fn login(&self) -> Option<String> {
+        self.inner.launcher.login()
+    }
+
     pub fn state(&self) -> HostState {
         self.inner.state.borrow().clone()
     }

@@ -28,6 +28,7 @@ pub mod prepare;
 mod prompts;
 mod pulse;
 pub mod recovery;
+mod remedy;
 pub mod render;
 mod route;
 mod say;

@@ -37,6 +37,8 @@ pub struct Frame {
     pub bot_name: String,
     /// Where conversations work that are bound to no project.
     pub workspaces: PathBuf,
+    /// The command that signs the runtime in, where it has one.
+    pub login: Option<String>,
     pub now_ms: i64,
 }
 

@@ -260,6 +260,10 @@ pub trait Launcher: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
     /// The runtime's own data directory. A conversation's thread lives in one home.
     fn home(&self) -> PathBuf;
+    /// The command by which a person signs it in, where there is one: for the owner, as a shell takes it.
+    fn login(&self) -> Option<String> {
+        None
+    }
 
     /// Starts the process and says nothing to it yet: its identity is committed first.
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>>;

@@ -7,7 +7,7 @@ use super::follow::limits_of;
 use super::host::LiveRuntime;
 use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
-use super::{actions, render, say};
+use super::{actions, remedy, render, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
 use crate::domain::history::{ChangedFile, Failure, PulledTurn};
@@ -21,7 +21,7 @@ use crate::ledger::inbound::{InboundRow, InboundState};
 use crate::ledger::messages::NewMessage;
 use crate::ledger::turns::{NewTurn, Progress, Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, inbound, messages, said, turns};
-use crate::words::NoticeMsg;
+use crate::words::{FailureContext, NoticeMsg};
 
 /// How often a chat is told that a new topic is a new conversation.
 const NEW_CONVERSATION_TIMES: u32 = 3;
@@ -37,6 +37,8 @@ pub struct Finish {
     pub changed: Vec<ChangedFile>,
     pub native: Option<NativeTurnId>,
     pub tokens: Option<i64>,
+    /// Tries of the last request to the model, as far as they were told.
+    pub tries: u32,
     pub progress: Progress,
     pub background: Background,
     /// Inputs of ours that the pulled turn holds: steers among them were taken.
@@ -57,6 +59,7 @@ impl Finish {
             changed: Vec::new(),
             native: None,
             tokens: None,
+            tries: 0,
             progress: Progress::default(),
             background: Background::None,
             taken: Vec::new(),
@@ -334,7 +337,10 @@ fn tell_failure(
     turn: &Turn,
     finish: &Finish,
 ) -> Result<(), LedgerError> {
-    let text = say::failure(conversation.lang, finish.failure.as_ref());
+    let failure = finish.failure.as_ref();
+    let context = FailureContext { tries: finish.tries, turn: turn.id.as_str(), login: frame.login.as_deref() };
+    let kind = failure.map_or_else(String::new, |failure| format!("{:?}", failure.kind));
+    let text = remedy::tell(tx, frame, conversation, &kind, |lang| say::failure(lang, failure, context))?;
     let offered = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
     let target = pictures::target_of(conversation, turn);
     pictures::notice(tx, frame, conversation, target, &format!("failed:{}", turn.id), text, &offered)

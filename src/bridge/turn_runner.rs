@@ -13,7 +13,7 @@ use super::leases::Lease;
 use super::pictures::{self, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{actions, prompts, say};
+use super::{actions, prompts, remedy, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -77,18 +77,40 @@ async fn runtime(
     if let Some(live) = core.host.now() {
         return Ok(Some(live));
     }
-    let why = match &*state.borrow_and_update() {
-        HostState::Trouble(problem) => {
-            WaitReason::RuntimeTrouble { text: say::runtime_trouble(conversation.lang, problem) }
-        }
-        HostState::Stuck(_) => WaitReason::RuntimeTrouble { text: say::runtime_stuck(conversation.lang) },
-        _ => WaitReason::RuntimeRestarting,
-    };
-    show_wait(core, conversation, turn, why).await?;
+    let found = state.borrow_and_update().clone();
+    show_no_runtime(core, conversation, turn, found).await?;
     tokio::select! {
         _ = state.changed() => Ok(None),
         () = handle.woken() => Ok(None),
     }
+}
+
+/// Shows why a turn waits for its runtime, and tells the owner what to do about it.
+async fn show_no_runtime(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    found: HostState,
+) -> Result<(), LedgerError> {
+    let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
+    core.ledger
+        .write(move |tx| {
+            let why = match &found {
+                HostState::Trouble(problem) => {
+                    let told = |lang| say::runtime_trouble(lang, problem);
+                    WaitReason::RuntimeTrouble { text: remedy::tell(tx, &frame, &conversation, "launch", told)? }
+                }
+                HostState::Stuck(_) => WaitReason::RuntimeTrouble {
+                    text: remedy::tell(tx, &frame, &conversation, "stuck", say::runtime_stuck)?,
+                },
+                _ => WaitReason::RuntimeRestarting,
+            };
+            pictures::queue_waits(tx, &frame, &conversation, &turn, why)
+        })
+        .await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
 }
 
 async fn show_wait(core: &Core, conversation: &Conversation, turn: &Turn, why: WaitReason) -> Result<(), LedgerError> {

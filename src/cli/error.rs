@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output::note;
 use crate::app::StartError;
 use crate::config::Problems;
 use crate::control::ClientError;
@@ -47,13 +48,13 @@ impl CliError {
     }
 
     pub(super) fn print(&self, lang: Lang) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        note(&format!("error: {}", self.message));
         if let Some((zh, en)) = &self.hint {
             let hint = match lang {
                 Lang::Zh => zh,
                 Lang::En => en,
             };
-            eprintln!("hint: {hint}");
+            note(&format!("hint: {hint}"));
         }
         self.exit_code()
     }

@@ -10,6 +10,7 @@ use super::error::CliError;
 use super::output::{self, Progress};
 use crate::config::Paths;
 use crate::control::{Client, DrainPreview, DrainRequest, TurnRow};
+use crate::domain::plain::in_one_line;
 use crate::ledger;
 use crate::supervisor::{self, Presence};
 
@@ -99,7 +100,8 @@ fn tell(context: &Context, preview: &DrainPreview) {
 
 fn list(rows: &[TurnRow]) {
     for row in rows {
-        output::note(&format!("  {}  {}  {}", row.chat, row.requester, row.title));
+        let [chat, requester, title] = [&row.chat, &row.requester, &row.title].map(|text| in_one_line(text));
+        output::note(&format!("  {chat}  {requester}  {title}"));
     }
 }
 

@@ -126,6 +126,9 @@ super::messages! {
         ModelUnreachable { at: At } =>
             "连不上模型，{at} 起在重试，任务没有完成。要停止吗？",
             "Cannot reach the model, retrying since {at}; the task is not finished. Stop it?";
+        /// To the owner alone, about a chat that may be another one's.
+        OwnerRemedy { chat: &'a str, what: &'a str, remedy: &'a str } =>
+            "{what}（聊天 `{chat}`）\n{remedy}", "{what} (chat `{chat}`)\n{remedy}";
         Elsewhere =>
             "这个会话还在电脑上的 Codex 里开着，这条在等。", "This conversation is still open in Codex on your computer; this waits.";
         RuntimeBack => "Codex 恢复了，排队的任务继续", "Codex is back; what was queued goes on";
@@ -137,7 +140,7 @@ super::messages! {
             "Paired: you are the owner. Try: \"What is in this directory?\"";
         PairingWrong { left: u32 } => "配对码不对，还可以试 {left} 次", "That code is not right; {left} tries left";
         PairingExpired =>
-            "配对码已失效。在电脑上运行 `ally setup` 取新的", "That code is no longer valid. Run `ally setup` on the computer for a new one";
+            "配对码已失效。在电脑上运行 `ally pair` 取新的", "That code is no longer valid. Run `ally pair` on the computer for a new one";
         Greeting { directory: &'a str } =>
             "已连接。直接发消息试试，例如：“这个目录里有什么？” 我现在只听你的；项目目录 {directory}；会改动项目外的事我先问。",
             "Connected. Try: \"What is in this directory?\" I listen only to you; project {directory}; I ask before anything outside it.";

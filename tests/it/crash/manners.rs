@@ -207,3 +207,34 @@ async fn a_stop_ends_commands_that_outlived_everybody() {
     assert!(world.run(&["stop"]).1);
     assert_eq!(world.processes(), [] as [u32; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_learns_what_to_do_and_the_others_what_happened() {
+    let world = World::start(Kind::Embedded).await;
+    let own = world.sim.say(OWNER_CHAT, OWNER, "[[http 401]]");
+    let card = world.card_with(&own, "Run again").await;
+    assert!(card.text().contains("not signed in") && card.text().contains("codex login"), "{}", card.text());
+    let foreign = world.sim.say(GROUP, LI, "@bot [[http 400]]");
+    let card = world.card_with(&foreign, "Run again").await;
+    assert!(card.text().contains("refused this request") && !card.text().contains("ally turns"), "{}", card.text());
+    let told = |world: &World| {
+        let all = world.sim.messages(OWNER_CHAT);
+        all.into_iter().filter(|m| m.by_bot() && m.text().contains("ally turns show")).collect::<Vec<_>>()
+    };
+    world.wait("the owner to be told", |world| (told(world).len() == 1).then_some(())).await;
+    let text = told(&world)[0].text();
+    assert!(text.contains("refused this request") && text.contains(GROUP), "{text}");
+    // Once an hour is enough.
+    let again = world.sim.say(GROUP, LI, "@bot [[http 400]]");
+    world.card_with(&again, "Run again").await;
+    world.settled().await;
+    assert_eq!(told(&world).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_model_says_how_often_it_was_asked() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[http 500]]");
+    let card = world.card_with(&message, "Run again").await;
+    assert!(card.text().contains("tries failed"), "{}", card.text());
+}
