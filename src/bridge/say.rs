@@ -176,6 +176,9 @@ pub fn instead_of_card(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
 pub fn may_be_repeat(lang: Lang, body: Body) -> Body {
     let mark = NoticeMsg::MayBeRepeat.text(lang);
     match body {
+        // Once is enough, however often its fate was unknown.
+        Body::Answer { ref markdown, .. } if markdown.starts_with(&mark) => body,
+        Body::Notice { ref text } if text.starts_with(&mark) => body,
         Body::Answer { markdown, part, parts, footer, mention } => {
             Body::Answer { markdown: format!("{mark}\n\n{markdown}"), part, parts, footer, mention }
         }

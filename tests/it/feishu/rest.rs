@@ -168,6 +168,17 @@ async fn only_what_says_exactly_this_is_found() {
 }
 
 #[tokio::test]
+async fn a_look_up_ends_in_a_chat_without_end() {
+    let rig = Rig::start().await;
+    let since = rig.sim.now_ms();
+    let out = notice(GROUP, None, "somewhere");
+    rig.sim.chatter(GROUP, TOM, 1_100);
+    let given_up = rig.feishu.find_sent(&lookup(&out, since)).await.expect_err("not read to the end");
+    assert_eq!(given_up.disposition, Disposition::Undeliverable, "nobody can find it, now or later");
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn limits_are_kept_so_that_nothing_is_refused() {
     let rig = Rig::start().await;
     let all: Vec<Outgoing> = (0..7).map(|n| notice(DIRECT, None, &format!("part {n}"))).collect();
