@@ -114,7 +114,14 @@ struct Wishes {
 }
 
 pub fn limits_of(core: &Core, conversation: &Conversation) -> ChannelLimits {
-    let plain = ChannelLimits { part_chars: 3000, max_parts: 2, cards: false, reactions: false, update_every_ms: 1000 };
+    let plain = ChannelLimits {
+        part_chars: 3000,
+        max_parts: 2,
+        cards: false,
+        reactions: false,
+        unmarked_is_lost: false,
+        update_every_ms: 1000,
+    };
     core.channel(&conversation.channel).map_or(plain, |channel| channel.limits())
 }
 

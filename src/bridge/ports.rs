@@ -118,6 +118,8 @@ pub struct ChannelLimits {
     pub max_parts: usize,
     pub cards: bool,
     pub reactions: bool,
+    /// A message that ally did not get is told from others only by the reaction that it lacks.
+    pub unmarked_is_lost: bool,
     /// Least time between two updates of one card.
     pub update_every_ms: u64,
 }

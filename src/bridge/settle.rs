@@ -46,7 +46,7 @@ pub struct Finish {
     /// The answer as it goes out, see [`render_answer`].
     pub bodies: Vec<Body>,
     /// Whether people see reactions here, and so must know what a missing one means.
-    pub hints: bool,
+    pub unmarked_is_lost: bool,
 }
 
 impl Finish {
@@ -64,7 +64,7 @@ impl Finish {
             background: Background::None,
             taken: Vec::new(),
             bodies: Vec::new(),
-            hints: false,
+            unmarked_is_lost: false,
         }
     }
 
@@ -215,7 +215,7 @@ pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Fini
     };
     let footer = (!finish.changed.is_empty()).then(|| say::files_changed(lang, &finish.changed));
     let limits = limits_of(core, conversation);
-    finish.hints = limits.reactions;
+    finish.unmarked_is_lost = limits.unmarked_is_lost;
     let limits = render::Limits { part_chars: limits.part_chars, max_parts: limits.max_parts };
     let rendered = render::answer(text, footer, None, limits, lang);
     finish.bodies = rendered.bodies;
@@ -235,7 +235,7 @@ fn send_answer(
     finish: &Finish,
 ) -> Result<(), LedgerError> {
     let mut bodies = finish.bodies.clone();
-    let hints = hints(tx, conversation, turn, finish.hints, frame.now_ms)?;
+    let hints = hints(tx, conversation, turn, finish.unmarked_is_lost, frame.now_ms)?;
     if let Some(footer) = bodies.iter_mut().rev().find_map(footer_of) {
         let lines: Vec<String> = footer.take().into_iter().chain(hints).collect();
         *footer = (!lines.is_empty()).then(|| lines.join("\n"));
@@ -261,13 +261,10 @@ fn hints(
     tx: &Transaction<'_>,
     conversation: &Conversation,
     turn: &Turn,
-    wanted: bool,
+    unmarked_is_lost: bool,
     now_ms: i64,
 ) -> Result<Vec<String>, LedgerError> {
     let mut hints = Vec::new();
-    if !wanted {
-        return Ok(hints);
-    }
     let (lang, chat) = (conversation.lang, format!("{}:{}", conversation.channel, conversation.chat));
     let opened_topic = conversation.chat_kind == ChatKind::Group && conversation.root.is_some();
     if opened_topic && said::first_time(tx, &format!("first-answer:{}", conversation.id), now_ms)? {
@@ -283,7 +280,7 @@ fn hints(
     {
         hints.push(say::continues(lang, last, now_ms));
     }
-    if said::first_time(tx, &format!("no-reaction:{chat}"), now_ms)? {
+    if unmarked_is_lost && said::first_time(tx, &format!("no-reaction:{chat}"), now_ms)? {
         hints.push(say::notice(lang, NoticeMsg::NoReactionMeans));
     }
     Ok(hints)

@@ -89,6 +89,8 @@ async fn in_home(context: &Context, args: &Args, home: &Path, tasks: &Tasks) -> 
     let mut daemon = Command::new(std::env::current_exe()?)
         .args(["run", "--with-parent", "--quiet"])
         .env("ALLY_HOME", home)
+        // Commands run in login shells: nobody's profile shall decide how the demo goes, nor be changed by it.
+        .env("HOME", home)
         .env("ALLY_RUNTIME", kind)
         .env("ALLY_LANG", context.lang.as_str())
         .env_remove("FEISHU_APP_ID")

@@ -26,6 +26,7 @@ super::messages! {
         DraftNote => "草稿，最终答案另发", "Draft, the final answer comes separately";
         Unreachable { at: At } => "连不上模型，{at} 起在重试", "Cannot reach the model, retrying since {at}";
         LiveWaiting { number: i64, names: &'a str } => "⏸ 在等批准 #{number}（{names}）", "⏸ Waiting for approval #{number} ({names})";
+        LiveDoneAtOnce { span: &'a str } => "✓ 完成 · {span}", "✓ Done · {span}";
         LiveDone { steps: usize, span: &'a str } => "✓ 完成 · {steps} 步 · {span}", "✓ Done · steps: {steps} · {span}";
         LiveDoneTokens { steps: usize, span: &'a str, tokens: &'a str } =>
             "✓ 完成 · {steps} 步 · {span} · {tokens} tokens", "✓ Done · steps: {steps} · {span} · {tokens} tokens";

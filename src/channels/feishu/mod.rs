@@ -164,7 +164,14 @@ impl Channel for Feishu {
 
     fn limits(&self) -> ChannelLimits {
         // 30 KB of request body, with escapes and up to 3 bytes a character, leave room for this many.
-        ChannelLimits { part_chars: 3500, max_parts: 5, cards: true, reactions: true, update_every_ms: 1000 }
+        ChannelLimits {
+            part_chars: 3500,
+            max_parts: 5,
+            cards: true,
+            reactions: true,
+            unmarked_is_lost: true,
+            update_every_ms: 1000,
+        }
     }
 
     fn decode(&self, raw: &str) -> Result<Decoded, DecodeError> {

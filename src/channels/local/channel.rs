@@ -182,7 +182,14 @@ impl Channel for LocalChannel {
     }
 
     fn limits(&self) -> ChannelLimits {
-        ChannelLimits { part_chars: 100_000, max_parts: 20, cards: true, reactions: true, update_every_ms: 250 }
+        ChannelLimits {
+            part_chars: 100_000,
+            max_parts: 20,
+            cards: true,
+            reactions: true,
+            unmarked_is_lost: false,
+            update_every_ms: 250,
+        }
     }
 
     fn decode(&self, raw: &str) -> Result<Decoded, DecodeError> {

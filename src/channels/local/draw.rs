@@ -80,12 +80,13 @@ fn draw_live(live: &LiveView, lang: Lang) -> String {
         ),
         LiveState::Done { duration_ms, tokens } => {
             let tokens = tokens.map(|n| format!(", {n} tokens")).unwrap_or_default();
-            let steps = live.steps.len();
-            pick(
-                lang,
-                &format!("✓ {steps} 步，{:.1} 秒{tokens}", seconds(*duration_ms)),
-                &format!("✓ {steps} steps, {:.1} s{tokens}", seconds(*duration_ms)),
-            )
+            let steps = match live.steps.len() {
+                0 => String::new(),
+                1 => pick(lang, "1 步，", "1 step, "),
+                n => pick(lang, &format!("{n} 步，"), &format!("{n} steps, ")),
+            };
+            let unit = pick(lang, "秒", "s");
+            format!("✓ {steps}{:.1} {unit}{tokens}", seconds(*duration_ms))
         }
         LiveState::Stopped { by: who, background } => match background {
             Background::None => CardMsg::LiveStopped { who }.text(lang),

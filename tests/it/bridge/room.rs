@@ -165,7 +165,7 @@ impl Room {
     }
 
     pub async fn close(self) {
-        self.bridge.drain(Duration::ZERO).await.expect("drained");
+        self.bridge.drain(Duration::ZERO, &self.site.tasks.token()).await.expect("drained");
         self.work.stop(Duration::from_secs(5)).await;
     }
 }
