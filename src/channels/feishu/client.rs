@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::{ApiError, FeishuCode, Refusal, scopes_in, sub_code};
+use super::proxy::Proxy;
 use super::token::Tokens;
 use super::wire::Reply;
 
@@ -64,16 +65,16 @@ impl Answer {
 }
 
 impl Http {
-    /// `base` without a trailing slash. `proxy` is used for everything but loopback; without it there is no proxy at all
-    /// (the environment was read by the caller).
-    pub fn new(base: &str, proxy: Option<&str>) -> anyhow::Result<Self> {
+    /// `base` without a trailing slash. Without `proxy` there is none at all (the environment was read by the caller).
+    pub fn new(base: &str, proxy: Option<&Proxy>) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
             .pool_idle_timeout(Duration::from_secs(30))
             .no_proxy();
-        if let Some(proxy) = proxy.filter(|_| !is_loopback(base)) {
-            builder = builder.proxy(reqwest::Proxy::all(proxy).context("the proxy's address is not valid")?);
+        let address = reqwest::Url::parse(base).context("the platform's address is not valid")?;
+        if let Some(proxy) = proxy.filter(|proxy| proxy.serves(&address)) {
+            builder = builder.proxy(proxy.for_http()?);
         }
         let client = builder.build().context("build the HTTP client")?;
         Ok(Self { base: base.trim_end_matches('/').to_owned(), client })
