@@ -43,8 +43,6 @@ pub struct Config {
     pub intake: IntakeConfig,
     /// The whole environment of every child.
     pub child_environment: Vec<(String, String)>,
-    /// Proxy for TLS connections.
-    pub https_proxy: Option<String>,
     /// Legal, and worth a warning in `status`.
     pub warnings: Vec<String>,
 }
@@ -58,6 +56,17 @@ pub struct FeishuConfig {
     pub app_secret: SecretString,
     /// Without a slash at its end.
     pub base_url: String,
+    /// The proxy on the way there.
+    pub proxy: Option<ProxyConfig>,
+}
+
+/// A proxy from the environment.
+#[derive(Debug, Clone)]
+pub struct ProxyConfig {
+    /// A valid `http://` or `https://` address. It may hold a password.
+    pub address: SecretString,
+    /// `NO_PROXY` as it stands.
+    pub except: String,
 }
 
 /// Which runtime, with its settings.
@@ -192,7 +201,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     };
     let home = environment.home().unwrap_or(&paths.home);
     let lang = resolver.lang(environment);
-    let feishu = resolver.feishu();
+    let feishu = resolver.feishu(environment);
     let runtime = resolver.runtime(home);
     let conversation = resolver.conversation(home);
     let access = resolver.access();
@@ -216,7 +225,6 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         turn,
         intake,
         child_environment: environment.for_children(),
-        https_proxy: environment.https_proxy(),
         warnings,
         paths,
     })
@@ -290,7 +298,7 @@ impl Resolver<'_> {
     }
 
     /// On when there are credentials, unless the file says otherwise.
-    fn feishu(&mut self) -> Option<FeishuConfig> {
+    fn feishu(&mut self, environment: &Environment) -> Option<FeishuConfig> {
         let enabled = self.raw.bool("feishu.enabled", self.problems);
         let app_id = (self.variable)("FEISHU_APP_ID");
         let app_secret = (self.variable)("FEISHU_APP_SECRET");
@@ -317,7 +325,26 @@ impl Resolver<'_> {
                 });
             }
         }
-        Some(FeishuConfig { app_id: app_id?, app_secret: SecretString::from(app_secret?), base_url: base_url? })
+        let proxy = self.proxy(environment);
+        Some(FeishuConfig { app_id: app_id?, app_secret: SecretString::from(app_secret?), base_url: base_url?, proxy })
+    }
+
+    /// The environment's proxy, `http://` where it names no scheme. Its value is never shown: it may hold a password.
+    fn proxy(&mut self, environment: &Environment) -> Option<ProxyConfig> {
+        let (key, text) = environment.https_proxy()?;
+        let address = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let known = match reqwest::Url::parse(&address) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => Err("names a kind of proxy that ally cannot use"),
+            Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
+            _ => Err("is not a usable address"),
+        };
+        if let Err(what) = known {
+            let remedy = "write http://host:port or https://host:port, with user:password@ before the host if it wants a \
+                          login (special characters percent-encoded), or unset it";
+            self.note_variable(key, what, remedy);
+            return None;
+        }
+        Some(ProxyConfig { address: address.into(), except: environment.no_proxy().to_owned() })
     }
 
     fn base_url(&mut self) -> Option<String> {
@@ -511,6 +538,8 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     struct Home {
@@ -534,6 +563,32 @@ mod tests {
             all.extend_from_slice(environment);
             super::super::load(&Environment::of(all))
         }
+    }
+
+    #[test]
+    fn a_proxy_is_understood_or_is_a_problem_that_shows_no_password() {
+        let home = Home::new("", "FEISHU_APP_ID=cli_1\nFEISHU_APP_SECRET=hush\n");
+        for (value, want) in [
+            ("proxy.example:3128", "http://proxy.example:3128"),
+            ("me:w%40rd@proxy.example:3128", "http://me:w%40rd@proxy.example:3128"),
+            ("https://proxy.example", "https://proxy.example"),
+        ] {
+            let config = home.load(&[("https_proxy", value), ("no_proxy", "feishu.cn")]).unwrap();
+            let proxy = config.feishu.as_ref().unwrap().proxy.clone().unwrap();
+            assert_eq!((proxy.address.expose_secret(), proxy.except.as_str()), (want, "feishu.cn"));
+            assert!(!format!("{:?}", config.feishu).contains("w%40rd"));
+        }
+        for value in ["socks5://me:word@proxy.example:1080", "http://me:word@:3128", "http://", "me:word@a b"] {
+            let problems = home.load(&[("HTTPS_PROXY", value)]).unwrap_err();
+            let text = problems.to_string();
+            assert!(
+                text.contains("HTTPS_PROXY") && text.contains("percent-encoded") && !text.contains("word@p"),
+                "{text}"
+            );
+            assert_eq!(problems.list().len(), 1, "{value}");
+        }
+        let without = Home::new("", "").load(&[("HTTPS_PROXY", "socks5://proxy.example")]);
+        assert!(without.unwrap().feishu.is_none(), "nobody needs it");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Feishu (and Lark): events over the long connection, everything else over REST.
 //!
 //! ```text
-//! dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
-//!                              └ content (what a message says)
+//! proxy ─ dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
+//!                                      └ content (what a message says)
 //! Channel ─ send ─ card (how a view is drawn) ─ api ─ client ─ token
 //!         └ lookup (was it sent?)                        └ error (what a refusal means)
 //! ```
@@ -39,12 +39,14 @@ mod directory;
 mod error;
 mod frames;
 mod lookup;
+mod proxy;
 mod send;
 mod socket;
 mod token;
 mod wire;
 
 pub use error::{ApiError, FeishuCode};
+pub use proxy::Proxy;
 pub use socket::Timing;
 
 /// How to reach one app.
@@ -55,8 +57,8 @@ pub struct FeishuConfig {
     pub app_secret: SecretString,
     /// `https://open.feishu.cn`, `https://open.larksuite.com` or a private deployment; no trailing slash.
     pub base_url: String,
-    /// `http://[user:password@]host:port`, for everything but loopback. `None` is no proxy: the environment is not asked.
-    pub proxy: Option<String>,
+    /// `None` is no proxy: the environment is not asked.
+    pub proxy: Option<Proxy>,
 }
 
 /// One app on Feishu. One process must hold the only connection of an app: the platform gives each event to a random one.
@@ -92,7 +94,7 @@ impl Feishu {
 
     /// The same with other waits, for tests.
     pub fn with_timing(config: FeishuConfig, clock: Clock, timing: Timing) -> anyhow::Result<Arc<Self>> {
-        let http = client::Http::new(&config.base_url, config.proxy.as_deref())?;
+        let http = client::Http::new(&config.base_url, config.proxy.as_ref())?;
         let tokens = token::Tokens::new(config.app_id.clone(), config.app_secret.clone());
         let health = ChannelHealth {
             state: ChannelState::Connecting,
