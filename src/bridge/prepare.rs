@@ -335,7 +335,7 @@ fn put(
         _ if all >= QUEUE_PER_CONVERSATION => {
             Some(NoticeMsg::QueueFullConversation { limit: QUEUE_PER_CONVERSATION as u32 })
         }
-        (Some(_), Busy::Reject) => Some(NoticeMsg::QueueFullConversation { limit: 0 }),
+        (Some(_), Busy::Reject) => Some(NoticeMsg::BusyRejects),
         _ => None,
     };
     if let Some(refusal) = refusal {

@@ -17,6 +17,10 @@ super::messages! {
         QueueFullPerson { limit: u32 } =>
             "你已有 {limit} 条在排队，这条没有处理。等前面的做完，或用 `/cancel` 取消",
             "You already have {limit} waiting, so this was not processed. Wait for them, or remove some with `/cancel`";
+        /// `busy = "reject"`.
+        BusyRejects =>
+            "有任务在进行，这条没有接。等它结束再发一次，或先 `/stop`",
+            "A task is running, so this was not taken. Send it again when that has ended, or `/stop` it first";
         QueueFullConversation { limit: u32 } =>
             "这里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
             "{limit} messages already wait here, so this was not processed. Send it again when they are done";

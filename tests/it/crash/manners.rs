@@ -238,3 +238,14 @@ async fn a_busy_model_says_how_often_it_was_asked() {
     let card = world.card_with(&message, "Run again").await;
     assert!(card.text().contains("tries failed"), "{}", card.text());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_while_a_task_runs_learns_why() {
+    let mut world = World::prepare(Kind::Embedded, "[conversation]\nbusy = \"reject\"\n").await;
+    world.up().await;
+    world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let refused = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
+    let text = said(&world, &refused).await.text();
+    assert!(text.contains("A task is running") && text.contains("/stop"), "{text}");
+}
