@@ -172,6 +172,7 @@ impl Config {
     }
 }
 
+const LANGS: [(&str, Lang); 2] = [("zh", Lang::Zh), ("en", Lang::En)];
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -220,6 +221,19 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         warnings,
         paths,
     })
+}
+
+/// The language that the two files or `ALLY_LANG` ask for, whatever else is wrong in them.
+pub fn lang(paths: &Paths, environment: &Environment) -> Option<Lang> {
+    let mut ignored = Problems::default();
+    let dotenv = secrets::read(&paths.env, &mut ignored);
+    let named = environment.get("ALLY_LANG").or_else(|| dotenv.get("ALLY_LANG").map(String::as_str));
+    if let Some(lang) = named.and_then(Lang::parse) {
+        return Some(lang);
+    }
+    let text = read_settings(&paths.config, &mut ignored);
+    let mut raw = Raw::parse(&paths.config, &text, &mut ignored);
+    raw.choice("lang", &LANGS, &mut ignored).map(|found| found.value)
 }
 
 fn read_settings(path: &Path, problems: &mut Problems) -> String {
@@ -279,7 +293,7 @@ impl Resolver<'_> {
     }
 
     fn lang(&mut self, environment: &Environment) -> Lang {
-        let configured = self.raw.choice("lang", &[("zh", Lang::Zh), ("en", Lang::En)], self.problems);
+        let configured = self.raw.choice("lang", &LANGS, self.problems);
         match (self.variable)("ALLY_LANG") {
             Some(text) => Lang::parse(&text).unwrap_or_else(|| {
                 self.note_variable("ALLY_LANG", format!("\"{text}\" is not a known language"), "set it to zh or en");
