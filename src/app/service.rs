@@ -158,7 +158,7 @@ impl Daemon {
     }
 
     async fn begin_drain(&self, request: DrainRequest) -> Result<DrainPreview, ServiceError> {
-        let query = TurnsQuery { undelivered: false, active: true, limit: 100 };
+        let query = TurnsQuery { undelivered: false, active: true, limit: u32::MAX };
         let rows = self.list(query).await?;
         let of = |state: &str| rows.iter().filter(|row| row.state == state).cloned().collect::<Vec<_>>();
         let mut running = of("running");
