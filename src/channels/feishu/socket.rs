@@ -23,6 +23,7 @@ use super::dial::{Connection, DialError, dial};
 use super::frames::{Fragments, Verdict, ack, toast};
 use super::wire::{ClientConfig, Envelope, Frame, METHOD_CONTROL, METHOD_DATA};
 use crate::bridge::ports::{Accepted, BotIdentity, ChannelState, Intake};
+use crate::domain::ids::UserId;
 use crate::domain::message::{ChatKind, Event};
 use crate::domain::view::{Toast, ToastKind};
 use crate::tasks::{OnExit, Tasks};
@@ -387,13 +388,11 @@ impl Feishu {
         loop {
             match self.client.bot().await {
                 Ok(Some(bot)) if bot.open_id.as_deref().is_some_and(|id| !id.is_empty()) => {
-                    let name = bot.app_name.unwrap_or_default();
-                    let user = bot.open_id.unwrap_or_default().into();
-                    let tenant = self.bot.read().expect("no code panics while it holds this lock").tenant.clone();
-                    let identity = BotIdentity { user, name, tenant };
-                    self.bot.write().expect("no code panics while it holds this lock").identity =
-                        Some(identity.clone());
-                    return intake.bot_known(&self.name, identity);
+                    return self.learn_bot(
+                        intake,
+                        bot.open_id.unwrap_or_default().into(),
+                        bot.app_name.unwrap_or_default(),
+                    );
                 }
                 Ok(_) => debug!("The platform does not say who the bot is"),
                 Err(error) => debug!(error = %error, "The bot is not known yet"),
@@ -407,6 +406,14 @@ impl Feishu {
         }
     }
 
+    fn learn_bot(&self, intake: &Arc<dyn Intake>, user: UserId, name: String) {
+        let mut bot = self.bot.write().expect("no code panics while it holds this lock");
+        let identity = BotIdentity { user, name, tenant: bot.tenant.clone() };
+        bot.identity = Some(identity.clone());
+        // Told under the lock: who is told last knows all.
+        intake.bot_known(&self.name, identity);
+    }
+
     /// The bot's tenant is said nowhere but in the head of every event.
     fn learn_tenant(&self, intake: &Arc<dyn Intake>, tenant: Option<&str>) {
         let Some(tenant) = tenant else { return };
@@ -415,13 +422,9 @@ impl Feishu {
         }
         let mut bot = self.bot.write().expect("no code panics while it holds this lock");
         bot.tenant = Some(tenant.to_owned());
-        let known = bot.identity.as_mut().map(|identity| {
+        if let Some(identity) = &mut bot.identity {
             identity.tenant = Some(tenant.to_owned());
-            identity.clone()
-        });
-        drop(bot);
-        if let Some(identity) = known {
-            intake.bot_known(&self.name, identity);
+            intake.bot_known(&self.name, identity.clone());
         }
     }
 
@@ -439,7 +442,60 @@ impl Feishu {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Barrier, Mutex};
+
     use super::*;
+    use crate::bridge::ports::{Boxed, NotStored};
+    use crate::channels::feishu::FeishuConfig;
+    use crate::clock::Clock;
+    use crate::domain::ids::ChannelName;
+    use crate::domain::message::Decoded;
+
+    /// Remembers the last identity that it was told.
+    #[derive(Default)]
+    struct Told(Mutex<Option<BotIdentity>>);
+
+    impl Intake for Told {
+        fn accept(&self, _: &ChannelName, _: String, _: Decoded) -> Boxed<'static, Result<Accepted, NotStored>> {
+            Box::pin(async { Ok(Accepted::Stored) })
+        }
+
+        fn bot_known(&self, _: &ChannelName, bot: BotIdentity) {
+            *self.0.lock().unwrap() = Some(bot);
+        }
+
+        fn anomaly(&self, _: &ChannelName, _: &'static str) {}
+    }
+
+    fn feishu() -> Arc<Feishu> {
+        let config = FeishuConfig {
+            app_id: "cli_1".to_owned(),
+            app_secret: "x".to_owned().into(),
+            base_url: "http://127.0.0.1:1".to_owned(),
+            proxy: None,
+        };
+        Feishu::new(config, Clock::default()).expect("valid")
+    }
+
+    #[test]
+    fn the_tenant_is_known_however_the_bot_and_an_event_race() {
+        let feishu = feishu();
+        for _ in 0..500 {
+            *feishu.bot.write().unwrap() = Default::default();
+            let (told, start) = (Arc::new(Told::default()), Barrier::new(2));
+            let intake: Arc<dyn Intake> = Arc::clone(&told) as Arc<dyn Intake>;
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    feishu.learn_tenant(&intake, Some("t1"));
+                });
+                start.wait();
+                feishu.learn_bot(&intake, "ou_bot".into(), "ally".to_owned());
+            });
+            let last = told.0.lock().unwrap().clone().expect("told");
+            assert_eq!(last.tenant.as_deref(), Some("t1"));
+        }
+    }
 
     #[test]
     fn waits_grow_from_a_second_to_a_minute() {
