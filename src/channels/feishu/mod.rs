@@ -78,6 +78,8 @@ pub struct Feishu {
 struct KnownBot {
     identity: Option<BotIdentity>,
     tenant: Option<String>,
+    /// Why it is not known yet, after the first try.
+    unknown: Option<String>,
 }
 
 /// How long the callers of the name functions are willing to wait.
@@ -261,6 +263,8 @@ impl Channel for Feishu {
         let mut health = self.health.lock().expect("no code panics while it holds this lock").clone();
         let bot = self.bot.read().expect("no code panics while it holds this lock");
         health.bot_name = bot.identity.as_ref().map(|identity| identity.name.clone());
+        // A connection's own trouble comes first: without it nothing is known for long.
+        health.problem = health.problem.or_else(|| bot.unknown.clone());
         health
     }
 }

@@ -394,8 +394,8 @@ impl Feishu {
                         bot.app_name.unwrap_or_default(),
                     );
                 }
-                Ok(_) => debug!("The platform does not say who the bot is"),
-                Err(error) => debug!(error = %error, "The bot is not known yet"),
+                Ok(_) => self.bot_unknown("the platform names none: has the app the bot feature, and is it published?"),
+                Err(error) => self.bot_unknown(&error.to_string()),
             }
             failures += 1;
             let wait = jitter(longest_wait(failures, self.timing.first, &self.timing));
@@ -406,10 +406,19 @@ impl Feishu {
         }
     }
 
+    /// Events are served all the same; what a group says waits, because nobody can tell whether it is said to the bot.
+    fn bot_unknown(&self, why: &str) {
+        let problem = format!("group messages wait until it is known who the bot is; asked again by itself ({why})");
+        let mut bot = self.bot.write().expect("no code panics while it holds this lock");
+        if bot.unknown.replace(problem).is_none() {
+            warn!(reason = why, "It is not known who the bot is: group messages wait");
+        }
+    }
+
     fn learn_bot(&self, intake: &Arc<dyn Intake>, user: UserId, name: String) {
         let mut bot = self.bot.write().expect("no code panics while it holds this lock");
         let identity = BotIdentity { user, name, tenant: bot.tenant.clone() };
-        bot.identity = Some(identity.clone());
+        (bot.identity, bot.unknown) = (Some(identity.clone()), None);
         // Told under the lock: who is told last knows all.
         intake.bot_known(&self.name, identity);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::feishu_sim::{Say, SimMessage};
+use crate::support::feishu_sim::{Fault, Say, SimMessage};
 use crate::support::world::*;
 
 /// The first thing that the bot said to a message, card or text.
@@ -154,4 +154,24 @@ async fn a_failing_model_is_said_plainly_and_can_be_tried_again() {
         assert!(card.text().contains(want), "{text}: {}", card.text());
         assert!(!card.text().contains("http"), "no internals in the chat: {}", card.text());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_does_not_know_itself_says_so_and_answers_when_it_does() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    world.sim.fault("GET /open-apis/bot", Fault::BeforeEffect { status: 500, code: 7 }, 1000);
+    world.up().await;
+    let told = world.wait("the trouble in status", |world| {
+        let status = world.status()?;
+        let feishu = status["channels"].as_array()?.iter().find(|channel| channel["name"] == "feishu")?.clone();
+        feishu["problem"].as_str().map(str::to_owned)
+    });
+    assert!(told.await.contains("group messages wait"));
+    let message = world.sim.say(GROUP, OWNER, "@bot [[say at last]]");
+    world.sim.wait_ack(&message).await;
+    assert!(world.answers(&message).is_empty());
+    world.sim.no_more_faults();
+    assert_eq!(world.answer(&message).await.said(), "at last");
+    let status = world.status().unwrap();
+    assert!(status["channels"].as_array().unwrap().iter().all(|channel| channel["problem"].is_null()), "{status}");
 }
