@@ -72,6 +72,8 @@ pub struct Feishu {
     health: Mutex<ChannelHealth>,
     /// Names that were looked up. Never emptied: an organisation's names are few and small.
     names: Mutex<HashMap<UserId, String>>,
+    /// Names that could not be found out, where, and when that was tried.
+    nameless: Mutex<HashMap<(Option<ChatId>, UserId), tokio::time::Instant>>,
 }
 
 #[derive(Default)]
@@ -114,6 +116,7 @@ impl Feishu {
             bot: RwLock::default(),
             health: Mutex::new(health),
             names: Mutex::default(),
+            nameless: Mutex::default(),
         }))
     }
 
