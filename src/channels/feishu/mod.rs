@@ -72,12 +72,16 @@ pub struct Feishu {
     health: Mutex<ChannelHealth>,
     /// Names that were looked up. Never emptied: an organisation's names are few and small.
     names: Mutex<HashMap<UserId, String>>,
+    /// Names that could not be found out, where, and when that was tried.
+    nameless: Mutex<HashMap<(Option<ChatId>, UserId), tokio::time::Instant>>,
 }
 
 #[derive(Default)]
 struct KnownBot {
     identity: Option<BotIdentity>,
     tenant: Option<String>,
+    /// Why it is not known yet, after the first try.
+    unknown: Option<String>,
 }
 
 /// How long the callers of the name functions are willing to wait.
@@ -112,6 +116,7 @@ impl Feishu {
             bot: RwLock::default(),
             health: Mutex::new(health),
             names: Mutex::default(),
+            nameless: Mutex::default(),
         }))
     }
 
@@ -268,6 +273,8 @@ impl Channel for Feishu {
         let mut health = self.health.lock().expect("no code panics while it holds this lock").clone();
         let bot = self.bot.read().expect("no code panics while it holds this lock");
         health.bot_name = bot.identity.as_ref().map(|identity| identity.name.clone());
+        // A connection's own trouble comes first: without it nothing is known for long.
+        health.problem = health.problem.or_else(|| bot.unknown.clone());
         health
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::feishu_sim::{Say, SimMessage};
+use crate::support::feishu_sim::{Fault, Say, SimMessage};
 use crate::support::world::*;
 
 /// The first thing that the bot said to a message, card or text.
@@ -248,4 +248,24 @@ async fn who_is_refused_while_a_task_runs_learns_why() {
     let refused = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
     let text = said(&world, &refused).await.text();
     assert!(text.contains("A task is running") && text.contains("/stop"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_does_not_know_itself_says_so_and_answers_when_it_does() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    world.sim.fault("GET /open-apis/bot", Fault::BeforeEffect { status: 500, code: 7 }, 1000);
+    world.up().await;
+    let told = world.wait("the trouble in status", |world| {
+        let status = world.status()?;
+        let feishu = status["channels"].as_array()?.iter().find(|channel| channel["name"] == "feishu")?.clone();
+        feishu["problem"].as_str().map(str::to_owned)
+    });
+    assert!(told.await.contains("group messages wait"));
+    let message = world.sim.say(GROUP, OWNER, "@bot [[say at last]]");
+    world.sim.wait_ack(&message).await;
+    assert!(world.answers(&message).is_empty());
+    world.sim.no_more_faults();
+    assert_eq!(world.answer(&message).await.said(), "at last");
+    let status = world.status().unwrap();
+    assert!(status["channels"].as_array().unwrap().iter().all(|channel| channel["problem"].is_null()), "{status}");
 }
