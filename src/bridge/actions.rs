@@ -441,9 +441,16 @@ fn late(
             Late::DoIt => (InboundState::Received, "wanted", ButtonRole::DoIt),
             Late::Cancel | Late::CancelAll => (InboundState::Cancelled, "late", ButtonRole::Cancel),
         };
-        inbound::resolve(tx, row.seq, state, Some(reason), None)?;
-        if let (Some(message), true) = (&row.message, how != Late::DoIt) {
-            surfaces::want_receipt(tx, &channel, &chat, message, Receipt::Failed, frame.now_ms)?;
+        let mut ended = vec![row.clone()];
+        if how != Late::DoIt {
+            // With what was sent along without words.
+            ended.extend(inbound::waiting(tx, &channel, &chat, &inbound::bound_to(row.seq))?);
+        }
+        for row in ended {
+            inbound::resolve(tx, row.seq, state, Some(reason), None)?;
+            if let (Some(message), true) = (&row.message, how != Late::DoIt) {
+                surfaces::want_receipt(tx, &channel, &chat, message, Receipt::Failed, frame.now_ms)?;
+            }
         }
         pictures::late(tx, frame, &row, frame.lang, "", Some((role, person.name.clone())))?;
     }

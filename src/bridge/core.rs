@@ -91,6 +91,7 @@ pub struct Core {
 #[derive(Debug, Default)]
 pub struct Wakes {
     pub intake: Notify,
+    pub companions: Notify,
     pub outbox: Notify,
     pub painter: Notify,
 }

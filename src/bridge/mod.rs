@@ -10,6 +10,7 @@
 
 pub mod actions;
 mod commands;
+pub mod companions;
 pub mod conversation;
 pub mod core;
 mod files;
@@ -63,6 +64,8 @@ impl Bridge {
         tasks.spawn("runtime", OnExit::StopDaemon, move |cancel| async move { host.run(undertaker, cancel).await });
         let shared = Arc::clone(&core);
         tasks.spawn("intake", OnExit::StopDaemon, move |cancel| prepare::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("companions", OnExit::StopDaemon, move |cancel| companions::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("outbox", OnExit::StopDaemon, move |cancel| outbox::run(shared, cancel));
         let shared = Arc::clone(&core);

@@ -100,25 +100,6 @@ async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_waits_for_its_words() {
-    let world = World::start(Kind::Embedded).await;
-    world.sim.add_resource("img_1", "a.png", b"\x89PNG not really");
-    let picture = world.sim.post(Say {
-        chat: OWNER_CHAT.to_owned(),
-        user: OWNER.to_owned(),
-        raw: Some(("image".to_owned(), json!({"image_key": "img_1"}).to_string())),
-        ..Say::default()
-    });
-    assert!(said(&world, &picture).await.text().contains("What shall I do with it"));
-    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
-    assert_eq!(world.answer(&words).await.text().trim(), "seen");
-    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
-    assert_eq!(turns.as_array().unwrap().len(), 1, "a picture and its words are one turn");
-    let shown = world.run(&["turns", "show", turns[0]["id"].as_str().unwrap(), "--json"]).0;
-    assert!(shown.contains(".png"), "the prompt names the picture: {shown}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_recalled_message_is_not_run() {
     let world = World::start(Kind::Embedded).await;
     let first = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1500]] [[say first]]");
