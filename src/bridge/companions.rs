@@ -17,7 +17,7 @@ use super::actions::Person;
 use super::core::Core;
 use super::gather;
 use super::intake::notice;
-use super::prepare::{Letter, receipt};
+use super::prepare::{Letter, mark, receipt};
 use super::{prompts, say};
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
@@ -27,7 +27,7 @@ use crate::domain::turn::TurnState;
 use crate::domain::view::Receipt;
 use crate::ledger::inbound::{COMPANION, COMPANION_TOLD, InboundRow, InboundState};
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, conversations, inbound, surfaces, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, inbound, turns};
 use crate::words::NoticeMsg;
 
 /// How long something without words waits for them.
@@ -227,11 +227,6 @@ pub(super) fn bind_all(
     Ok(())
 }
 
-fn mark(tx: &Transaction<'_>, row: &InboundRow, receipt: Receipt, now_ms: i64) -> Result<(), LedgerError> {
-    let (Some(chat), Some(message)) = (&row.chat, &row.message) else { return Ok(()) };
-    surfaces::want_receipt(tx, &row.channel, chat, message, receipt, now_ms)
-}
-
 // ------------------------------------------------------------------------------------------------ no words come
 
 /// What one person sent without words in one go, oldest first. Never empty.
@@ -296,7 +291,8 @@ async fn look(core: &Arc<Core>) -> Result<Duration, LedgerError> {
     let waiting = rows.into_iter().filter(is_free).filter_map(|row| read(core, row)).collect();
     let mut wait = NOTHING_WAITS;
     for burst in bursts(waiting) {
-        let now = core.now_ms();
+        // The time that ally was down is not counted: the words may still be on their way.
+        let now = core.now_ms() - core.down_within(burst.newest_ms(), core.now_ms());
         let left = match burst.due(now) {
             Due::At(at) => Duration::from_millis(u64::try_from(at - now).unwrap_or(0)),
             due => {

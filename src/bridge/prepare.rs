@@ -16,7 +16,7 @@ use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON};
 use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::pictures::{self, Frame};
-use super::{commands, companions, conversation, prompts, render, route, say, typed};
+use super::{alive, commands, companions, conversation, prompts, render, route, say, typed};
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
@@ -200,9 +200,10 @@ async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessag
     }
 }
 
-/// Older than the limit when it came, and nobody has said yet that it is still wanted.
+/// Older than the limit when it came, with the time that ally was down since, and nobody has said that it is still wanted.
 fn is_late(core: &Core, letter: &Letter) -> bool {
-    let age = letter.row.received_at_ms - letter.message.sent_at_ms;
+    let received = letter.row.received_at_ms;
+    let age = received - letter.message.sent_at_ms + core.down_within(received, core.now_ms());
     letter.row.reason.as_deref() != Some("wanted") && age > core.config.stale_after.as_millis() as i64
 }
 
@@ -247,6 +248,12 @@ async fn wordless(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     Ok(())
+}
+
+/// The receipt of a row's message.
+pub(super) fn mark(tx: &Transaction<'_>, row: &InboundRow, receipt: Receipt, now_ms: i64) -> Result<(), LedgerError> {
+    let (Some(chat), Some(message)) = (&row.chat, &row.message) else { return Ok(()) };
+    surfaces::want_receipt(tx, &row.channel, chat, message, receipt, now_ms)
 }
 
 pub(super) fn receipt(
@@ -361,6 +368,9 @@ fn put(
     };
     let turn = turns::insert(tx, &new, frame.now_ms)?;
     inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn))?;
+    if row.reason.as_deref() == Some("wanted") {
+        alive::set_wanted(tx, &turn, frame.now_ms)?;
+    }
     for companion in &gathered.companions {
         if inbound::get(tx, *companion)?.state == InboundState::Waiting {
             inbound::resolve(tx, *companion, InboundState::Turn, None, Some(&turn))?;

@@ -202,6 +202,15 @@ pub fn of_queued_turns(
     all(tx, sql, params![channel.as_str(), chat.as_str()], read)
 }
 
+/// The messages of a chat whose sender is asked whether they are still wanted: they came late, or their turns grew old.
+pub fn asked_about(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT i.* FROM turns t JOIN inbound i ON i.turn = t.id AND i.message_id = t.reply_to
+         WHERE t.state = 'queued' AND t.not_before_ms = ?3 AND i.channel = ?1 AND i.chat = ?2 ORDER BY i.seq";
+    let mut asked = waiting(tx, channel, chat, "late")?;
+    asked.extend(all(tx, sql, params![channel.as_str(), chat.as_str(), super::turns::ASKED_MS], read)?);
+    Ok(asked)
+}
+
 /// Whatever waits in a chat waits no more.
 pub fn cancel_waiting(
     tx: &Transaction<'_>,
