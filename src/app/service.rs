@@ -22,6 +22,7 @@ pub(super) struct Daemon {
     home: String,
     ledger_path: String,
     warnings: Vec<String>,
+    unclaimed: Option<String>,
     ending: Arc<Ending>,
 }
 
@@ -32,6 +33,7 @@ impl Daemon {
             home: config.paths.home.display().to_string(),
             ledger_path: config.paths.ledger.display().to_string(),
             warnings: config.warnings.clone(),
+            unclaimed: config.unclaimed(false),
             ending,
         }
     }
@@ -57,6 +59,7 @@ impl Daemon {
         status.runtime = Some(self.runtime());
         tell_counts(&mut status, &self.ledger_path, &counts);
         status.warnings = self.warnings.clone();
+        status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
         Ok(status)
     }
 
@@ -94,9 +97,9 @@ impl Daemon {
             HostState::Stopped => report.state = "stopped".to_owned(),
             HostState::Live(live) => {
                 report.state = "ready".to_owned();
-                report.version = Some(live.runtime.version());
+                report.version = Some(live.version());
                 report.generation = Some(live.generation.0);
-                report.warnings = live.runtime.warnings();
+                report.warnings = live.warnings();
             }
             HostState::Trouble(problem) => {
                 use crate::bridge::ports::LaunchError;
@@ -168,7 +171,7 @@ impl Daemon {
         };
         if !request.preview {
             if request.now {
-                self.ending.now.store(true, Ordering::Release);
+                self.ending.hurry.cancel();
             }
             self.ending.wanted.notify_one();
         }
@@ -193,6 +196,7 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         sending: whole(counts.outbox_sending),
         undeliverable: whole(counts.outbox_undeliverable),
         oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
+        problem: counts.oldest_unsent_problem.clone(),
     };
     let active = counts.queued + counts.submitting + counts.running + counts.waiting;
     status.ledger = Some(LedgerReport {

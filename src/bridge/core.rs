@@ -174,6 +174,8 @@ impl Core {
             access: self.access(channel),
             lang: self.config.lang,
             bot_name: self.bot(channel).map_or_else(|| "ally".to_owned(), |bot| bot.name),
+            workspaces: self.config.workspaces.clone(),
+            login: self.host.login(),
             now_ms: self.now_ms(),
         }
     }

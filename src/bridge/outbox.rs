@@ -15,14 +15,20 @@ use super::core::Core;
 use super::intake::notice;
 use super::ports::*;
 use super::say;
-use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key};
+use crate::crash;
+use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
-use crate::ledger::{LedgerError, audit, conversations, messages, surfaces};
+use crate::ledger::{LedgerError, audit, conversations, messages, said, surfaces};
 use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
+/// A look-up may see what was sent this long before the first attempt, by clocks that differ: it is told what that is.
+const NEIGHBOURS_MS: i64 = 10 * 60 * 1000;
+/// Between two look-ups of a message, and how long they may fail before it is sent as a possible repeat.
+const LOOK_AGAIN_MS: i64 = 30_000;
+const LOOK_FOR_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
 const BATCH: u32 = 64;
 
@@ -128,7 +134,9 @@ async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         lang: message.lang,
         resource,
     };
-    match channel.send(&out).await {
+    let answered = channel.send(&out).await;
+    crash::point("w7.told");
+    match answered {
         Ok(sent) => delivered(core, message, sent.message.as_ref(), sent.topic.as_ref()).await.map_err(Into::into),
         Err(error) => refused(core, message, &error).await,
     }
@@ -168,7 +176,9 @@ async fn delivered(
             }
             Ok(())
         })
-        .await
+        .await?;
+    crash::point("w7.after");
+    Ok(())
 }
 
 /// What a failed attempt means, as the channel judged it.
@@ -180,14 +190,16 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
         target,
         next_at_ms: now + wait_ms as i64,
         problem: error.to_string(),
+        code: error.code,
     };
     match error.disposition {
         Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
-            write_again(core, message, again(message.form, message.target.clone(), wait_ms)).await?;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64());
+            write_again(core, message, again(message.form, message.target.clone(), wait)).await?;
         }
         Disposition::Ambiguous { wait_ms } => {
             let (id, problem) = (message.id.clone(), error.to_string());
-            let wait = wait_ms.saturating_mul(1 << message.attempts.min(6)).min(300_000) as i64;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64()) as i64;
             core.ledger.write(move |tx| messages::ambiguous(tx, &id, now + wait, &problem)).await?;
         }
         Disposition::NextForm => {
@@ -198,6 +210,7 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
             write_again(core, message, again(message.form, target, 0)).await?;
         }
         Disposition::WithoutReply | Disposition::Undeliverable => undeliverable(core, message, error).await?,
+        Disposition::NoForm => no_form(core, message, error).await?,
     }
     Ok(())
 }
@@ -213,6 +226,7 @@ async fn postpone(core: &Core, message: &OutMessage, wait_ms: i64, problem: &str
         target: message.target.clone(),
         next_at_ms: core.now_ms() + wait_ms,
         problem: problem.to_owned(),
+        code: None,
     };
     if message.state == MessageState::Sending {
         let id = message.id.clone();
@@ -231,6 +245,26 @@ async fn without_reply(core: &Core, message: &OutMessage) -> Result<Target, Ledg
     Ok(Target { chat: message.target.chat.clone(), in_topic: reply_to.is_some(), reply_to })
 }
 
+/// Every form was refused, and the chat is there: whoever waits for the answer is told where it lies.
+async fn no_form(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, code = message.problem_code, "The platform took no form of delivery {}", message.id);
+    let (message, now) = (message.clone(), core.now_ms());
+    let problem = message.problem.clone().unwrap_or_else(|| error.to_string());
+    core.ledger
+        .write(move |tx| {
+            messages::undeliverable(tx, &message.id, &problem)?;
+            audit::note(tx, "ally", "undeliverable", message.id.as_str(), &problem, now)?;
+            // A sentence of ally's own that is refused is not answered with another.
+            let (Some(turn), false) = (&message.turn, matches!(message.body, Body::Notice { .. })) else {
+                return Ok(());
+            };
+            let text = say::answer_refused(message.lang, message.problem_code, turn.as_str());
+            let conversation = message.conversation.as_ref();
+            notice(tx, &message.channel, message.target.clone(), conversation, None, text, message.lang, now)
+        })
+        .await
+}
+
 /// No way to this chat: the owner is told what and where, once a chat and hour.
 async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
     warn!(delivery.id = %message.id, %error, "Delivery {} cannot be delivered", message.id);
@@ -246,9 +280,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
                 return Ok(());
             };
             let hour = now / 3_600_000;
-            if home != chat
-                && crate::ledger::said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)?
-            {
+            if home != chat && said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)? {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
                 notice(tx, &channel, target, None, None, say::undeliverable(lang, &chat, &problem, &turn), lang, now)?;
             }
@@ -272,13 +304,19 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         Some(id) => core.ledger.read(move |tx| conversations::get(tx, &id)).await?.topic,
         None => None,
     };
+    let since_ms = message.first_attempt_ms.unwrap_or(message.created_at_ms);
+    let name = message.channel.clone();
+    let known = core.ledger.read(move |tx| messages::platform_ids_since(tx, &name, since_ms - NEIGHBOURS_MS)).await?;
     let lookup = Lookup {
         delivery: message.id.clone(),
         target: message.target.clone(),
         topic,
-        since_ms: message.first_attempt_ms.unwrap_or(message.created_at_ms) - 60_000,
-        text: words_of(&message.body),
+        since_ms,
+        body: message.body.clone(),
+        form: message.form,
+        lang: message.lang,
         resource: message.resource.clone(),
+        known,
     };
     match channel.find_sent(&lookup).await {
         Ok(Some(found)) => {
@@ -295,40 +333,53 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
                     target: message.target.clone(),
                     next_at_ms: core.now_ms(),
                     problem: "was not in the chat".to_owned(),
+                    code: None,
                 },
             )
             .await?)
         }
-        Err(error) if matches!(error.disposition, Disposition::Undeliverable | Disposition::NextForm) => {
-            // Nobody may look: said as what it is.
-            let (id, now) = (message.id.clone(), core.now_ms());
-            let body = say::may_be_repeat(message.lang, message.body.clone());
-            let again = Again {
-                form: message.form,
-                target: message.target.clone(),
-                next_at_ms: now,
-                problem: error.to_string(),
-            };
-            core.ledger
-                .write(move |tx| {
-                    messages::set_body(tx, &id, &body)?;
-                    audit::note(tx, "ally", "may be a repeat", id.as_str(), "no right to list the chat", now)?;
-                    messages::refused(tx, &id, &again)
-                })
-                .await?;
-            Ok(())
-        }
-        Err(_) => Ok(postpone(core, message, 30_000, "could not look for it in the chat").await?),
+        Err(error) => not_found_out(core, message, &error, since_ms).await,
     }
 }
 
-/// What is looked for in the chat.
-fn words_of(body: &Body) -> String {
-    match body {
-        Body::Answer { markdown, .. } => markdown.clone(),
-        Body::Notice { text } => text.clone(),
-        Body::File { .. } | Body::Image { .. } => String::new(),
+/// The look-up failed: tried again for a while, and then decided without it. Nothing behind it may wait for ever.
+async fn not_found_out(core: &Core, message: &OutMessage, error: &SendError, since_ms: i64) -> anyhow::Result<()> {
+    let wait = match error.disposition {
+        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } | Disposition::Ambiguous { wait_ms } => {
+            LOOK_AGAIN_MS.max(wait_ms as i64)
+        }
+        // Nobody may look, or nobody can find it.
+        _ => return Ok(send_as_repeat(core, message, error).await?),
+    };
+    // Without a connection nothing could be sent either: that is no time in which it was looked for.
+    let unreached = error.code.is_none() && matches!(error.disposition, Disposition::RetryAfter { .. });
+    let (key, now) = (format!("look-up:{}:{since_ms}", message.id), core.now_ms());
+    let began = core.ledger.write(move |tx| said::first_at(tx, &key, now)).await?;
+    if !unreached && now - began >= LOOK_FOR_MS {
+        return Ok(send_as_repeat(core, message, error).await?);
     }
+    Ok(postpone(core, message, wait, "could not look for it in the chat").await?)
+}
+
+/// Never lost beats never twice, and what may be a repeat says so.
+async fn send_as_repeat(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, %error, "Delivery {} is sent as a possible repeat", message.id);
+    let (id, now) = (message.id.clone(), core.now_ms());
+    let body = say::may_be_repeat(message.lang, message.body.clone());
+    let again = Again {
+        form: message.form,
+        target: message.target.clone(),
+        next_at_ms: now,
+        problem: error.to_string(),
+        code: error.code,
+    };
+    core.ledger
+        .write(move |tx| {
+            messages::set_body(tx, &id, &body)?;
+            audit::note(tx, "ally", "may be a repeat", id.as_str(), &again.problem, now)?;
+            messages::refused(tx, &id, &again)
+        })
+        .await
 }
 
 /// After a restart: what was being created or changed is looked at again at once.

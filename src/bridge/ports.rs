@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::delivery::{Body, Disposition, Target};
 use crate::domain::gate::{Ask, Choice, Decision};
+pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, Decoded};
@@ -117,6 +118,8 @@ pub struct ChannelLimits {
     pub max_parts: usize,
     pub cards: bool,
     pub reactions: bool,
+    /// A message that ally did not get is told from others only by the reaction that it lacks.
+    pub unmarked_is_lost: bool,
     /// Least time between two updates of one card.
     pub update_every_ms: u64,
 }
@@ -160,16 +163,20 @@ pub struct Sent {
 }
 
 /// What is known of a message whose sending had no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Lookup {
     pub delivery: DeliveryId,
     pub target: Target,
     pub topic: Option<TopicId>,
-    /// Platform time before the first attempt, Unix milliseconds.
+    /// Our clock before the first attempt, Unix milliseconds. How far the platform's may be from it, the channel knows.
     pub since_ms: i64,
-    /// The delivery's own words; what stands in the chat may have a part number, a footer or a name around them.
-    pub text: String,
+    /// What was sent, and in which form: only a message that says exactly this is the one.
+    pub body: Body,
+    pub form: u32,
+    pub lang: Lang,
     pub resource: Option<ResourceKey>,
+    /// Messages and cards of ours of about that time that are known to be something else.
+    pub known: Vec<MessageId>,
 }
 
 /// A refused, failed or unanswered call, already judged.
@@ -255,6 +262,10 @@ pub trait Launcher: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
     /// The runtime's own data directory. A conversation's thread lives in one home.
     fn home(&self) -> PathBuf;
+    /// The command by which a person signs it in, where there is one: for the owner, as a shell takes it.
+    fn login(&self) -> Option<String> {
+        None
+    }
 
     /// Starts the process and says nothing to it yet: its identity is committed first.
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>>;
@@ -376,15 +387,6 @@ pub struct Steer {
     pub text: String,
 }
 
-/// How sure the runtime is that it has our turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    Sent,
-    Acknowledged,
-    Durable,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
     pub turn: Option<NativeTurnId>,
@@ -407,7 +409,8 @@ pub struct Pull {
     pub client: Option<ClientId>,
     /// … or is this one …
     pub turn: Option<NativeTurnId>,
-    /// … or at this older turn, which was the newest before ours was submitted. `None`: read to the beginning.
+    /// … or at this older turn, which was the newest before ours was submitted. `None`: read to the beginning. It is part
+    /// of the answer only if it took `client` in: words handed over in its last moment may have gone into it.
     pub cursor: Option<NativeTurnId>,
 }
 

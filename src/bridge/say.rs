@@ -8,6 +8,9 @@ use crate::domain::ids::ChatId;
 use crate::domain::view::{Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
+/// Most characters of a program's own words.
+const DETAIL: usize = 300;
+
 /// The machine's own zone. Formatting a given instant is not reading the clock.
 fn zone(at_ms: i64) -> Zone {
     use chrono::{Local, Offset, TimeZone};
@@ -65,12 +68,16 @@ pub fn pairing_wrong(lang: Lang, left: u32) -> String {
 }
 
 pub fn stranger(lang: Lang, owner: &str, group: bool) -> String {
-    let owner = if owner.is_empty() { OWNER_UNKNOWN[lang as usize] } else { owner };
+    if owner.is_empty() {
+        return NoticeMsg::Unclaimed.text(lang);
+    }
     if group { CardMsg::StrangerGroup { owner }.text(lang) } else { CardMsg::StrangerDirect { owner }.text(lang) }
 }
 
-/// For a bot that nobody has claimed.
-const OWNER_UNKNOWN: [&str; 2] = ["它的所有者", "its owner"];
+/// A working directory that is bound to no project.
+pub fn own_folder(lang: Lang) -> String {
+    NoticeMsg::OwnFolder.text(lang)
+}
 
 pub fn no_text(lang: Lang, changed: &[ChangedFile]) -> String {
     let text = NoticeMsg::NoText.text(lang);
@@ -88,24 +95,25 @@ pub fn files_changed(lang: Lang, changed: &[ChangedFile]) -> String {
     }
 }
 
-/// One plain line for the chat; the raw words of the runtime stay on the computer.
-pub fn failure(lang: Lang, failure: Option<&Failure>) -> String {
+/// One plain line for the chat, and the remedy for the owner; the raw words of the runtime stay on the computer.
+pub fn failure(lang: Lang, failure: Option<&Failure>, context: FailureContext<'_>) -> words::Told {
     let kind = failure.map_or(FailureKind::Other, |failure| failure.kind);
-    words::failure(kind, FailureContext::default(), lang).chat
+    words::failure(kind, context, lang)
 }
 
-pub fn runtime_trouble(lang: Lang, problem: &LaunchError) -> String {
+/// Why the runtime does not come up. The owner is told the program's own words, too.
+pub fn runtime_trouble(lang: Lang, problem: &LaunchError) -> words::Told {
     let launch = match problem {
         LaunchError::NotFound { .. } => Launch::Missing,
         LaunchError::WrongVersion { .. } => Launch::WrongVersion,
         LaunchError::BadConfig { .. } => Launch::BadConfig,
         LaunchError::Failed { .. } => Launch::Failed,
     };
-    words::launch_failure(launch, "", lang).chat
+    words::launch_failure(launch, &super::pictures::cut(&problem.to_string(), DETAIL), lang)
 }
 
-pub fn runtime_stuck(lang: Lang) -> String {
-    words::launch_failure(Launch::Failed, "", lang).chat
+pub fn runtime_stuck(lang: Lang) -> words::Told {
+    words::launch_failure(Launch::Failed, "", lang)
 }
 
 pub fn history_gone(lang: Lang) -> String {
@@ -118,6 +126,19 @@ pub fn elsewhere(lang: Lang) -> String {
 
 pub fn unreachable(lang: Lang, since_ms: i64, now_ms: i64) -> String {
     NoticeMsg::ModelUnreachable { at: at(since_ms, now_ms) }.text(lang)
+}
+
+/// Under an answer of a conversation that rested for long.
+pub fn continues(lang: Lang, last_ms: i64, now_ms: i64) -> String {
+    NoticeMsg::Continues { at: at(last_ms, now_ms) }.text(lang)
+}
+
+/// The answer stays on the computer: the platform took none of its forms.
+pub fn answer_refused(lang: Lang, code: Option<i64>, turn: &str) -> String {
+    match code {
+        Some(code) => NoticeMsg::AnswerRefused { code, turn }.text(lang),
+        None => NoticeMsg::AnswerTooHard { turn }.text(lang),
+    }
 }
 
 pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {
@@ -155,6 +176,9 @@ pub fn instead_of_card(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
 pub fn may_be_repeat(lang: Lang, body: Body) -> Body {
     let mark = NoticeMsg::MayBeRepeat.text(lang);
     match body {
+        // Once is enough, however often its fate was unknown.
+        Body::Answer { ref markdown, .. } if markdown.starts_with(&mark) => body,
+        Body::Notice { ref text } if text.starts_with(&mark) => body,
         Body::Answer { markdown, part, parts, footer, mention } => {
             Body::Answer { markdown: format!("{mark}\n\n{markdown}"), part, parts, footer, mention }
         }

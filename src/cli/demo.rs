@@ -89,6 +89,8 @@ async fn in_home(context: &Context, args: &Args, home: &Path, tasks: &Tasks) -> 
     let mut daemon = Command::new(std::env::current_exe()?)
         .args(["run", "--with-parent", "--quiet"])
         .env("ALLY_HOME", home)
+        // Commands run in login shells: nobody's profile shall decide how the demo goes, nor be changed by it.
+        .env("HOME", home)
         .env("ALLY_RUNTIME", kind)
         .env("ALLY_LANG", context.lang.as_str())
         .env_remove("FEISHU_APP_ID")
@@ -139,10 +141,11 @@ async fn runtime_kind(context: &Context, paths: &Paths) -> &'static str {
         return "embedded";
     }
     let config: Result<Config, _> = crate::config::load(&with_home(&context.environment, paths));
-    let program = match config.map(|config| config.runtime) {
+    let named = match config.map(|config| config.runtime) {
         Ok(RuntimeConfig::Codex(codex)) => codex.program,
-        _ => PathBuf::from("codex"),
+        _ => None,
     };
+    let program = named.unwrap_or_else(|| PathBuf::from("codex"));
     let version = Command::new(&program)
         .arg("--version")
         .stdin(Stdio::null())

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::output::note;
+use crate::app::StartError;
 use crate::config::Problems;
 use crate::control::ClientError;
 use crate::domain::view::Lang;
@@ -12,6 +14,7 @@ use crate::supervisor::LockError;
 pub(super) enum Code {
     Failed = 1,
     NotRunning = 69,
+    Unwell = 70,
     Temporary = 75,
     Config = 78,
 }
@@ -45,13 +48,13 @@ impl CliError {
     }
 
     pub(super) fn print(&self, lang: Lang) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        note(&format!("error: {}", self.message));
         if let Some((zh, en)) = &self.hint {
             let hint = match lang {
                 Lang::Zh => zh,
                 Lang::En => en,
             };
-            eprintln!("hint: {hint}");
+            note(&format!("hint: {hint}"));
         }
         self.exit_code()
     }
@@ -105,9 +108,42 @@ impl From<std::io::Error> for CliError {
 
 impl From<anyhow::Error> for CliError {
     fn from(error: anyhow::Error) -> Self {
-        match error.downcast::<LockError>() {
-            Ok(lock) => lock.into(),
+        let error = match error.downcast::<LockError>() {
+            Ok(lock) => return lock.into(),
+            Err(error) => error,
+        };
+        match error.downcast::<StartError>() {
+            Ok(start) => start.into(),
             Err(error) => CliError::new(format!("{error:#}")),
         }
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        let message = error.to_string();
+        match error {
+            StartError::AppHeld { .. } => CliError::new(message).code(Code::Temporary).hint(
+                "先停掉另一个：`ALLY_HOME=… ally stop`；或者给这个目录换一个应用",
+                "stop the other one (`ALLY_HOME=… ally stop`), or give this home an app of its own",
+            ),
+            StartError::Ledger(ledger) => {
+                let hint = ledger.hint();
+                CliError::new(message).hint(hint.clone(), hint)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_comes_before_the_hint() {
+        let open = crate::ledger::OpenError::TooNew { path: "/h/ledger.db".into(), found: 9, known: 2 };
+        let told = CliError::from(anyhow::Error::from(StartError::from(open)));
+        assert!(told.message.contains("/h/ledger.db") && !told.message.contains("hint"), "{}", told.message);
+        assert!(told.hint.is_some_and(|(_, en)| en.contains("restore")));
     }
 }

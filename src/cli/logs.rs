@@ -84,8 +84,9 @@ async fn follow(folder: &std::path::Path, json: bool) -> Result<(), CliError> {
 
 fn print(line: &str, json: bool) -> Result<(), CliError> {
     match (json, serde_json::from_str::<Map<String, Value>>(line)) {
+        (true, _) => output::raw(line),
         (false, Ok(fields)) => output::line(&human(fields)),
-        _ => output::line(line),
+        (false, Err(_)) => output::line(line),
     }
 }
 

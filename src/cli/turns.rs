@@ -6,6 +6,7 @@ use super::Context;
 use super::error::CliError;
 use super::output;
 use crate::control::{TurnDetail, TurnRow};
+use crate::domain::plain::in_one_line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -71,7 +72,8 @@ fn row_line(row: &TurnRow) -> String {
         0 => String::new(),
         n => format!("  [{n} undelivered]"),
     };
-    let (time, chat, requester, title) = (output::time(row.created_at_ms), &row.chat, &row.requester, &row.title);
+    let time = output::time(row.created_at_ms);
+    let [chat, requester, title] = [&row.chat, &row.requester, &row.title].map(|text| in_one_line(text));
     format!("{}  {time}  {state:<11}  {chat}  {requester}  {title}{undelivered}", row.id)
 }
 

@@ -16,8 +16,8 @@ pub use environment::Environment;
 pub use paths::{Paths, private_folder};
 pub use problem::{Problem, Problems, did_you_mean};
 pub use resolved::{
-    AccessConfig, Busy, CodexConfig, Config, ConversationConfig, Directory, FeishuConfig, IntakeConfig, RuntimeConfig,
-    Scope, TurnConfig,
+    AccessConfig, Busy, CodexConfig, Config, ConversationConfig, Directory, FeishuConfig, IntakeConfig, ProxyConfig,
+    RuntimeConfig, Scope, TurnConfig,
 };
 pub use template::{write_missing, write_private};
 

@@ -43,8 +43,6 @@ pub struct Config {
     pub intake: IntakeConfig,
     /// The whole environment of every child.
     pub child_environment: Vec<(String, String)>,
-    /// Proxy for TLS connections.
-    pub https_proxy: Option<String>,
     /// Legal, and worth a warning in `status`.
     pub warnings: Vec<String>,
 }
@@ -58,6 +56,17 @@ pub struct FeishuConfig {
     pub app_secret: SecretString,
     /// Without a slash at its end.
     pub base_url: String,
+    /// The proxy on the way there.
+    pub proxy: Option<ProxyConfig>,
+}
+
+/// A proxy from the environment.
+#[derive(Debug, Clone)]
+pub struct ProxyConfig {
+    /// A valid `http://` or `https://` address. It may hold a password.
+    pub address: SecretString,
+    /// `NO_PROXY` as it stands.
+    pub except: String,
 }
 
 /// Which runtime, with its settings.
@@ -72,8 +81,8 @@ pub enum RuntimeConfig {
 /// Settings of the codex child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodexConfig {
-    /// An absolute path, or a plain name that is looked up in `PATH`.
-    pub program: PathBuf,
+    /// The program that a person named, absolute; `None` leaves the choice to the adapter.
+    pub program: Option<PathBuf>,
     /// `CODEX_HOME`.
     pub home: PathBuf,
     /// Further arguments, before `app-server`'s own.
@@ -159,8 +168,17 @@ pub struct TurnConfig {
 pub struct IntakeConfig {
     /// An older message is asked about before it runs.
     pub stale_after: Duration,
-    /// A message found after downtime runs by itself up to this age.
-    pub backfill_run: Duration,
+}
+
+impl Config {
+    /// What a bot that nobody owns needs, unless somebody claimed it in the chat.
+    pub fn unclaimed(&self, claimed: bool) -> Option<String> {
+        let unclaimed = self.feishu.is_some() && self.access.owner.is_none() && !claimed;
+        unclaimed.then(|| match self.lang {
+            Lang::Zh => "这个机器人还没有所有者：运行 `ally pair`，把码私聊发给它".to_owned(),
+            Lang::En => "nobody owns this bot yet: run `ally pair` and send the code to the bot".to_owned(),
+        })
+    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -174,19 +192,27 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let dotenv = secrets::read(&paths.env, &mut problems);
     let variable = |key: &str| environment.get(key).or_else(|| dotenv.get(key).map(String::as_str)).map(str::to_owned);
 
-    let mut resolver = Resolver { raw: &mut raw, problems: &mut problems, variable: &variable, paths: &paths };
+    let mut resolver = Resolver {
+        raw: &mut raw,
+        problems: &mut problems,
+        variable: &variable,
+        paths: &paths,
+        search_path: environment.get("PATH"),
+    };
     let home = environment.home().unwrap_or(&paths.home);
     let lang = resolver.lang(environment);
-    let feishu = resolver.feishu();
+    let feishu = resolver.feishu(environment);
     let runtime = resolver.runtime(home);
     let conversation = resolver.conversation(home);
     let access = resolver.access();
     let turn = resolver.turn();
     let intake = resolver.intake();
+    let unbuilt = resolver.backfill(lang);
     raw.finish(&mut problems);
     problems.into_result()?;
 
-    let warnings = warnings(&runtime, feishu.as_ref(), &access);
+    let mut warnings = warnings(&runtime, lang);
+    warnings.extend(unbuilt);
     Ok(Config {
         lang,
         log_filter: environment.log_filter(),
@@ -199,7 +225,6 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         turn,
         intake,
         child_environment: environment.for_children(),
-        https_proxy: environment.https_proxy(),
         warnings,
         paths,
     })
@@ -222,20 +247,21 @@ fn read_settings(path: &Path, problems: &mut Problems) -> String {
     }
 }
 
-fn warnings(runtime: &RuntimeConfig, feishu: Option<&FeishuConfig>, access: &AccessConfig) -> Vec<String> {
+fn warnings(runtime: &RuntimeConfig, lang: Lang) -> Vec<String> {
+    let RuntimeConfig::Codex(codex) = runtime else { return Vec::new() };
+    let say = |zh: &str, en: &str| if lang == Lang::Zh { zh.to_owned() } else { en.to_owned() };
     let mut warnings = Vec::new();
-    if let RuntimeConfig::Codex(codex) = runtime {
-        if codex.sandbox == "danger-full-access" {
-            warnings
-                .push("[runtime.codex] sandbox = \"danger-full-access\": the agent can do whatever you can".to_owned());
-        }
-        if codex.approval_policy == "never" {
-            warnings
-                .push("[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs".to_owned());
-        }
+    if codex.sandbox == "danger-full-access" {
+        warnings.push(say(
+            "[runtime.codex] sandbox = \"danger-full-access\"：没有沙箱，你能做的它都能做",
+            "[runtime.codex] sandbox = \"danger-full-access\": no sandbox, the agent can do whatever you can",
+        ));
     }
-    if feishu.is_some() && access.owner.is_none() {
-        warnings.push("nobody owns this bot yet: run `ally pair` and send the code to the bot".to_owned());
+    if codex.approval_policy == "never" {
+        warnings.push(say(
+            "[runtime.codex] approval_policy = \"never\"：运行命令前不问任何人",
+            "[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs",
+        ));
     }
     warnings
 }
@@ -246,6 +272,7 @@ struct Resolver<'a> {
     problems: &'a mut Problems,
     variable: &'a dyn Fn(&str) -> Option<String>,
     paths: &'a Paths,
+    search_path: Option<&'a str>,
 }
 
 impl Resolver<'_> {
@@ -271,7 +298,7 @@ impl Resolver<'_> {
     }
 
     /// On when there are credentials, unless the file says otherwise.
-    fn feishu(&mut self) -> Option<FeishuConfig> {
+    fn feishu(&mut self, environment: &Environment) -> Option<FeishuConfig> {
         let enabled = self.raw.bool("feishu.enabled", self.problems);
         let app_id = (self.variable)("FEISHU_APP_ID");
         let app_secret = (self.variable)("FEISHU_APP_SECRET");
@@ -298,7 +325,26 @@ impl Resolver<'_> {
                 });
             }
         }
-        Some(FeishuConfig { app_id: app_id?, app_secret: SecretString::from(app_secret?), base_url: base_url? })
+        let proxy = self.proxy(environment);
+        Some(FeishuConfig { app_id: app_id?, app_secret: SecretString::from(app_secret?), base_url: base_url?, proxy })
+    }
+
+    /// The environment's proxy, `http://` where it names no scheme. Its value is never shown: it may hold a password.
+    fn proxy(&mut self, environment: &Environment) -> Option<ProxyConfig> {
+        let (key, text) = environment.https_proxy()?;
+        let address = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let known = match reqwest::Url::parse(&address) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => Err("names a kind of proxy that ally cannot use"),
+            Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
+            _ => Err("is not a usable address"),
+        };
+        if let Err(what) = known {
+            let remedy = "write http://host:port or https://host:port, with user:password@ before the host if it wants a \
+                          login (special characters percent-encoded), or unset it";
+            self.note_variable(key, what, remedy);
+            return None;
+        }
+        Some(ProxyConfig { address: address.into(), except: environment.no_proxy().to_owned() })
     }
 
     fn base_url(&mut self) -> Option<String> {
@@ -351,7 +397,7 @@ impl Resolver<'_> {
         let program = match ((self.variable)("ALLY_RUNTIME_BIN"), configured) {
             (Some(program), _) => self.program(&program, "ALLY_RUNTIME_BIN", 0, home),
             (None, Some(found)) => self.program(&found.value, "runtime.codex.bin", found.line, home),
-            (None, None) => PathBuf::from("codex"),
+            (None, None) => None,
         };
         let codex_home = match self.raw.text("runtime.codex.home", self.problems) {
             Some(found) => {
@@ -378,22 +424,26 @@ impl Resolver<'_> {
         }
     }
 
-    fn program(&mut self, text: &str, key: &str, line: usize, home: &Path) -> PathBuf {
-        if !text.contains('/') {
-            return PathBuf::from(text);
-        }
-        let path = self.absolute(text, home);
-        if !path.is_file() {
-            let (what, remedy) =
-                (format!("there is no program {}", path.display()), "install codex, or correct the path");
-            if line == 0 {
-                self.note_variable(key, what, remedy);
-            } else {
-                let problem = self.raw.problem(key, line, what, remedy);
-                self.problems.add(problem);
+    /// A path, or a plain name that is looked up in `PATH`. Whoever names a program gets that one or a problem.
+    fn program(&mut self, text: &str, key: &str, line: usize, home: &Path) -> Option<PathBuf> {
+        let (found, what) = if text.contains('/') {
+            let path = self.absolute(text, home);
+            let what = match path.is_file() {
+                true => format!("{} cannot be executed", path.display()),
+                false => format!("there is no program {}", path.display()),
+            };
+            (Some(path).filter(|path| is_program(path)), what)
+        } else {
+            (on_path(text, self.search_path), format!("there is no program \"{text}\" in PATH"))
+        };
+        if found.is_none() {
+            let remedy = "install codex, name its whole path, or remove this for ally's own choice";
+            match line {
+                0 => self.note_variable(key, what, remedy),
+                line => self.problems.add(self.raw.problem(key, line, what, remedy)),
             }
         }
-        path
+        found
     }
 
     /// `~/` is the person's home; anything relative is relative to `$ALLY_HOME`, never to where ally was started.
@@ -455,11 +505,29 @@ impl Resolver<'_> {
     }
 
     fn intake(&mut self) -> IntakeConfig {
-        IntakeConfig {
-            stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE),
-            backfill_run: self.raw.duration("intake.backfill_run", self.problems).unwrap_or(10 * MINUTE),
-        }
+        IntakeConfig { stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE) }
     }
+
+    /// A key for what is not built. Whoever sets it learns that; whoever has it in the file already can still start.
+    fn backfill(&mut self, lang: Lang) -> Option<String> {
+        self.raw.duration("intake.backfill_run", self.problems)?;
+        let (zh, en) = (
+            "[intake] backfill_run 还不起作用：停机期间平台没有补发的消息，ally 不会自己去取",
+            "[intake] backfill_run does nothing yet: messages that the platform does not deliver again after a downtime are not fetched",
+        );
+        Some(if lang == Lang::Zh { zh } else { en }.to_owned())
+    }
+}
+
+fn on_path(name: &str, path: Option<&str>) -> Option<PathBuf> {
+    let folders = std::env::split_paths(path?).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(|candidate| is_program(candidate))
+}
+
+/// A regular file that somebody may execute.
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {
@@ -470,6 +538,8 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     struct Home {
@@ -493,6 +563,32 @@ mod tests {
             all.extend_from_slice(environment);
             super::super::load(&Environment::of(all))
         }
+    }
+
+    #[test]
+    fn a_proxy_is_understood_or_is_a_problem_that_shows_no_password() {
+        let home = Home::new("", "FEISHU_APP_ID=cli_1\nFEISHU_APP_SECRET=hush\n");
+        for (value, want) in [
+            ("proxy.example:3128", "http://proxy.example:3128"),
+            ("me:w%40rd@proxy.example:3128", "http://me:w%40rd@proxy.example:3128"),
+            ("https://proxy.example", "https://proxy.example"),
+        ] {
+            let config = home.load(&[("https_proxy", value), ("no_proxy", "feishu.cn")]).unwrap();
+            let proxy = config.feishu.as_ref().unwrap().proxy.clone().unwrap();
+            assert_eq!((proxy.address.expose_secret(), proxy.except.as_str()), (want, "feishu.cn"));
+            assert!(!format!("{:?}", config.feishu).contains("w%40rd"));
+        }
+        for value in ["socks5://me:word@proxy.example:1080", "http://me:word@:3128", "http://", "me:word@a b"] {
+            let problems = home.load(&[("HTTPS_PROXY", value)]).unwrap_err();
+            let text = problems.to_string();
+            assert!(
+                text.contains("HTTPS_PROXY") && text.contains("percent-encoded") && !text.contains("word@p"),
+                "{text}"
+            );
+            assert_eq!(problems.list().len(), 1, "{value}");
+        }
+        let without = Home::new("", "").load(&[("HTTPS_PROXY", "socks5://proxy.example")]);
+        assert!(without.unwrap().feishu.is_none(), "nobody needs it");
     }
 
     #[test]
@@ -563,6 +659,41 @@ mod tests {
             let got = home.load(&[("FEISHU_BASE_URL", url)]).ok().and_then(|config| config.feishu);
             assert_eq!(got.map(|feishu| feishu.base_url).as_deref(), want, "{url}");
         }
+    }
+
+    #[test]
+    fn a_named_program_is_found_in_the_search_path_or_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = Home::new("[runtime.codex]\nbin = \"my-codex\"\n", "");
+        let folder = home.folder.path().join("bin");
+        let program = folder.join("my-codex");
+        let path = format!("relative:/nowhere:{}", folder.display());
+        let of = |environment: &[(&str, &str)]| {
+            home.load(environment).map(|config| match config.runtime {
+                RuntimeConfig::Codex(codex) => codex.program,
+                RuntimeConfig::Embedded => None,
+            })
+        };
+        let told = of(&[("PATH", &path)]).unwrap_err().to_string();
+        assert!(told.contains("ally.toml:2: runtime.codex.bin: there is no program \"my-codex\" in PATH"), "{told}");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(of(&[("PATH", &path)]).is_err(), "a file that cannot be executed is no program");
+        let told = of(&[("ALLY_RUNTIME_BIN", &program.display().to_string())]).unwrap_err().to_string();
+        assert!(told.contains("ALLY_RUNTIME_BIN") && told.contains("cannot be executed"), "{told}");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(of(&[("PATH", &path)]).unwrap(), Some(program.clone()));
+        let told = of(&[("PATH", &path), ("ALLY_RUNTIME_BIN", "other")]).unwrap_err().to_string();
+        assert!(told.contains("environment: ALLY_RUNTIME_BIN: there is no program \"other\" in PATH"), "{told}");
+    }
+
+    #[test]
+    fn what_is_not_built_says_so() {
+        assert_eq!(Home::new("", "").load(&[]).unwrap().warnings, [] as [&str; 0]);
+        let home = Home::new("lang = \"en\"\n[intake]\nbackfill_run = \"1h\"\n", "");
+        let warnings = home.load(&[]).unwrap().warnings;
+        assert!(matches!(&warnings[..], [one] if one.contains("backfill_run does nothing yet")), "{warnings:?}");
     }
 
     #[test]

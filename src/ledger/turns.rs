@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::sql::{all, first, from_json_opt, id, id_opt, json, run, unreadable};
-use crate::domain::history::Failure;
+use crate::domain::history::{Evidence, Failure};
 use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState, transition};
 use crate::domain::verdict::LostHow;
@@ -38,6 +38,8 @@ pub struct Turn {
     pub client_id: Option<ClientId>,
     pub native_turn: Option<NativeTurnId>,
     pub generation: Option<Generation>,
+    /// How sure the runtime was that it has the turn, as far as it said so.
+    pub evidence: Option<Evidence>,
     pub boot_id: Option<String>,
     pub continues: Option<TurnId>,
     pub stop: Option<Stop>,
@@ -197,7 +199,7 @@ pub fn submit(tx: &Transaction<'_>, turn: &Turn, submission: &Submission) -> Res
     advance(tx, turn, TurnEvent::Submit)?;
     let client = ClientId::of_turn(&turn.id, turn.attempt + 1);
     let sql = "UPDATE turns SET attempt = attempt + 1, client_id = ?2, thread = ?3, cursor = ?4, generation = ?5, boot_id = ?6,
-                   submitted_at_ms = ?7, native_turn = NULL, started_at_ms = NULL WHERE id = ?1";
+                   submitted_at_ms = ?7, native_turn = NULL, evidence = NULL, started_at_ms = NULL WHERE id = ?1";
     run(
         tx,
         sql,
@@ -226,6 +228,23 @@ pub fn started(tx: &Transaction<'_>, turn: &Turn, native: &NativeTurnId, now_ms:
 pub fn set_native(tx: &Transaction<'_>, turn: &TurnId, native: &NativeTurnId) -> Result<(), LedgerError> {
     run(tx, "UPDATE turns SET native_turn = ?2 WHERE id = ?1", params![turn.as_str(), native.as_str()])?;
     Ok(())
+}
+
+/// What the runtime says of its hold on the turn. Never less than it said before.
+pub fn set_evidence(tx: &Transaction<'_>, turn: &TurnId, evidence: Evidence) -> Result<(), LedgerError> {
+    let sql = "UPDATE turns SET evidence = ?2 WHERE id = ?1 AND evidence IS NOT 'durable'";
+    run(tx, sql, params![turn.as_str(), evidence.as_str()])?;
+    Ok(())
+}
+
+/// The settled turn that the runtime knows by an id of its own.
+pub fn settled_as(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    native: &NativeTurnId,
+) -> Result<Option<TurnId>, LedgerError> {
+    let sql = "SELECT id FROM turns WHERE conversation = ?1 AND native_turn = ?2 AND state = 'settled' ORDER BY ord DESC LIMIT 1";
+    first(tx, sql, params![conversation.as_str(), native.as_str()], |row| id(row, "id"))
 }
 
 /// Proven not to have run: back into the queue, not before the given time.
@@ -331,6 +350,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         client_id: row.get::<_, Option<String>>("client_id")?.map(ClientId::new),
         native_turn: id_opt(row, "native_turn")?,
         generation: row.get::<_, Option<i64>>("generation")?.map(Generation),
+        evidence: row.get::<_, Option<String>>("evidence")?.as_deref().and_then(Evidence::parse),
         boot_id: row.get("boot_id")?,
         continues: id_opt(row, "continues")?,
         stop: read_stop(row)?,

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::LedgerError;
+use crate::crash;
 
 /// Writes that may wait. At 5 ms a sync and 200 events/s a group holds a handful; a thousand is an outage.
 const QUEUE: usize = 4096;
@@ -178,7 +179,10 @@ fn commit_group(
             Err(_) => break,
         }
     }
-    tx.commit().map_err(LedgerError::from)
+    crash::point("commit.before");
+    let committed = tx.commit().map_err(LedgerError::from);
+    crash::point("commit.after");
+    committed
 }
 
 fn read_one_by_one(mut connection: Connection, mut orders: mpsc::Receiver<Order>, waiting: &AtomicUsize) {

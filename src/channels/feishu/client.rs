@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::{ApiError, FeishuCode, Refusal, scopes_in, sub_code};
+use super::proxy::Proxy;
 use super::token::Tokens;
 use super::wire::Reply;
 
@@ -28,6 +29,8 @@ const CONNECT: Duration = Duration::from_secs(8);
 const APP_PER_SECOND: u32 = 40;
 /// Least time between two messages to one chat. The platform takes 5/s, shared by all bots of the chat.
 const CHAT_SPACING: Duration = Duration::from_millis(250);
+/// The most bytes of an answer that are read: fifty of the longest messages and something.
+const MAX_ANSWER: usize = 16 << 20;
 /// The longest that an answer's text is quoted in an error.
 const MSG_CHARS: usize = 300;
 
@@ -64,16 +67,16 @@ impl Answer {
 }
 
 impl Http {
-    /// `base` without a trailing slash. `proxy` is used for everything but loopback; without it there is no proxy at all
-    /// (the environment was read by the caller).
-    pub fn new(base: &str, proxy: Option<&str>) -> anyhow::Result<Self> {
+    /// `base` without a trailing slash. Without `proxy` there is none at all (the environment was read by the caller).
+    pub fn new(base: &str, proxy: Option<&Proxy>) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
             .pool_idle_timeout(Duration::from_secs(30))
             .no_proxy();
-        if let Some(proxy) = proxy.filter(|_| !is_loopback(base)) {
-            builder = builder.proxy(reqwest::Proxy::all(proxy).context("the proxy's address is not valid")?);
+        let address = reqwest::Url::parse(base).context("the platform's address is not valid")?;
+        if let Some(proxy) = proxy.filter(|proxy| proxy.serves(&address)) {
+            builder = builder.proxy(proxy.for_http()?);
         }
         let client = builder.build().context("build the HTTP client")?;
         Ok(Self { base: base.trim_end_matches('/').to_owned(), client })
@@ -149,7 +152,9 @@ pub async fn judge(what: &'static str, response: Response) -> Result<Answer, Api
     let platform_ms = date_of(response.headers());
     let wait = wait_of(response.headers());
     let log_id = header(response.headers(), "x-tt-logid");
-    let body = response.bytes().await.map_err(|error| not_answered(what, error))?;
+    // Whoever opened the answer for something else than JSON set no deadline for the rest of it.
+    let read = tokio::time::timeout(CALL, whole(what, response)).await;
+    let body = read.unwrap_or_else(|_| Err(ApiError::NoAnswer { what, reason: "timed out".to_owned() }))?;
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return Err(ApiError::NotFeishu { what, status, wait, platform_ms });
     };
@@ -170,6 +175,17 @@ pub async fn judge(what: &'static str, response: Response) -> Result<Answer, Api
             Err(refusal_by_status(status, Refusal { what, code, sub, msg, log_id, wait, scopes, platform_ms }))
         }
     }
+}
+
+async fn whole(what: &'static str, mut response: Response) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| not_answered(what, error))? {
+        if body.len() + piece.len() > MAX_ANSWER {
+            return Err(ApiError::NoAnswer { what, reason: format!("more than {MAX_ANSWER} bytes") });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 /// A code that nobody documented means nothing beside an HTTP status that says "my trouble" or "too many".
@@ -200,14 +216,14 @@ fn date_of(headers: &HeaderMap) -> Option<i64> {
 
 /// Calls with a token, within the limits.
 pub struct Client {
-    pub http: Http,
+    pub http: Arc<Http>,
     tokens: Tokens,
     limits: Limits,
 }
 
 impl Client {
     pub fn new(http: Http, tokens: Tokens) -> Self {
-        Self { http, tokens, limits: Limits::new() }
+        Self { http: Arc::new(http), tokens, limits: Limits::new() }
     }
 
     /// Makes one call; once more with a fresh token if the platform calls the token invalid.
@@ -223,7 +239,7 @@ impl Client {
         let outcome = judge(what, response).await;
         match outcome {
             Err(error) if is_token(&error) => {
-                self.tokens.invalidate(&token).await;
+                self.tokens.invalidate(&token);
                 let (response, _) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
                 self.noted(lane, judge(what, response).await)
             }
@@ -245,8 +261,8 @@ impl Client {
     }
 
     /// The platform called this token invalid: the next call fetches another, once for all who noticed.
-    pub async fn invalidate(&self, token: &SecretString) {
-        self.tokens.invalidate(token).await;
+    pub fn invalidate(&self, token: &SecretString) {
+        self.tokens.invalidate(token);
     }
 
     fn noted(&self, lane: Option<&str>, outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
@@ -321,6 +337,8 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
 
     #[test]
@@ -345,6 +363,36 @@ mod tests {
         assert_eq!(date_of(&headers), Some(1_795_237_200_000));
         headers.insert("x-ogw-ratelimit-reset", "soon".parse().expect("ascii"));
         assert_eq!(wait_of(&headers), None);
+    }
+
+    fn answer(status: u16, body: impl futures_util::Stream<Item = Vec<u8>> + Send + 'static) -> Response {
+        let pieces = body.map(Ok::<_, std::convert::Infallible>);
+        let answer = axum::http::Response::builder().status(status).body(reqwest::Body::wrap_stream(pieces));
+        answer.expect("an answer").into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_ends_is_given_up() {
+        let began = Instant::now();
+        let hangs = judge("read", answer(400, futures_util::stream::pending())).await;
+        assert!(matches!(hangs, Err(ApiError::NoAnswer { .. })), "its fate is not known");
+        assert_eq!(began.elapsed(), CALL);
+        let huge = judge("read", answer(200, futures_util::stream::repeat(vec![b' '; 1 << 20]))).await;
+        assert!(matches!(huge, Err(ApiError::NoAnswer { reason, .. }) if reason.contains("bytes")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_never_ends_is_given_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let began = Instant::now();
+        let trickle = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Some((vec![0], ()))
+        });
+        let saved = super::super::api::save(answer(200, trickle), &path, 1 << 20).await;
+        assert!(matches!(saved, Err(crate::bridge::ports::FetchError::Unavailable { .. })), "{saved:?}");
+        assert!(began.elapsed() <= super::super::api::DOWNLOAD && !path.exists());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,10 @@
 //! Feishu (and Lark): events over the long connection, everything else over REST.
 //!
 //! ```text
-//! dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
-//!                              └ content (what a message says)
+//! proxy ─ dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
+//!                                      └ content (what a message says)
 //! Channel ─ send ─ card (how a view is drawn) ─ api ─ client ─ token
-//!                                                        └ error (what a refusal means)
+//!         └ lookup (was it sent?)                        └ error (what a refusal means)
 //! ```
 //! Only `wire` knows the platform's JSON and protobuf structs. The protocol is the open platform's
 //! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
@@ -38,12 +38,15 @@ mod dial;
 mod directory;
 mod error;
 mod frames;
+mod lookup;
+mod proxy;
 mod send;
 mod socket;
 mod token;
 mod wire;
 
 pub use error::{ApiError, FeishuCode};
+pub use proxy::Proxy;
 pub use socket::Timing;
 
 /// How to reach one app.
@@ -54,8 +57,8 @@ pub struct FeishuConfig {
     pub app_secret: SecretString,
     /// `https://open.feishu.cn`, `https://open.larksuite.com` or a private deployment; no trailing slash.
     pub base_url: String,
-    /// `http://[user:password@]host:port`, for everything but loopback. `None` is no proxy: the environment is not asked.
-    pub proxy: Option<String>,
+    /// `None` is no proxy: the environment is not asked.
+    pub proxy: Option<Proxy>,
 }
 
 /// One app on Feishu. One process must hold the only connection of an app: the platform gives each event to a random one.
@@ -91,7 +94,7 @@ impl Feishu {
 
     /// The same with other waits, for tests.
     pub fn with_timing(config: FeishuConfig, clock: Clock, timing: Timing) -> anyhow::Result<Arc<Self>> {
-        let http = client::Http::new(&config.base_url, config.proxy.as_deref())?;
+        let http = client::Http::new(&config.base_url, config.proxy.as_ref())?;
         let tokens = token::Tokens::new(config.app_id.clone(), config.app_secret.clone());
         let health = ChannelHealth {
             state: ChannelState::Connecting,
@@ -163,7 +166,14 @@ impl Channel for Feishu {
 
     fn limits(&self) -> ChannelLimits {
         // 30 KB of request body, with escapes and up to 3 bytes a character, leave room for this many.
-        ChannelLimits { part_chars: 3500, max_parts: 5, cards: true, reactions: true, update_every_ms: 1000 }
+        ChannelLimits {
+            part_chars: 3500,
+            max_parts: 5,
+            cards: true,
+            reactions: true,
+            unmarked_is_lost: true,
+            update_every_ms: 1000,
+        }
     }
 
     fn decode(&self, raw: &str) -> Result<Decoded, DecodeError> {
@@ -192,7 +202,7 @@ impl Channel for Feishu {
             let card = card::card(view, lang);
             self.client.patch_card(message.as_str(), &card).await.map_err(|error| {
                 let locked = matches!(&error, ApiError::Refused(refusal) if refusal.sub == Some(11310));
-                let mut error = error.into_send(0);
+                let mut error = error.into_send();
                 // On an update 11310 is also "card action is lock": somebody is pressing a button right now.
                 if locked {
                     error.disposition = Disposition::RetryAfter { wait_ms: 1000 };
@@ -205,14 +215,14 @@ impl Channel for Feishu {
     fn react<'a>(&'a self, message: &'a MessageId, receipt: Receipt) -> Boxed<'a, Result<String, SendError>> {
         Box::pin(async move {
             let added = self.client.add_reaction(message.as_str(), emoji(receipt)).await;
-            added.map_err(|error| error.into_send(0))
+            added.map_err(|error| error.into_send())
         })
     }
 
     fn unreact<'a>(&'a self, message: &'a MessageId, reaction: &'a str) -> Boxed<'a, Result<(), SendError>> {
         Box::pin(async move {
             let removed = self.client.remove_reaction(message.as_str(), reaction).await;
-            removed.map_err(|error| error.into_send(0))
+            removed.map_err(|error| error.into_send())
         })
     }
 
@@ -223,7 +233,7 @@ impl Channel for Feishu {
                 Body::File { name, .. } => self.client.upload_file(path, name).await,
                 _ => return Err(send::ours("upload", Disposition::Undeliverable, "this body has no file")),
             };
-            uploaded.map_err(|error| error.into_send(0))
+            uploaded.map_err(|error| error.into_send())
         })
     }
 

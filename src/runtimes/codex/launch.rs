@@ -1,7 +1,7 @@
 //! Starting codex: the program, its flags, its home and environment, the handshake.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::install::install;
-use super::locate::{Found, locate};
+use super::locate::{Found, locate, native_below, pinned_folder};
 use super::session::{Ready, Session};
 use crate::bridge::ports::*;
 use crate::runtimes::process::{self, Spawn, Spawned};
@@ -187,6 +187,14 @@ impl Launcher for CodexLauncher {
         self.config.home.clone()
     }
 
+    fn login(&self) -> Option<String> {
+        let program = match &self.config.bin {
+            Some(bin) => bin.clone(),
+            None => native_below(&pinned_folder(&self.config.runtimes_dir)).unwrap_or_else(|| "codex".into()),
+        };
+        Some(format!("CODEX_HOME={} {} login", quoted(&self.config.home), quoted(&program)))
+    }
+
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>> {
         Box::pin(self.start(spec))
     }
@@ -194,6 +202,13 @@ impl Launcher for CodexLauncher {
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
         Box::pin(process::make_dead(former))
     }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 struct StartingCodex {
@@ -290,4 +305,15 @@ pub(super) fn judge_warning(params: &Value) -> Judged {
     }
     // The bundled sandbox helper works as well as the system's.
     if text.contains("bubblewrap") || text.is_empty() { Judged::Known } else { Judged::Tell(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_needs_it() {
+        assert_eq!(quoted(Path::new("/h/.ally/codex")), "/h/.ally/codex");
+        assert_eq!(quoted(Path::new("/h/my codex's")), r"'/h/my codex'\''s'");
+    }
 }

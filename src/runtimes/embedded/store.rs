@@ -107,16 +107,17 @@ pub(super) fn history(lines: &[Line], pull: &Pull, running: &[Option<NativeTurnI
     // A turn that was known to be there and is not makes the whole history doubtful.
     let mut reached_cursor = pull.cursor.is_none();
     for turn in turns.into_iter().rev() {
+        let has_ours = pull.client.as_ref().is_some_and(|client| turn.has_client(client));
         if pull.cursor.as_ref() == Some(&turn.native) {
             reached_cursor = true;
+            found.extend(has_ours.then_some(turn));
             break;
         }
         if turn.items.is_empty() {
             // Its input was never written: nothing of it was done, so it is not there.
             continue;
         }
-        let ours = pull.turn.as_ref() == Some(&turn.native)
-            || pull.client.as_ref().is_some_and(|client| turn.has_client(client));
+        let ours = has_ours || pull.turn.as_ref() == Some(&turn.native);
         found.push(turn);
         if ours {
             reached_cursor = false;

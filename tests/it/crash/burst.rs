@@ -56,8 +56,8 @@ async fn pictures_and_their_words_are_one_turn_in_the_order_of_sending() {
     let pictures = [picture(&world, "img_1"), picture(&world, "img_2"), picture(&world, "img_3")];
     let words = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1500]] [[say seen]]");
     let second = world.sim.say(OWNER_CHAT, OWNER, "[[say second]]");
-    assert_eq!(world.answer(&words).await.text().trim(), "seen");
-    assert_eq!(world.answer(&second).await.text().trim(), "second", "a second text is queued, never a silent steer");
+    assert_eq!(world.answer(&words).await.said(), "seen");
+    assert_eq!(world.answer(&second).await.said(), "second", "a second text is queued, never a silent steer");
     world.settled().await;
     let turns = turns(&world);
     assert_eq!(turns.len(), 2);
@@ -142,7 +142,7 @@ async fn a_picture_right_after_its_words_joins_them_while_they_are_queued() {
     world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
     let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
     picture(&world, "img_1");
-    assert_eq!(world.answer(&words).await.text().trim(), "seen");
+    assert_eq!(world.answer(&words).await.said(), "seen");
     // The words of this one have been handed over: it is a question of its own.
     let running = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 2000]] [[say third]]");
     world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
@@ -165,7 +165,7 @@ async fn late_words_keep_their_picture_until_they_are_wanted() {
     let card = world.card_with(&words, "Do it").await;
     world.warp(Duration::from_secs(20 * 60)).await;
     world.sim.click(&card.id, "Do it", OWNER).await;
-    assert_eq!(world.answer(&words).await.text().trim(), "seen late");
+    assert_eq!(world.answer(&words).await.said(), "seen late");
     assert!(only_prompt(&world).contains(".png"));
     let second = picture(&world, "img_2");
     let unwanted = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");

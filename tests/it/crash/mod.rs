@@ -2,5 +2,8 @@
 
 mod burst;
 mod death;
+mod fate;
 mod main_path;
 mod manners;
+mod points;
+mod words;

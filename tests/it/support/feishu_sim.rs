@@ -109,6 +109,11 @@ impl FeishuSim {
         self.with(|state| state.faults.push((prefix.to_owned(), fault, times)));
     }
 
+    /// From now on all goes well again.
+    pub fn no_more_faults(&self) {
+        self.with(|state| state.faults.clear());
+    }
+
     /// Moves the platform's clock.
     pub fn advance(&self, by: Duration) {
         self.with(|state| state.offset_ms += by.as_millis() as i64);
@@ -133,6 +138,14 @@ impl FeishuSim {
     /// Says something; gives the message's id.
     pub fn say(&self, chat: &str, user: &str, text: &str) -> String {
         self.post(Say { chat: chat.to_owned(), user: user.to_owned(), text: text.to_owned(), ..Say::default() })
+    }
+
+    /// Many messages of which the bot is told nothing.
+    pub fn chatter(&self, chat: &str, user: &str, count: usize) {
+        for n in 0..count {
+            let (chat, user, text) = (chat.to_owned(), user.to_owned(), format!("chatter {n}"));
+            self.with(|state| state.say(&Say { chat, user, text, ..Say::default() }));
+        }
     }
 
     /// Answers (quotes) a message; inside a topic when that lies in one.

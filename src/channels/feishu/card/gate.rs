@@ -273,7 +273,12 @@ fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
     for (i, question) in questions.iter().enumerate() {
         let place = if of > 1 { pen.say(CardMsg::QuestionOf { n: i + 1, of }) } else { String::new() };
         card.line(format!("{} {place}", clip(&question.text, 1_500)).trim_end());
-        for (n, option) in question.options.iter().enumerate().filter(|(_, option)| !option.description.is_empty()) {
+        for (n, option) in question
+            .options
+            .iter()
+            .enumerate()
+            .filter(|(_, option)| !option.description.is_empty() && option.description != option.label)
+        {
             card.grey(&format!("{} {} — {}", n + 1, clip(&option.label, 60), clip(&option.description, 200)));
         }
     }
@@ -312,7 +317,7 @@ fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], pen
         card.raw(form);
     }
     if questions.iter().any(|question| question.secret) {
-        card.grey(&pen.say(CardMsg::SecretNote { number: view.number }).replace('`', ""));
+        card.grey(&pen.say(CardMsg::SecretNote));
     }
     let others = view.buttons.iter().filter(|b| !matches!(b.role, ButtonRole::Option(_) | ButtonRole::Submit));
     card.buttons(&others.cloned().collect::<Vec<_>>(), pen);

@@ -319,7 +319,7 @@ fn what_the_cards_say() {
         ("gate_may_have_run", "可能已执行，也可能没有", "it may or may not have run"),
         ("gate_again", "09-21 22:13", "it may have run. Decide once more"),
         ("question_buttons", "1 Option 0", "2 Option 1"),
-        ("question_select", "ally answer 3", "Safer: run ally answer 3"),
+        ("question_select", "内容会经过飞书服务器", "ally does not keep it"),
         ("question_answered", "韩梅梅：Option 1 · 22:13", "Option 1 · 22:13"),
         ("question_secret_answered", "已提供（不显示）", "(not shown)"),
         ("interrupted", "不确定：第 2 步 npm publish 可能已执行", "Not certain: step 2 npm publish may have run"),
