@@ -14,6 +14,10 @@ use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState, transition}
 use crate::domain::verdict::LostHow;
 use crate::domain::view::Step;
 
+/// `not_before_ms` of a queued turn whose sender is asked whether it is still wanted: it runs when he says so, and holds
+/// up nothing that is queued behind it.
+pub const ASKED_MS: i64 = i64::MAX;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     pub id: TurnId,
@@ -49,6 +53,13 @@ pub struct Turn {
     pub submitted_at_ms: Option<i64>,
     pub started_at_ms: Option<i64>,
     pub settled_at_ms: Option<i64>,
+}
+
+impl Turn {
+    /// Queued, and its sender is asked whether it is still wanted.
+    pub fn is_asked(&self) -> bool {
+        self.state == TurnState::Queued && self.not_before_ms == ASKED_MS
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,8 +156,10 @@ pub fn queued_in_directory(
     directory: &std::path::Path,
     except: &ConversationId,
 ) -> Result<i64, LedgerError> {
-    let sql = "SELECT count(*) FROM turns WHERE state = 'queued' AND directory = ?1 AND conversation <> ?2";
-    Ok(first(tx, sql, params![directory.to_string_lossy(), except.as_str()], |row| row.get(0))?.unwrap_or(0))
+    let sql = "SELECT count(*) FROM turns
+         WHERE state = 'queued' AND not_before_ms <> ?3 AND directory = ?1 AND conversation <> ?2";
+    let values = params![directory.to_string_lossy(), except.as_str(), ASKED_MS];
+    Ok(first(tx, sql, values, |row| row.get(0))?.unwrap_or(0))
 }
 
 /// How many turns a person has waiting, and how many a conversation has.
@@ -155,10 +168,10 @@ pub fn queue_depth(
     conversation: &ConversationId,
     requester: &UserId,
 ) -> Result<(i64, i64), LedgerError> {
-    let sql =
-        "SELECT coalesce(sum(requester = ?2), 0), count(*) FROM turns WHERE conversation = ?1 AND state = 'queued'";
-    Ok(first(tx, sql, params![conversation.as_str(), requester.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .unwrap_or((0, 0)))
+    let sql = "SELECT coalesce(sum(requester = ?2), 0), count(*) FROM turns
+         WHERE conversation = ?1 AND state = 'queued' AND not_before_ms <> ?3";
+    let values = params![conversation.as_str(), requester.as_str(), ASKED_MS];
+    Ok(first(tx, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or((0, 0)))
 }
 
 /// The one place where a turn's row changes state. `Stale` when somebody was first.
@@ -239,6 +252,15 @@ pub fn not_run(tx: &Transaction<'_>, turn: &Turn, not_before_ms: i64) -> Result<
     advance(tx, turn, TurnEvent::NotRun)?;
     let sql = "UPDATE turns SET native_turn = NULL, generation = NULL, started_at_ms = NULL, not_before_ms = ?2 WHERE id = ?1";
     run(tx, sql, params![turn.id.as_str(), not_before_ms])?;
+    Ok(())
+}
+
+/// When a queued turn may run: [`ASKED_MS`] while its sender is asked. `Stale` once it is submitted.
+pub fn set_not_before(tx: &Transaction<'_>, turn: &Turn, not_before_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE turns SET not_before_ms = ?3, version = version + 1 WHERE id = ?1 AND version = ?2 AND state = 'queued'";
+    if run(tx, sql, params![turn.id.as_str(), turn.version, not_before_ms])? == 0 {
+        return Err(LedgerError::Stale("the turn"));
+    }
     Ok(())
 }
 

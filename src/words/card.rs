@@ -169,7 +169,8 @@ super::messages! {
             "我只为 {owner} 和被允许的人工作。这条没有处理，也没有保存。", "I work only for {owner} and people they allow. This was neither processed nor kept.";
         StrangerGroup { owner: &'a str } => "这个群还没开通，{owner} 可以开通。", "This group is not set up; {owner} can do that.";
         StaleSummary => "一条旧消息在等决定", "An old message waits for a decision";
-        StaleAsk { at: At } => "这条是 {at} 发的，当时我离线。还要做吗？", "Sent at {at} while I was offline. Still wanted?";
+        StaleAsk { at: At } =>
+            "这条是 {at} 发的，之后我离线过。还要做吗？", "Sent at {at}, and I was offline since then. Still wanted?";
         StaleOthers { n: u32 } => "另有 {n} 条也在等同一个问题", "{n} more wait for the same question";
     }
 }

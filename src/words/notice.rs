@@ -36,7 +36,9 @@ super::messages! {
             "缺少飞书权限 {scope}，已通知 {owner}", "Feishu permission {scope} is missing; {owner} was told";
         WaitingForText =>
             "收到了。要我用它做什么？请在 10 分钟内发文字", "Received. What shall I do with it? Send text within 10 minutes";
-        CompanionDropped => "没有等到文字，刚才的文件没有处理", "No text followed, so the files were not processed";
+        CompanionDropped =>
+            "10 分钟里没有等到文字，没有处理。要用的话，请和文字一起再发",
+            "No text came within 10 minutes, so this was not processed. To have it used, send it again with text";
         OwnFolder => "专用目录", "its own folder";
         /// To anybody who writes to a bot that nobody has claimed.
         Unclaimed =>

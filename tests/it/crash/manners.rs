@@ -79,6 +79,39 @@ async fn an_old_message_asks_before_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_queued_through_an_outage_asks_before_it_runs() {
+    let world = World::start(Kind::Embedded).await;
+    // Until it is killed the bridge lives an hour ago, so that its successor finds an outage of an hour.
+    world.warp_back(std::time::Duration::from_secs(3600)).await;
+    world.sim.say(OWNER_CHAT, OWNER, "[[sleep 60000]] [[say first]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let wanted = world.sim.say(OWNER_CHAT, OWNER, "[[say wanted]]");
+    let unwanted = world.sim.say(OWNER_CHAT, OWNER, "[[say unwanted]]");
+    world.wait("the queue", |world| (world.status()?["turns"]["queued"] == 2).then_some(())).await;
+    let hour_ago = world.sim.now_ms() - 3_000_000;
+    let beat = |world: &World| world.ledger(ally::ledger::alive::last_beat).filter(|at| *at < hour_ago);
+    world.wait("a beat", beat).await;
+    world.kill_bridge().await;
+    let card = world.card_with(&wanted, "Do it").await;
+    let other = world.card_with(&unwanted, "Do it").await;
+    assert!(card.text().contains("offline"), "{}", card.text());
+    // Nothing is held up by the question.
+    let after = world.sim.say(OWNER_CHAT, OWNER, "[[say after]]");
+    assert_eq!(world.answer(&after).await.said(), "after");
+    assert!(world.answers(&wanted).is_empty() && world.answers(&unwanted).is_empty());
+    world.sim.click(&card.id, "Do it", OWNER).await;
+    assert_eq!(world.answer(&wanted).await.said(), "wanted");
+    world.kill_bridge().await;
+    world.sim.click(&other.id, "Cancel", OWNER).await;
+    world.settled().await;
+    assert!(world.answers(&unwanted).is_empty());
+    assert_eq!(world.sim.message(&unwanted).receipts(), ["CrossMark"]);
+    assert_eq!(world.answers(&wanted).len(), 1);
+    let status = world.status().unwrap();
+    assert_eq!(status["turns"]["late_waiting"], 0, "{status:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
     let world = World::start(Kind::Embedded).await;
     let sticker = world.sim.post(Say {
@@ -97,25 +130,6 @@ async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
     assert!(toast.to_string().contains("not mine"), "a tampered value does nothing: {toast}");
     world.sim.click(&card.id, "Allow once", OWNER).await;
     assert_eq!(world.answer(&asked).await.said(), "fine");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_picture_waits_for_its_words() {
-    let world = World::start(Kind::Embedded).await;
-    world.sim.add_resource("img_1", "a.png", b"\x89PNG not really");
-    let picture = world.sim.post(Say {
-        chat: OWNER_CHAT.to_owned(),
-        user: OWNER.to_owned(),
-        raw: Some(("image".to_owned(), json!({"image_key": "img_1"}).to_string())),
-        ..Say::default()
-    });
-    assert!(said(&world, &picture).await.text().contains("What shall I do with it"));
-    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
-    assert_eq!(world.answer(&words).await.said(), "seen");
-    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
-    assert_eq!(turns.as_array().unwrap().len(), 1, "a picture and its words are one turn");
-    let shown = world.run(&["turns", "show", turns[0]["id"].as_str().unwrap(), "--json"]).0;
-    assert!(shown.contains(".png"), "the prompt names the picture: {shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

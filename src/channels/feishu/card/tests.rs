@@ -328,7 +328,11 @@ fn what_the_cards_say() {
         ("interrupted_chosen", "李雷：继续", "Continue, chosen by"),
         ("queue", "排队 1 条", "1 waiting"),
         ("queue", "2 · 李雷：跑测试 — 已取消（李雷）", "Cancelled by"),
-        ("stale", "这条是 09-21 22:13 发的，当时我离线。还要做吗？", "Sent at 09-21 22:13 while I was offline"),
+        (
+            "stale",
+            "这条是 09-21 22:13 发的，之后我离线过。还要做吗？",
+            "Sent at 09-21 22:13, and I was offline since then",
+        ),
         ("status", "进行中 1 · 等批准 1 · 排队 2", "1 running · 1 waiting for approval · 2 queued"),
         ("help", "@ally + 要做的事", "@ally with a task"),
         ("stranger", "我只为 韩梅梅 和被允许的人工作", "I work only for"),
