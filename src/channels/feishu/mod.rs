@@ -10,8 +10,9 @@
 //! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
 //! code says so. Nothing here touches the ledger, the configuration files or the environment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -69,6 +70,9 @@ pub struct Feishu {
     health: Mutex<ChannelHealth>,
     /// Names that were looked up. Never emptied: an organisation's names are few and small.
     names: Mutex<HashMap<UserId, String>>,
+    /// Messages whose senders were told that they could not be stored.
+    told_not_stored: Mutex<VecDeque<MessageId>>,
+    card_frames_hinted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -109,6 +113,8 @@ impl Feishu {
             bot: RwLock::default(),
             health: Mutex::new(health),
             names: Mutex::default(),
+            told_not_stored: Mutex::default(),
+            card_frames_hinted: AtomicBool::new(false),
         }))
     }
 

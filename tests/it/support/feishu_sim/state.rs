@@ -28,6 +28,8 @@ pub struct State {
     pub connections: Vec<Connection>,
     pub connected: usize,
     pub deliveries: Vec<Delivery>,
+    /// Events that are not sent yet, by message.
+    pub held: HashMap<String, Value>,
     pub requests: Vec<String>,
     pub offset_ms: i64,
     counter: u64,
@@ -63,6 +65,8 @@ impl Connection {
 /// One event on its way, with all its attempts.
 pub struct Delivery {
     pub id: String,
+    /// `type` of its frames: `event` or `card`.
+    pub frame: &'static str,
     pub kind: String,
     pub message: Option<String>,
     pub event: Value,
