@@ -55,9 +55,9 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let tasks = Tasks::default();
     let link = BridgeLink::from_stdio(&tasks)?;
     let paths = config.paths.clone();
-    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(with_hint)?;
+    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger)?;
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
-    let ledger = Ledger::open(&places, &lock).map_err(with_hint)?;
+    let ledger = Ledger::open(&places, &lock)?;
     let app_lock = match app_lock(&config)? {
         Ok(lock) => lock,
         Err(held) => {
@@ -102,11 +102,6 @@ fn app_lock(config: &Config) -> anyhow::Result<Result<Option<Lock>, LockError>> 
     let Some(feishu) = &config.feishu else { return Ok(Ok(None)) };
     std::fs::create_dir_all(&config.app_locks)?;
     Ok(Lock::take(&config.app_locks.join(format!("{}.lock", feishu.app_id))).map(Some))
-}
-
-fn with_hint(error: crate::ledger::OpenError) -> anyhow::Error {
-    let hint = error.hint();
-    anyhow::Error::new(error).context(format!("hint: {hint}"))
 }
 
 async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::core::Core;
+use super::core::{Core, unless_outage};
 use super::intake::notice;
 use super::ports::*;
 use super::say;
@@ -45,7 +45,7 @@ impl Busy {
 /// Sends what is due until `cancel`. A send that has begun is finished before the task family ends.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let busy = Busy::default();
-    while !cancel.is_cancelled() {
+    while core.until_writable(&cancel).await {
         let now = core.now_ms();
         let due = core.ledger.read(move |tx| messages::due(tx, now, BATCH)).await?;
         for message in due {
@@ -76,7 +76,7 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
         }
         busy.leave(&message);
         core.wakes.outbox.notify_one();
-        result
+        unless_outage(result)
     });
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::actions::{self, Person};
-use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON};
+use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
 use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::pictures::{self, Frame};
@@ -57,7 +57,7 @@ impl Letter {
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
     let failures = Failures::default();
-    while !cancel.is_cancelled() {
+    while core.until_writable(&cancel).await {
         let rows = core.ledger.read(|tx| inbound::received(tx, BATCH)).await?;
         for row in rows {
             if row.in_group && core.bot(&row.channel).is_none() {
@@ -86,10 +86,13 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Fai
         let seq = row.seq;
         let result = prepare_fresh(&core, seq).await;
         if let Err(error) = &result {
-            warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
             tokio::time::sleep(Duration::from_millis(500)).await;
-            if failures.count(seq) >= MAX_TRIES {
-                give_up(&core, seq).await?;
+            // A full disk is not the message's fault: it waits for the end of the outage, however long that takes.
+            if !is_outage(error) {
+                warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
+                if failures.count(seq) >= MAX_TRIES {
+                    give_up(&core, seq).await?;
+                }
             }
         }
         busy.lock().expect("no code panics while it holds this lock").remove(&lane);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::config::Problems;
 use crate::control::ClientError;
 use crate::domain::view::Lang;
+use crate::ledger::OpenError;
 use crate::supervisor::LockError;
 
 /// The codes that `ally --help` lists.
@@ -97,6 +98,15 @@ impl From<LockError> for CliError {
     }
 }
 
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        let (zh, en) = error.hint();
+        // With what is behind it: which call failed, and why.
+        let code = if error.needs_a_person() { Code::Config } else { Code::Temporary };
+        CliError::new(format!("{:#}", anyhow::Error::new(error))).code(code).hint(zh, en)
+    }
+}
+
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         CliError::new(error.to_string())
@@ -105,8 +115,12 @@ impl From<std::io::Error> for CliError {
 
 impl From<anyhow::Error> for CliError {
     fn from(error: anyhow::Error) -> Self {
-        match error.downcast::<LockError>() {
-            Ok(lock) => lock.into(),
+        let error = match error.downcast::<LockError>() {
+            Ok(lock) => return lock.into(),
+            Err(error) => error,
+        };
+        match error.downcast::<OpenError>() {
+            Ok(ledger) => ledger.into(),
             Err(error) => CliError::new(format!("{error:#}")),
         }
     }

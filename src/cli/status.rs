@@ -143,6 +143,7 @@ fn show_work(status: &StatusReport) -> Result<(), CliError> {
     if let Some(ledger) = &status.ledger {
         let mib = ledger.bytes as f64 / 1_048_576.0;
         field("ledger", &format!("{} turns, {mib:.1} MiB, schema {}", ledger.turns, ledger.schema))?;
+        problem(ledger.problem.as_deref())?;
     }
     Ok(())
 }

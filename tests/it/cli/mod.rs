@@ -7,6 +7,8 @@ use std::process::Output;
 
 use assert_cmd::Command;
 
+mod ledger;
+
 /// A home of its own; its daemon, if one was started, ends with it.
 struct Home {
     folder: tempfile::TempDir,
