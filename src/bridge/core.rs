@@ -213,6 +213,15 @@ impl Core {
         }
     }
 
+    /// A chat's name for people; its id when nobody can tell.
+    pub async fn chat_name(&self, channel: &ChannelName, chat: &ChatId) -> String {
+        let named = match self.channel(channel) {
+            Some(adapter) => adapter.chat_name(chat).await.filter(|name| !name.is_empty()),
+            None => None,
+        };
+        named.unwrap_or_else(|| chat.to_string())
+    }
+
     /// A person's name, from the ledger if it is fresh, else from the channel; the id when nobody knows it.
     pub async fn name_of(&self, channel: &ChannelName, chat: &ChatId, user: &UserId) -> String {
         /// Names change rarely; a day is soon enough.

@@ -235,6 +235,7 @@ async fn without_reply(core: &Core, message: &OutMessage) -> Result<Target, Ledg
 async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
     warn!(delivery.id = %message.id, %error, "Delivery {} cannot be delivered", message.id);
     let owner = core.access(&message.channel).owner;
+    let name = core.chat_name(&message.channel, &message.target.chat).await;
     let (id, channel, chat) = (message.id.clone(), message.channel.clone(), message.target.chat.clone());
     let (problem, lang, now) = (error.to_string(), core.config.lang, core.now_ms());
     let turn = message.turn.as_ref().map_or_else(String::new, TurnId::to_string);
@@ -250,7 +251,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
                 && crate::ledger::said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)?
             {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
-                notice(tx, &channel, target, None, None, say::undeliverable(lang, &chat, &problem, &turn), lang, now)?;
+                notice(tx, &channel, target, None, None, say::undeliverable(lang, &name, &problem, &turn), lang, now)?;
             }
             Ok(())
         })

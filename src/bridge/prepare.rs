@@ -471,6 +471,7 @@ fn recall_turn(
 async fn membership_changed(core: &Core, row: InboundRow, membership: Membership) -> anyhow::Result<()> {
     info!(channel = %row.channel, change = ?membership.change, "The bot's membership of a chat changed");
     let frame = core.frame(&row.channel);
+    let name = core.chat_name(&row.channel, &membership.chat).await;
     core.ledger
         .write(move |tx| {
             let what = format!("{:?}", membership.change);
@@ -483,10 +484,18 @@ async fn membership_changed(core: &Core, row: InboundRow, membership: Membership
                 &what,
                 frame.now_ms,
             )?;
-            if membership.change != MembershipChange::BotAdded {
+            let home = match frame.access.owner.as_ref() {
+                Some(owner) => inbound::direct_chat_of(tx, &row.channel, owner)?,
+                None => None,
+            };
+            let news = if membership.change == MembershipChange::BotAdded {
+                Some(NoticeMsg::AddedToGroup { chat: &name })
+            } else {
                 // Nobody can be answered there any more: what waits is not run for nobody.
+                let mut ended = 0;
                 for conversation in conversations::of_chat(tx, &row.channel, &membership.chat)? {
                     for turn in turns::unsettled(tx, &conversation.id)? {
+                        ended += 1;
                         match turn.state {
                             TurnState::Queued => actions::recall_queued(tx, &frame, &turn)?,
                             _ => {
@@ -496,11 +505,11 @@ async fn membership_changed(core: &Core, row: InboundRow, membership: Membership
                         }
                     }
                 }
-            } else if let Some(owner) = frame.access.owner.as_ref()
-                && let Some(home) = inbound::direct_chat_of(tx, &row.channel, owner)?
-            {
+                (ended > 0).then_some(NoticeMsg::LeftGroup { chat: &name, tasks: ended })
+            };
+            if let (Some(news), Some(home)) = (news, home) {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
-                let text = say::notice(frame.lang, NoticeMsg::AddedToGroup { chat: membership.chat.as_str() });
+                let text = say::notice(frame.lang, news);
                 notice(tx, &row.channel, target, None, None, text, frame.lang, frame.now_ms)?;
             }
             Ok(())

@@ -146,6 +146,9 @@ super::messages! {
         GroupWelcome { project: &'a str, approvers: &'a str } =>
             "已开通：{project}。@我 + 要做的事；每次 @我 开一个话题，话题里继续也要 @我。出沙箱的先问 {approvers}。只 @我 看菜单。没有表情 = 我没收到。",
             "Ready: {project}. @ me with a task; each opens a topic, inside it @ me again. What leaves the sandbox is asked of {approvers}. @ me alone for the menu. No reaction = not received.";
+        LeftGroup { chat: &'a str, tasks: u32 } =>
+            "我已不在「{chat}」里。那里没做完的任务有 {tasks} 个：排队的取消，正在做的停止",
+            "I am no longer in \"{chat}\". Its unfinished tasks ({tasks}) end: queued ones are cancelled, running ones stopped";
         AddedToGroup { chat: &'a str } =>
             "我被加进了「{chat}」，还没有开通。在群里发 `/allow` 就开通", "I was added to \"{chat}\"; it is not set up. Send `/allow` there to open it";
     }

@@ -2,3 +2,4 @@
 
 mod callbacks;
 mod disk;
+mod members;
