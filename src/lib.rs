@@ -6,7 +6,7 @@
 //!
 //! Direction: `main → cli → app → {bridge, control, supervisor, channels, runtimes, ledger, config}`;
 //! `bridge → ledger, domain`; `channels, runtimes → bridge::ports, domain`; `ledger → domain`; `domain → nothing`;
-//! `control, supervisor → config, domain`. `clock`, `tasks`, `words` and `telemetry` are leaves. `cli` is a client of the
+//! `control, supervisor → config, domain`. `clock`, `tasks`, `words`, `telemetry` and `crash` are leaves. `cli` is a client of the
 //! running daemon besides: it speaks `control` and draws `channels::local`. `tests/tidy.rs` holds all of this.
 
 pub mod app;
@@ -16,6 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod crash;
 pub mod demo;
 pub mod domain;
 pub mod ledger;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tracing::{error, info};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
 use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
@@ -35,14 +36,28 @@ pub(crate) use service::tell_counts;
 /// Bytes of one attachment that are fetched (Feishu's own limit).
 const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;
 
-/// Exit code that the supervisor does not answer with a restart: a person must change something.
-const CONFIG: u8 = 78;
+/// What keeps the bridge from starting and is for a person to change. The command line knows what to do about each.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Two connections of one app would split its events.
+    #[error("the Feishu app {app_id} is connected from another home (pid {})", pid.map_or("unknown".to_owned(), |pid| pid.to_string()))]
+    AppHeld {
+        /// The app.
+        app_id: String,
+        /// The bridge of the other home, where it is written down.
+        pid: Option<u32>,
+    },
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::OpenError),
+}
 
 /// What ends the bridge, and how quickly.
 #[derive(Default)]
 pub(crate) struct Ending {
     wanted: Notify,
-    now: AtomicBool,
+    /// No grace any more. May come before the drain or in the middle of it.
+    hurry: CancellationToken,
     draining: AtomicBool,
     ready: AtomicBool,
 }
@@ -55,16 +70,14 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let tasks = Tasks::default();
     let link = BridgeLink::from_stdio(&tasks)?;
     let paths = config.paths.clone();
-    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger)?;
+    crate::crash::arm(paths.crash_point());
+    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(StartError::from)?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
-    let ledger = Ledger::open(&places, &lock)?;
-    let app_lock = match app_lock(&config)? {
-        Ok(lock) => lock,
-        Err(held) => {
-            error!(error = %held, "This app is connected from another home; two connections would split its events");
-            return Ok(ExitCode::from(CONFIG));
-        }
-    };
+    let ledger = Ledger::open(&places, &lock).map_err(StartError::from)?;
+    let app_lock = app_lock(&config)?;
     let parts = Parts::build(&config, &ledger, &tasks)?;
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
@@ -80,7 +93,8 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     ending.ready.store(true, Ordering::Release);
     link.ready().await;
     info!(home = %paths.home.display(), "ally is ready");
-    until_wanted(&link, &ending, &tasks).await?;
+    heed_term(&ending, &tasks)?;
+    until_wanted(&link, &ending, &tasks).await;
     let failed = tasks.fatal();
     stop(&bridge, parts, &ending).await;
     serving.stop(Duration::from_secs(3)).await;
@@ -98,33 +112,45 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 /// One connection an app, whichever home it comes from: Feishu gives each event to a random one.
-fn app_lock(config: &Config) -> anyhow::Result<Result<Option<Lock>, LockError>> {
-    let Some(feishu) = &config.feishu else { return Ok(Ok(None)) };
+fn app_lock(config: &Config) -> anyhow::Result<Option<Lock>> {
+    let Some(feishu) = &config.feishu else { return Ok(None) };
     std::fs::create_dir_all(&config.app_locks)?;
-    Ok(Lock::take(&config.app_locks.join(format!("{}.lock", feishu.app_id))).map(Some))
+    match Lock::take(&config.app_locks.join(format!("{}.lock", feishu.app_id))) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held { pid }) => Err(StartError::AppHeld { app_id: feishu.app_id.clone(), pid }.into()),
+        Err(LockError::Io(error)) => Err(error.into()),
+    }
 }
 
-async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) -> anyhow::Result<()> {
+/// TERM means "at once", for as long as the bridge lives: also to one that drains already.
+fn heed_term(ending: &Arc<Ending>, tasks: &Tasks) -> anyhow::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
+    let ending = Arc::clone(ending);
+    tasks.spawn("term", OnExit::LogOnly, |cancel| async move {
+        while let Some(Some(())) = cancel.run_until_cancelled(term.recv()).await {
+            info!("TERM: ending at once");
+            ending.hurry.cancel();
+        }
+        Ok(())
+    });
+    Ok(())
+}
+
+async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) {
     let ended = tasks.token();
     tokio::select! {
         () = link.closed() => info!("The supervisor wants the bridge to end"),
         () = ending.wanted.notified() => info!("A stop was asked for"),
-        _ = term.recv() => {
-            info!("TERM: ending at once");
-            ending.now.store(true, Ordering::Release);
-        }
+        () = ending.hurry.cancelled() => {}
         () = ended.cancelled() => {}
     }
-    Ok(())
 }
 
 /// Intake, conversations, runtime, outbox. The ledger is closed last, by the caller.
 async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending) {
     ending.draining.store(true, Ordering::Release);
     parts.listening.stop(Duration::from_secs(3)).await;
-    let grace = if ending.now.load(Ordering::Acquire) { Duration::ZERO } else { parts.core.config.grace };
-    if let Err(error) = bridge.drain(grace).await {
+    if let Err(error) = bridge.drain(parts.core.config.grace, &ending.hurry).await {
         error!(%error, "The drain did not come to its end; what is cut is recovered at the next start");
     }
     // The runtime gets EOF, TERM and KILL with two seconds each.
@@ -181,7 +207,7 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
     match &config.runtime {
         RuntimeConfig::Codex(codex) => {
             let settings = CodexConfig {
-                bin: codex.program.is_absolute().then(|| codex.program.clone()),
+                bin: codex.program.clone(),
                 runtimes_dir: paths.runtimes.clone(),
                 home: codex.home.clone(),
                 tmp_dir: paths.tmp.clone(),

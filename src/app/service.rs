@@ -23,6 +23,7 @@ pub(super) struct Daemon {
     home: String,
     ledger_path: String,
     warnings: Vec<String>,
+    unclaimed: Option<String>,
     ending: Arc<Ending>,
 }
 
@@ -33,6 +34,7 @@ impl Daemon {
             home: config.paths.home.display().to_string(),
             ledger_path: config.paths.ledger.display().to_string(),
             warnings: config.warnings.clone(),
+            unclaimed: config.unclaimed(false),
             ending,
         }
     }
@@ -61,6 +63,7 @@ impl Daemon {
             ledger.problem = self.ledger_problem().await;
         }
         status.warnings = self.warnings.clone();
+        status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
         Ok(status)
     }
 
@@ -186,7 +189,7 @@ impl Daemon {
         };
         if !request.preview {
             if request.now {
-                self.ending.now.store(true, Ordering::Release);
+                self.ending.hurry.cancel();
             }
             self.ending.wanted.notify_one();
         }
@@ -211,6 +214,7 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         sending: whole(counts.outbox_sending),
         undeliverable: whole(counts.outbox_undeliverable),
         oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
+        problem: counts.oldest_unsent_problem.clone(),
     };
     let active = counts.queued + counts.submitting + counts.running + counts.waiting;
     status.ledger = Some(LedgerReport {

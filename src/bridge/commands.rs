@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::actions::{self, Told};
 use super::core::{Core, Scope};
 use super::intake::{after, notice};
-use super::pictures::{self, Frame};
+use super::pictures::Frame;
 use super::prepare::{Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
 use super::{route, say};
@@ -160,11 +160,11 @@ impl Here {
         self.conversation.as_ref().map_or_else(|| self.chat.iter().collect(), |only| vec![only])
     }
 
-    fn project(&self) -> String {
+    fn project(&self, frame: &Frame) -> String {
         self.conversation
             .as_ref()
             .or(self.chat.first())
-            .map_or_else(String::new, |found| pictures::project(&found.directory))
+            .map_or_else(|| say::own_folder(frame.lang), |found| frame.project(&found.directory))
     }
 }
 
@@ -175,7 +175,7 @@ fn help(frame: &Frame, letter: &Letter, here: &Here, lang: Lang, topic: Option<&
         return Ok(Reply::say(text));
     }
     let view = View::Help(HelpView {
-        project: here.project(),
+        project: here.project(frame),
         group: letter.message.chat_kind == ChatKind::Group,
         bot_name: frame.bot_name.clone(),
     });
@@ -442,21 +442,27 @@ fn status_view(
 ) -> Result<Reply, LedgerError> {
     let Some(health) = health else { return Ok(Reply::default()) };
     let (mut running, mut waiting, mut queued) = (0, 0, 0);
-    for conversation in &here.chat {
-        for turn in turns::unsettled(tx, &conversation.id)? {
-            match turn.state {
-                TurnState::Queued => queued += 1,
-                TurnState::Waiting => waiting += 1,
-                _ => running += 1,
+    let counts = report::counts(tx, frame.now_ms)?;
+    // The owner sees everything where only he reads; everybody else this chat.
+    let owner_here = letter.person.role.is_owner() && letter.message.chat_kind == ChatKind::Direct;
+    if owner_here {
+        (queued, waiting) = (counts.queued as u32, counts.waiting as u32);
+        running = (counts.submitting + counts.running) as u32;
+    } else {
+        for conversation in &here.chat {
+            for turn in turns::unsettled(tx, &conversation.id)? {
+                match turn.state {
+                    TurnState::Queued => queued += 1,
+                    TurnState::Waiting => waiting += 1,
+                    _ => running += 1,
+                }
             }
         }
     }
-    let counts = report::counts(tx, frame.now_ms)?;
-    let owner_here = letter.person.role.is_owner() && letter.message.chat_kind == ChatKind::Direct;
     let undelivered =
         (owner_here && counts.outbox_undeliverable > 0).then_some((counts.outbox_undeliverable as u32, None));
     let view = View::Status(StatusView {
-        project: here.project(),
+        project: here.project(frame),
         running,
         waiting,
         queued,
@@ -464,7 +470,8 @@ fn status_view(
         last_frame_ms: health.last_frame_ms,
         runtime: health.runtime.clone(),
         runtime_ok: health.runtime_ok,
-        warnings: health.warnings.clone(),
+        // They name files of the machine.
+        warnings: if owner_here { health.warnings.clone() } else { Vec::new() },
         undelivered,
         today: counts.settled_last_24h as u32,
     });

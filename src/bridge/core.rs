@@ -188,6 +188,7 @@ impl Core {
             access: self.access(channel),
             lang: self.config.lang,
             bot_name: self.bot(channel).map_or_else(|| "ally".to_owned(), |bot| bot.name),
+            workspaces: self.config.workspaces.clone(),
             now_ms: self.now_ms(),
         }
     }

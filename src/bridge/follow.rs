@@ -18,6 +18,7 @@ use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Li
 use super::ports::*;
 use super::settle::{self, Finish};
 use super::{gates as gate_flow, say};
+use crate::crash;
 use crate::domain::action::Action;
 use crate::domain::gate::{Decision, GateState};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
@@ -286,6 +287,7 @@ impl Follow {
         }
         self.started = true;
         let (id, now) = (self.turn.id.clone(), self.core.now_ms());
+        crash::point("w3.before");
         let written = self.core.ledger.write(move |tx| {
             let turn = turns::get(tx, &id)?;
             match turn.state {
@@ -295,6 +297,7 @@ impl Follow {
             }
         });
         written.await?;
+        crash::point("w3.after");
         // A stop that came before the start was held until now.
         if self.heed_wishes().await? {
             debug!("The turn was over when it started");
@@ -386,8 +389,10 @@ impl Follow {
     /// W4; the turn waits for a person, so others may work in its directory.
     async fn on_gate(&mut self, generation: Generation, request: GateRequest) -> Result<(), LedgerError> {
         let (id, frame) = (self.turn.id.clone(), self.frame());
+        crash::point("w4.before");
         let opened = self.core.ledger.write(move |tx| gate_flow::open(tx, &frame, &id, generation, request)).await?;
         if opened {
+            crash::point("w4.after");
             self.waiting = true;
             self.lease = None;
             self.paint(true).await?;
@@ -460,9 +465,11 @@ impl Follow {
         settle::render_answer(&self.core, &self.conversation, &mut finish)?;
         let (id, frame) = (self.turn.id.clone(), self.frame());
         let outcome = finish.outcome;
+        crash::point("w6.before");
         if self.core.ledger.write(move |tx| settle::finish(tx, &frame, &id, &finish)).await? {
             info!(turn.id = %self.turn.id, turn.outcome = outcome.as_str(), "Turn {} {}", self.turn.id, outcome.as_str());
         }
+        crash::point("w6.after");
         self.core.wakes.outbox.notify_one();
         self.core.wakes.painter.notify_one();
         Ok(())

@@ -8,6 +8,7 @@ use super::core::Core;
 use super::host::{Burial, LiveRuntime, OnDeath};
 use super::pictures::{self, Frame};
 use super::ports::*;
+use crate::crash;
 use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -95,8 +96,9 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
         return Ok(());
     }
     let row = gate.clone();
+    crash::point("w5a.before");
     match core.ledger.write(move |tx| gates::answering(tx, &row)).await {
-        Ok(()) => {}
+        Ok(()) => crash::point("w5a.after"),
         // Withdrawn in the same moment: nothing to answer.
         Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
@@ -112,7 +114,9 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
         choices: gate.choices.clone(),
         decision,
     };
-    if let Err(error) = live.runtime.answer(&answer).await {
+    let answered = live.runtime.answer(&answer).await;
+    crash::point("w5a.told");
+    if let Err(error) = answered {
         // The process is gone or took the question back; either way its end is reported by a fact.
         warn!(gate.id = %gate.id, %error, "The answer to gate {} did not reach the runtime", gate.id);
     }

@@ -12,6 +12,7 @@ use super::core::Core;
 use super::pictures::Frame;
 use super::ports::*;
 use super::say;
+use crate::crash;
 use crate::domain::access::Role;
 use crate::domain::delivery::{Body, Target};
 use crate::domain::ids::*;
@@ -133,6 +134,9 @@ fn accept_message(
         }
     }
     let admitted = verdict == Verdict::Admit;
+    if admitted {
+        crash::point("w1.before");
+    }
     let pending = core.ledger.write(move |tx| {
         let admission = inbound::admit(tx, &row)?;
         match (&admission, stranger) {
@@ -146,6 +150,7 @@ fn accept_message(
             core.refresh_access().await.map_err(not_stored)?;
         }
         if admitted {
+            crash::point("w1.after");
             core.wakes.intake.notify_one();
         } else {
             core.wakes.outbox.notify_one();
@@ -273,6 +278,7 @@ fn accept_click(
         received_at_ms: now,
     };
     let (frame, secrets) = (core.frame(channel), Arc::clone(&core));
+    crash::point("w5.before");
     let pending = core.ledger.write(move |tx| {
         if inbound::admit(tx, &row)? == Admission::Duplicate {
             return Ok(None);
@@ -288,6 +294,7 @@ fn accept_click(
         let Some(performed) = pending.await.map_err(not_stored)? else {
             return Ok(Accepted::Answer(say::toast(&Told::NoLongerValid, core.now_ms())));
         };
+        crash::point("w5.after");
         let toast = say::toast(&performed.told, core.now_ms());
         after(&core, performed);
         Ok(Accepted::Answer(toast))

@@ -37,6 +37,8 @@ mod typed;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::domain::turn::{StopReason, TurnState};
 use crate::ledger::{LedgerError, conversations, turns};
 use crate::tasks::OnExit;
@@ -83,16 +85,18 @@ impl Bridge {
     }
 
     /// Ends the work: no new turn starts, running ones get the grace, waiting ones none; what is cut is marked as cut by
-    /// the shutdown first. Queued turns stay. Resolves when nothing is active any more, or the time is over.
-    pub async fn drain(&self, grace: Duration) -> Result<(), LedgerError> {
+    /// the shutdown first. Queued turns stay. Resolves when nothing is active any more, or the time is over. `hurry` takes
+    /// back what is left of the grace.
+    pub async fn drain(&self, grace: Duration, hurry: &CancellationToken) -> Result<(), LedgerError> {
         self.core.registry.close();
         self.core.registry.wake_all();
         self.cut(|state| state == TurnState::Waiting).await?;
-        if !self.idle_within(grace).await? {
+        if !self.idle_within(grace, hurry).await? {
             self.cut(|_| true).await?;
-            self.idle_within(Duration::from_secs(5)).await?;
+            // What is cut gets its time whoever is in a hurry: without it the turn could not be settled.
+            self.idle_within(Duration::from_secs(5), &CancellationToken::new()).await?;
         }
-        self.flushed_within(Duration::from_secs(5)).await
+        self.flushed_within(Duration::from_secs(if hurry.is_cancelled() { 1 } else { 5 })).await
     }
 
     async fn cut(&self, which: impl Fn(TurnState) -> bool + Send + 'static) -> Result<(), LedgerError> {
@@ -116,13 +120,13 @@ impl Bridge {
         Ok(())
     }
 
-    async fn idle_within(&self, grace: Duration) -> Result<bool, LedgerError> {
+    async fn idle_within(&self, grace: Duration, hurry: &CancellationToken) -> Result<bool, LedgerError> {
         let until = tokio::time::Instant::now() + grace;
         loop {
             if self.core.ledger.read(turns::all_active).await?.is_empty() {
                 return Ok(true);
             }
-            if tokio::time::Instant::now() >= until {
+            if hurry.is_cancelled() || tokio::time::Instant::now() >= until {
                 return Ok(false);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -15,7 +15,8 @@ use super::core::{Core, unless_outage};
 use super::intake::notice;
 use super::ports::*;
 use super::say;
-use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key};
+use crate::crash;
+use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
 use crate::ledger::{LedgerError, audit, conversations, messages, surfaces};
@@ -23,6 +24,8 @@ use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
+/// A look-up may see what was sent this long before the first attempt, by clocks that differ: it is told what that is.
+const NEIGHBOURS_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
 const BATCH: u32 = 64;
 
@@ -128,7 +131,9 @@ async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         lang: message.lang,
         resource,
     };
-    match channel.send(&out).await {
+    let answered = channel.send(&out).await;
+    crash::point("w7.told");
+    match answered {
         Ok(sent) => delivered(core, message, sent.message.as_ref(), sent.topic.as_ref()).await.map_err(Into::into),
         Err(error) => refused(core, message, &error).await,
     }
@@ -168,7 +173,9 @@ async fn delivered(
             }
             Ok(())
         })
-        .await
+        .await?;
+    crash::point("w7.after");
+    Ok(())
 }
 
 /// What a failed attempt means, as the channel judged it.
@@ -180,14 +187,16 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
         target,
         next_at_ms: now + wait_ms as i64,
         problem: error.to_string(),
+        code: error.code,
     };
     match error.disposition {
         Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
-            write_again(core, message, again(message.form, message.target.clone(), wait_ms)).await?;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64());
+            write_again(core, message, again(message.form, message.target.clone(), wait)).await?;
         }
         Disposition::Ambiguous { wait_ms } => {
             let (id, problem) = (message.id.clone(), error.to_string());
-            let wait = wait_ms.saturating_mul(1 << message.attempts.min(6)).min(300_000) as i64;
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64()) as i64;
             core.ledger.write(move |tx| messages::ambiguous(tx, &id, now + wait, &problem)).await?;
         }
         Disposition::NextForm => {
@@ -198,6 +207,7 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
             write_again(core, message, again(message.form, target, 0)).await?;
         }
         Disposition::WithoutReply | Disposition::Undeliverable => undeliverable(core, message, error).await?,
+        Disposition::NoForm => no_form(core, message, error).await?,
     }
     Ok(())
 }
@@ -213,6 +223,7 @@ async fn postpone(core: &Core, message: &OutMessage, wait_ms: i64, problem: &str
         target: message.target.clone(),
         next_at_ms: core.now_ms() + wait_ms,
         problem: problem.to_owned(),
+        code: None,
     };
     if message.state == MessageState::Sending {
         let id = message.id.clone();
@@ -229,6 +240,26 @@ async fn without_reply(core: &Core, message: &OutMessage) -> Result<Target, Ledg
     };
     let reply_to = root.filter(|root| message.target.reply_to.as_ref() != Some(root));
     Ok(Target { chat: message.target.chat.clone(), in_topic: reply_to.is_some(), reply_to })
+}
+
+/// Every form was refused, and the chat is there: whoever waits for the answer is told where it lies.
+async fn no_form(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, code = message.problem_code, "The platform took no form of delivery {}", message.id);
+    let (message, now) = (message.clone(), core.now_ms());
+    let problem = message.problem.clone().unwrap_or_else(|| error.to_string());
+    core.ledger
+        .write(move |tx| {
+            messages::undeliverable(tx, &message.id, &problem)?;
+            audit::note(tx, "ally", "undeliverable", message.id.as_str(), &problem, now)?;
+            // A sentence of ally's own that is refused is not answered with another.
+            let (Some(turn), false) = (&message.turn, matches!(message.body, Body::Notice { .. })) else {
+                return Ok(());
+            };
+            let text = say::answer_refused(message.lang, message.problem_code, turn.as_str());
+            let conversation = message.conversation.as_ref();
+            notice(tx, &message.channel, message.target.clone(), conversation, None, text, message.lang, now)
+        })
+        .await
 }
 
 /// No way to this chat: the owner is told what and where, once a chat and hour.
@@ -273,13 +304,19 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         Some(id) => core.ledger.read(move |tx| conversations::get(tx, &id)).await?.topic,
         None => None,
     };
+    let since_ms = message.first_attempt_ms.unwrap_or(message.created_at_ms);
+    let name = message.channel.clone();
+    let known = core.ledger.read(move |tx| messages::platform_ids_since(tx, &name, since_ms - NEIGHBOURS_MS)).await?;
     let lookup = Lookup {
         delivery: message.id.clone(),
         target: message.target.clone(),
         topic,
-        since_ms: message.first_attempt_ms.unwrap_or(message.created_at_ms) - 60_000,
-        text: words_of(&message.body),
+        since_ms,
+        body: message.body.clone(),
+        form: message.form,
+        lang: message.lang,
         resource: message.resource.clone(),
+        known,
     };
     match channel.find_sent(&lookup).await {
         Ok(Some(found)) => {
@@ -296,11 +333,17 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
                     target: message.target.clone(),
                     next_at_ms: core.now_ms(),
                     problem: "was not in the chat".to_owned(),
+                    code: None,
                 },
             )
             .await?)
         }
-        Err(error) if matches!(error.disposition, Disposition::Undeliverable | Disposition::NextForm) => {
+        Err(error)
+            if matches!(
+                error.disposition,
+                Disposition::Undeliverable | Disposition::NextForm | Disposition::NoForm
+            ) =>
+        {
             // Nobody may look: said as what it is.
             let (id, now) = (message.id.clone(), core.now_ms());
             let body = say::may_be_repeat(message.lang, message.body.clone());
@@ -309,6 +352,7 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
                 target: message.target.clone(),
                 next_at_ms: now,
                 problem: error.to_string(),
+                code: error.code,
             };
             core.ledger
                 .write(move |tx| {
@@ -320,15 +364,6 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
             Ok(())
         }
         Err(_) => Ok(postpone(core, message, 30_000, "could not look for it in the chat").await?),
-    }
-}
-
-/// What is looked for in the chat.
-fn words_of(body: &Body) -> String {
-    match body {
-        Body::Answer { markdown, .. } => markdown.clone(),
-        Body::Notice { text } => text.clone(),
-        Body::File { .. } | Body::Image { .. } => String::new(),
     }
 }
 

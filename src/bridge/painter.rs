@@ -11,7 +11,8 @@ use super::core::{Core, unless_outage};
 use super::intake::notice;
 use super::ports::*;
 use super::say;
-use crate::domain::delivery::{Disposition, send_key};
+use crate::crash;
+use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::domain::view::Receipt;
 use crate::ledger::LedgerError;
@@ -134,7 +135,9 @@ async fn create(
         view: view.clone(),
         lang: surface.lang,
     };
-    match channel.create_card(&card).await {
+    let answered = channel.create_card(&card).await;
+    crash::point("card.told");
+    match answered {
         Ok(Sent { message: Some(message), topic, .. }) => {
             let hash = (!doubtful).then(|| surface.wanted_hash.clone());
             if let (Some(conversation), Some(topic)) = (surface.conversation.clone(), topic) {
@@ -193,7 +196,7 @@ async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: boo
             (target.reply_to, target.in_topic) = (None, false);
             core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target)).await
         }
-        Disposition::NextForm | Disposition::WithoutReply | Disposition::Undeliverable => {
+        Disposition::NextForm | Disposition::NoForm | Disposition::WithoutReply | Disposition::Undeliverable => {
             info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");
             say_instead(core, surface, error.to_string()).await
         }
@@ -225,7 +228,7 @@ async fn retry(core: &Core, surface: &Surface, error: &SendError, back_to_wanted
         }
         _ => 1_000,
     };
-    let wait = wait.saturating_mul(1 << surface.attempts.min(6)).clamp(200, 300_000) as i64;
+    let wait = wait_before(surface.attempts, wait, fastrand::f64()) as i64;
     debug!(surface.id = %surface.id, %error, wait_ms = wait, "A surface is painted again later");
     let (id, why, next) = (surface.id.clone(), error.to_string(), core.now_ms() + wait);
     core.ledger.write(move |tx| surfaces::failed(tx, &id, next, &why, back_to_wanted)).await

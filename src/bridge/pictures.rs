@@ -1,7 +1,10 @@
 //! What people should see, computed from the ledger's rows and written as wanted surfaces, in the transaction of the
 //! change that they show.
 
+use std::path::{Path, PathBuf};
+
 use crate::bridge::core::fresh_button;
+use crate::bridge::say;
 use crate::domain::access::Access;
 use crate::domain::action::{Action, Late, Resume};
 use crate::domain::delivery::Target;
@@ -32,10 +35,20 @@ pub struct Frame {
     pub access: Access,
     pub lang: Lang,
     pub bot_name: String,
+    /// Where conversations work that are bound to no project.
+    pub workspaces: PathBuf,
     pub now_ms: i64,
 }
 
 impl Frame {
+    /// A directory as people call it.
+    pub fn project(&self, directory: &Path) -> String {
+        if directory.starts_with(&self.workspaces) {
+            return say::own_folder(self.lang);
+        }
+        directory.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
     fn button(
         &self,
         tx: &Transaction<'_>,
@@ -84,10 +97,6 @@ pub fn target_of(conversation: &Conversation, turn: &Turn) -> Target {
     }
 }
 
-pub fn project(directory: &std::path::Path) -> String {
-    directory.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
 // ------------------------------------------------------------------------------------------------ live card
 
 /// A running turn's picture. The first one decides when the card may appear.
@@ -116,7 +125,7 @@ pub fn live(
     let view = View::Live(LiveView {
         title: turn.title.clone(),
         requester: turn.requester_name.clone(),
-        project: project(&turn.directory),
+        project: frame.project(&turn.directory),
         started_at_ms: started,
         state: live.state.clone(),
         steps: live.progress.steps.clone(),
@@ -154,7 +163,7 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
     let view = View::Gate(GateView {
         number: gate.number,
         requester: turn.requester_name.clone(),
-        project: project(&turn.directory),
+        project: frame.project(&turn.directory),
         deciders,
         mention: if direct { Vec::new() } else { mention },
         ask: gate.ask.clone(),

@@ -160,16 +160,20 @@ pub struct Sent {
 }
 
 /// What is known of a message whose sending had no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Lookup {
     pub delivery: DeliveryId,
     pub target: Target,
     pub topic: Option<TopicId>,
-    /// Platform time before the first attempt, Unix milliseconds.
+    /// Our clock before the first attempt, Unix milliseconds. How far the platform's may be from it, the channel knows.
     pub since_ms: i64,
-    /// The delivery's own words; what stands in the chat may have a part number, a footer or a name around them.
-    pub text: String,
+    /// What was sent, and in which form: only a message that says exactly this is the one.
+    pub body: Body,
+    pub form: u32,
+    pub lang: Lang,
     pub resource: Option<ResourceKey>,
+    /// Messages and cards of ours of about that time that are known to be something else.
+    pub known: Vec<MessageId>,
 }
 
 /// A refused, failed or unanswered call, already judged.

@@ -17,6 +17,7 @@ use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::pictures::{self, Frame};
 use super::{commands, conversation, prompts, render, route, say, typed};
+use crate::crash;
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
@@ -287,6 +288,7 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<S
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
     let busy = core.config.busy;
+    crash::point("w1b.before");
     let id = core
         .ledger
         .write(move |tx| {
@@ -307,6 +309,7 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<S
             Ok(conversation.id)
         })
         .await?;
+    crash::point("w1b.after");
     conversation::wake(core, &id);
     core.wakes.painter.notify_one();
     core.wakes.outbox.notify_one();

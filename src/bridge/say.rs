@@ -64,12 +64,16 @@ pub fn pairing_wrong(lang: Lang, left: u32) -> String {
 }
 
 pub fn stranger(lang: Lang, owner: &str, group: bool) -> String {
-    let owner = if owner.is_empty() { OWNER_UNKNOWN[lang as usize] } else { owner };
+    if owner.is_empty() {
+        return NoticeMsg::Unclaimed.text(lang);
+    }
     if group { CardMsg::StrangerGroup { owner }.text(lang) } else { CardMsg::StrangerDirect { owner }.text(lang) }
 }
 
-/// For a bot that nobody has claimed.
-const OWNER_UNKNOWN: [&str; 2] = ["它的所有者", "its owner"];
+/// A working directory that is bound to no project.
+pub fn own_folder(lang: Lang) -> String {
+    NoticeMsg::OwnFolder.text(lang)
+}
 
 pub fn no_text(lang: Lang, changed: &[ChangedFile]) -> String {
     let text = NoticeMsg::NoText.text(lang);
@@ -117,6 +121,19 @@ pub fn elsewhere(lang: Lang) -> String {
 
 pub fn unreachable(lang: Lang, since_ms: i64, now_ms: i64) -> String {
     NoticeMsg::ModelUnreachable { at: at(since_ms, now_ms) }.text(lang)
+}
+
+/// Under an answer of a conversation that rested for long.
+pub fn continues(lang: Lang, last_ms: i64, now_ms: i64) -> String {
+    NoticeMsg::Continues { at: at(last_ms, now_ms) }.text(lang)
+}
+
+/// The answer stays on the computer: the platform took none of its forms.
+pub fn answer_refused(lang: Lang, code: Option<i64>, turn: &str) -> String {
+    match code {
+        Some(code) => NoticeMsg::AnswerRefused { code, turn }.text(lang),
+        None => NoticeMsg::AnswerTooHard { turn }.text(lang),
+    }
 }
 
 pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {

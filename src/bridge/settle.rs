@@ -9,7 +9,7 @@ use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
 use super::{actions, render, say};
 use crate::domain::action::{Action, Resume};
-use crate::domain::delivery::Body;
+use crate::domain::delivery::{Body, Target};
 use crate::domain::history::{ChangedFile, Failure, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -17,10 +17,16 @@ use crate::domain::turn::{Outcome, StopReason};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
-use crate::ledger::inbound::InboundState;
+use crate::ledger::inbound::{InboundRow, InboundState};
 use crate::ledger::messages::NewMessage;
 use crate::ledger::turns::{NewTurn, Progress, Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, inbound, messages, said, turns};
+use crate::words::NoticeMsg;
+
+/// How often a chat is told that a new topic is a new conversation.
+const NEW_CONVERSATION_TIMES: u32 = 3;
+/// An answer after a longer pause says which conversation it continues.
+const CONTINUES_MS: i64 = 12 * 3_600_000;
 
 /// How a turn ended, with all that people are told of it.
 #[derive(Debug, Clone)]
@@ -37,6 +43,8 @@ pub struct Finish {
     pub taken: Vec<ClientId>,
     /// The answer as it goes out, see [`render_answer`].
     pub bodies: Vec<Body>,
+    /// Whether people see reactions here, and so must know what a missing one means.
+    pub hints: bool,
 }
 
 impl Finish {
@@ -53,6 +61,7 @@ impl Finish {
             background: Background::None,
             taken: Vec::new(),
             bodies: Vec::new(),
+            hints: false,
         }
     }
 
@@ -115,6 +124,7 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
         ..Settlement::default()
     };
     turns::settle(tx, &turn, finish.outcome, &how, frame.now_ms)?;
+    conversations::settled(tx, &conversation.id, frame.now_ms)?;
     if let (Some(native), Some(thread)) = (&finish.native, &turn.thread) {
         conversations::set_cursor(tx, &conversation.id, thread, native)?;
         conversations::count_settled(tx, &conversation.id, thread)?;
@@ -174,6 +184,7 @@ pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Fini
     };
     let footer = (!finish.changed.is_empty()).then(|| say::files_changed(lang, &finish.changed));
     let limits = limits_of(core, conversation);
+    finish.hints = limits.reactions;
     let limits = render::Limits { part_chars: limits.part_chars, max_parts: limits.max_parts };
     let rendered = render::answer(text, footer, None, limits, lang);
     finish.bodies = rendered.bodies;
@@ -193,12 +204,58 @@ fn send_answer(
     finish: &Finish,
 ) -> Result<(), LedgerError> {
     let mut bodies = finish.bodies.clone();
+    let hints = hints(tx, conversation, turn, finish.hints, frame.now_ms)?;
+    if let Some(footer) = bodies.iter_mut().rev().find_map(footer_of) {
+        let lines: Vec<String> = footer.take().into_iter().chain(hints).collect();
+        *footer = (!lines.is_empty()).then(|| lines.join("\n"));
+    }
     if let Some(Body::Answer { mention, .. }) = bodies.first_mut()
         && wants_mention(tx, conversation, turn, frame.now_ms)?
     {
         *mention = Some(turn.requester.clone());
     }
     enqueue(tx, frame, conversation, turn, bodies)
+}
+
+fn footer_of(body: &mut Body) -> Option<&mut Option<String>> {
+    match body {
+        Body::Answer { footer, .. } => Some(footer),
+        _ => None,
+    }
+}
+
+/// What is said once under an answer: what a silent message means, that a topic is a conversation of its own, and that
+/// this one is old.
+fn hints(
+    tx: &Transaction<'_>,
+    conversation: &Conversation,
+    turn: &Turn,
+    wanted: bool,
+    now_ms: i64,
+) -> Result<Vec<String>, LedgerError> {
+    let mut hints = Vec::new();
+    if !wanted {
+        return Ok(hints);
+    }
+    let (lang, chat) = (conversation.lang, format!("{}:{}", conversation.channel, conversation.chat));
+    let opened_topic = conversation.chat_kind == ChatKind::Group && conversation.root.is_some();
+    if opened_topic && said::first_time(tx, &format!("first-answer:{}", conversation.id), now_ms)? {
+        for nth in 1..=NEW_CONVERSATION_TIMES {
+            if said::first_time(tx, &format!("new-conversation:{chat}:{nth}"), now_ms)? {
+                hints.push(say::notice(lang, NoticeMsg::NewConversation));
+                break;
+            }
+        }
+    }
+    if let Some(last) = conversation.last_settled_ms
+        && turn.created_at_ms - last > CONTINUES_MS
+    {
+        hints.push(say::continues(lang, last, now_ms));
+    }
+    if said::first_time(tx, &format!("no-reaction:{chat}"), now_ms)? {
+        hints.push(say::notice(lang, NoticeMsg::NoReactionMeans));
+    }
+    Ok(hints)
 }
 
 fn enqueue(
@@ -288,9 +345,20 @@ fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[Clie
             };
             let fresh = turns::insert(tx, &new, frame.now_ms)?;
             inbound::resolve(tx, row.seq, InboundState::Turn, Some("steer came too late"), Some(&fresh))?;
+            told_once(tx, frame, turn, &row)?;
         }
     }
     Ok(())
+}
+
+/// A steer that became a message of its own is told, or its answer would come as a surprise.
+fn told_once(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, row: &InboundRow) -> Result<(), LedgerError> {
+    let (Some(chat), Some(message)) = (&row.chat, &row.message) else { return Ok(()) };
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let target = Target { reply_to: Some(message.clone()), chat: chat.clone(), in_topic: conversation.root.is_some() };
+    let text = say::notice(conversation.lang, NoticeMsg::SteerReturned);
+    let (id, lang) = (Some(&conversation.id), conversation.lang);
+    super::intake::notice(tx, &row.channel, target, id, None, text, lang, frame.now_ms)
 }
 
 // ------------------------------------------------------------------------------------------------ lost

@@ -14,6 +14,7 @@ use super::pictures::{self, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
 use super::{actions, prompts, say};
+use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
 use crate::domain::ids::*;
@@ -42,6 +43,7 @@ pub async fn run(
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
     let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
     let submitted = live.runtime.submit(&submit).await;
+    crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
 }
@@ -244,6 +246,7 @@ async fn commit_submission(
         at_ms: core.now_ms(),
     };
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
+    crash::point("w2.before");
     let committed = core.ledger.write(move |tx| {
         turns::submit(tx, &turn, &submission)?;
         if conversation.thread.as_ref() != Some(&submission.thread) {
@@ -264,6 +267,7 @@ async fn commit_submission(
     });
     match committed.await {
         Ok(turn) => {
+            crash::point("w2.after");
             core.wakes.painter.notify_one();
             Ok(Some(turn))
         }

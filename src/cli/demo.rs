@@ -139,10 +139,11 @@ async fn runtime_kind(context: &Context, paths: &Paths) -> &'static str {
         return "embedded";
     }
     let config: Result<Config, _> = crate::config::load(&with_home(&context.environment, paths));
-    let program = match config.map(|config| config.runtime) {
+    let named = match config.map(|config| config.runtime) {
         Ok(RuntimeConfig::Codex(codex)) => codex.program,
-        _ => PathBuf::from("codex"),
+        _ => None,
     };
+    let program = named.unwrap_or_else(|| PathBuf::from("codex"));
     let version = Command::new(&program)
         .arg("--version")
         .stdin(Stdio::null())

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::app::StartError;
 use crate::config::Problems;
 use crate::control::ClientError;
 use crate::domain::view::Lang;
@@ -13,6 +14,7 @@ use crate::supervisor::LockError;
 pub(super) enum Code {
     Failed = 1,
     NotRunning = 69,
+    Unwell = 70,
     Temporary = 75,
     Config = 78,
 }
@@ -101,8 +103,9 @@ impl From<LockError> for CliError {
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
         let (zh, en) = error.hint();
+        // The supervisor tries again what time alone may mend.
+        let code = if error.needs_a_person() { Code::Config } else { Code::Failed };
         // With what is behind it: which call failed, and why.
-        let code = if error.needs_a_person() { Code::Config } else { Code::Temporary };
         CliError::new(format!("{:#}", anyhow::Error::new(error))).code(code).hint(zh, en)
     }
 }
@@ -119,9 +122,35 @@ impl From<anyhow::Error> for CliError {
             Ok(lock) => return lock.into(),
             Err(error) => error,
         };
-        match error.downcast::<OpenError>() {
-            Ok(ledger) => ledger.into(),
+        match error.downcast::<StartError>() {
+            Ok(start) => start.into(),
             Err(error) => CliError::new(format!("{error:#}")),
         }
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        let message = error.to_string();
+        match error {
+            StartError::AppHeld { .. } => CliError::new(message).code(Code::Temporary).hint(
+                "先停掉另一个：`ALLY_HOME=… ally stop`；或者给这个目录换一个应用",
+                "stop the other one (`ALLY_HOME=… ally stop`), or give this home an app of its own",
+            ),
+            StartError::Ledger(ledger) => ledger.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_comes_before_the_hint() {
+        let open = crate::ledger::OpenError::TooNew { path: "/h/ledger.db".into(), found: 9, known: 2 };
+        let told = CliError::from(anyhow::Error::from(StartError::from(open)));
+        assert!(told.message.contains("/h/ledger.db") && !told.message.contains("hint"), "{}", told.message);
+        assert!(told.hint.is_some_and(|(_, en)| en.contains("restore")));
     }
 }

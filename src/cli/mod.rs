@@ -31,6 +31,7 @@ Exit codes:
   1   it did not work
   2   wrong usage
   69  ally is not running
+  70  ally is there and does not work: it does not answer, or keeps dying
   75  not now; worth another try
   78  the configuration is wrong
 

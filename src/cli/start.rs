@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Context;
 use super::error::{CliError, Code};
 use super::output::{self, Progress};
+use super::status;
 use crate::config::{Config, Paths};
 use crate::control::{Client, DaemonState, StatusReport};
 use crate::supervisor::{self, Presence};
@@ -29,29 +30,56 @@ pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let config = context.config()?;
     if let Presence::Running { pid } = supervisor::presence(&config.paths) {
-        let pid = pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-        output::note(
-            &context.say(&format!("ally 已在运行（pid {pid}）"), &format!("ally is already running (pid {pid})")),
-        );
-        return Ok(ExitCode::SUCCESS);
+        return there(context, &config.paths, pid, args.timeout).await;
     }
     let logged = std::fs::metadata(config.paths.daemon_log()).map_or(0, |found| found.len());
     let child = supervisor::spawn_detached(&std::env::current_exe()?, &config.paths)?;
-    let status = wait_ready(context, &config.paths, child, args.timeout, logged).await?;
+    let status = wait_ready(context, &config.paths, Some(child), args.timeout, logged).await?;
     tell(context, &config, &status);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Somebody holds the home already: that is well only if it works.
+async fn there(context: &Context, paths: &Paths, pid: Option<u32>, timeout: Duration) -> Result<ExitCode, CliError> {
+    let state = match status::ask(paths).await {
+        Ok(status) => status.state,
+        Err(error) => {
+            let (state, _, trouble) = status::without_answer(context, paths, &error);
+            if let Some(trouble) = trouble {
+                return Err(CliError::new(format!("ally is {}: {trouble}", state.as_str()))
+                    .code(Code::Unwell)
+                    .hint("先看 `ally logs`，再 `ally restart`", "look at `ally logs`, then run `ally restart`"));
+            }
+            state
+        }
+    };
+    match state {
+        DaemonState::Draining => {
+            return Err(CliError::new("ally is just being stopped")
+                .code(Code::Temporary)
+                .hint("等它停下来，再运行 `ally start`", "run `ally start` again when it has ended"));
+        }
+        DaemonState::Running => {}
+        _ => {
+            let logged = std::fs::metadata(paths.daemon_log()).map_or(0, |found| found.len());
+            wait_ready(context, paths, None, timeout, logged).await?;
+        }
+    }
+    let pid = pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+    output::note(&context.say(&format!("ally 已在运行（pid {pid}）"), &format!("ally is already running (pid {pid})")));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn wait_ready(
     context: &Context,
     paths: &Paths,
-    mut child: Child,
+    mut child: Option<Child>,
     timeout: Duration,
     logged: u64,
 ) -> Result<StatusReport, CliError> {
     let mut progress = Progress::new(context.say("正在启动", "starting"));
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = child.as_mut().and_then(|child| child.try_wait().transpose()).transpose()? {
             progress.end();
             return Err(died(paths, status, logged));
         }
@@ -109,7 +137,7 @@ fn tell(context: &Context, config: &Config, status: &StatusReport) {
             &format!("Feishu is not connected: put the app's credentials into {file}, then `ally restart`. `ally chat` works now"),
         ));
     }
-    for warning in config.warnings.iter().chain(&status.warnings) {
+    for warning in &status.warnings {
         output::note(&output::paint(anstyle::AnsiColor::Yellow, &format!("! {warning}")));
     }
 }

@@ -1,6 +1,7 @@
 //! `ally status`: what the daemon says, or what is found without it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anstyle::AnsiColor;
 
@@ -9,9 +10,14 @@ use super::error::{CliError, Code};
 use super::output::{self, age, paint};
 use crate::clock::Clock;
 use crate::config::Paths;
-use crate::control::{Client, ClientError, DaemonState, StatusReport};
+use crate::control::{Client, ClientError, CrashReport, DaemonState, StatusReport};
 use crate::ledger;
 use crate::supervisor::{self, Presence};
+
+/// A daemon that works answers at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A start that takes longer has gone wrong.
+const SLOW_START: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,19 +28,19 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let paths = context.paths()?;
-    let asked = async { Client::connect(&paths)?.get::<StatusReport>("/v1/status").await };
-    let mut status = match asked.await {
+    // The daemon tells this itself.
+    let mut claimed = None;
+    let mut status = match ask(&paths).await {
         Ok(status) => status,
-        Err(ClientError::NotRunning) => offline(&paths),
-        // The daemon is there and does not answer: that is what there is to tell.
         Err(error) => {
-            let mut status = offline(&paths);
-            status.warnings.push(error.to_string());
+            let (status, known) = offline(context, &paths, error);
+            claimed = Some(known);
             status
         }
     };
     match crate::config::load(&context.environment) {
         Ok(config) => {
+            status.warnings.extend(claimed.and_then(|claimed| config.unclaimed(claimed)));
             let fresh: Vec<String> =
                 config.warnings.into_iter().filter(|warning| !status.warnings.contains(warning)).collect();
             status.warnings.extend(fresh);
@@ -48,32 +54,96 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     }
     Ok(match status.state {
         DaemonState::Stopped => ExitCode::from(Code::NotRunning as u8),
-        _ => ExitCode::SUCCESS,
+        DaemonState::Failing | DaemonState::Silent => ExitCode::from(Code::Unwell as u8),
+        DaemonState::Starting | DaemonState::Running | DaemonState::Draining => ExitCode::SUCCESS,
     })
 }
 
-/// What can be told without the daemon: its lock and its ledger, read-only.
-fn offline(paths: &Paths) -> StatusReport {
-    let (state, pid) = match supervisor::presence(paths) {
-        Presence::Running { pid } => (DaemonState::Starting, pid),
-        Presence::Stopped => (DaemonState::Stopped, None),
+/// What the daemon says of itself. A healthy one answers at once.
+pub(super) async fn ask(paths: &Paths) -> Result<StatusReport, ClientError> {
+    let asked = async { Client::connect(paths)?.get("/v1/status").await };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ClientError::Lost(format!("nothing came within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// What a daemon that gave no status is doing, as far as its processes tell; with its supervisor, and what is wrong.
+pub(super) fn without_answer(
+    context: &Context,
+    paths: &Paths,
+    error: &ClientError,
+) -> (DaemonState, Option<u32>, Option<String>) {
+    let (log, crashes) = (paths.logs.display(), supervisor::Crashes::read(paths));
+    let died = crashes.map(|crashes| {
+        let (count, last) = (crashes.count, crashes.last_exit);
+        context.say(
+            &format!("启动后死了 {count} 次（最后一次：{last}）。原因在 {log} 里：运行 `ally logs`"),
+            &format!("it died {count} times ({last} the last time). The cause is in {log}: run `ally logs`"),
+        )
+    });
+    let pid = match supervisor::presence(paths) {
+        Presence::Running { pid } => pid,
+        Presence::Stopped => return (DaemonState::Stopped, None, died),
     };
+    let silent = |what: String| {
+        context.say(
+            &format!("它在运行，但没有回答（{what}）。运行 `ally restart`；原因在 {log} 里：`ally logs`"),
+            &format!("it runs and does not answer ({what}). Run `ally restart`; the cause is in {log}: `ally logs`"),
+        )
+    };
+    match (error, died) {
+        (ClientError::NotRunning, Some(died)) => (DaemonState::Failing, pid, Some(died)),
+        (ClientError::NotRunning, None) => match starting_for(paths) {
+            Some(long) if long > SLOW_START => {
+                let what = context.say("还没有就绪", "not ready yet");
+                (DaemonState::Silent, pid, Some(silent(format!("{what}, {} s", long.as_secs()))))
+            }
+            _ => (DaemonState::Starting, pid, None),
+        },
+        (error, _) => (DaemonState::Silent, pid, Some(silent(error.to_string()))),
+    }
+}
+
+/// Since when the present bridge exists.
+fn starting_for(paths: &Paths) -> Option<Duration> {
+    let began = std::fs::metadata(paths.bridge_pid()).ok()?.modified().ok()?;
+    let began = began.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = Duration::from_millis(u64::try_from(Clock::default().now_ms()).ok()?);
+    now.checked_sub(began)
+}
+
+/// What can be told without the daemon: its lock and its ledger, read-only; and whether the bot has an owner in there.
+fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusReport, bool) {
+    let (state, pid, trouble) = without_answer(context, paths, &error);
     let mut status = StatusReport::empty(paths.home.display().to_string(), state);
     status.pids.supervisor = pid;
+    status.warnings.extend(trouble);
+    status.crashes = supervisor::Crashes::read(paths).map(|crashes| CrashReport {
+        count: crashes.count,
+        last_exit: crashes.last_exit,
+        at_ms: crashes.at_ms,
+    });
     let now = Clock::default().now_ms();
+    let mut claimed = false;
     match ledger::report::offline(&paths.ledger, |tx| ledger::report::counts(tx, now)) {
-        Ok(Some(counts)) => crate::app::tell_counts(&mut status, &paths.ledger.display().to_string(), &counts),
+        Ok(Some(counts)) => {
+            claimed = counts.claimed;
+            crate::app::tell_counts(&mut status, &paths.ledger.display().to_string(), &counts);
+        }
         Ok(None) => {}
         Err(error) => status.warnings.push(format!("{}: {error}", paths.ledger.display())),
     }
-    status
+    (status, claimed)
 }
 
 fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
+    let say = |zh: &str, en: &str| context.say(zh, en);
+    let word = word(context, status.state.as_str());
     let state = match status.state {
-        DaemonState::Running => paint(AnsiColor::Green, "running"),
-        DaemonState::Stopped => paint(AnsiColor::Red, "stopped"),
-        other => paint(AnsiColor::Yellow, other.as_str()),
+        DaemonState::Running => paint(AnsiColor::Green, &word),
+        DaemonState::Stopped | DaemonState::Failing | DaemonState::Silent => paint(AnsiColor::Red, &word),
+        _ => paint(AnsiColor::Yellow, &word),
     };
     let pids = &status.pids;
     let pid = |name: &str, pid: Option<u32>| pid.map(|pid| format!("{name} {pid}"));
@@ -84,72 +154,116 @@ fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
             .collect();
     let pids = if pids.is_empty() { String::new() } else { format!("  ({})", pids.join(", ")) };
     field("ally", &format!("{state}  {}{pids}", status.version))?;
-    field("home", &status.home)?;
+    field(&say("目录", "home"), &status.home)?;
     for channel in &status.channels {
-        let frame = channel.last_frame_age_ms.map(|ms| format!(", last frame {} ago", age(ms))).unwrap_or_default();
-        field(&channel.name, &format!("{}{frame}", channel.state))?;
+        let frame = channel.last_frame_age_ms.map(|ms| {
+            let age = age(ms);
+            say(&format!("，最后消息 {age} 前"), &format!(", last frame {age} ago"))
+        });
+        field(&channel.name, &format!("{}{}", self::word(context, &channel.state), frame.unwrap_or_default()))?;
         problem(channel.problem.as_deref())?;
     }
     if let Some(runtime) = &status.runtime {
-        let version = runtime.version.as_deref().unwrap_or("");
-        let generation = runtime.generation.map(|n| format!(", generation {n}")).unwrap_or_default();
-        field("runtime", &format!("{} {version} {}{generation}", runtime.kind, runtime.state))?;
+        let version = runtime.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+        let generation = runtime.generation.map(|n| say(&format!("，第 {n} 个进程"), &format!(", generation {n}")));
+        let state = self::word(context, &runtime.state);
+        let text = format!("{}{version} {state}{}", runtime.kind, generation.unwrap_or_default());
+        field(&say("运行时", "runtime"), &text)?;
         problem(runtime.problem.as_deref())?;
         for warning in &runtime.warnings {
             problem(Some(warning))?;
         }
     }
-    show_work(status)?;
+    show_work(context, status)?;
     for warning in &status.warnings {
         output::line(&paint(AnsiColor::Yellow, &format!("! {warning}")))?;
     }
     if status.state == DaemonState::Stopped {
-        output::note(&context.say("hint: 运行 `ally start`", "hint: run `ally start`"));
+        output::note(&say("hint: 运行 `ally start`", "hint: run `ally start`"));
     }
     Ok(())
 }
 
-fn show_work(status: &StatusReport) -> Result<(), CliError> {
+/// A state's word; the JSON keeps the English one.
+fn word(context: &Context, state: &str) -> String {
+    let zh = match state {
+        "starting" => "正在启动",
+        "running" => "运行中",
+        "draining" => "正在停止",
+        "stopped" => "已停止",
+        "failing" => "反复退出",
+        "silent" => "没有回应",
+        "connecting" => "正在连接",
+        "connected" => "已连接",
+        "retrying" => "正在重连",
+        "refused" => "被拒绝",
+        "ready" => "就绪",
+        "down" => "不可用",
+        "stuck" => "卡住",
+        other => other,
+    };
+    context.say(zh, state)
+}
+
+fn show_work(context: &Context, status: &StatusReport) -> Result<(), CliError> {
+    let say = |zh: String, en: String| context.say(&zh, &en);
     let turns = &status.turns;
+    let (running, waiting, queued, ended) =
+        (turns.running + turns.submitting, turns.waiting, turns.queued, turns.settled_last_24h);
+    let late = match turns.late_waiting {
+        0 => String::new(),
+        n => say(format!("，{n} 条旧消息等人确认"), format!(", {n} late messages ask first")),
+    };
     field(
-        "tasks",
-        &format!(
-            "{} running, {} waiting for a person, {} queued, {} ended in the last 24 h{}",
-            turns.running + turns.submitting,
-            turns.waiting,
-            turns.queued,
-            turns.settled_last_24h,
-            if turns.late_waiting > 0 {
-                format!(", {} late messages ask first", turns.late_waiting)
-            } else {
-                String::new()
-            }
+        &context.say("任务", "tasks"),
+        &say(
+            format!("进行中 {running}，等人 {waiting}，排队 {queued}，24 小时内结束 {ended}{late}"),
+            format!(
+                "{running} running, {waiting} waiting for a person, {queued} queued, {ended} ended in the last 24 h{late}"
+            ),
         ),
     )?;
     if status.gates_open > 0 {
-        field("requests", &format!("{} open", status.gates_open))?;
+        let open = status.gates_open;
+        field(&context.say("批准请求", "requests"), &say(format!("{open} 项等人决定"), format!("{open} open")))?;
     }
-    let outbox = &status.outbox;
-    if outbox.ready + outbox.sending + outbox.undeliverable + status.surfaces_pending > 0 {
-        let oldest = outbox.oldest_unsent_age_ms.map(|ms| format!(", oldest {}", age(ms))).unwrap_or_default();
+    let (outbox, cards) = (&status.outbox, status.surfaces_pending);
+    if outbox.ready + outbox.sending + outbox.undeliverable + cards > 0 {
+        let oldest = outbox.oldest_unsent_age_ms.map_or_else(String::new, |ms| {
+            let age = age(ms);
+            say(format!("，最早 {age} 前"), format!(", oldest {age}"))
+        });
+        let crate::control::OutboxReport { ready, sending, undeliverable, .. } = outbox;
         field(
-            "outbox",
-            &format!(
-                "{} to send, {} unanswered, {} undeliverable, {} cards to paint{oldest}",
-                outbox.ready, outbox.sending, outbox.undeliverable, status.surfaces_pending
+            &context.say("发件箱", "outbox"),
+            &say(
+                format!("待发 {ready}，未得到回应 {sending}，无法送达 {undeliverable}，待更新的卡片 {cards}{oldest}"),
+                format!(
+                    "{ready} to send, {sending} unanswered, {undeliverable} undeliverable, {cards} cards to paint{oldest}"
+                ),
             ),
         )?;
+        problem(outbox.problem.as_deref())?;
     }
     if let Some(ledger) = &status.ledger {
         let mib = ledger.bytes as f64 / 1_048_576.0;
-        field("ledger", &format!("{} turns, {mib:.1} MiB, schema {}", ledger.turns, ledger.schema))?;
+        let (turns, schema) = (ledger.turns, ledger.schema);
+        field(
+            &context.say("账本", "ledger"),
+            &say(
+                format!("{turns} 个任务，{mib:.1} MiB，schema {schema}"),
+                format!("{turns} turns, {mib:.1} MiB, schema {schema}"),
+            ),
+        )?;
         problem(ledger.problem.as_deref())?;
     }
     Ok(())
 }
 
+/// Columns align by what a terminal shows: a hanzi takes two.
 fn field(name: &str, value: &str) -> Result<(), CliError> {
-    output::line(&format!("{name:<10} {value}"))
+    let width: usize = name.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+    output::line(&format!("{name}{} {value}", " ".repeat(10_usize.saturating_sub(width))))
 }
 
 fn problem(text: Option<&str>) -> Result<(), CliError> {

@@ -10,10 +10,11 @@ use super::error::CliError;
 use super::output::{self, Progress};
 use crate::config::Paths;
 use crate::control::{Client, DrainPreview, DrainRequest, TurnRow};
+use crate::ledger;
 use crate::supervisor::{self, Presence};
 
-/// Beyond the grace: for the last answers and the children.
-const AFTER_GRACE: Duration = Duration::from_secs(15);
+/// Beyond what the supervisor gives the bridge: for itself and what is left behind.
+const MORE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
@@ -24,21 +25,35 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let paths = context.paths()?;
-    let Presence::Running { pid } = supervisor::presence(&paths) else {
-        let left = supervisor::kill_bridge(&paths);
-        output::note(&match left {
-            true => context.say(
-                "ally 没有在运行；结束了一个遗留的进程",
-                "ally was not running; ended a process that was left behind",
+    if gone(&paths) {
+        let note = match end_left(&paths).await {
+            0 => context.say("ally 没有在运行", "ally is not running"),
+            left => context.say(
+                &format!("ally 没有在运行；结束了 {left} 个遗留的进程"),
+                &format!("ally is not running; ended what was left behind ({left})"),
             ),
-            false => context.say("ally 没有在运行", "ally is not running"),
-        });
+        };
+        output::note(&note);
         return Ok(ExitCode::SUCCESS);
-    };
+    }
     let grace = announce(context, &paths, args.now).await;
-    end(context, &paths, pid, grace, args.now).await?;
+    end(context, &paths, grace, args.now).await?;
+    end_left(&paths).await;
     output::note(&context.say("ally 已停止", "ally has stopped"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Neither a supervisor, nor a bridge that outlived one: that ends by itself, with its own grace.
+fn gone(paths: &Paths) -> bool {
+    supervisor::presence(paths) == Presence::Stopped && supervisor::left_bridge(paths).is_none()
+}
+
+/// Ends commands that outlived everybody. A ledger that cannot be read does not tell its mark: the next start looks again.
+async fn end_left(paths: &Paths) -> usize {
+    match ledger::report::offline(&paths.ledger, ledger::said::id) {
+        Ok(Some(Some(id))) => supervisor::end_marked(&id).await,
+        _ => 0,
+    }
 }
 
 /// Begins the drain and tells what it cuts. A daemon that does not answer is ended all the same.
@@ -89,28 +104,52 @@ fn list(rows: &[TurnRow]) {
 }
 
 /// TERM, TERM again (at once), KILL; each with its time.
-async fn end(context: &Context, paths: &Paths, pid: Option<u32>, grace: Duration, now: bool) -> Result<(), CliError> {
+async fn end(context: &Context, paths: &Paths, grace: Duration, now: bool) -> Result<(), CliError> {
     let mut progress = Progress::new(context.say("正在停止", "stopping"));
-    let gentle = if now { Duration::from_secs(5) } else { grace + AFTER_GRACE };
-    for (signal, patience) in
-        [(Signal::TERM, gentle), (Signal::TERM, Duration::from_secs(10)), (Signal::KILL, Duration::from_secs(5))]
-    {
-        if let Some(pid) = pid {
-            supervisor::signal(pid, signal);
-        }
-        if signal == Signal::KILL {
-            supervisor::kill_bridge(paths);
-        }
+    let gentle = if now { supervisor::AFTER_GRACE } else { grace + supervisor::AFTER_GRACE };
+    let steps = [(Step::Gentle, gentle + MORE), (Step::AtOnce, supervisor::AFTER_TERM + MORE), (Step::Kill, MORE)];
+    for (step, patience) in steps {
+        press(paths, step, now);
         let until = progress.elapsed() + patience;
         while progress.elapsed() < until {
-            if supervisor::presence(paths) == Presence::Stopped {
-                supervisor::kill_bridge(paths);
+            if gone(paths) {
                 return Ok(());
             }
             progress.tick();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let pid = pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-    Err(CliError::new(format!("process {pid} does not end")).hint("看 `ally logs`", "see `ally logs`"))
+    Err(CliError::new(format!("ally (pid {}) does not end", pid_in_words(paths)))
+        .hint("看 `ally logs`；必要时自己结束这个进程", "see `ally logs`; end the process by hand if you must"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Gentle,
+    AtOnce,
+    Kill,
+}
+
+fn press(paths: &Paths, step: Step, now: bool) {
+    let with = if step == Step::Kill { Signal::KILL } else { Signal::TERM };
+    let above = match supervisor::presence(paths) {
+        Presence::Running { pid } => {
+            pid.into_iter().for_each(|pid| supervisor::signal(pid, with));
+            true
+        }
+        Presence::Stopped => false,
+    };
+    // The bridge is its supervisor's business; one that lost it drains by itself, and TERM would take back its grace.
+    let heeds = if above { step == Step::Kill } else { now || step != Step::Gentle };
+    if heeds && let Some(bridge) = supervisor::left_bridge(paths) {
+        supervisor::signal(bridge, with);
+    }
+}
+
+fn pid_in_words(paths: &Paths) -> String {
+    let pid = match supervisor::presence(paths) {
+        Presence::Running { pid } => pid,
+        Presence::Stopped => supervisor::left_bridge(paths),
+    };
+    pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string())
 }

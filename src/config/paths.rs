@@ -108,6 +108,11 @@ impl Paths {
         self.socket.starts_with(&self.run)
     }
 
+    /// In test builds: where the bridge shall die, see [`crate::crash`].
+    pub fn crash_point(&self) -> PathBuf {
+        self.run.join("crash-point")
+    }
+
     /// The token that every request on the control socket carries.
     pub fn token(&self) -> PathBuf {
         self.run.join("token")
@@ -126,6 +131,11 @@ impl Paths {
     /// Pid and start time of the present bridge.
     pub fn bridge_pid(&self) -> PathBuf {
         self.run.join("bridge.pid")
+    }
+
+    /// Deaths of the bridge since it last took work.
+    pub fn crashes(&self) -> PathBuf {
+        self.run.join("crashes.json")
     }
 
     /// The last inbound number, kept outside the backup.

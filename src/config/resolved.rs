@@ -72,8 +72,8 @@ pub enum RuntimeConfig {
 /// Settings of the codex child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodexConfig {
-    /// An absolute path, or a plain name that is looked up in `PATH`.
-    pub program: PathBuf,
+    /// The program that a person named, absolute; `None` leaves the choice to the adapter.
+    pub program: Option<PathBuf>,
     /// `CODEX_HOME`.
     pub home: PathBuf,
     /// Further arguments, before `app-server`'s own.
@@ -159,8 +159,17 @@ pub struct TurnConfig {
 pub struct IntakeConfig {
     /// An older message is asked about before it runs.
     pub stale_after: Duration,
-    /// A message found after downtime runs by itself up to this age.
-    pub backfill_run: Duration,
+}
+
+impl Config {
+    /// What a bot that nobody owns needs, unless somebody claimed it in the chat.
+    pub fn unclaimed(&self, claimed: bool) -> Option<String> {
+        let unclaimed = self.feishu.is_some() && self.access.owner.is_none() && !claimed;
+        unclaimed.then(|| match self.lang {
+            Lang::Zh => "这个机器人还没有所有者：运行 `ally pair`，把码私聊发给它".to_owned(),
+            Lang::En => "nobody owns this bot yet: run `ally pair` and send the code to the bot".to_owned(),
+        })
+    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -174,7 +183,13 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let dotenv = secrets::read(&paths.env, &mut problems);
     let variable = |key: &str| environment.get(key).or_else(|| dotenv.get(key).map(String::as_str)).map(str::to_owned);
 
-    let mut resolver = Resolver { raw: &mut raw, problems: &mut problems, variable: &variable, paths: &paths };
+    let mut resolver = Resolver {
+        raw: &mut raw,
+        problems: &mut problems,
+        variable: &variable,
+        paths: &paths,
+        search_path: environment.get("PATH"),
+    };
     let home = environment.home().unwrap_or(&paths.home);
     let lang = resolver.lang(environment);
     let feishu = resolver.feishu();
@@ -183,10 +198,12 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let access = resolver.access();
     let turn = resolver.turn();
     let intake = resolver.intake();
+    let unbuilt = resolver.backfill(lang);
     raw.finish(&mut problems);
     problems.into_result()?;
 
-    let warnings = warnings(&runtime, feishu.as_ref(), &access);
+    let mut warnings = warnings(&runtime, lang);
+    warnings.extend(unbuilt);
     Ok(Config {
         lang,
         log_filter: environment.log_filter(),
@@ -222,20 +239,21 @@ fn read_settings(path: &Path, problems: &mut Problems) -> String {
     }
 }
 
-fn warnings(runtime: &RuntimeConfig, feishu: Option<&FeishuConfig>, access: &AccessConfig) -> Vec<String> {
+fn warnings(runtime: &RuntimeConfig, lang: Lang) -> Vec<String> {
+    let RuntimeConfig::Codex(codex) = runtime else { return Vec::new() };
+    let say = |zh: &str, en: &str| if lang == Lang::Zh { zh.to_owned() } else { en.to_owned() };
     let mut warnings = Vec::new();
-    if let RuntimeConfig::Codex(codex) = runtime {
-        if codex.sandbox == "danger-full-access" {
-            warnings
-                .push("[runtime.codex] sandbox = \"danger-full-access\": the agent can do whatever you can".to_owned());
-        }
-        if codex.approval_policy == "never" {
-            warnings
-                .push("[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs".to_owned());
-        }
+    if codex.sandbox == "danger-full-access" {
+        warnings.push(say(
+            "[runtime.codex] sandbox = \"danger-full-access\"：没有沙箱，你能做的它都能做",
+            "[runtime.codex] sandbox = \"danger-full-access\": no sandbox, the agent can do whatever you can",
+        ));
     }
-    if feishu.is_some() && access.owner.is_none() {
-        warnings.push("nobody owns this bot yet: run `ally pair` and send the code to the bot".to_owned());
+    if codex.approval_policy == "never" {
+        warnings.push(say(
+            "[runtime.codex] approval_policy = \"never\"：运行命令前不问任何人",
+            "[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs",
+        ));
     }
     warnings
 }
@@ -246,6 +264,7 @@ struct Resolver<'a> {
     problems: &'a mut Problems,
     variable: &'a dyn Fn(&str) -> Option<String>,
     paths: &'a Paths,
+    search_path: Option<&'a str>,
 }
 
 impl Resolver<'_> {
@@ -351,7 +370,7 @@ impl Resolver<'_> {
         let program = match ((self.variable)("ALLY_RUNTIME_BIN"), configured) {
             (Some(program), _) => self.program(&program, "ALLY_RUNTIME_BIN", 0, home),
             (None, Some(found)) => self.program(&found.value, "runtime.codex.bin", found.line, home),
-            (None, None) => PathBuf::from("codex"),
+            (None, None) => None,
         };
         let codex_home = match self.raw.text("runtime.codex.home", self.problems) {
             Some(found) => {
@@ -378,22 +397,26 @@ impl Resolver<'_> {
         }
     }
 
-    fn program(&mut self, text: &str, key: &str, line: usize, home: &Path) -> PathBuf {
-        if !text.contains('/') {
-            return PathBuf::from(text);
-        }
-        let path = self.absolute(text, home);
-        if !path.is_file() {
-            let (what, remedy) =
-                (format!("there is no program {}", path.display()), "install codex, or correct the path");
-            if line == 0 {
-                self.note_variable(key, what, remedy);
-            } else {
-                let problem = self.raw.problem(key, line, what, remedy);
-                self.problems.add(problem);
+    /// A path, or a plain name that is looked up in `PATH`. Whoever names a program gets that one or a problem.
+    fn program(&mut self, text: &str, key: &str, line: usize, home: &Path) -> Option<PathBuf> {
+        let (found, what) = if text.contains('/') {
+            let path = self.absolute(text, home);
+            let what = match path.is_file() {
+                true => format!("{} cannot be executed", path.display()),
+                false => format!("there is no program {}", path.display()),
+            };
+            (Some(path).filter(|path| is_program(path)), what)
+        } else {
+            (on_path(text, self.search_path), format!("there is no program \"{text}\" in PATH"))
+        };
+        if found.is_none() {
+            let remedy = "install codex, name its whole path, or remove this for ally's own choice";
+            match line {
+                0 => self.note_variable(key, what, remedy),
+                line => self.problems.add(self.raw.problem(key, line, what, remedy)),
             }
         }
-        path
+        found
     }
 
     /// `~/` is the person's home; anything relative is relative to `$ALLY_HOME`, never to where ally was started.
@@ -455,11 +478,29 @@ impl Resolver<'_> {
     }
 
     fn intake(&mut self) -> IntakeConfig {
-        IntakeConfig {
-            stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE),
-            backfill_run: self.raw.duration("intake.backfill_run", self.problems).unwrap_or(10 * MINUTE),
-        }
+        IntakeConfig { stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE) }
     }
+
+    /// A key for what is not built. Whoever sets it learns that; whoever has it in the file already can still start.
+    fn backfill(&mut self, lang: Lang) -> Option<String> {
+        self.raw.duration("intake.backfill_run", self.problems)?;
+        let (zh, en) = (
+            "[intake] backfill_run 还不起作用：停机期间平台没有补发的消息，ally 不会自己去取",
+            "[intake] backfill_run does nothing yet: messages that the platform does not deliver again after a downtime are not fetched",
+        );
+        Some(if lang == Lang::Zh { zh } else { en }.to_owned())
+    }
+}
+
+fn on_path(name: &str, path: Option<&str>) -> Option<PathBuf> {
+    let folders = std::env::split_paths(path?).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(|candidate| is_program(candidate))
+}
+
+/// A regular file that somebody may execute.
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {
@@ -563,6 +604,41 @@ mod tests {
             let got = home.load(&[("FEISHU_BASE_URL", url)]).ok().and_then(|config| config.feishu);
             assert_eq!(got.map(|feishu| feishu.base_url).as_deref(), want, "{url}");
         }
+    }
+
+    #[test]
+    fn a_named_program_is_found_in_the_search_path_or_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = Home::new("[runtime.codex]\nbin = \"my-codex\"\n", "");
+        let folder = home.folder.path().join("bin");
+        let program = folder.join("my-codex");
+        let path = format!("relative:/nowhere:{}", folder.display());
+        let of = |environment: &[(&str, &str)]| {
+            home.load(environment).map(|config| match config.runtime {
+                RuntimeConfig::Codex(codex) => codex.program,
+                RuntimeConfig::Embedded => None,
+            })
+        };
+        let told = of(&[("PATH", &path)]).unwrap_err().to_string();
+        assert!(told.contains("ally.toml:2: runtime.codex.bin: there is no program \"my-codex\" in PATH"), "{told}");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(of(&[("PATH", &path)]).is_err(), "a file that cannot be executed is no program");
+        let told = of(&[("ALLY_RUNTIME_BIN", &program.display().to_string())]).unwrap_err().to_string();
+        assert!(told.contains("ALLY_RUNTIME_BIN") && told.contains("cannot be executed"), "{told}");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(of(&[("PATH", &path)]).unwrap(), Some(program.clone()));
+        let told = of(&[("PATH", &path), ("ALLY_RUNTIME_BIN", "other")]).unwrap_err().to_string();
+        assert!(told.contains("environment: ALLY_RUNTIME_BIN: there is no program \"other\" in PATH"), "{told}");
+    }
+
+    #[test]
+    fn what_is_not_built_says_so() {
+        assert_eq!(Home::new("", "").load(&[]).unwrap().warnings, [] as [&str; 0]);
+        let home = Home::new("lang = \"en\"\n[intake]\nbackfill_run = \"1h\"\n", "");
+        let warnings = home.load(&[]).unwrap().warnings;
+        assert!(matches!(&warnings[..], [one] if one.contains("backfill_run does nothing yet")), "{warnings:?}");
     }
 
     #[test]

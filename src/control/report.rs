@@ -33,6 +33,9 @@ pub struct StatusReport {
     pub next_routine: Option<i64>,
     /// Things a person should know.
     pub warnings: Vec<String>,
+    /// The deaths of a daemon that does not come up.
+    #[serde(default)]
+    pub crashes: Option<CrashReport>,
 }
 
 impl StatusReport {
@@ -52,8 +55,20 @@ impl StatusReport {
             ledger: None,
             next_routine: None,
             warnings: Vec::new(),
+            crashes: None,
         }
     }
+}
+
+/// A daemon that does not come up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashReport {
+    /// Deaths since it last took work.
+    pub count: u64,
+    /// How the last one ended, in the system's words.
+    pub last_exit: String,
+    /// When that was, Unix milliseconds.
+    pub at_ms: i64,
 }
 
 /// What the daemon is doing.
@@ -68,6 +83,10 @@ pub enum DaemonState {
     Draining,
     /// No process.
     Stopped,
+    /// Dies and is started again.
+    Failing,
+    /// There, and does not answer.
+    Silent,
 }
 
 impl DaemonState {
@@ -78,6 +97,8 @@ impl DaemonState {
             DaemonState::Running => "running",
             DaemonState::Draining => "draining",
             DaemonState::Stopped => "stopped",
+            DaemonState::Failing => "failing",
+            DaemonState::Silent => "silent",
         }
     }
 }
@@ -153,6 +174,9 @@ pub struct OutboxReport {
     pub undeliverable: u64,
     /// Age of the oldest that was not sent.
     pub oldest_unsent_age_ms: Option<i64>,
+    /// Why the oldest has not been sent, in the channel's words.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 /// The ledger file.

@@ -65,7 +65,8 @@ pub struct Target {
     pub in_topic: bool,
 }
 
-/// What a failed attempt means for the row.
+/// What a failed attempt means for the row. A `wait_ms` is the least wait: what the platform asked for, if it did (see
+/// [`wait_before`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
     /// Certainly not sent; the same again after the wait.
@@ -78,6 +79,8 @@ pub enum Disposition {
     WithoutReply,
     /// No way to this chat.
     Undeliverable,
+    /// The chat is there, but every form was refused.
+    NoForm,
     /// Nothing can be sent at all until somebody mends the configuration.
     Paused { wait_ms: u64 },
 }
@@ -87,6 +90,17 @@ pub fn send_key(delivery: &DeliveryId) -> String {
     /// Namespace of ally's deterministic send keys (made once, at random).
     const NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x6a1f_70c2_94d5_4d0e_9b67_3f0b_c1a8_e55d);
     uuid::Uuid::new_v5(&NAMESPACE, delivery.as_str().as_bytes()).to_string()
+}
+
+/// How long to wait before the next try, in milliseconds, after a failure that `attempts` others came before: doubling from a
+/// second to a minute, never less than `asked_ms`. `spread` (0 to 1, drawn) keeps what failed together from coming back
+/// together.
+pub fn wait_before(attempts: u32, asked_ms: u64, spread: f64) -> u64 {
+    const LONGEST_MS: u64 = 60_000;
+    let part_of = |wait: u64| (wait as f64 * spread.clamp(0.0, 1.0)) as u64;
+    let longest = (1000_u64 << attempts.min(6)).min(LONGEST_MS);
+    let own = longest / 2 + part_of(longest / 2);
+    if own > asked_ms { own } else { asked_ms + part_of(asked_ms / 10) }
 }
 
 /// Text as it is compared when a message of unknown fate is looked up: without whitespace, markup and zero-width characters,
@@ -108,6 +122,15 @@ mod tests {
         assert_eq!(send_key(&id), send_key(&id));
         assert_eq!(send_key(&id).len(), 36, "Feishu takes at most 50 characters");
         assert_ne!(send_key(&id), send_key(&DeliveryId::fresh()));
+    }
+
+    #[test]
+    fn waits_grow_keep_what_was_asked_and_are_spread() {
+        let waits = |asked: u64, spread: f64| [0, 1, 2, 5, 6, 40, u32::MAX].map(|n| wait_before(n, asked, spread));
+        assert_eq!(waits(0, 1.0), [1000, 2000, 4000, 32_000, 60_000, 60_000, 60_000]);
+        assert_eq!(waits(0, 0.0), [500, 1000, 2000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(waits(10_000, 0.0), [10_000, 10_000, 10_000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(waits(3_600_000, 1.0), [3_960_000; 7]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Conversation {
     pub thread: Option<ThreadId>,
     pub thread_cursor: Option<NativeTurnId>,
     pub settled_on_thread: i64,
+    /// When a turn last settled here.
+    pub last_settled_ms: Option<i64>,
     pub held: Option<Held>,
 }
 
@@ -198,6 +200,13 @@ pub fn count_settled(
     Ok(())
 }
 
+/// A turn has settled here, on whichever thread.
+pub fn settled(tx: &Transaction<'_>, conversation: &ConversationId, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET last_settled_ms = ?2 WHERE id = ?1";
+    run(tx, sql, params![conversation.as_str(), now_ms])?;
+    Ok(())
+}
+
 pub fn hold(
     tx: &Transaction<'_>,
     conversation: &ConversationId,
@@ -239,6 +248,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         thread: id_opt(row, "thread")?,
         thread_cursor: id_opt(row, "thread_cursor")?,
         settled_on_thread: row.get("settled_on_thread")?,
+        last_settled_ms: row.get("last_settled_ms")?,
         held: read_held(row)?,
     })
 }

@@ -20,12 +20,15 @@ pub struct OutMessage {
     pub lang: Lang,
     pub state: MessageState,
     pub version: i64,
+    /// Tries that failed or had no answer.
     pub attempts: u32,
     pub first_attempt_ms: Option<i64>,
     pub next_at_ms: i64,
     pub resource: Option<ResourceKey>,
     pub platform_id: Option<MessageId>,
     pub problem: Option<String>,
+    /// The platform's code of the last refusal.
+    pub problem_code: Option<i64>,
     pub created_at_ms: i64,
 }
 
@@ -102,9 +105,21 @@ pub fn by_platform(
     first(tx, sql, params![channel.as_str(), message.as_str()], read)
 }
 
+/// Everything that a channel is known to have shown since then: messages and cards by the platform's ids.
+pub fn platform_ids_since(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    since_ms: i64,
+) -> Result<Vec<MessageId>, LedgerError> {
+    let sql = "SELECT platform_id FROM messages WHERE channel = ?1 AND platform_id IS NOT NULL AND sent_at_ms >= ?2
+         UNION SELECT platform_id FROM surfaces WHERE channel = ?1 AND platform_id IS NOT NULL AND shown_at_ms >= ?2
+             AND kind <> 'reaction'";
+    all(tx, sql, params![channel.as_str(), since_ms], |row| id(row, "platform_id"))
+}
+
 /// `ready → sending`, before the request is written.
 pub fn claim(tx: &Transaction<'_>, message: &OutMessage, now_ms: i64) -> Result<(), LedgerError> {
-    let sql = "UPDATE messages SET state = 'sending', first_attempt_ms = coalesce(first_attempt_ms, ?3), attempts = attempts + 1,
+    let sql = "UPDATE messages SET state = 'sending', first_attempt_ms = coalesce(first_attempt_ms, ?3),
                    version = version + 1 WHERE id = ?1 AND version = ?2 AND state = 'ready'";
     if run(tx, sql, params![message.id.as_str(), message.version, now_ms])? == 0 {
         return Err(LedgerError::Stale("the delivery"));
@@ -133,13 +148,16 @@ pub struct Again {
     pub target: Target,
     pub next_at_ms: i64,
     pub problem: String,
+    /// The platform's code, where it refused.
+    pub code: Option<i64>,
 }
 
 pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Result<(), LedgerError> {
     // A definite refusal takes the first attempt back: the row is as good as never attempted.
-    let sql = "UPDATE messages SET state = 'ready', form = ?2, target = ?3, next_at_ms = ?4, problem = ?5, first_attempt_ms = NULL,
-                   version = version + 1 WHERE id = ?1 AND state IN ('ready', 'sending')";
-    run(tx, sql, params![delivery.as_str(), again.form, json(&again.target)?, again.next_at_ms, again.problem])?;
+    let sql = "UPDATE messages SET state = 'ready', form = ?2, target = ?3, next_at_ms = ?4, problem = ?5, problem_code = ?6, first_attempt_ms = NULL,
+                   attempts = attempts + 1, version = version + 1 WHERE id = ?1 AND state IN ('ready', 'sending')";
+    let target = json(&again.target)?;
+    run(tx, sql, params![delivery.as_str(), again.form, target, again.next_at_ms, again.problem, again.code])?;
     Ok(())
 }
 
@@ -202,6 +220,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutMessage> {
         resource: id_opt(row, "resource")?,
         platform_id: id_opt(row, "platform_id")?,
         problem: row.get("problem")?,
+        problem_code: row.get("problem_code")?,
         created_at_ms: row.get("created_at_ms")?,
     })
 }

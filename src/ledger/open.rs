@@ -212,11 +212,19 @@ mod tests {
     #[test]
     fn an_older_ledger_is_backed_up_before_it_changes() {
         let (_dir, places) = places();
-        let mut connection = writer(&places).unwrap();
-        // The only older schema so far is the empty one; the backup itself is what is shown here.
-        let copy = back_up(&places, &connection, 1).unwrap();
-        assert_eq!(schema_of(&Connection::open(copy).unwrap()).unwrap(), known_schema());
-        migrate(&places, &mut connection, known_schema()).unwrap();
+        let mut old = Connection::open(&places.file).unwrap();
+        let first = refinery::Target::Version(1);
+        embedded::migrations::runner().set_target(first).run(&mut old).unwrap();
+        old.execute("INSERT INTO meta (key, value) VALUES ('kept', 'yes')", []).unwrap();
+        drop(old);
+        let connection = writer(&places).unwrap();
+        assert_eq!(schema_of(&connection).unwrap(), known_schema());
+        let kept = |connection: &Connection| -> String {
+            connection.query_row("SELECT value FROM meta WHERE key = 'kept'", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(kept(&connection), "yes");
+        let copy = Connection::open(places.backups.join("ledger-schema-1.db")).unwrap();
+        assert_eq!((schema_of(&copy).unwrap(), kept(&copy).as_str()), (1, "yes"), "the copy is as it was");
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub struct Counts {
     pub surfaces_pending: i64,
     pub schema: u32,
     pub bytes: u64,
+    /// Somebody claimed the bot with a pairing code.
+    pub claimed: bool,
+    /// Why the oldest unsent message has not been sent.
+    pub oldest_unsent_problem: Option<String>,
 }
 
 /// A turn as lists and `turns show` tell it.
@@ -89,6 +93,9 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
     let oldest = "SELECT min(created_at_ms) FROM messages WHERE state IN ('ready', 'sending')";
     let oldest: Option<i64> = first(tx, oldest, [], |row| row.get(0))?.flatten();
     counts.oldest_unsent_age_ms = oldest.map(|at| (now_ms - at).max(0));
+    let problem = "SELECT problem FROM messages WHERE state IN ('ready', 'sending') ORDER BY created_at_ms LIMIT 1";
+    counts.oldest_unsent_problem = first(tx, problem, [], |row| row.get(0))?.flatten();
+    counts.claimed = one("SELECT count(*) FROM grants WHERE what = 'owner'")? > 0;
     counts.surfaces_pending = one(
         "SELECT count(*) FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)",
     )?;

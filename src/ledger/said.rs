@@ -44,3 +44,8 @@ pub fn set_meta(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Ledg
 pub fn meta(tx: &Transaction<'_>, key: &str) -> Result<Option<String>, LedgerError> {
     first(tx, "SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
 }
+
+/// The ledger's own name, which its runtimes' processes carry.
+pub fn id(tx: &Transaction<'_>) -> Result<Option<String>, LedgerError> {
+    meta(tx, "ledger_id")
+}

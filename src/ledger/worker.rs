@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::LedgerError;
+use crate::crash;
 
 /// Writes that may wait. At 5 ms a sync and 200 events/s a group holds a handful; a thousand is an outage.
 const QUEUE: usize = 4096;
@@ -219,7 +220,10 @@ fn commit_group(
     if tx.is_autocommit() {
         return Err(LedgerError::Disk("the transaction was rolled back".to_owned()));
     }
-    tx.commit().map_err(LedgerError::from)
+    crash::point("commit.before");
+    let committed = tx.commit().map_err(LedgerError::from);
+    crash::point("commit.after");
+    committed
 }
 
 /// The next job for a group of `so_far`, if one waits.

@@ -1,10 +1,12 @@
 //! The daemon as seen from a command: is it there, start it in the background, end what is left of it.
 
+use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -69,25 +71,56 @@ pub(super) fn forget_bridge(paths: &Paths) {
     let _ = fs::remove_file(paths.bridge_pid());
 }
 
-/// Kills a bridge that outlived its supervisor. Only where pid and start time match what was written down.
-pub fn kill_bridge(paths: &Paths) -> bool {
-    let Ok(note) = fs::read_to_string(paths.bridge_pid()) else { return false };
+/// A bridge that outlived its supervisor and ends by itself, or hangs. Only where pid and start time match what was
+/// written down.
+pub fn left_bridge(paths: &Paths) -> Option<u32> {
+    let note = fs::read_to_string(paths.bridge_pid()).ok()?;
     let mut words = note.split_whitespace();
-    let (Some(pid), started) = (words.next().and_then(|word| word.parse::<u32>().ok()), words.next()) else {
-        return false;
-    };
-    let same = start_time(pid).is_some_and(|now| started == Some(now.to_string().as_str()));
-    if same {
-        signal(pid, Signal::KILL);
-    }
-    forget_bridge(paths);
-    same
+    let (pid, started) = (words.next()?.parse().ok()?, words.next()?);
+    (start_time(pid)?.to_string() == started).then_some(pid)
 }
 
-/// Start time of a process in clock ticks since boot. Linux only.
+/// Ends what the runtimes of a ledger left behind: processes that carry its mark. Gives how many there were. For a home
+/// without supervisor and bridge only: theirs carry the mark, too. Linux only.
+pub async fn end_marked(ledger: &str) -> usize {
+    let needle = format!("ALLY_GENERATION={ledger}:").into_bytes();
+    let mut ended = HashSet::new();
+    // Between two looks a process may start another.
+    for _ in 0..100 {
+        let left = marked(&needle);
+        if left.is_empty() {
+            break;
+        }
+        for pid in left {
+            signal(pid, Signal::KILL);
+            ended.insert(pid);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    ended.len()
+}
+
+fn marked(needle: &[u8]) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(needle)))
+        })
+        .collect()
+}
+
+/// Start time of a process in clock ticks since boot; of one that has ended there is none. Linux only.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // A zombie has ended; only its parent has not looked.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -95,16 +128,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_very_same_process_is_killed() {
+    fn only_the_very_same_process_is_the_bridge() {
         let temp = tempfile::tempdir().unwrap();
         let paths = Paths::of_home(temp.path().join("home"), None);
         paths.create().unwrap();
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         write_private(&paths.bridge_pid(), &format!("{} 1\n", child.id())).unwrap();
-        assert!(!kill_bridge(&paths), "another start time is another process");
+        assert_eq!(left_bridge(&paths), None, "another start time is another process");
         remember_bridge(&paths, child.id()).unwrap();
-        assert!(kill_bridge(&paths));
-        assert!(!child.wait().unwrap().success());
-        assert!(!paths.bridge_pid().exists());
+        assert_eq!(left_bridge(&paths), Some(child.id()));
+        child.kill().unwrap();
+        // Ended and not looked after: a zombie is nobody.
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while left_bridge(&paths).is_some() {
+            assert!(std::time::Instant::now() < until, "a zombie counts");
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
     }
 }

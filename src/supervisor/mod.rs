@@ -3,6 +3,7 @@
 //!
 //! Between the two run two pipes: the bridge's stdin says "go on" by being open; its stdout carries `ready` and `beat`.
 
+mod crashes;
 mod daemon;
 mod link;
 mod lock;
@@ -10,10 +11,13 @@ mod orphans;
 mod policy;
 mod run;
 
-pub use daemon::{Presence, kill_bridge, presence, signal, spawn_detached};
+pub use crashes::Crashes;
+pub use daemon::{Presence, end_marked, left_bridge, presence, signal, spawn_detached};
 pub use link::BridgeLink;
 pub use lock::{Lock, LockError};
-pub use run::{SupervisorConfig, run};
+pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
 
 /// Exit code of a bridge that cannot work with its configuration: the same again would fail again.
 pub const EXIT_CONFIG: u8 = 78;
+/// Exit code of a bridge whose app another home holds: only a person ends that.
+pub const EXIT_HELD: u8 = 75;

@@ -36,6 +36,7 @@ impl Policy {
         match code {
             Some(0) => return Next::End(0),
             Some(code) if code == i32::from(super::EXIT_CONFIG) => return Next::End(super::EXIT_CONFIG),
+            Some(code) if code == i32::from(super::EXIT_HELD) => return Next::End(super::EXIT_HELD),
             _ => {}
         }
         if lived >= HEALTHY {
@@ -51,6 +52,35 @@ impl Policy {
         let wait = Duration::from_secs(1 << self.in_a_row.min(6)).min(LONGEST_WAIT);
         self.in_a_row += 1;
         Next::Restart(wait)
+    }
+}
+
+/// How often the supervisor looks whether it was paused itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Notices that the supervisor itself was paused (SIGSTOP, a suspended machine, a stolen processor). Of that time the
+/// bridge must not be accused: it was most likely paused as well, and nobody listened to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Awake {
+    last: Instant,
+}
+
+impl Awake {
+    /// Awake now.
+    pub fn from(now: Instant) -> Self {
+        Self { last: now }
+    }
+
+    /// When to look next.
+    pub fn next(self) -> Instant {
+        self.last + LOOK
+    }
+
+    /// Looked. `Some` is the pause since the last look, where there was one.
+    pub fn woke(&mut self, now: Instant) -> Option<Duration> {
+        let late = now.saturating_duration_since(self.next());
+        self.last = now;
+        (late > LOOK).then_some(late)
     }
 }
 
@@ -81,9 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_noticed_and_a_busy_machine_is_none() {
+        let start = Instant::now();
+        let mut awake = Awake::from(start);
+        assert_eq!(awake.woke(start + LOOK), None);
+        assert_eq!(awake.woke(awake.next() + LOOK / 2), None, "a little late");
+        assert_eq!(awake.woke(awake.next() + 40 * LOOK), Some(40 * LOOK));
+        assert_eq!(awake.woke(awake.next()), None, "told once");
+    }
+
+    #[test]
     fn wanted_ends_are_ends() {
         let mut policy = Policy::default();
         assert_eq!(policy.after(Some(0), Duration::ZERO, Instant::now()), Next::End(0));
         assert_eq!(policy.after(Some(78), Duration::ZERO, Instant::now()), Next::End(78));
+        assert_eq!(policy.after(Some(75), Duration::ZERO, Instant::now()), Next::End(75));
     }
 }

@@ -11,19 +11,22 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use super::crashes::Crashes;
 use super::daemon;
 use super::link::{BEAT, stdin_pipe, until_eof};
 use super::lock::Lock;
 use super::orphans;
-use super::policy::{Next, Policy};
+use super::policy::{Awake, Next, Policy};
+use crate::clock::Clock;
 use crate::config::Paths;
 
 /// A bridge that has never beaten gets longer: it may still be loading its own program from a slow disk.
 const FIRST_BEAT: Duration = Duration::from_secs(30);
-/// After the grace the bridge gets so long to write its answers and to end its children.
-const AFTER_GRACE: Duration = Duration::from_secs(10);
-/// Between TERM and KILL.
-const AFTER_TERM: Duration = Duration::from_secs(3);
+/// After the grace the bridge gets so long to settle what it cut, to write its answers and to end its children: the sum
+/// of the deadlines in `app::stop`, and a little more. One that hangs is found by its silence, much earlier.
+pub const AFTER_GRACE: Duration = Duration::from_secs(35);
+/// The same between TERM, which takes back the grace, and KILL.
+pub const AFTER_TERM: Duration = Duration::from_secs(30);
 
 /// What the supervisor must know.
 #[derive(Debug, Clone)]
@@ -46,17 +49,24 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     orphans::become_subreaper();
     let mut wishes = Wishes::listen(config.with_parent)?;
     let mut policy = Policy::default();
+    Crashes::forget(&config.paths);
     let code = loop {
         let started = Instant::now();
         let end = live(&config, &mut wishes).await.unwrap_or_else(|error| {
             error!(error = %format!("{error:#}"), "The bridge could not be started");
-            End { code: None, wanted: false }
+            End { code: None, how: format!("not started: {error:#}"), wanted: false }
         });
         daemon::forget_bridge(&config.paths);
         orphans::reap(None);
         if end.wanted {
+            Crashes::forget(&config.paths);
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
             break u8::from(end.code != Some(0));
+        }
+        if end.code != Some(0)
+            && let Err(error) = Crashes::add(&config.paths, end.how, Clock::default().now_ms())
+        {
+            warn!(%error, "The death of the bridge could not be written down for `ally status`");
         }
         match policy.after(end.code, started.elapsed(), Instant::now()) {
             Next::End(code) => break code,
@@ -81,7 +91,7 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
 
 /// One life of the bridge.
 async fn live(config: &SupervisorConfig, wishes: &mut Wishes) -> anyhow::Result<End> {
-    Bridge::start(config)?.watch(wishes, config.grace).await
+    Bridge::start(config)?.watch(wishes, config).await
 }
 
 /// What people and the kernel want of us.
@@ -149,6 +159,8 @@ struct Bridge {
 
 struct End {
     code: Option<i32>,
+    /// In the system's words.
+    how: String,
     wanted: bool,
 }
 
@@ -181,25 +193,42 @@ impl Bridge {
     }
 
     /// Until it has ended.
-    async fn watch(&mut self, wishes: &mut Wishes, grace: Duration) -> anyhow::Result<End> {
+    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig) -> anyhow::Result<End> {
+        let grace = config.grace;
         let mut ending = Ending::No;
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
         let mut hears = true;
+        let mut awake = Awake::from(Instant::now());
         loop {
+            // What has come is looked at before any deadline is: after a pause of our own both are there at once.
             tokio::select! {
+                biased;
                 status = self.child.wait() => {
-                    return Ok(End { code: status?.code(), wanted: ending != Ending::No });
+                    let status = status?;
+                    return Ok(End { code: status.code(), how: status.to_string(), wanted: ending != Ending::No });
                 }
+                wish = wishes.next() => match wish {
+                    Wish::Reap => orphans::reap(Some(self.pid)),
+                    Wish::End => (ending, patience) = self.press(ending, grace),
+                },
                 line = self.lines.next_line(), if hears => match line {
                     Ok(Some(word)) => {
                         silent_at = Instant::now() + 3 * BEAT;
                         if word == "ready" {
                             info!(bridge.pid = self.pid, "The bridge is ready");
+                            Crashes::forget(&config.paths);
                         }
                     }
                     _ => hears = false,
                 },
+                () = sleep_until(awake.next()) => {
+                    if let Some(slept) = awake.woke(Instant::now()) {
+                        info!(slept_s = slept.as_secs(), "ally was paused; the bridge gets its time anew");
+                        silent_at = (silent_at + slept).max(Instant::now() + 3 * BEAT);
+                        patience = patience.map(|at| at + slept);
+                    }
+                }
                 () = sleep_until(silent_at), if ending != Ending::Killed => {
                     error!(bridge.pid = self.pid, "The bridge has been silent for three heartbeats; it is killed");
                     self.send(Signal::KILL);
@@ -208,10 +237,6 @@ impl Bridge {
                 () = sleep_until(patience.unwrap_or(silent_at)), if patience.is_some() => {
                     (ending, patience) = self.press(ending, grace);
                 }
-                wish = wishes.next() => match wish {
-                    Wish::Reap => orphans::reap(Some(self.pid)),
-                    Wish::End => (ending, patience) = self.press(ending, grace),
-                },
             }
         }
     }

@@ -43,6 +43,11 @@ super::messages! {
         WaitingForText =>
             "收到了。要我用它做什么？请在 10 分钟内发文字", "Received. What shall I do with it? Send text within 10 minutes";
         CompanionDropped => "没有等到文字，刚才的文件没有处理", "No text followed, so the files were not processed";
+        OwnFolder => "专用目录", "its own folder";
+        /// To anybody who writes to a bot that nobody has claimed.
+        Unclaimed =>
+            "我还没有所有者，这条没有处理，也没有保存。在装了 ally 的电脑上运行 `ally pair`，把显示的码私聊发给我",
+            "I have no owner yet; this was neither processed nor kept. Run `ally pair` on the computer that runs ally and send me the code in a direct chat";
         NewConversation =>
             "新会话，不记得别的话题；接着之前的请在那个话题里 @我",
             "New conversation; to continue an earlier one, @ me in its topic";
@@ -62,6 +67,9 @@ super::messages! {
         AnswerRefused { code: i64, turn: &'a str } =>
             "飞书的内容检查拒收了答案（代码 {code}）。全文在电脑上：`ally turns show {turn}`",
             "Feishu's content check refused the answer (code {code}). Full text on the computer: `ally turns show {turn}`";
+        AnswerTooHard { turn: &'a str } =>
+            "飞书拒收了答案的每一种形式。全文在电脑上：`ally turns show {turn}`",
+            "Feishu refused every form of the answer. Full text on the computer: `ally turns show {turn}`";
         /// To the owner.
         Undeliverable { chat: &'a str, reason: &'a str, turn: &'a str } =>
             "「{chat}」里的一条消息没有送达：{reason}。内容在电脑上：`ally turns show {turn}`",

@@ -96,7 +96,7 @@ impl Client {
         if !is_token(&error) {
             return Err(error);
         }
-        self.invalidate(&token).await;
+        self.invalidate(&token);
         (response, _) = open().await?;
         if response.status().is_success() { Ok(response) } else { Err(refusal(WHAT, response).await) }
     }
@@ -132,6 +132,15 @@ impl Client {
         let path = format!("/open-apis/im/v1/messages/{message}");
         let answer = self.call("read a message", None, |http| http.get(&path)).await?;
         Ok(answer.data::<Items>("read a message")?.items.unwrap_or_default())
+    }
+
+    /// The card as it was sent: a list gives cards back in pieces, and not all of them.
+    pub async fn card_content(&self, message: &str) -> Result<Option<String>, ApiError> {
+        let path = format!("/open-apis/im/v1/messages/{message}");
+        let original = [("card_msg_content_type", "user_card_content")];
+        let answer = self.call("read a card", None, |http| http.get(&path).query(&original)).await?;
+        let item = answer.data::<Items>("read a card")?.items.unwrap_or_default().into_iter().next();
+        Ok(item.and_then(|item| item.body).and_then(|body| body.content))
     }
 
     /// One page of messages, newest first, with the token of the next one.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -200,14 +200,14 @@ fn date_of(headers: &HeaderMap) -> Option<i64> {
 
 /// Calls with a token, within the limits.
 pub struct Client {
-    pub http: Http,
+    pub http: Arc<Http>,
     tokens: Tokens,
     limits: Limits,
 }
 
 impl Client {
     pub fn new(http: Http, tokens: Tokens) -> Self {
-        Self { http, tokens, limits: Limits::new() }
+        Self { http: Arc::new(http), tokens, limits: Limits::new() }
     }
 
     /// Makes one call; once more with a fresh token if the platform calls the token invalid.
@@ -223,7 +223,7 @@ impl Client {
         let outcome = judge(what, response).await;
         match outcome {
             Err(error) if is_token(&error) => {
-                self.tokens.invalidate(&token).await;
+                self.tokens.invalidate(&token);
                 let (response, _) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
                 self.noted(lane, judge(what, response).await)
             }
@@ -245,8 +245,8 @@ impl Client {
     }
 
     /// The platform called this token invalid: the next call fetches another, once for all who noticed.
-    pub async fn invalidate(&self, token: &SecretString) {
-        self.tokens.invalidate(token).await;
+    pub fn invalidate(&self, token: &SecretString) {
+        self.tokens.invalidate(token);
     }
 
     fn noted(&self, lane: Option<&str>, outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {

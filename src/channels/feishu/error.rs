@@ -114,15 +114,13 @@ impl FeishuCode {
     }
 }
 
-/// Doubling wait: 1 s, 2 s, 4 s … at most 60 s.
-fn backoff_ms(attempt: u32) -> u64 {
-    1000_u64.saturating_mul(1 << attempt.min(6)).min(60_000)
-}
+/// The wait where the platform names none. Whoever tries again knows how often it was tried and waits longer each time.
+const WAIT_MS: u64 = 1000;
 
 impl ApiError {
-    /// What the failure means for an outbox row that was attempted `attempt` times before.
-    pub fn disposition(&self, attempt: u32) -> Disposition {
-        let wait_ms = backoff_ms(attempt);
+    /// What the failure means for what was to be done. Its wait is the least one: what the platform asked for, if it did.
+    pub fn disposition(&self) -> Disposition {
+        let wait_ms = WAIT_MS;
         match self {
             ApiError::NotReached { .. } => Disposition::RetryAfter { wait_ms },
             ApiError::NoAnswer { .. } => Disposition::Ambiguous { wait_ms },
@@ -133,7 +131,7 @@ impl ApiError {
             ApiError::NotFeishu { .. } => Disposition::Ambiguous { wait_ms },
             ApiError::Local { .. } => Disposition::Undeliverable,
             ApiError::Credentials { .. } => Disposition::Paused { wait_ms: 60_000 },
-            ApiError::Refused(refusal) => refused(refusal, wait_ms),
+            ApiError::Refused(refusal) => refused(refusal),
         }
     }
 
@@ -165,12 +163,12 @@ impl ApiError {
     }
 
     /// The error as the bridge wants it.
-    pub fn into_send(self, attempt: u32) -> SendError {
+    pub fn into_send(self) -> SendError {
         SendError {
             what: self.what(),
             code: self.code(),
             detail: self.to_string(),
-            disposition: self.disposition(attempt),
+            disposition: self.disposition(),
             platform_ms: self.platform_ms(),
         }
     }
@@ -204,8 +202,9 @@ fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn refused(refusal: &Refusal, wait_ms: u64) -> Disposition {
+fn refused(refusal: &Refusal) -> Disposition {
     const MINUTE: u64 = 60_000;
+    let wait_ms = WAIT_MS;
     match FeishuCode::of(refusal.code) {
         FeishuCode::RateLimited => Disposition::RetryAfter { wait_ms: refusal.wait.map_or(wait_ms, millis) },
         FeishuCode::BeingSent => Disposition::Ambiguous { wait_ms: wait_ms.max(1500) },
@@ -258,7 +257,7 @@ mod tests {
     #[track_caller]
     fn check(codes: &[i64], want: Disposition) {
         for code in codes {
-            assert_eq!(refused_with(*code, "").disposition(0), want, "code {code}");
+            assert_eq!(refused_with(*code, "").disposition(), want, "code {code}");
         }
     }
 
@@ -290,19 +289,19 @@ mod tests {
             "Failed to create card content, ext=ErrCode: 11310; ErrMsg: card table number over limit; ErrPath: ROOT";
         assert_eq!(sub_code(msg), Some(11310));
         assert_eq!(sub_code("no code here"), None);
-        assert_eq!(refused_with(230099, msg).disposition(0), Disposition::NextForm);
+        assert_eq!(refused_with(230099, msg).disposition(), Disposition::NextForm);
         let busy = refused_with(230099, "ErrCode: 200810; in interaction");
-        assert_eq!(busy.disposition(0), Disposition::RetryAfter { wait_ms: 1000 });
+        assert_eq!(busy.disposition(), Disposition::RetryAfter { wait_ms: 1000 });
     }
 
     #[test]
     fn only_an_answer_proves_that_nothing_was_sent() {
         let lost = ApiError::NoAnswer { what: "send", reason: "timed out".to_owned() };
-        assert_eq!(lost.disposition(2), Disposition::Ambiguous { wait_ms: 4000 });
+        assert_eq!(lost.disposition(), Disposition::Ambiguous { wait_ms: 1000 });
         let unreached = ApiError::NotReached { what: "send", reason: "refused".to_owned() };
-        assert_eq!(unreached.disposition(0), Disposition::RetryAfter { wait_ms: 1000 });
+        assert_eq!(unreached.disposition(), Disposition::RetryAfter { wait_ms: 1000 });
         let page = ApiError::NotFeishu { what: "send", status: 502, wait: None, platform_ms: None };
-        assert_eq!(page.disposition(0), Disposition::Ambiguous { wait_ms: 1000 });
+        assert_eq!(page.disposition(), Disposition::Ambiguous { wait_ms: 1000 });
     }
 
     #[test]

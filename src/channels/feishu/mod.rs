@@ -4,7 +4,7 @@
 //! dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
 //!                              └ content (what a message says)
 //! Channel ─ send ─ card (how a view is drawn) ─ api ─ client ─ token
-//!                                                        └ error (what a refusal means)
+//!         └ lookup (was it sent?)                        └ error (what a refusal means)
 //! ```
 //! Only `wire` knows the platform's JSON and protobuf structs. The protocol is the open platform's
 //! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
@@ -39,6 +39,7 @@ mod dial;
 mod directory;
 mod error;
 mod frames;
+mod lookup;
 mod send;
 mod socket;
 mod token;
@@ -198,7 +199,7 @@ impl Channel for Feishu {
             let card = card::card(view, lang);
             self.client.patch_card(message.as_str(), &card).await.map_err(|error| {
                 let locked = matches!(&error, ApiError::Refused(refusal) if refusal.sub == Some(11310));
-                let mut error = error.into_send(0);
+                let mut error = error.into_send();
                 // On an update 11310 is also "card action is lock": somebody is pressing a button right now.
                 if locked {
                     error.disposition = Disposition::RetryAfter { wait_ms: 1000 };
@@ -211,14 +212,14 @@ impl Channel for Feishu {
     fn react<'a>(&'a self, message: &'a MessageId, receipt: Receipt) -> Boxed<'a, Result<String, SendError>> {
         Box::pin(async move {
             let added = self.client.add_reaction(message.as_str(), emoji(receipt)).await;
-            added.map_err(|error| error.into_send(0))
+            added.map_err(|error| error.into_send())
         })
     }
 
     fn unreact<'a>(&'a self, message: &'a MessageId, reaction: &'a str) -> Boxed<'a, Result<(), SendError>> {
         Box::pin(async move {
             let removed = self.client.remove_reaction(message.as_str(), reaction).await;
-            removed.map_err(|error| error.into_send(0))
+            removed.map_err(|error| error.into_send())
         })
     }
 
@@ -229,7 +230,7 @@ impl Channel for Feishu {
                 Body::File { name, .. } => self.client.upload_file(path, name).await,
                 _ => return Err(send::ours("upload", Disposition::Undeliverable, "this body has no file")),
             };
-            uploaded.map_err(|error| error.into_send(0))
+            uploaded.map_err(|error| error.into_send())
         })
     }
 

@@ -396,8 +396,11 @@ mod tests {
             target: out.target.clone(),
             topic: None,
             since_ms: 0,
-            text: String::new(),
+            body: out.body.clone(),
+            form: 0,
+            lang: Lang::En,
             resource: None,
+            known: Vec::new(),
         };
         assert_eq!(again.find_sent(&lookup).await.unwrap(), first.message);
         lookup.delivery = DeliveryId::new("d2");

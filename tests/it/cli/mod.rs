@@ -195,6 +195,84 @@ fn a_bridge_that_hangs_is_killed() {
     check(&home.ally(&["logs"]), 0, &["silent for three heartbeats"], &[]);
 }
 
+/// First the supervisor wakes and then the bridge, so that no beat is there when the supervisor looks.
+#[test]
+fn a_pause_of_all_kills_nobody() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let note = fs::read_to_string(home.path("run/bridge.pid")).unwrap();
+    let bridge = note.split_whitespace().next().unwrap().to_owned();
+    let supervisor = fs::read_to_string(home.path("run/supervisor.lock")).unwrap().trim().to_owned();
+    let send = |signal: &str, pid: &str| {
+        assert!(std::process::Command::new("kill").args([signal, pid]).status().unwrap().success());
+    };
+    send("-STOP", &supervisor);
+    send("-STOP", &bridge);
+    // Longer than the three heartbeats after which a silent bridge is killed.
+    std::thread::sleep(std::time::Duration::from_secs(17));
+    send("-CONT", &supervisor);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let log = String::from_utf8_lossy(&home.ally(&["logs"]).stdout).into_owned();
+        assert!(!log.contains("silent for three heartbeats"), "{log}");
+        if log.contains("ally was paused") {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{log}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    send("-CONT", &bridge);
+    check(&home.ally(&["status"]), 0, &["running", &format!("bridge {bridge}")], &[]);
+    assert_eq!(fs::read_to_string(home.path("run/bridge.pid")).unwrap(), note);
+}
+
+#[test]
+fn a_daemon_that_keeps_dying_is_told_as_such() {
+    let home = Home::new();
+    home.write("run/ledger.lock", "");
+    let held = fs::File::options().read(true).write(true).open(home.path("run/ledger.lock")).unwrap();
+    held.try_lock().unwrap();
+    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready", "error: another ", "hint: "]);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !home.path("run/crashes.json").exists() {
+        assert!(std::time::Instant::now() < until, "no death is written down");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let logs = home.path("logs").display().to_string();
+    check(&home.ally(&["status"]), 70, &["failing", "exit status: 1", &logs, "ally logs"], &[]);
+    let status: serde_json::Value = serde_json::from_slice(&home.ally(&["status", "--json"]).stdout).unwrap();
+    assert!(status["state"] == "failing" && status["crashes"]["count"].as_u64() > Some(0), "{status}");
+    check(&home.ally(&["start"]), 70, &[], &["failing", "exit status: 1", "ally restart"]);
+    check(&home.ally(&["stop"]), 0, &[], &["ally has stopped"]);
+    check(&home.ally(&["status"]), 69, &["stopped"], &["ally start"]);
+}
+
+#[test]
+fn an_app_that_another_home_holds_is_told_in_the_terminal() {
+    let home = Home::new();
+    let cache = home.folder.path().join("cache");
+    fs::create_dir_all(cache.join("ally")).unwrap();
+    let _held = ally::supervisor::Lock::take(&cache.join("ally/cli_a1.lock")).unwrap();
+    home.write(".env", "FEISHU_APP_ID=cli_a1\nFEISHU_APP_SECRET=s\nFEISHU_BASE_URL=http://127.0.0.1:9\n");
+    for verb in ["start", "run"] {
+        let told = home.command().env("XDG_CACHE_HOME", &cache).arg(verb).output().unwrap();
+        let pid = format!("pid {}", std::process::id());
+        check(&told, 75, &[], &["cli_a1 is connected from another home", &pid, "hint: stop the other one"]);
+        let text = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(text.find("error: the Feishu app") < text.find("hint: stop the other"), "{text}");
+    }
+}
+
+#[test]
+fn a_daemon_that_hangs_is_told_as_such() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let note = fs::read_to_string(home.path("run/bridge.pid")).unwrap();
+    let bridge = note.split_whitespace().next().unwrap();
+    assert!(std::process::Command::new("kill").args(["-STOP", bridge]).status().unwrap().success());
+    check(&home.ally(&["status"]), 70, &["silent", "does not answer", "ally restart"], &[]);
+}
+
 #[test]
 fn an_agent_may_look_and_not_steer() {
     let home = Home::new();

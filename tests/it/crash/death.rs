@@ -36,13 +36,13 @@ async fn outcome(world: &World, message: &str) -> Outcome {
         .await
 }
 
-enum Outcome {
+pub enum Outcome {
     Answered,
     Unknown(Box<SimMessage>),
 }
 
 /// Exactly one outcome, and nothing that claims to run.
-async fn assert_one_outcome(world: &World, message: &str) -> Outcome {
+pub async fn assert_one_outcome(world: &World, message: &str) -> Outcome {
     let outcome = outcome(world, message).await;
     world.settled().await;
     let answers = world.answers(message).len();
@@ -60,7 +60,7 @@ async fn during_text(who: Who) {
     kill(&world, who).await;
     assert_one_outcome(&world, &message).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "still here");
+    assert_eq!(world.answer(&next).await.said(), "still here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,11 +91,11 @@ async fn during_a_tool(who: Who) {
     // What waits behind it waits for a person; his own new message says that he has seen it.
     world.sim.click(&card.id, "Dismiss", OWNER).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say onwards]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "onwards");
+    assert_eq!(world.answer(&next).await.said(), "onwards");
     assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1)].into());
 }
 
-fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
+pub fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
     let folders = std::fs::read_dir(folder).ok()?;
     folders.flatten().map(|entry| entry.path().join(name)).find(|path| path.metadata().is_ok_and(|meta| meta.len() > 0))
 }
@@ -178,7 +178,7 @@ async fn the_bridge_dies_right_after_the_end_and_before_the_answer() {
     world.wait("the answer to be on its way", |world| (world.status()?["outbox"]["sending"] == 1).then_some(())).await;
     world.kill_bridge().await;
     let answer = world.answer(&message).await;
-    assert_eq!(answer.text().trim(), "exactly once");
+    assert_eq!(answer.said(), "exactly once");
     world.settled().await;
     assert_eq!(world.answers(&message).len(), 1);
 }
@@ -194,7 +194,7 @@ async fn the_bridge_dies_with_a_queue_behind_a_running_turn() {
     world.kill_bridge().await;
     assert_one_outcome(&world, &first).await;
     for (n, message) in queued.iter().enumerate() {
-        assert_eq!(world.answer(message).await.text().trim(), format!("queued {n}"));
+        assert_eq!(world.answer(message).await.said(), format!("queued {n}"));
         assert_eq!(world.answers(message).len(), 1);
     }
 }
@@ -236,5 +236,5 @@ async fn a_stop_with_a_command_running_leaves_nothing_behind() {
     );
     world.up().await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say again]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "again");
+    assert_eq!(world.answer(&next).await.said(), "again");
 }

@@ -11,7 +11,7 @@ async fn a_message_is_answered_once_in_its_place() {
     assert_eq!(answer.chat, OWNER_CHAT);
     let group = world.sim.say(GROUP, LI, "@bot [[say in the group]]");
     let answer = world.answer(&group).await;
-    assert_eq!(answer.text().trim(), "in the group");
+    assert_eq!(answer.said(), "in the group");
     assert!(answer.thread.is_some(), "an answer in a group opens a topic");
     world.settled().await;
     for message in [&direct, &group] {
@@ -41,7 +41,7 @@ async fn twenty_at_once_over_five_chats() {
     }
     for (message, want, chat) in &sent {
         let answer = world.answer(message).await;
-        assert_eq!((answer.text().trim(), answer.chat.as_str()), (want.as_str(), *chat));
+        assert_eq!((answer.said().as_str(), answer.chat.as_str()), (want.as_str(), *chat));
     }
     world.settled().await;
     for (message, _, _) in &sent {
@@ -49,7 +49,7 @@ async fn twenty_at_once_over_five_chats() {
         assert_eq!(answers.len(), 1, "each is answered once: {answers:#?}\n{}", world.log());
     }
     let direct: Vec<String> =
-        world.sim.messages(OWNER_CHAT).iter().filter(|m| m.by_bot()).map(|m| m.text().trim().to_owned()).collect();
+        world.sim.messages(OWNER_CHAT).iter().filter(|m| m.by_bot()).map(|m| m.said().to_owned()).collect();
     let want: Vec<String> = (0..4).map(|round| format!("answer {round} {OWNER_CHAT}")).collect();
     assert_eq!(direct, want, "one conversation keeps its order");
 }
@@ -82,20 +82,20 @@ async fn an_approval_by_card_in_a_group_and_by_y_in_a_direct_chat() {
     assert_eq!(world.nonces(&file).len(), 0);
     let toast = world.sim.click(&card.id, "Allow once", OWNER).await;
     assert!(toast.to_string().contains("Recorded"), "{toast}");
-    assert_eq!(world.answer(&asked).await.text().trim(), "allowed");
+    assert_eq!(world.answer(&asked).await.said(), "allowed");
 
     let typed =
         world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo typed >> {}]] [[say typed]]", file.display()));
     world.card_with(&typed, "Allow once").await;
     world.settled_surfaces().await;
     world.sim.say(OWNER_CHAT, OWNER, "y");
-    assert_eq!(world.answer(&typed).await.text().trim(), "typed");
+    assert_eq!(world.answer(&typed).await.said(), "typed");
 
     let declined =
         world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo no >> {}]] [[say went on]]", file.display()));
     let card = world.card_with(&declined, "Decline").await;
     world.sim.click(&card.id, "Decline", OWNER).await;
-    assert_eq!(world.answer(&declined).await.text().trim(), "went on");
+    assert_eq!(world.answer(&declined).await.said(), "went on");
     world.settled().await;
     assert_eq!(world.nonces(&file), [("card".to_owned(), 1), ("typed".to_owned(), 1)].into());
     world.assert_nothing_runs_on_cards(&[OWNER_CHAT, GROUP]);

@@ -42,7 +42,7 @@ async fn a_stop_ends_the_command_and_says_what_may_remain() {
     assert!(card.text().contains("Stopped by Li") && card.text().contains("Changes made stay"), "{}", card.text());
     assert!(world.answers(&message).is_empty(), "a stopped task has no answer");
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "next");
+    assert_eq!(world.answer(&next).await.said(), "next");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,7 @@ async fn an_old_message_asks_before_it_runs() {
     let card = world.card_with(&old, "Do it").await;
     assert!(world.answers(&old).is_empty());
     world.sim.click(&card.id, "Do it", OWNER).await;
-    assert_eq!(world.answer(&old).await.text().trim(), "from yesterday");
+    assert_eq!(world.answer(&old).await.said(), "from yesterday");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
         world.sim.click_value(&card.id, OWNER, json!({"b": "0123456789abcdef0123456789abcdef"}), json!({})).await;
     assert!(toast.to_string().contains("not mine"), "a tampered value does nothing: {toast}");
     world.sim.click(&card.id, "Allow once", OWNER).await;
-    assert_eq!(world.answer(&asked).await.text().trim(), "fine");
+    assert_eq!(world.answer(&asked).await.said(), "fine");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +102,7 @@ async fn a_picture_waits_for_its_words() {
     });
     assert!(world.said(&picture).await.text().contains("What shall I do with it"));
     let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
-    assert_eq!(world.answer(&words).await.text().trim(), "seen");
+    assert_eq!(world.answer(&words).await.said(), "seen");
     let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
     assert_eq!(turns.as_array().unwrap().len(), 1, "a picture and its words are one turn");
     let shown = world.run(&["turns", "show", turns[0]["id"].as_str().unwrap(), "--json"]).0;
@@ -117,7 +117,7 @@ async fn a_recalled_message_is_not_run() {
     let second = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
     world.wait("the queue", |world| (world.status()?["turns"]["queued"] == 1).then_some(())).await;
     world.sim.recall(&second);
-    assert_eq!(world.answer(&first).await.text().trim(), "first");
+    assert_eq!(world.answer(&first).await.said(), "first");
     world.settled().await;
     assert!(world.answers(&second).is_empty());
 }
@@ -131,7 +131,7 @@ async fn the_owner_opens_a_group_and_lets_somebody_in() {
     let open = world.sim.say("oc_other", OWNER, "@bot /allow");
     assert!(world.said(&open).await.text().contains("open"));
     let asked = world.sim.say("oc_other", STRANGER, "@bot [[say welcome]]");
-    assert_eq!(world.answer(&asked).await.text().trim(), "welcome");
+    assert_eq!(world.answer(&asked).await.said(), "welcome");
     let closed = world.sim.say("oc_other", OWNER, "@bot /deny");
     assert!(world.said(&closed).await.text().contains("closed"));
 }
@@ -145,4 +145,56 @@ async fn a_failing_model_is_said_plainly_and_can_be_tried_again() {
         assert!(card.text().contains(want), "{text}: {}", card.text());
         assert!(!card.text().contains("http"), "no internals in the chat: {}", card.text());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_during_a_stop_takes_back_the_grace_and_settles() {
+    let mut world = World::prepare(Kind::Embedded, "[turn]\ngrace = \"30m\"\n").await;
+    world.up().await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let bridge = world.status().unwrap()["pids"]["bridge"].as_u64().unwrap() as u32;
+    let mut stop = world.ally(&["stop"]).stdin(std::process::Stdio::null()).spawn().unwrap();
+    world.wait("the drain", |world| (world.status()?["state"] == "draining").then_some(())).await;
+    kill(bridge, "-TERM");
+    world.wait("the stop", |_| stop.try_wait().unwrap()).await;
+    world.down().await;
+    world.up().await;
+    world.card_with(&message, "Continue").await;
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(turns[0]["outcome"], "interrupted", "{turns}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_after_the_supervisors_death_lets_the_bridge_settle() {
+    let mut world = World::prepare(Kind::Embedded, "[turn]\ngrace = \"30m\"\n").await;
+    world.up().await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let supervisor = world.status().unwrap()["pids"]["supervisor"].as_u64().unwrap() as u32;
+    kill(supervisor, "-KILL");
+    world.wait("the drain", |world| (world.status()?["state"] == "draining").then_some(())).await;
+    assert!(world.run(&["stop", "--now"]).1);
+    assert_eq!(world.processes(), [] as [u32; 0]);
+    world.down().await;
+    world.up().await;
+    world.card_with(&message, "Continue").await;
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(turns[0]["outcome"], "interrupted", "{turns}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_commands_that_outlived_everybody() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.wait("the command", |world| (world.processes().len() > 2).then_some(())).await;
+    let pids = world.status().unwrap()["pids"].clone();
+    let pid = |which: &str| pids[which].as_u64().unwrap() as u32;
+    kill(pid("bridge"), "-STOP");
+    kill(pid("supervisor"), "-KILL");
+    kill(pid("bridge"), "-KILL");
+    assert!(!world.processes().is_empty(), "the command runs on");
+    assert!(world.run(&["stop"]).1);
+    assert_eq!(world.processes(), [] as [u32; 0]);
 }

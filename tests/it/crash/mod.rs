@@ -1,5 +1,8 @@
 //! The main path through the real daemon, and what is left of it when something dies.
 
 mod death;
+mod fate;
 mod main_path;
 mod manners;
+mod points;
+mod words;

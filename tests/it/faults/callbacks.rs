@@ -28,7 +28,7 @@ async fn a_click_in_a_card_frame_answers_a_request() {
 
     let shown = world.sim.click_in_card_frame(&card.id, OWNER, value.clone()).await;
     assert_eq!(shown["toast"]["type"], "success", "{shown}");
-    assert_eq!(world.answer(&asked).await.text().trim(), "done");
+    assert_eq!(world.answer(&asked).await.said(), "done");
     assert_eq!(world.nonces(&file).values().sum::<usize>(), 1);
     let again = world.sim.click_in_card_frame(&card.id, OWNER, value).await;
     assert!(again["toast"]["type"] != "success", "a second click is another click, and too late: {again}");
@@ -51,5 +51,5 @@ async fn an_envelope_in_a_card_frame_is_a_click_too() {
                   "context": {"open_message_id": card.id, "open_chat_id": OWNER_CHAT}}});
     let ack = world.sim.wait_delivery(&world.sim.emit_card_frame(&body.to_string())).await;
     assert_eq!(ack.data.unwrap()["toast"]["i18n"]["zh_cn"], "已记录，正在告诉 Codex");
-    assert_eq!(world.answer(&asked).await.text().trim(), "done");
+    assert_eq!(world.answer(&asked).await.said(), "done");
 }

@@ -57,9 +57,9 @@ async fn assert_all_is_made_up_for(world: &World, asked: &str, card: &SimMessage
         })
         .await;
     world.sim.click(&card.id, allow, OWNER).await;
+    let said = |message: &str, words: &str| world.answers(message).iter().filter(|one| one.said() == words).count();
+    world.wait("both answers", |_| (said(message, "back again") + said(asked, "fine") >= 2).then_some(())).await;
     world.settled().await;
-    let said =
-        |message: &str, words: &str| world.answers(message).iter().filter(|one| one.text().trim() == words).count();
     assert_eq!(said(message, "back again"), 1, "{:?}", world.answers(message));
     assert_eq!(said(asked, "fine"), 1, "the request that waited is answered");
     assert_eq!(notices(world, message).len(), 1, "told once, however often it came");

@@ -30,7 +30,7 @@ async fn a_recall_of_a_running_request_offers_a_stop() {
     // A recall that comes again, and one of a message that nobody knows, which then comes late.
     world.sim.recall(&message);
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say 下一条]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "下一条");
+    assert_eq!(world.answer(&next).await.said(), "下一条");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +42,7 @@ async fn a_recall_that_comes_before_its_message_cancels_it() {
     world.sim.deliver(&late);
     world.sim.wait_ack(&late).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "next");
+    assert_eq!(world.answer(&next).await.said(), "next");
     world.settled().await;
     assert!(world.answers(&late).is_empty());
     let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
@@ -61,7 +61,7 @@ async fn reactions_do_no_harm() {
         world.sim.react("om_nobody_knows", OWNER, "SMILE", true),
     ];
     let answer = world.answer(&message).await;
-    assert_eq!(answer.text().trim(), "done");
+    assert_eq!(answer.said(), "done");
     deliveries.push(world.sim.react(&answer.id, OWNER, "THUMBSUP", true));
     for delivery in &deliveries {
         assert_eq!(world.sim.wait_delivery(delivery).await.code, 200);
@@ -89,7 +89,7 @@ async fn out_of(world: &World, told: &str, leave: impl Fn(&World)) {
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert!(world.sim.requests().len() <= calls + 1, "it goes on calling: {:?}", &world.sim.requests()[calls..]);
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
-    assert_eq!(world.answer(&next).await.text().trim(), "still here");
+    assert_eq!(world.answer(&next).await.said(), "still here");
 }
 
 #[tokio::test(flavor = "multi_thread")]

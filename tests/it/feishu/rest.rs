@@ -14,15 +14,24 @@ use crate::support::feishu_sim::{APP_SECRET, Fault, FeishuSim, Say, UuidRepeat};
 
 const CREATE: &str = "POST /open-apis/im/v1/messages";
 
-fn lookup(out: &Outgoing, since_ms: i64, text: &str) -> Lookup {
+fn lookup(out: &Outgoing, since_ms: i64) -> Lookup {
     Lookup {
         delivery: out.delivery.clone(),
         target: out.target.clone(),
         topic: None,
         since_ms,
-        text: text.to_owned(),
-        resource: None,
+        body: out.body.clone(),
+        form: out.form,
+        lang: out.lang,
+        resource: out.resource.clone(),
+        known: Vec::new(),
     }
+}
+
+fn answer(reply_to: &str, markdown: &str, (part, parts): (u32, u32), mention: Option<&str>) -> Outgoing {
+    let (footer, mention) = (Some("at least 1 file changed".to_owned()), mention.map(Into::into));
+    let body = Body::Answer { markdown: markdown.to_owned(), part, parts, footer, mention };
+    Outgoing { body, ..notice(GROUP, Some(reply_to), "") }
 }
 
 fn tokens(sim: &FeishuSim) -> usize {
@@ -65,7 +74,7 @@ async fn after_an_hour_the_same_key_sends_again_and_only_a_look_finds_the_first(
     let since = rig.sim.now_ms();
     let first = rig.feishu.send(&out).await.expect("sent");
     rig.sim.advance(Duration::from_secs(3700));
-    let found = rig.feishu.find_sent(&lookup(&out, since, "**once**\n- a `b`")).await.expect("readable");
+    let found = rig.feishu.find_sent(&lookup(&out, since)).await.expect("readable");
     assert_eq!(found, first.message);
     let second = rig.feishu.send(&out).await.expect("sent");
     assert_ne!(second.message, first.message);
@@ -80,18 +89,81 @@ async fn a_message_of_unknown_fate_is_looked_for_where_it_must_be() {
     let question = rig.sim.say(GROUP, TOM, "@bot please");
     let mut out = notice(GROUP, Some(&question), "in a topic");
     out.target.in_topic = true;
-    assert_eq!(rig.feishu.find_sent(&lookup(&out, since, "in a topic")).await, Ok(None), "not sent yet");
+    assert_eq!(rig.feishu.find_sent(&lookup(&out, since)).await, Ok(None), "not sent yet");
     let sent = rig.feishu.send(&out).await.expect("sent");
     assert!(sent.topic.is_some(), "the answer opened a topic");
-    assert_eq!(rig.feishu.find_sent(&lookup(&out, since, "in a topic")).await, Ok(sent.message));
-    assert_eq!(rig.feishu.find_sent(&lookup(&out, since, "another text")).await, Ok(None));
+    assert_eq!(rig.feishu.find_sent(&lookup(&out, since)).await, Ok(sent.message));
+    let mut other = lookup(&out, since);
+    other.body = Body::Notice { text: "another text".to_owned() };
+    assert_eq!(rig.feishu.find_sent(&other).await, Ok(None));
     let by_people = rig.sim.say(DIRECT, TOM, "said by Tom");
     assert!(!by_people.is_empty());
     let elsewhere = notice(DIRECT, None, "said by Tom");
-    assert_eq!(rig.feishu.find_sent(&lookup(&elsewhere, since, "said by Tom")).await, Ok(None), "not our app");
+    assert_eq!(rig.feishu.find_sent(&lookup(&elsewhere, since)).await, Ok(None), "not our app");
     rig.sim.rules(|rules| rules.refuse_lists = true);
-    let refused = rig.feishu.find_sent(&lookup(&elsewhere, since, "x")).await.expect_err("no right");
+    let refused = rig.feishu.find_sent(&lookup(&elsewhere, since)).await.expect_err("no right");
     assert_eq!((refused.code, refused.disposition), (Some(230027), Disposition::Undeliverable));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn every_dress_of_an_answer_is_recognised() {
+    let rig = Rig::start().await;
+    let since = rig.sim.now_ms();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("x");
+    std::fs::write(&path, b"x").expect("written");
+    let question = rig.sim.say(GROUP, TOM, "@bot please");
+    let rich = "# Result\n\nSee [log](https://e.org/x).\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```rust\nlet a = 1;\n```";
+    for (markdown, form) in
+        [("Done, see [log](https://e.org/x).\n\n```sh\nls\n```", 0), (rich, 0), (rich, 1), (rich, 2)]
+    {
+        let out = Outgoing { form, ..answer(&question, markdown, (1, 2), Some(TOM)) };
+        assert_eq!(rig.feishu.find_sent(&lookup(&out, since)).await, Ok(None), "{markdown} in form {form}");
+        let sent = rig.feishu.send(&out).await.expect("sent").message;
+        assert_eq!(rig.feishu.find_sent(&lookup(&out, since)).await, Ok(sent), "{markdown} in form {form}");
+    }
+    for name in ["one.txt", "two.txt"] {
+        let body = Body::File { name: name.to_owned(), sha256: "0".to_owned(), bytes: 1 };
+        let resource = Some(rig.feishu.upload(&body, &path).await.expect("uploaded"));
+        let out = Outgoing { body, resource, ..notice(GROUP, Some(&question), "") };
+        assert_eq!(rig.feishu.find_sent(&lookup(&out, since)).await, Ok(None), "{name}");
+        let sent = rig.feishu.send(&out).await.expect("sent").message;
+        assert_eq!(rig.feishu.find_sent(&lookup(&out, since)).await, Ok(sent), "{name}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn only_what_says_exactly_this_is_found() {
+    let rig = Rig::start().await;
+    let since = rig.sim.now_ms();
+    let (question, other) = (rig.sim.say(GROUP, TOM, "@bot please"), rig.sim.say(GROUP, TOM, "@bot again"));
+    let sought = answer(&question, "Done.", (2, 2), None);
+    let view = View::Notice(NoticeView { text: "Done. (2/2) at least 1 file changed".to_owned(), buttons: Vec::new() });
+    let card = notice(GROUP, Some(&question), "");
+    let (delivery, key, target) = (card.delivery, card.key, card.target);
+    let card = ally::bridge::ports::CardOut { delivery, key, target, view, lang: Lang::En };
+    rig.feishu.create_card(&card).await.expect("sent");
+    for near in [
+        answer(&question, "Done.", (1, 2), None),
+        answer(&question, "All is Done.", (2, 2), None),
+        answer(&other, "Done.", (2, 2), None),
+        notice(GROUP, Some(&question), "Done."),
+        Outgoing { target: notice(GROUP, None, "").target, ..answer(&question, "Done.", (2, 2), None) },
+    ] {
+        rig.feishu.send(&near).await.expect("sent");
+    }
+    rig.sim.reply(&question, TOM, "Done. (2/2) at least 1 file changed");
+    assert_eq!(rig.feishu.find_sent(&lookup(&sought, since)).await, Ok(None));
+    let twin = rig.feishu.send(&answer(&question, "Done.", (2, 2), None)).await.expect("sent").message;
+    let known = twin.iter().cloned().collect();
+    assert_eq!(
+        rig.feishu.find_sent(&Lookup { known, ..lookup(&sought, since) }).await,
+        Ok(None),
+        "known to be another"
+    );
+    assert_eq!(rig.feishu.find_sent(&lookup(&sought, since)).await, Ok(twin));
     rig.stop().await;
 }
 

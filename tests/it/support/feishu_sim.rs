@@ -109,6 +109,11 @@ impl FeishuSim {
         self.with(|state| state.faults.push((prefix.to_owned(), fault, times)));
     }
 
+    /// From now on all goes well again.
+    pub fn no_more_faults(&self) {
+        self.with(|state| state.faults.clear());
+    }
+
     /// Moves the platform's clock.
     pub fn advance(&self, by: Duration) {
         self.with(|state| state.offset_ms += by.as_millis() as i64);

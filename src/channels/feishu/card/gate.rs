@@ -273,7 +273,12 @@ fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
     for (i, question) in questions.iter().enumerate() {
         let place = if of > 1 { pen.say(CardMsg::QuestionOf { n: i + 1, of }) } else { String::new() };
         card.line(format!("{} {place}", clip(&question.text, 1_500)).trim_end());
-        for (n, option) in question.options.iter().enumerate().filter(|(_, option)| !option.description.is_empty()) {
+        for (n, option) in question
+            .options
+            .iter()
+            .enumerate()
+            .filter(|(_, option)| !option.description.is_empty() && option.description != option.label)
+        {
             card.grey(&format!("{} {} — {}", n + 1, clip(&option.label, 60), clip(&option.description, 200)));
         }
     }

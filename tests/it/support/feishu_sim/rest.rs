@@ -211,7 +211,7 @@ fn route(state: &mut State, inner: &Inner, call: &Call, segments: &[&str]) -> Ou
         ("POST", ["im", "v1", "messages", message, "reply"]) => reply(state, call, message),
         ("PATCH", ["im", "v1", "messages", message]) => patch(state, call, message),
         ("GET", ["im", "v1", "messages"]) => list(state, call),
-        ("GET", ["im", "v1", "messages", message]) => get(state, message),
+        ("GET", ["im", "v1", "messages", message]) => get(state, call, message),
         ("POST", ["im", "v1", "messages", message, "reactions"]) => react(state, call, message),
         ("DELETE", ["im", "v1", "messages", message, "reactions", reaction]) => unreact(state, message, reaction),
         ("POST", ["im", "v1", "images"]) => upload(state, call, "image_key", 10 << 20),
@@ -403,9 +403,12 @@ fn patch(state: &mut State, call: &Call, message: &str) -> Outcome {
     Ok(json!({}))
 }
 
-fn get(state: &State, message: &str) -> Outcome {
+fn get(state: &State, call: &Call, message: &str) -> Outcome {
     let Some(found) = state.find(message) else { return refuse(99992354, "message id not exist") };
     let mut items = vec![state.item(found)];
+    if found.msg_type == "interactive" && call.query("card_msg_content_type") == "user_card_content" {
+        items[0]["body"]["content"] = json!(found.content);
+    }
     let inside = state.messages.iter().filter(|one| one.upper.as_deref() == Some(message));
     items.extend(inside.map(|one| state.item(one)));
     Ok(json!({ "items": items }))

@@ -126,6 +126,19 @@ impl SimMessage {
         out.join("\n")
     }
 
+    /// The words without what is said once under a chat's first answers.
+    pub fn said(&self) -> String {
+        const HINTS: [&str; 4] = [
+            "No reaction on a message = ",
+            "New conversation; to continue ",
+            "消息上没有表情",
+            "新会话，不记得别的话题",
+        ];
+        let text = self.text();
+        let lines = text.lines().filter(|line| !HINTS.iter().any(|hint| line.starts_with(hint)));
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    }
+
     /// Emojis that the bot has put on it.
     pub fn receipts(&self) -> Vec<&str> {
         self.reactions.iter().filter(|(_, _, who)| who == APP_ID).map(|(_, emoji, _)| emoji.as_str()).collect()
@@ -322,13 +335,42 @@ impl State {
     }
 }
 
-/// A message's content as it comes back: posts without their language, `md` as plain text nodes; cards with what they say.
+/// `md` as it comes back: plain text nodes, links and blocks of code.
+fn nodes(markdown: &str) -> Vec<Value> {
+    let mut out = Vec::new();
+    let mut code: Option<(String, String)> = None;
+    for line in markdown.lines() {
+        match (line.strip_prefix("```"), &mut code) {
+            (Some(language), None) => code = Some((language.to_uppercase(), String::new())),
+            (Some(_), Some((language, text))) => {
+                out.push(json!([{"tag": "code_block", "language": language, "text": text}]));
+                code = None;
+            }
+            (None, Some((_, text))) => text.push_str(&format!("{line}\n")),
+            (None, None) => out.push(json!(spans(&line.replace("**", "").replace('`', "")))),
+        }
+    }
+    out
+}
+
+fn spans(line: &str) -> Vec<Value> {
+    let text = |text: &str| json!({"tag": "text", "text": text, "style": []});
+    let link = line.split_once('[').and_then(|(before, rest)| {
+        let (label, rest) = rest.split_once("](")?;
+        let (target, after) = rest.split_once(')')?;
+        Some((before, label, target, after))
+    });
+    match link {
+        Some((before, label, target, after)) => {
+            vec![text(before), json!({"tag": "a", "text": label, "href": target, "style": []}), text(after)]
+        }
+        None => vec![text(line)],
+    }
+}
+
+/// A message's content as it comes back: posts without their language, mentions by key; of cards a poor remainder.
 fn read_back(message: &SimMessage) -> String {
     let content: Value = serde_json::from_str(&message.content).unwrap_or_default();
-    let nodes = |text: &str| -> Vec<Value> {
-        let bare = text.replace("**", "").replace('`', "");
-        bare.lines().map(|line| json!([{"tag": "text", "text": line, "style": []}])).collect()
-    };
     match message.msg_type.as_str() {
         "post" if message.by_bot() => {
             let mut out = Vec::new();
@@ -337,12 +379,16 @@ fn read_back(message: &SimMessage) -> String {
             for paragraph in content["content"].as_array().into_iter().flatten() {
                 match paragraph[0]["tag"].as_str() {
                     Some("md") => out.extend(nodes(paragraph[0]["text"].as_str().unwrap_or_default())),
+                    Some("at") => out.push(json!([{"tag": "at", "user_id": "@_user_1", "user_name": "Tom"}])),
                     _ => out.push(paragraph.clone()),
                 }
             }
             json!({"title": content["title"].as_str().unwrap_or_default(), "content": out}).to_string()
         }
-        "interactive" => json!({"title": null, "elements": nodes(&message.text())}).to_string(),
+        "interactive" => {
+            let first: String = message.text().lines().take(2).collect::<Vec<_>>().join("\n");
+            json!({"title": null, "elements": nodes(&first)}).to_string()
+        }
         _ => message.content.clone(),
     }
 }

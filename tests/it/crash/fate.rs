@@ -1,0 +1,55 @@
+//! Answers whose fate nobody knows: neither lost nor sent twice.
+
+use std::time::Duration;
+
+use crate::support::feishu_sim::Fault;
+use crate::support::world::*;
+
+/// Longer than the platform knows a key.
+const LONG: Duration = Duration::from_secs(2 * 3600);
+
+/// A message whose answer is attempted once with this fault, and then never answered until the key is forgotten.
+async fn long_after(world: &World, text: &str, first: Fault) -> String {
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[sleep 1000]] [[say {text}]]"));
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&path, first, 1);
+    world.sim.fault(&path, Fault::Html { status: 502 }, 1000);
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("the attempt", |world| (attempts(world) > 0).then_some(())).await;
+    world.sim.advance(LONG);
+    world.warp(LONG).await;
+    message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_answer_that_is_in_the_chat_is_not_sent_again() {
+    let world = World::start(Kind::Embedded).await;
+    let message = long_after(&world, "found", Fault::AfterEffect).await;
+    world.settled().await;
+    assert_eq!(world.answers(&message).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_answer_that_is_not_in_the_chat_is_sent() {
+    let world = World::start(Kind::Embedded).await;
+    let message = long_after(&world, "lost", Fault::Html { status: 502 }).await;
+    let listed = |line: &String| line.as_str() == "GET /open-apis/im/v1/messages";
+    world.wait("the look-up", |world| world.sim.requests().iter().any(listed).then_some(())).await;
+    world.sim.no_more_faults();
+    world.settled().await;
+    assert_eq!(world.answers(&message).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_keeps_refusing_is_asked_less_and_less() {
+    let world = World::start(Kind::Embedded).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1000]] [[say patience]]");
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&path, Fault::TooMany { reset: "0.1" }, 4);
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("the first attempt", |world| (attempts(world) == 1).then_some(())).await;
+    let began = std::time::Instant::now();
+    world.wait("the fourth attempt", |world| (attempts(world) >= 4).then_some(())).await;
+    assert!(began.elapsed() >= Duration::from_secs(3), "at least 0.5, 1 and 2 s: {:?}", began.elapsed());
+    assert_eq!(world.answer(&message).await.said(), "patience");
+}

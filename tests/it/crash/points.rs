@@ -1,0 +1,202 @@
+//! The bridge dies at each write of a message's life, just before and just after its commit, and just after the other side
+//! was told: every message has one outcome, every effect happened at most once, and exactly once where that is certain.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::death::{Outcome, assert_one_outcome, find};
+use crate::support::world::*;
+
+/// Has the bridge die at `place` the next time it comes by.
+fn arm(world: &World, place: &str) {
+    assert!(ally::crash::PLACES.contains(&place), "{place} is a place");
+    std::fs::write(file_of(world), place).unwrap();
+}
+
+fn file_of(world: &World) -> std::path::PathBuf {
+    ally::config::Paths::of_home(world.home.path().join("ally"), None).crash_point()
+}
+
+/// Waits for the death, and for the successor.
+async fn died(world: &World, place: &str) {
+    world.wait(&format!("a death at {place}"), |world| (!file_of(world).exists()).then_some(())).await;
+    world.ready().await;
+    // What was not acknowledged comes again by itself.
+    world.sim.advance(std::time::Duration::from_secs(16));
+}
+
+/// What a place proves of the tool's effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// The answer, and the effect once.
+    Answer,
+    /// The answer, or the card that says that nobody knows; the effect at most once.
+    Either,
+}
+
+async fn message(kind: Kind, places: &[(&str, Expect)]) {
+    let world = World::start(kind).await;
+    for (n, (place, expect)) in places.iter().enumerate() {
+        let file = format!("nonce-{n}.txt");
+        arm(&world, place);
+        let text = format!("[[shell echo n{n} >> {file}]] [[say answer {n}]]");
+        let message = world.sim.say(OWNER_CHAT, OWNER, &text);
+        died(&world, place).await;
+        let outcome = assert_one_outcome(&world, &message).await;
+        let nonces =
+            find(&world.home.path().join("ally/workspaces"), &file).map_or(BTreeMap::new(), |path| counts(&path));
+        let once = BTreeMap::from([(format!("n{n}"), 1)]);
+        match (outcome, expect) {
+            (Outcome::Answered, _) => {
+                assert_eq!(world.answer(&message).await.said(), format!("answer {n}"), "at {place}");
+                assert_eq!(nonces, once, "at {place}");
+            }
+            (Outcome::Unknown(card), Expect::Either) => {
+                assert!(nonces.is_empty() || nonces == once, "at {place}: {nonces:?}");
+                world.sim.click(&card.id, "Dismiss", OWNER).await;
+            }
+            (Outcome::Unknown(card), Expect::Answer) => panic!("at {place} the end is certain: {}", card.text()),
+        }
+    }
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
+    assert_eq!(world.answer(&next).await.said(), "still here");
+}
+
+fn counts(path: &Path) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+        *counts.entry(line.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+use Expect::{Answer, Either};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_w1() {
+    message(Kind::Codex, &[("w1.before", Answer), ("w1.after", Answer)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_w1b() {
+    message(Kind::Codex, &[("w1b.before", Answer), ("w1b.after", Answer)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_w2() {
+    message(Kind::Codex, &[("w2.before", Answer), ("w2.after", Answer), ("w2.told", Either)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_w3() {
+    message(Kind::Codex, &[("w3.before", Either), ("w3.after", Either)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_w6_and_w7() {
+    message(Kind::Codex, &[("w6.before", Answer), ("w6.after", Answer), ("w7.told", Answer), ("w7.after", Answer)])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_a_group_commit() {
+    message(Kind::Codex, &[("commit.before", Answer), ("commit.after", Answer)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_each_write_with_the_embedded_runtime() {
+    let first = [("w2.after", Answer), ("w2.told", Either), ("w3.after", Either), ("w6.before", Answer)];
+    message(Kind::Embedded, &first).await;
+}
+
+/// What is known of an approval after the bridge died at a place of its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Nobody had decided: asked again.
+    AskedAgain,
+    /// Decided, and surely not passed on: honoured once.
+    Honoured,
+    /// Decided and perhaps passed on: asked again, and what may have run is said.
+    MayHaveRun,
+}
+
+async fn approval(place: &str, after: After) {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let text = format!("[[escalate echo n1 >> {}]] [[say done]]", file.display());
+    let message = if place.starts_with("w4") || place == "card.told" {
+        arm(&world, place);
+        world.sim.say(OWNER_CHAT, OWNER, &text)
+    } else {
+        let message = world.sim.say(OWNER_CHAT, OWNER, &text);
+        let card = world.card_with(&message, "Allow once").await;
+        arm(&world, place);
+        // The ack may never come: nobody waits for it.
+        let sim = world.sim.clone();
+        let click = tokio::spawn(async move { sim.click(&card.id, "Allow once", OWNER).await });
+        world.wait("the death", |world| (!file_of(world).exists()).then_some(())).await;
+        click.abort();
+        message
+    };
+    died(&world, place).await;
+    let Outcome::Unknown(card) = assert_one_outcome(&world, &message).await else {
+        panic!("at {place} the request was cut")
+    };
+    let so_far = world.nonces(&file);
+    assert!(so_far.values().all(|times| *times == 1), "at {place}: {so_far:?}");
+    assert!(so_far.is_empty() || after == After::MayHaveRun, "at {place} nothing was passed on: {so_far:?}");
+    world.sim.click(&card.id, "Continue", OWNER).await;
+    if after != After::Honoured {
+        let again = world.card_with(&message, "Allow once").await;
+        if after == After::MayHaveRun {
+            assert!(again.text().contains("may have run"), "at {place}: {}", again.text());
+        }
+        world.sim.click(&again.id, "Allow once", OWNER).await;
+    }
+    world.wait("the end", |world| (!world.answers(&message).is_empty()).then_some(())).await;
+    world.settled().await;
+    // A person who was told that it may have run allowed it again: that once more is his.
+    let wanted = 1 + so_far.values().sum::<usize>();
+    assert_eq!(world.nonces(&file).values().sum::<usize>(), wanted, "at {place}");
+    assert_eq!(world.answers(&message).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_w4() {
+    approval("w4.before", After::AskedAgain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_w4() {
+    approval("w4.after", After::AskedAgain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn just_after_the_card_was_created() {
+    approval("card.told", After::AskedAgain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_w5() {
+    approval("w5.before", After::AskedAgain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_w5() {
+    approval("w5.after", After::Honoured).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_w5a() {
+    approval("w5a.before", After::Honoured).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_w5a() {
+    approval("w5a.after", After::MayHaveRun).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn just_after_the_answer_was_written() {
+    approval("w5a.told", After::MayHaveRun).await;
+}
