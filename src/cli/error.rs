@@ -7,6 +7,7 @@ use crate::app::StartError;
 use crate::config::Problems;
 use crate::control::ClientError;
 use crate::domain::view::Lang;
+use crate::ledger::OpenError;
 use crate::supervisor::LockError;
 
 /// The codes that `ally --help` lists.
@@ -107,6 +108,16 @@ impl From<LockError> for CliError {
     }
 }
 
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        let (zh, en) = error.hint();
+        // The supervisor tries again what time alone may mend.
+        let code = if error.needs_a_person() { Code::Config } else { Code::Failed };
+        // With what is behind it: which call failed, and why.
+        CliError::new(format!("{:#}", anyhow::Error::new(error))).code(code).hint(zh, en)
+    }
+}
+
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         CliError::new(error.to_string())
@@ -134,10 +145,7 @@ impl From<StartError> for CliError {
                 "先停掉另一个：`ALLY_HOME=… ally stop`；或者给这个目录换一个应用",
                 "stop the other one (`ALLY_HOME=… ally stop`), or give this home an app of its own",
             ),
-            StartError::Ledger(ledger) => {
-                let hint = ledger.hint();
-                CliError::new(message).hint(hint.clone(), hint)
-            }
+            StartError::Ledger(ledger) => ledger.into(),
         }
     }
 }

@@ -10,8 +10,9 @@
 //! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
 //! code says so. Nothing here touches the ledger, the configuration files or the environment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -74,6 +75,9 @@ pub struct Feishu {
     names: Mutex<HashMap<UserId, String>>,
     /// Names that could not be found out, where, and when that was tried.
     nameless: Mutex<HashMap<(Option<ChatId>, UserId), tokio::time::Instant>>,
+    /// Messages whose senders were told that they could not be stored.
+    told_not_stored: Mutex<VecDeque<MessageId>>,
+    card_frames_hinted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -117,6 +121,8 @@ impl Feishu {
             health: Mutex::new(health),
             names: Mutex::default(),
             nameless: Mutex::default(),
+            told_not_stored: Mutex::default(),
+            card_frames_hinted: AtomicBool::new(false),
         }))
     }
 

@@ -6,6 +6,7 @@
 //! platform delivers the event again (15 s, 5 min, 1 h, 6 h), which the ledger recognises.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -23,10 +24,10 @@ use super::dial::{Connection, DialError, dial};
 use super::frames::{Fragments, Verdict, ack, toast};
 use super::wire::{ClientConfig, Envelope, Frame, METHOD_CONTROL, METHOD_DATA};
 use crate::bridge::ports::{Accepted, BotIdentity, ChannelState, Intake};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{MessageId, UserId};
 use crate::domain::message::{ChatKind, Event};
-use crate::domain::view::{Toast, ToastKind};
 use crate::tasks::{OnExit, Tasks};
+use crate::words::{self, ToastMsg};
 
 /// Acks that wait to be written. More than the events that can be on the way within the 3 s of an ack; a full queue only
 /// makes the ack tasks wait.
@@ -314,11 +315,10 @@ impl<'a> Session<'a> {
 
     /// Reads an event and hands it on. What cannot be read now will not be readable in six hours: it is taken.
     fn event(&mut self, frame: Frame, payload: Vec<u8>, started: Instant) {
-        if frame.header("type") == Some("card") {
-            // Only apps whose callbacks are not (yet) published as long connection get these.
-            warn!("A card callback came in a card frame: publish the app with callbacks over the long connection");
-        }
         let is_card = frame.header("type") == Some("card");
+        if is_card {
+            self.feishu.hint_at_card_frames();
+        }
         let read = String::from_utf8(payload).ok().and_then(|raw| Envelope::read(&raw).ok().map(|read| (raw, read)));
         let Some((raw, envelope)) = read else {
             self.odd("bad_payload");
@@ -396,11 +396,7 @@ fn not_stored(callback: bool) -> Verdict {
     if !callback {
         return Verdict::NotTaken;
     }
-    Verdict::Answer(toast(&Toast {
-        kind: ToastKind::Error,
-        zh: "没有记录，请再按一次".to_owned(),
-        en: "Not recorded, press again".to_owned(),
-    }))
+    Verdict::Answer(toast(&words::toast(ToastMsg::NotRecorded)))
 }
 
 async fn write<S: SinkExt<Message> + Unpin>(socket: &mut S, frame: &Frame) -> bool {
@@ -409,6 +405,13 @@ async fn write<S: SinkExt<Message> + Unpin>(socket: &mut S, frame: &Frame) -> bo
 }
 
 impl Feishu {
+    /// Only apps whose callbacks are not (yet) published as long connection get card frames. Said once a process.
+    fn hint_at_card_frames(&self) {
+        if !self.card_frames_hinted.swap(true, Ordering::Relaxed) {
+            warn!("A card callback came in a card frame: publish the app with callbacks over the long connection");
+        }
+    }
+
     /// Finds out who the bot is, however long it takes; events are served meanwhile.
     pub(super) async fn identify(&self, intake: &Arc<dyn Intake>, cancel: &CancellationToken) {
         let mut failures = 0;
@@ -470,8 +473,26 @@ impl Feishu {
         if message.chat_kind == ChatKind::Group && !message.mentions_bot {
             return;
         }
-        if let Err(error) = self.send_not_stored(message).await {
-            warn!(error = %error, "The sender could not be told that the message was not stored");
+        if self.was_told(&message.message) {
+            return;
+        }
+        match self.send_not_stored(message).await {
+            Ok(()) => self.remember_told(&message.message),
+            Err(error) => warn!(error = %error, "The sender could not be told that the message was not stored"),
+        }
+    }
+
+    /// The platform forgets a key after an hour, and delivers again for seven.
+    fn was_told(&self, message: &MessageId) -> bool {
+        self.told_not_stored.lock().expect("no code panics while it holds this lock").contains(message)
+    }
+
+    fn remember_told(&self, message: &MessageId) {
+        const REMEMBERED: usize = 1000;
+        let mut told = self.told_not_stored.lock().expect("no code panics while it holds this lock");
+        told.push_back(message.clone());
+        if told.len() > REMEMBERED {
+            told.pop_front();
         }
     }
 }

@@ -290,9 +290,11 @@ pub struct CardEvent {
     pub operator: Option<Operator>,
     pub action: Option<Action>,
     pub context: Option<CardContext>,
-    // Older shape of the callback: the same beside the context.
+    // Older shape of the callback: the same beside the context, and the person beside the operator.
     pub open_message_id: Option<String>,
     pub open_chat_id: Option<String>,
+    pub open_id: Option<String>,
+    pub tenant_key: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -7,6 +7,8 @@ use std::process::Output;
 
 use assert_cmd::Command;
 
+mod ledger;
+
 /// A home of its own; its daemon, if one was started, ends with it.
 struct Home {
     folder: tempfile::TempDir,
@@ -227,8 +229,10 @@ fn a_pause_of_all_kills_nobody() {
 #[test]
 fn a_daemon_that_keeps_dying_is_told_as_such() {
     let home = Home::new();
-    home.write("ledger.db", "this is no ledger");
-    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready", "error: ", "hint: keep "]);
+    home.write("run/ledger.lock", "");
+    let held = fs::File::options().read(true).write(true).open(home.path("run/ledger.lock")).unwrap();
+    held.try_lock().unwrap();
+    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready", "error: another ", "hint: "]);
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !home.path("run/crashes.json").exists() {
         assert!(std::time::Instant::now() < until, "no death is written down");
