@@ -9,6 +9,7 @@
 //! Nothing in here knows a platform or a runtime by name, and nothing remembers what the ledger does not.
 
 pub mod actions;
+mod attic;
 mod commands;
 pub mod conversation;
 pub mod core;
@@ -70,6 +71,8 @@ impl Bridge {
         tasks.spawn("outbox", OnExit::StopDaemon, move |cancel| outbox::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("painter", OnExit::StopDaemon, move |cancel| painter::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("attic", OnExit::LogOnly, move |cancel| attic::run(shared, cancel));
         for conversation in core.ledger.read(conversations::with_work).await? {
             conversation::wake(&core, &conversation);
         }

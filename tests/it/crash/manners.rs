@@ -116,6 +116,11 @@ async fn a_picture_waits_for_its_words() {
     assert_eq!(turns.as_array().unwrap().len(), 1, "a picture and its words are one turn");
     let shown = world.run(&["turns", "show", turns[0]["id"].as_str().unwrap(), "--json"]).0;
     assert!(shown.contains(".png"), "the prompt names the picture: {shown}");
+    // A week after its task nobody needs it any more.
+    let kept = || std::fs::read_dir(world.file("ally/attachments")).unwrap().count();
+    assert_eq!(kept(), 1);
+    world.warp(std::time::Duration::from_secs(8 * 86_400)).await;
+    world.wait("the picture to be taken away", |_| (kept() == 0).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
