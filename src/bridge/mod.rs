@@ -9,7 +9,6 @@
 //! Nothing in here knows a platform or a runtime by name, and nothing remembers what the ledger does not.
 
 pub mod actions;
-mod attic;
 mod commands;
 pub mod conversation;
 pub mod core;
@@ -33,6 +32,7 @@ pub mod render;
 mod route;
 mod say;
 pub mod settle;
+mod sweep;
 pub mod turn_runner;
 mod typed;
 
@@ -72,7 +72,7 @@ impl Bridge {
         let shared = Arc::clone(&core);
         tasks.spawn("painter", OnExit::StopDaemon, move |cancel| painter::run(shared, cancel));
         let shared = Arc::clone(&core);
-        tasks.spawn("attic", OnExit::LogOnly, move |cancel| attic::run(shared, cancel));
+        tasks.spawn("sweep", OnExit::LogOnly, move |cancel| sweep::run(shared, cancel));
         for conversation in core.ledger.read(conversations::with_work).await? {
             conversation::wake(&core, &conversation);
         }
