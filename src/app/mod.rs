@@ -249,7 +249,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         lang: config.lang,
         directory,
         workspaces,
-        attachments: paths.home.join("attachments"),
+        attachments: paths.attachments.clone(),
         outbox: paths.outbox.clone(),
         scope: match config.conversation.scope {
             config::Scope::Topic => Scope::Topic,

@@ -35,6 +35,7 @@ pub mod render;
 mod route;
 mod say;
 pub mod settle;
+mod sweep;
 pub mod turn_runner;
 mod typed;
 
@@ -78,6 +79,8 @@ impl Bridge {
         tasks.spawn("outbox", OnExit::StopDaemon, move |cancel| outbox::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("painter", OnExit::StopDaemon, move |cancel| painter::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("sweep", OnExit::LogOnly, move |cancel| sweep::run(shared, cancel));
         for conversation in core.ledger.read(conversations::with_work).await? {
             conversation::wake(&core, &conversation);
         }

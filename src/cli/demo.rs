@@ -199,10 +199,10 @@ async fn wait_ready(context: &Context, paths: &Paths, daemon: &mut Child) -> Res
     }
 }
 
-/// Closing its stdin ends the daemon; it has 45 s, then it is killed.
+/// Closing its stdin ends the daemon; then it is killed, but never before its own supervisor has had its whole patience.
 async fn end(daemon: &mut Child) -> Result<(), CliError> {
     drop(daemon.stdin.take());
-    match tokio::time::timeout(Duration::from_secs(45), daemon.wait()).await {
+    match tokio::time::timeout(Duration::from_secs(120), daemon.wait()).await {
         Ok(status) => status.map(|_| ()).map_err(Into::into),
         Err(_) => Ok(daemon.kill().await?),
     }

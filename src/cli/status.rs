@@ -77,9 +77,12 @@ pub(super) fn without_answer(
     let (log, crashes) = (paths.logs.display(), supervisor::Crashes::read(paths));
     let died = crashes.map(|crashes| {
         let (count, last) = (crashes.count, crashes.last_exit);
+        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
         context.say(
-            &format!("启动后死了 {count} 次（最后一次：{last}）。原因在 {log} 里：运行 `ally logs`"),
-            &format!("it died {count} times ({last} the last time). The cause is in {log}: run `ally logs`"),
+            &format!("它退出了 {count} 次，没有能开始工作（最后一次：{last}）。原因在 {log} 里：运行 `ally logs`"),
+            &format!(
+                "it died {times} before it took work (the last time: {last}). The cause is in {log}: run `ally logs`"
+            ),
         )
     });
     let pid = match supervisor::presence(paths) {

@@ -54,6 +54,10 @@ fn gone(paths: &Paths) -> bool {
 
 /// Ends commands that outlived everybody. A ledger that cannot be read does not tell its mark: the next start looks again.
 async fn end_left(paths: &Paths) -> usize {
+    // Somebody else (a service manager) may have started it anew: then everything is theirs.
+    if !gone(paths) {
+        return 0;
+    }
     match ledger::report::offline(&paths.ledger, ledger::said::id) {
         Ok(Some(Some(id))) => supervisor::end_marked(&id).await,
         _ => 0,

@@ -44,6 +44,8 @@ pub struct Paths {
     pub workspaces: PathBuf,
     /// Messages of the local channel.
     pub local: PathBuf,
+    /// Files that people sent.
+    pub attachments: PathBuf,
     socket: PathBuf,
 }
 
@@ -84,6 +86,7 @@ impl Paths {
             runtimes: home.join("runtimes"),
             workspaces: home.join("workspaces"),
             local: home.join("local"),
+            attachments: home.join("attachments"),
             socket,
             run,
             home,
@@ -162,6 +165,7 @@ impl Paths {
             &self.runtimes,
             &self.workspaces,
             &self.local,
+            &self.attachments,
         ];
         self.spare_others()?;
         for folder in folders {
@@ -198,7 +202,8 @@ impl Paths {
     /// Codex's home may have been made before ours.
     fn holds_only_ours(&self) -> bool {
         let ours = [&self.env, &self.run, &self.tmp, &self.logs, &self.outbox, &self.archive, &self.backups];
-        let ours = [&ours[..], &[&self.codex, &self.runtimes, &self.workspaces, &self.local]].concat();
+        let ours =
+            [&ours[..], &[&self.codex, &self.runtimes, &self.workspaces, &self.local, &self.attachments]].concat();
         let Ok(entries) = fs::read_dir(&self.home) else { return false };
         entries.flatten().all(|entry| ours.contains(&&entry.path()))
     }

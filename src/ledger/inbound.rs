@@ -276,6 +276,20 @@ pub fn direct_chat_of(
     first(tx, sql, params![channel.as_str(), user.as_str()], |row| id(row, "chat"))
 }
 
+/// Those of the rows whose files nobody needs any more: what came of them ended before `before_ms`, and nothing is open
+/// in their conversation. A row that is not known is somebody's.
+pub fn spent(tx: &Transaction<'_>, rows: &[InboundSeq], before_ms: i64) -> Result<Vec<InboundSeq>, LedgerError> {
+    let sql = "SELECT seq FROM inbound i WHERE seq = ?1 AND (
+            (turn IS NULL AND state IN ('command', 'decision', 'refused', 'cancelled') AND received_at_ms < ?2)
+            OR EXISTS (SELECT 1 FROM turns t WHERE t.id = i.turn AND t.state = 'settled' AND t.settled_at_ms < ?2
+                AND NOT EXISTS (SELECT 1 FROM turns o WHERE o.conversation = t.conversation AND o.state <> 'settled')))";
+    let mut spent = Vec::new();
+    for row in rows {
+        spent.extend(first(tx, sql, params![row.0, before_ms], |row| Ok(InboundSeq(row.get("seq")?)))?);
+    }
+    Ok(spent)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<InboundRow> {
     let state: String = row.get("state")?;
     Ok(InboundRow {

@@ -236,6 +236,26 @@ async fn the_owner_learns_what_to_do_and_the_others_what_happened() {
     assert_eq!(told(&world).len(), 1);
 }
 
+/// A week after its task nobody needs it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_is_taken_away_a_week_after_its_task() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.add_resource("img_1", "a.png", b"\x89PNG not really");
+    world.sim.post(Say {
+        chat: OWNER_CHAT.to_owned(),
+        user: OWNER.to_owned(),
+        raw: Some(("image".to_owned(), json!({"image_key": "img_1"}).to_string())),
+        ..Say::default()
+    });
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+    assert_eq!(world.answer(&words).await.said(), "seen");
+    world.settled().await;
+    let kept = || std::fs::read_dir(world.file("ally/attachments")).unwrap().count();
+    assert_eq!(kept(), 1);
+    world.warp(std::time::Duration::from_secs(8 * 86_400)).await;
+    world.wait("the picture to be taken away", |_| (kept() == 0).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_model_says_how_often_it_was_asked() {
     let world = World::start(Kind::Codex).await;
