@@ -70,3 +70,20 @@ async fn a_platform_that_keeps_refusing_is_asked_less_and_less() {
     assert!(began.elapsed() >= Duration::from_secs(3), "at least 0.5, 1 and 2 s: {:?}", began.elapsed());
     assert_eq!(world.answer(&message).await.said(), "patience");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaction_of_unknown_fate_does_not_stay_beside_the_next() {
+    for (fault, killed) in [(Fault::AfterEffect, false), (Fault::AfterEffectHang, true)] {
+        let world = World::start(Kind::Embedded).await;
+        world.sim.fault("POST /open-apis/im/v1/messages/", fault, 1);
+        let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 2000]] [[say done]]");
+        let put = |world: &World| !world.sim.message(&message).receipts().is_empty();
+        world.wait("the first reaction", |world| put(world).then_some(())).await;
+        if killed {
+            world.kill_bridge().await;
+        }
+        world.settled().await;
+        world.wait("one reaction", |world| (world.sim.message(&message).receipts().len() == 1).then_some(())).await;
+        assert_ne!(world.sim.message(&message).receipts(), ["Get"], "and it is the last one");
+    }
+}

@@ -305,6 +305,17 @@ async fn receipts_and_cards_change() {
     rig.feishu.react(&id, Receipt::Done).await.expect("added");
     assert_eq!(rig.sim.message(&message).receipts(), ["DONE"]);
 
+    rig.sim.react(&message, TOM, "Get");
+    for receipt in [Receipt::Accepted, Receipt::Queued, Receipt::Accepted] {
+        rig.feishu.react(&id, receipt).await.expect("added");
+    }
+    let kept = rig.feishu.tidy_reactions(&id, Receipt::Accepted).await.expect("tidied").expect("it is there");
+    assert_eq!(rig.sim.message(&message).receipts(), ["Get"]);
+    assert_eq!(rig.feishu.tidy_reactions(&id, Receipt::Accepted).await, Ok(Some(kept)), "nothing more to do");
+    assert_eq!(rig.feishu.tidy_reactions(&id, Receipt::Done).await, Ok(None));
+    let left = rig.sim.message(&message).reactions;
+    assert!(left.len() == 1 && left[0].2 == TOM, "of people's nothing is taken away: {left:?}");
+
     let view = |text: &str| View::Notice(NoticeView { text: text.to_owned(), buttons: Vec::new() });
     let out = notice(DIRECT, Some(&message), "");
     let card = ally::bridge::ports::CardOut {
