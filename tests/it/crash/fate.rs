@@ -49,9 +49,11 @@ async fn an_answer_that_cannot_be_looked_for_is_sent_as_a_possible_repeat_and_ho
     let message = long_after(&world, "doubtful", Fault::AfterEffect).await;
     world.wait("the look-up", |world| (listed(world) > 0).then_some(())).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    // It was never attempted: however long it waits, there is nothing to look for.
+    world.wait("the next answer", |world| (world.status()?["outbox"]["ready"] == 1).then_some(())).await;
     world.sim.no_more_faults();
     world.sim.fault(LIST, Fault::Html { status: 502 }, 1000);
-    world.warp(Duration::from_secs(11 * 60)).await;
+    world.warp(LONG).await;
     assert_eq!(world.answer(&next).await.said(), "next");
     let said: Vec<String> = world.answers(&message).iter().map(|answer| answer.said()).collect();
     assert_eq!(said, ["doubtful".to_owned(), "(may be a repeat)\n\ndoubtful".to_owned()]);
