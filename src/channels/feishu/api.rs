@@ -125,6 +125,7 @@ impl Client {
         }
         let error = refusal(WHAT, response).await;
         if !is_token(&error) {
+            self.note(WHAT, None, &error);
             return Err(error);
         }
         self.invalidate(&token);

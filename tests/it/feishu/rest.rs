@@ -290,7 +290,11 @@ async fn a_picture_that_a_person_sent_is_fetched() {
     let message = rig.sim.post(Say { chat: DIRECT.to_owned(), user: TOM.to_owned(), raw, ..Say::default() });
     let from = Attachment { message: message.as_str().into(), key: "img_1".into(), is_image: true };
     let into = directory.path().join("x");
+    rig.sim.fault(&format!("GET /open-apis/im/v1/messages/{message}/resources"), Fault::TooMany { reset: "0.6" }, 1);
+    assert!(matches!(rig.feishu.download(&from, &into, 100).await, Err(FetchError::Unavailable { .. })));
+    let began = Instant::now();
     assert_eq!(rig.feishu.download(&from, &into, 100).await, Ok(3));
+    assert!(began.elapsed() >= Duration::from_millis(500), "held back as it was told: {:?}", began.elapsed());
     rig.stop().await;
 }
 
