@@ -27,14 +27,35 @@ const REPEAT_FINAL_MS: i64 = 10_000;
 /// As for messages: the platform recognises the key of a creation for an hour.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
 
+/// Reactions that are older than this process: what the former one did last with them may not be in the ledger.
+struct Inherited {
+    since_ms: i64,
+    tidied: Mutex<HashSet<DeliveryId>>,
+}
+
+impl Inherited {
+    fn is_in_doubt(&self, surface: &Surface) -> bool {
+        let tidied = self.tidied.lock().expect("no code panics while it holds this lock");
+        surface.attempts > 0 || (surface.created_at_ms < self.since_ms && !tidied.contains(&surface.id))
+    }
+
+    fn tidied(&self, surface: &Surface) {
+        if surface.created_at_ms < self.since_ms {
+            let mut tidied = self.tidied.lock().expect("no code panics while it holds this lock");
+            tidied.insert(surface.id.clone());
+        }
+    }
+}
+
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let inherited = Arc::new(Inherited { since_ms: core.now_ms(), tidied: Mutex::default() });
     let busy: Arc<Mutex<HashSet<DeliveryId>>> = Arc::default();
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
         let due = core.ledger.read(move |tx| surfaces::due(tx, now, BATCH)).await?;
         for surface in due {
             if busy.lock().expect("no code panics while it holds this lock").insert(surface.id.clone()) {
-                dispatch(&core, &busy, surface);
+                dispatch(&core, &busy, &inherited, surface);
             }
         }
         let next = core.ledger.read(surfaces::next_due_ms).await?;
@@ -48,11 +69,11 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: Surface) {
-    let (core, busy) = (Arc::clone(core), Arc::clone(busy));
+fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, inherited: &Arc<Inherited>, surface: Surface) {
+    let (core, busy, inherited) = (Arc::clone(core), Arc::clone(busy), Arc::clone(inherited));
     let family = core.tasks.clone();
     family.spawn("paint", OnExit::LogOnly, move |_| async move {
-        let result = paint_fresh(&core, &surface.id).await;
+        let result = paint_fresh(&core, &inherited, &surface.id).await;
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -63,15 +84,15 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: S
 }
 
 /// The list that named the surface may be older than its last painting: the row as it is now decides.
-async fn paint_fresh(core: &Core, id: &DeliveryId) -> Result<(), LedgerError> {
+async fn paint_fresh(core: &Core, inherited: &Inherited, id: &DeliveryId) -> Result<(), LedgerError> {
     let (id, now) = (id.clone(), core.now_ms());
     match core.ledger.read(move |tx| surfaces::due_now(tx, &id, now)).await? {
-        Some(surface) => paint(core, &surface).await,
+        Some(surface) => paint(core, inherited, &surface).await,
         None => Ok(()),
     }
 }
 
-async fn paint(core: &Core, surface: &Surface) -> Result<(), LedgerError> {
+async fn paint(core: &Core, inherited: &Inherited, surface: &Surface) -> Result<(), LedgerError> {
     let Some(channel) = core.channel(&surface.channel).cloned() else {
         return gone(core, surface, "the channel is switched off").await;
     };
@@ -79,7 +100,7 @@ async fn paint(core: &Core, surface: &Surface) -> Result<(), LedgerError> {
     match &surface.wanted {
         _ if surface.is_reaction && !limits.reactions => gone(core, surface, "no reactions here").await,
         _ if !surface.is_reaction && !limits.cards => gone(core, surface, "no cards here").await,
-        Some(Picture::Reaction(receipt)) => react(core, channel.as_ref(), surface, *receipt).await,
+        Some(Picture::Reaction(receipt)) => react(core, inherited, channel.as_ref(), surface, *receipt).await,
         Some(Picture::Card(view)) => match &surface.platform_id {
             Some(card) => update(core, channel.as_ref(), surface, &MessageId::from(card.as_str()), view).await,
             None => create(core, channel.as_ref(), surface, view).await,
@@ -94,20 +115,37 @@ async fn gone(core: &Core, surface: &Surface, why: &'static str) -> Result<(), L
 }
 
 /// One reaction, replaced: the old one goes first, so that there are never two.
-async fn react(core: &Core, channel: &dyn Channel, surface: &Surface, receipt: Receipt) -> Result<(), LedgerError> {
+async fn react(
+    core: &Core,
+    inherited: &Inherited,
+    channel: &dyn Channel,
+    surface: &Surface,
+    receipt: Receipt,
+) -> Result<(), LedgerError> {
     let message = MessageId::from(surface.subject.as_str());
     let result = async {
+        if inherited.is_in_doubt(surface) {
+            match channel.tidy_reactions(&message, receipt).await {
+                Ok(Some(reaction)) => return Ok(reaction),
+                Ok(None) => {}
+                // Best effort: without the right to look, what is known of is taken away.
+                Err(error) => debug!(surface.id = %surface.id, %error, "Reactions of unknown fate cannot be looked at"),
+            }
+        }
         if let Some(old) = &surface.platform_id {
-            // On a second try it is gone already.
+            // In doubt it may be gone already.
             let gone = channel.unreact(&message, old).await;
-            if surface.attempts == 0 {
+            if !inherited.is_in_doubt(surface) {
                 gone?;
             }
         }
         channel.react(&message, receipt).await
     };
     match result.await {
-        Ok(reaction) => shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms()).await,
+        Ok(reaction) => {
+            inherited.tidied(surface);
+            shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms()).await
+        }
         Err(_) if surface.attempts + 1 >= REACTION_TRIES => gone(core, surface, "the reaction was refused").await,
         Err(error) => retry(core, surface, &error, false).await,
     }

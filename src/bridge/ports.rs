@@ -90,6 +90,15 @@ pub trait Channel: Send + Sync + 'static {
     /// Adds the reaction that stands for a receipt; gives the id by which it can be taken away.
     fn react<'a>(&'a self, message: &'a MessageId, receipt: Receipt) -> Boxed<'a, Result<String, SendError>>;
     fn unreact<'a>(&'a self, message: &'a MessageId, reaction: &'a str) -> Boxed<'a, Result<(), SendError>>;
+    /// After a reaction of unknown fate: takes away all of ours but the one that stands for `keep`, and gives that one's
+    /// id, if it is there. A channel that never is in doubt has nothing to do.
+    fn tidy_reactions<'a>(
+        &'a self,
+        _message: &'a MessageId,
+        _keep: Receipt,
+    ) -> Boxed<'a, Result<Option<String>, SendError>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Uploads a file or picture once; its key is recorded before the message that shows it is sent.
     fn upload<'a>(&'a self, body: &'a Body, path: &'a Path) -> Boxed<'a, Result<ResourceKey, SendError>>;

@@ -42,13 +42,17 @@ pub struct NewMessage {
     pub lang: Lang,
     /// Sent only after this one is out (or will never be).
     pub after: Option<DeliveryId>,
-    /// The caller sends it right after this commit: saves the commit of the claim.
+    /// The caller sends it right after this commit: saves the commit of the claim. Behind others of its chat it waits
+    /// unattempted like all.
     pub sending: bool,
 }
 
 pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<DeliveryId, LedgerError> {
     let delivery = DeliveryId::fresh();
-    let state = if new.sending { MessageState::Sending } else { MessageState::Ready };
+    let chat = new.target.chat.as_str();
+    let waits = "SELECT 1 FROM messages WHERE channel = ?1 AND chat = ?2 AND state IN ('ready', 'sending') LIMIT 1";
+    let first_in_line = new.sending && first(tx, waits, params![new.channel.as_str(), chat], |_| Ok(()))?.is_none();
+    let state = if first_in_line { MessageState::Sending } else { MessageState::Ready };
     let sql = "INSERT INTO messages (id, conversation, turn, channel, target, chat, body, lang, after, state, first_attempt_ms, next_at_ms, created_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)";
     run(
@@ -60,12 +64,12 @@ pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<Del
             new.turn.as_ref().map(TurnId::as_str),
             new.channel.as_str(),
             json(&new.target)?,
-            new.target.chat.as_str(),
+            chat,
             json(&new.body)?,
             new.lang.as_str(),
             new.after.as_ref().map(DeliveryId::as_str),
             state.as_str(),
-            new.sending.then_some(now_ms),
+            first_in_line.then_some(now_ms),
             now_ms
         ],
     )?;

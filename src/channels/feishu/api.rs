@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, Client, is_token, judge, not_answered};
 use super::error::ApiError;
-use super::wire::{Bot, BotReply, CreateRequest, Items, Member, Members, MessageItem, ReplyRequest, User, Users};
+use super::wire::{
+    Bot, BotReply, CreateRequest, Items, Member, Members, MessageItem, Reactions, ReplyRequest, User, Users,
+};
 use crate::bridge::ports::Sent;
 use crate::domain::delivery::Target;
 use crate::domain::ids::ResourceKey;
@@ -88,6 +90,29 @@ impl Client {
         self.call("remove a reaction", None, |http| http.delete(&path)).await.map(drop)
     }
 
+    /// Ids and names of the reactions that this app put on a message; of the rest of a crowd's only the first pages.
+    pub async fn own_reactions(&self, message: &str, app_id: &str) -> Result<Vec<(String, String)>, ApiError> {
+        const WHAT: &str = "list reactions";
+        const PAGES: usize = 5;
+        let path = format!("/open-apis/im/v1/messages/{message}/reactions");
+        let mut own = Vec::new();
+        let mut page: Option<String> = None;
+        for _ in 0..PAGES {
+            let mut query = vec![("page_size", "50".to_owned())];
+            query.extend(page.map(|token| ("page_token", token)));
+            let answer = self.call(WHAT, None, |http| http.get(&path).query(&query)).await?;
+            let listed: Reactions = answer.data(WHAT)?;
+            let items = listed.items.unwrap_or_default().into_iter();
+            let items = items.filter(|item| item.operator.operator_id.as_deref() == Some(app_id));
+            own.extend(items.filter_map(|item| Some((item.reaction_id?, item.reaction_type.emoji_type?))));
+            page = listed.page_token.filter(|token| !token.is_empty() && listed.has_more == Some(true));
+            if page.is_none() {
+                break;
+            }
+        }
+        Ok(own)
+    }
+
     /// Opens a message's resource: the answer's body is the file. `is_image` must match what the key is.
     pub async fn resource(&self, message: &str, key: &str, is_image: bool) -> Result<Response, ApiError> {
         const WHAT: &str = "download";
@@ -100,6 +125,7 @@ impl Client {
         }
         let error = refusal(WHAT, response).await;
         if !is_token(&error) {
+            self.note(WHAT, None, &error);
             return Err(error);
         }
         self.invalidate(&token);

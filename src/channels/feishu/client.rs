@@ -268,6 +268,11 @@ impl Client {
         self.tokens.invalidate(token);
     }
 
+    /// A refusal that the caller judged: for speed, it holds back the next call.
+    pub fn note(&self, what: &'static str, lane: Option<&str>, error: &ApiError) {
+        self.limits.note(what, lane, error);
+    }
+
     fn noted(
         &self,
         what: &'static str,
@@ -275,7 +280,7 @@ impl Client {
         outcome: Result<Answer, ApiError>,
     ) -> Result<Answer, ApiError> {
         if let Err(error) = &outcome {
-            self.limits.note(what, lane, error);
+            self.note(what, lane, error);
         }
         outcome
     }

@@ -237,6 +237,26 @@ impl Channel for Feishu {
         })
     }
 
+    fn tidy_reactions<'a>(
+        &'a self,
+        message: &'a MessageId,
+        keep: Receipt,
+    ) -> Boxed<'a, Result<Option<String>, SendError>> {
+        Box::pin(async move {
+            let mut kept = None;
+            let ours = self.client.own_reactions(message.as_str(), &self.config.app_id).await;
+            for (id, kind) in ours.map_err(ApiError::into_send)? {
+                if kept.is_none() && kind == emoji(keep) {
+                    kept = Some(id);
+                } else {
+                    let removed = self.client.remove_reaction(message.as_str(), &id).await;
+                    removed.map_err(ApiError::into_send)?;
+                }
+            }
+            Ok(kept)
+        })
+    }
+
     fn upload<'a>(&'a self, body: &'a Body, path: &'a Path) -> Boxed<'a, Result<ResourceKey, SendError>> {
         Box::pin(async move {
             let uploaded = match body {

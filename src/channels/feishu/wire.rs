@@ -201,6 +201,34 @@ pub struct Items {
 }
 
 #[derive(Debug, Default, Deserialize)]
+pub struct Reactions {
+    #[serde(default)]
+    pub items: Option<Vec<ReactionItem>>,
+    pub has_more: Option<bool>,
+    pub page_token: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct ReactionItem {
+    pub reaction_id: Option<String>,
+    #[serde(default)]
+    pub operator: ReactionOperator,
+    #[serde(default)]
+    pub reaction_type: ReactionKind,
+}
+
+/// `operator_id` is an app id where `operator_type` is `app`.
+#[derive(Debug, Default, Deserialize)]
+pub struct ReactionOperator {
+    pub operator_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct ReactionKind {
+    pub emoji_type: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
 pub struct Members {
     #[serde(default)]
     pub items: Option<Vec<Member>>,

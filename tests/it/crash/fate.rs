@@ -49,9 +49,11 @@ async fn an_answer_that_cannot_be_looked_for_is_sent_as_a_possible_repeat_and_ho
     let message = long_after(&world, "doubtful", Fault::AfterEffect).await;
     world.wait("the look-up", |world| (listed(world) > 0).then_some(())).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    // It was never attempted: however long it waits, there is nothing to look for.
+    world.wait("the next answer", |world| (world.status()?["outbox"]["ready"] == 1).then_some(())).await;
     world.sim.no_more_faults();
     world.sim.fault(LIST, Fault::Html { status: 502 }, 1000);
-    world.warp(Duration::from_secs(11 * 60)).await;
+    world.warp(LONG).await;
     assert_eq!(world.answer(&next).await.said(), "next");
     let said: Vec<String> = world.answers(&message).iter().map(|answer| answer.said()).collect();
     assert_eq!(said, ["doubtful".to_owned(), "(may be a repeat)\n\ndoubtful".to_owned()]);
@@ -69,4 +71,21 @@ async fn a_platform_that_keeps_refusing_is_asked_less_and_less() {
     world.wait("the fourth attempt", |world| (attempts(world) >= 4).then_some(())).await;
     assert!(began.elapsed() >= Duration::from_secs(3), "at least 0.5, 1 and 2 s: {:?}", began.elapsed());
     assert_eq!(world.answer(&message).await.said(), "patience");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaction_of_unknown_fate_does_not_stay_beside_the_next() {
+    for (fault, killed) in [(Fault::AfterEffect, false), (Fault::AfterEffectHang, true)] {
+        let world = World::start(Kind::Embedded).await;
+        world.sim.fault("POST /open-apis/im/v1/messages/", fault, 1);
+        let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 2000]] [[say done]]");
+        let put = |world: &World| !world.sim.message(&message).receipts().is_empty();
+        world.wait("the first reaction", |world| put(world).then_some(())).await;
+        if killed {
+            world.kill_bridge().await;
+        }
+        world.settled().await;
+        world.wait("one reaction", |world| (world.sim.message(&message).receipts().len() == 1).then_some(())).await;
+        assert_ne!(world.sim.message(&message).receipts(), ["Get"], "and it is the last one");
+    }
 }

@@ -290,7 +290,11 @@ async fn a_picture_that_a_person_sent_is_fetched() {
     let message = rig.sim.post(Say { chat: DIRECT.to_owned(), user: TOM.to_owned(), raw, ..Say::default() });
     let from = Attachment { message: message.as_str().into(), key: "img_1".into(), is_image: true };
     let into = directory.path().join("x");
+    rig.sim.fault(&format!("GET /open-apis/im/v1/messages/{message}/resources"), Fault::TooMany { reset: "0.6" }, 1);
+    assert!(matches!(rig.feishu.download(&from, &into, 100).await, Err(FetchError::Unavailable { .. })));
+    let began = Instant::now();
     assert_eq!(rig.feishu.download(&from, &into, 100).await, Ok(3));
+    assert!(began.elapsed() >= Duration::from_millis(500), "held back as it was told: {:?}", began.elapsed());
     rig.stop().await;
 }
 
@@ -304,6 +308,17 @@ async fn receipts_and_cards_change() {
     rig.feishu.unreact(&id, &reaction).await.expect("removed");
     rig.feishu.react(&id, Receipt::Done).await.expect("added");
     assert_eq!(rig.sim.message(&message).receipts(), ["DONE"]);
+
+    rig.sim.react(&message, TOM, "Get");
+    for receipt in [Receipt::Accepted, Receipt::Queued, Receipt::Accepted] {
+        rig.feishu.react(&id, receipt).await.expect("added");
+    }
+    let kept = rig.feishu.tidy_reactions(&id, Receipt::Accepted).await.expect("tidied").expect("it is there");
+    assert_eq!(rig.sim.message(&message).receipts(), ["Get"]);
+    assert_eq!(rig.feishu.tidy_reactions(&id, Receipt::Accepted).await, Ok(Some(kept)), "nothing more to do");
+    assert_eq!(rig.feishu.tidy_reactions(&id, Receipt::Done).await, Ok(None));
+    let left = rig.sim.message(&message).reactions;
+    assert!(left.len() == 1 && left[0].2 == TOM, "of people's nothing is taken away: {left:?}");
 
     let view = |text: &str| View::Notice(NoticeView { text: text.to_owned(), buttons: Vec::new() });
     let out = notice(DIRECT, Some(&message), "");

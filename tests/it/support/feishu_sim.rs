@@ -99,6 +99,15 @@ impl FeishuSim {
         self.with(|state| state.chats.get_mut(chat).expect("a chat of the test").bot_in = false);
     }
 
+    /// A person puts a reaction on a message (without an event).
+    pub fn react(&self, message: &str, user: &str, emoji: &str) {
+        self.with(|state| {
+            let id = state.fresh("r");
+            let found = state.messages.iter_mut().find(|one| one.id == message).expect("a message of the test");
+            found.reactions.push((id, emoji.to_owned(), user.to_owned()));
+        });
+    }
+
     /// Changes how the platform behaves from now on.
     pub fn rules(&self, change: impl FnOnce(&mut Rules)) {
         self.with(|state| change(&mut state.rules));

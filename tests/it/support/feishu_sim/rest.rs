@@ -128,6 +128,10 @@ async fn entry(Shared(inner): Shared<Arc<Inner>>, request: Request) -> Response 
             answer(&inner, &call)
         }
         Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::AfterEffectHang) => {
+            answer(&inner, &call);
+            std::future::pending().await
+        }
         Some(Fault::BeforeEffect { status, code }) => refusal(&inner, status, code, "injected"),
         Some(Fault::Html { status }) => page(status),
         Some(Fault::TooMany { reset }) => {
@@ -213,6 +217,7 @@ fn route(state: &mut State, inner: &Inner, call: &Call, segments: &[&str]) -> Ou
         ("GET", ["im", "v1", "messages"]) => list(state, call),
         ("GET", ["im", "v1", "messages", message]) => get(state, call, message),
         ("POST", ["im", "v1", "messages", message, "reactions"]) => react(state, call, message),
+        ("GET", ["im", "v1", "messages", message, "reactions"]) => reactions(state, message),
         ("DELETE", ["im", "v1", "messages", message, "reactions", reaction]) => unreact(state, message, reaction),
         ("POST", ["im", "v1", "images"]) => upload(state, call, "image_key", 10 << 20),
         ("POST", ["im", "v1", "files"]) => upload(state, call, "file_key", 30 << 20),
@@ -455,6 +460,17 @@ fn react(state: &mut State, call: &Call, message: &str) -> Outcome {
     found.reactions.push((id.clone(), emoji.clone(), APP_ID.to_owned()));
     Ok(json!({"reaction_id": id, "operator": {"operator_id": APP_ID, "operator_type": "app"},
               "reaction_type": {"emoji_type": emoji}}))
+}
+
+fn reactions(state: &State, message: &str) -> Outcome {
+    let Some(found) = state.find(message) else { return refuse(231003, "The message is not found") };
+    let kind = |who: &str| if who == APP_ID { "app" } else { "user" };
+    let item = |(id, emoji, who): &(String, String, String)| {
+        json!({"reaction_id": id, "operator": {"operator_id": who, "operator_type": kind(who)}, "action_time": "1",
+               "reaction_type": {"emoji_type": emoji}})
+    };
+    let items: Vec<Value> = found.reactions.iter().map(item).collect();
+    Ok(json!({"items": items, "has_more": false, "page_token": ""}))
 }
 
 fn unreact(state: &mut State, message: &str, reaction: &str) -> Outcome {

@@ -68,6 +68,8 @@ pub enum Fault {
     AfterEffect,
     /// It happens, and the connection breaks before the answer.
     AfterEffectDrop,
+    /// It happens, and the answer never comes.
+    AfterEffectHang,
     Delay(Duration),
     /// No answer at all.
     Hang,
