@@ -269,10 +269,18 @@ fn bursts(mut rows: Vec<Stored>) -> Vec<Burst> {
     bursts
 }
 
+/// How long nothing is tried while the ledger takes no writes.
+const OUTAGE_WAIT: Duration = Duration::from_secs(1);
+
 /// Tells and ends bursts when their time has come, until `cancel`.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     while !cancel.is_cancelled() {
-        let wait = look(&core).await?;
+        let wait = match look(&core).await {
+            Ok(wait) => wait,
+            // The ledger says it itself.
+            Err(error) if error.is_outage() => OUTAGE_WAIT,
+            Err(error) => return Err(error.into()),
+        };
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.companions.notified() => {}

@@ -3,6 +3,9 @@
 //! Deltas draw the live card and nothing else. Only [`Fact::TurnEnded`], confirmed by a pull, ends the turn here; the end
 //! of the process ends the following, and [`super::recovery`] asks what became of the turn.
 
+mod doubt;
+mod watchdog;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use self::watchdog::Watch;
 use super::conversation::{Handle, Next};
 use super::core::Core;
 use super::gates::{self as gate_flow, Passed};
@@ -90,16 +94,10 @@ struct Seen {
     /// Completed texts after the last step: what is left when no pull succeeds.
     completed: Vec<String>,
     dirty: bool,
+    /// A step that the ledger does not know of.
+    unsaved_step: bool,
     painted_at_ms: i64,
     saved_at_ms: i64,
-}
-
-/// The watchdog's memory. Waiting on a person stops its clock.
-struct Watch {
-    last_sign_ms: i64,
-    asked: bool,
-    asks: u32,
-    patience: Option<String>,
 }
 
 /// What people want of the turn, read from the ledger at each wake-up.
@@ -153,7 +151,7 @@ impl Follow {
             swallowed: false,
             retry_at_ms: None,
             seen: Seen::default(),
-            watch: Watch { last_sign_ms: now, asked: false, asks: 0, patience: None },
+            watch: Watch::new(now),
             wants_lease: false,
             stop_seen_at_ms: None,
             interrupted_at_ms: None,
@@ -330,7 +328,6 @@ impl Follow {
         if self.started {
             return Ok(());
         }
-        self.started = true;
         let (id, now, evidence) = (self.turn.id.clone(), self.core.now_ms(), self.evidence);
         crash::point("w3.before");
         let written = self.core.ledger.write(move |tx| {
@@ -343,6 +340,7 @@ impl Follow {
             turns::set_evidence(tx, &turn.id, evidence.unwrap_or(Evidence::Acknowledged))
         });
         written.await?;
+        self.started = true;
         crash::point("w3.after");
         // A stop that came before the start was held until now.
         if self.heed_wishes().await? {
@@ -417,21 +415,20 @@ impl Follow {
         self.seen.completed.clear();
         self.seen.changed.extend(changed);
         let steps = &mut self.seen.progress.steps;
-        let first_or_new = match self.seen.items.get(&item) {
+        match self.seen.items.get(&item) {
             Some(index) => {
                 let started_at_ms = steps[*index].started_at_ms;
                 steps[*index] = Step { started_at_ms, ..step };
-                false
             }
             None => {
                 self.seen.items.insert(item, steps.len());
                 let started_at_ms = if step.started_at_ms > 0 { step.started_at_ms } else { self.core.now_ms() };
                 steps.push(Step { started_at_ms, ..step });
-                true
+                self.seen.unsaved_step = true;
             }
-        };
+        }
         self.seen.dirty = true;
-        if first_or_new {
+        if self.seen.unsaved_step {
             // Should the process die now, the row must say that this step may have run.
             self.save_progress().await?;
         }
@@ -441,7 +438,9 @@ impl Follow {
     async fn save_progress(&mut self) -> Result<(), LedgerError> {
         let (id, progress) = (self.turn.id.clone(), self.shown_progress());
         self.seen.saved_at_ms = self.core.now_ms();
-        self.core.ledger.write(move |tx| turns::save_progress(tx, &id, &progress)).await
+        self.core.ledger.write(move |tx| turns::save_progress(tx, &id, &progress)).await?;
+        self.seen.unsaved_step = false;
+        Ok(())
     }
 
     fn shown_progress(&self) -> Progress {
@@ -458,10 +457,11 @@ impl Follow {
             self.waiting = true;
             self.on_person = true;
             self.lease = None;
-            self.paint(true).await?;
-            // The same question may have been answered before the crash that this turn continues.
-            self.heed_wishes().await?;
         }
+        // Also when it was known: the first try may have failed after its commit.
+        self.paint(true).await?;
+        // The same question may have been answered before the crash that this turn continues.
+        self.heed_wishes().await?;
         Ok(())
     }
 
@@ -470,6 +470,7 @@ impl Follow {
         let all_closed = self.core.ledger.write(move |tx| gate_flow::resolved(tx, &frame, generation, &native)).await?;
         if all_closed {
             self.waiting = false;
+            self.on_person = false;
             self.watch.last_sign_ms = self.core.now_ms();
             if self.lease.is_none() {
                 // A withdrawn request: the turn goes on without an answer of ours.
@@ -568,9 +569,12 @@ impl Follow {
             return Ok(true);
         }
         if wishes.patience != self.watch.patience {
+            let now = self.core.now_ms();
             self.watch.patience = wishes.patience;
-            self.watch.last_sign_ms = self.core.now_ms();
+            self.watch.last_sign_ms = now;
             self.watch.asked = false;
+            self.watch.told_unreachable = false;
+            self.watch.patient_since_ms = now;
         }
         if wishes.stop.is_some() {
             let now = self.core.now_ms();
@@ -582,8 +586,9 @@ impl Follow {
         self.retry_at_ms = None;
         let mut on_person = wishes.asks;
         for gate in wishes.decided {
-            // The directory first: others may have worked in it while this turn waited. A "no" needs none.
-            if self.lease.is_none() && gate.decision == Some(Decision::Allow) {
+            // The directory first: others may have worked in it while this turn waited, and after a "no" or an answer it
+            // goes on as well.
+            if self.lease.is_none() && gate.decision != Some(Decision::StopTurn) {
                 self.lease = self.core.leases.try_take(&self.turn.directory).ok();
                 if self.lease.is_none() {
                     self.wants_lease = true;
@@ -714,155 +719,16 @@ impl Follow {
         Ok(())
     }
 
-    async fn watchdog(&mut self) -> anyhow::Result<bool> {
-        let now = self.core.now_ms();
-        if let Some(at) = self.stop_seen_at_ms {
-            if now - at >= INTERRUPT_MS {
-                return self.give_up().await;
-            }
-            return Ok(false);
-        }
-        if self.on_person {
-            self.watch.last_sign_ms = now;
-            return Ok(false);
-        }
-        let config = &self.core.config;
-        if let Some(max) = config.max_time
-            && now - self.turn.submitted_at_ms.unwrap_or(now) > max.as_millis() as i64
-        {
-            let (id, stop) =
-                (self.turn.id.clone(), Stop { reason: StopReason::Watchdog, by: Some("ally".to_owned()), at_ms: now });
-            self.core.ledger.write(move |tx| turns::request_stop(tx, &id, &stop)).await?;
-            return Ok(self.heed_wishes().await?);
-        }
-        let in_tool = self.seen.progress.steps.iter().any(|step| step.state == StepState::Running);
-        let limit = if in_tool { config.tool_timeout } else { config.idle_timeout }.as_millis() as i64;
-        let silent = now - self.watch.last_sign_ms >= limit;
-        let unreachable = self.seen.unreachable_since_ms.filter(|since| now - since >= UNREACHABLE_MS);
-        if (silent || unreachable.is_some()) && !self.watch.asked {
-            self.watch.asked = true;
-            let text = match unreachable {
-                Some(since) => say::unreachable(self.conversation.lang, since, now),
-                None => say::silent(self.conversation.lang, (now - self.watch.last_sign_ms) / 60_000, in_tool),
-            };
-            self.ask(text).await?;
-        }
-        Ok(false)
-    }
-
-    async fn ask(&mut self, text: String) -> Result<(), LedgerError> {
-        self.watch.asks += 1;
-        let subject = format!("watchdog:{}:{}", self.turn.id, self.watch.asks);
-        let (frame, conversation, turn) = (self.frame(), self.conversation.clone(), self.turn.clone());
-        self.core
-            .ledger
-            .write(move |tx| {
-                let offered = [
-                    (ButtonRole::KeepWaiting, Action::KeepWaiting { turn: turn.id.clone() }),
-                    (ButtonRole::Stop, Action::Stop { turn: turn.id.clone() }),
-                ];
-                pictures::notice(
-                    tx,
-                    &frame,
-                    &conversation,
-                    pictures::target_of(&conversation, &turn),
-                    &subject,
-                    text,
-                    &offered,
-                )
-            })
-            .await?;
-        self.core.wakes.painter.notify_one();
-        Ok(())
-    }
-
-    /// The interrupt had no effect for a minute. A process that does not answer at all is ended, and its successor tells
-    /// what became of the turn. One that does answer keeps the turn: it is lost, and the conversation goes on in a fork.
-    async fn give_up(&mut self) -> anyhow::Result<bool> {
-        match self.live.call(|runtime| runtime.thread_status(&self.thread)).await {
-            Err(CallError::NoAnswer { .. }) => {
-                self.live.give_up();
-                return Ok(false);
-            }
-            Err(CallError::Gone) => return Ok(false),
-            _ => {}
-        }
-        if let Some(native) = self.native.clone()
-            && let Some(pulled) = settle::pull_turn(&self.core, &self.live, &self.turn, &self.thread, &native).await
-            && let Some(end) = pulled.ended()
-        {
-            // It ended and the word of it was lost.
-            self.on_ended(Some(native), end_of(end), pulled.failure).await?;
-            return Ok(true);
-        }
-        warn!(turn.id = %self.turn.id, "Turn {} does not end; its thread is left alone", self.turn.id);
-        let (id, frame, native) = (self.turn.id.clone(), self.frame(), self.native.clone());
-        let fork = format!("fork:{}", self.conversation.id);
-        self.core
-            .ledger
-            .write(move |tx| {
-                said::set_meta(tx, &fork, "wanted")?;
-                settle::lose(tx, &frame, &id, LostHow::CommandsMayRunOn, native.as_ref())
-            })
-            .await?;
-        self.core.wakes.painter.notify_one();
-        Ok(true)
-    }
-
-    // -------------------------------------------------------------------------------------------- doubt
-
-    /// In a live generation an unanswered submit proves nothing: absent holds only when the thread is idle and two pulls
-    /// five seconds apart show no turn newer than the cursor, nor our words in the one at the cursor.
-    async fn resolve_doubt(&mut self) -> anyhow::Result<bool> {
-        for look in 0..2 {
-            if look == 1 {
-                tokio::time::sleep(Duration::from_secs(5)).await;
-            }
-            let status = self.live.call(|runtime| runtime.thread_status(&self.thread)).await;
-            // A thread that is not loaded has nothing running either.
-            if !matches!(status, Ok(ThreadStatus::Idle | ThreadStatus::NotLoaded)) {
-                return Ok(false);
-            }
-            let pull = Pull {
-                thread: self.thread.clone(),
-                client: self.turn.client_id.clone(),
-                turn: None,
-                cursor: self.turn.cursor.clone(),
-            };
-            let Ok(history) = self.live.call(|runtime| runtime.pull(&pull)).await else { return Ok(false) };
-            let absent = history.proves_absence() && history.turns.is_empty();
-            let ours = |turn: &PulledTurn| self.turn.client_id.as_ref().is_some_and(|client| turn.has_client(client));
-            if let Some(found) = history.turns.into_iter().find(ours) {
-                return self.found(found).await;
-            }
-            if !absent {
-                return Ok(false);
-            }
-        }
-        self.not_run(0).await?;
-        Ok(true)
-    }
-
-    /// Our words are in the history of the live process.
-    async fn found(&mut self, found: PulledTurn) -> anyhow::Result<bool> {
-        self.in_doubt = false;
-        self.on_durable().await?;
-        match found.ended() {
-            Some(end) => {
-                self.on_ended(Some(found.native), end_of(end), found.failure).await?;
-                Ok(true)
-            }
-            None => {
-                self.on_started(Some(found.native)).await?;
-                Ok(false)
-            }
-        }
-    }
-
     /// Proven not taken: back into the queue.
     pub async fn not_run(&self, not_before_ms: i64) -> Result<(), LedgerError> {
         let id = self.turn.id.clone();
-        self.core.ledger.write(move |tx| turns::not_run(tx, &turns::get(tx, &id)?, not_before_ms)).await
+        let frame = self.frame();
+        self.core
+            .ledger
+            .write(move |tx| settle::back_to_queue(tx, &frame, &turns::get(tx, &id)?, not_before_ms))
+            .await?;
+        self.core.wakes.painter.notify_one();
+        Ok(())
     }
 
     /// Refused before it began.

@@ -110,7 +110,12 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
         Ok(()) => crash::point("w5a.after"),
         // Withdrawn in the same moment: nothing to answer.
         Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(Passed::On),
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            if let Some(secret) = secret {
+                core.keep_secret(&gate.id, secret);
+            }
+            return Err(error.into());
+        }
     }
     let decision = secret.clone().or_else(|| gate.decision.clone()).unwrap_or(Decision::Decline { reason: None });
     let answer = GateAnswer {

@@ -163,28 +163,47 @@ impl Host {
     pub async fn run(self, bridge: Arc<dyn OnDeath>, cancel: CancellationToken) -> anyhow::Result<()> {
         let mut failures = 0u32;
         while !cancel.is_cancelled() {
-            if let Err(stuck) = self.bury_former(bridge.as_ref()).await? {
-                error!(generation = stuck.generation.0, pid = stuck.pid, "A former runtime process does not end");
-                self.inner.state.send_replace(HostState::Stuck(stuck));
-                pause(Duration::from_secs(30), &cancel).await;
-                continue;
-            }
-            match self.start().await? {
-                Ok((live, facts)) => {
-                    failures = 0;
-                    self.serve(bridge.as_ref(), live, facts, &cancel).await;
-                }
-                Err(problem) => {
-                    warn!(error = %problem, "The runtime did not start");
-                    self.inner.state.send_replace(HostState::Trouble(problem));
-                    failures += 1;
-                    pause(backoff(failures), &cancel).await;
-                }
+            match self.live_once(bridge.as_ref(), &mut failures, &cancel).await {
+                Ok(rest) => pause(rest, &cancel).await,
+                // The ledger says it itself. A generation without its row must not live: nothing was said to it yet.
+                Err(error) if error.is_outage() => pause(OUTAGE_WAIT, &cancel).await,
+                Err(error) => return Err(error.into()),
             }
         }
         self.inner.state.send_replace(HostState::Stopped);
-        self.bury_former(bridge.as_ref()).await?.ok();
-        Ok(())
+        match self.bury_former(bridge.as_ref()).await {
+            Ok(_) => Ok(()),
+            // The next start buries it.
+            Err(error) if error.is_outage() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One generation, from the burial of the former ones to its end; gives how long to rest before the next.
+    async fn live_once(
+        &self,
+        bridge: &dyn OnDeath,
+        failures: &mut u32,
+        cancel: &CancellationToken,
+    ) -> Result<Duration, LedgerError> {
+        if let Err(stuck) = self.bury_former(bridge).await? {
+            error!(generation = stuck.generation.0, pid = stuck.pid, "A former runtime process does not end");
+            self.inner.state.send_replace(HostState::Stuck(stuck));
+            return Ok(Duration::from_secs(30));
+        }
+        match self.start().await? {
+            Ok((live, facts)) => {
+                *failures = 0;
+                self.serve(bridge, live, facts, cancel).await;
+                Ok(Duration::ZERO)
+            }
+            Err(problem) => {
+                warn!(error = %problem, "The runtime did not start");
+                self.inner.state.send_replace(HostState::Trouble(problem));
+                *failures += 1;
+                Ok(backoff(*failures))
+            }
+        }
     }
 
     /// Every generation that is not known to be dead is made dead, and what hung on it is told so.
@@ -309,6 +328,9 @@ impl Host {
 fn identity_of(row: &GenerationRow) -> Option<ProcessIdentity> {
     serde_json::from_str(row.identity.as_deref()?).ok()
 }
+
+/// How long nothing is started while the ledger takes no writes.
+const OUTAGE_WAIT: Duration = Duration::from_secs(1);
 
 fn backoff(failures: u32) -> Duration {
     Duration::from_secs(2u64.saturating_pow(failures.min(6)).min(60))

@@ -115,7 +115,7 @@ pub fn live(
     turn: &Turn,
     live: &Live<'_>,
 ) -> Result<(), LedgerError> {
-    let over = !matches!(live.state, LiveState::Running | LiveState::Waiting { .. });
+    let over = !matches!(live.state, LiveState::Running | LiveState::Waiting { .. } | LiveState::Paused { .. });
     let stop = if over {
         None
     } else {

@@ -452,6 +452,9 @@ pub enum CallError {
     /// No answer in time: it may or may not have been done.
     #[error("no answer to {method} within {seconds} s")]
     NoAnswer { method: &'static str, seconds: u64 },
+    /// It answered, in a way that cannot be read: it may or may not have been done, and asking again tells nothing new.
+    #[error("the answer to {method} cannot be read: {detail}")]
+    Unreadable { method: &'static str, detail: String },
     /// The process is gone: it may or may not have been done.
     #[error("the runtime process is gone")]
     Gone,

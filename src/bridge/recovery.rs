@@ -8,17 +8,23 @@ use tracing::{info, warn};
 
 use super::conversation::{Handle, Next};
 use super::core::Core;
-use super::host::LiveRuntime;
+use super::host::{HostState, LiveRuntime};
+use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
+use super::{say, turn_runner};
+use crate::domain::action::{Action, Reopen};
 use crate::domain::history::PulledTurn;
 use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, StopReason};
 use crate::domain::verdict::{Found, FoundStatus, HistoryError, Known, MAX_PULLS, Verdict, after_death};
-use crate::domain::view::Background;
-use crate::ledger::conversations::Conversation;
+use crate::domain::view::{Background, ButtonRole, LiveState};
+use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, conversations, gates, generations, inbound, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, gates, generations, inbound, turns};
+
+/// A runtime that could not answer about a turn is asked again after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A turn that the ledger calls active and that nobody follows.
 pub async fn recover(
@@ -40,6 +46,8 @@ pub async fn recover(
     // The successor answers for the dead one: its opening of the thread is the second proof.
     let mut state = core.host.watch();
     let Some(live) = core.host.now() else {
+        let found = state.borrow_and_update().clone();
+        show_no_successor(core, conversation, turn, found).await?;
         tokio::select! {
             _ = state.changed() => {}
             () = handle.woken() => {}
@@ -47,6 +55,48 @@ pub async fn recover(
         return Ok(Next::Again);
     };
     judge(core, &live, conversation, turn, row.boot_changed).await
+}
+
+/// The turn's card must not say that it runs while nothing is there that could run it.
+async fn show_no_successor(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    found: HostState,
+) -> Result<(), LedgerError> {
+    if !matches!(found, HostState::Trouble(_) | HostState::Stuck(_)) {
+        return Ok(());
+    }
+    paused(core, conversation, turn, move |tx, frame, conversation| {
+        turn_runner::trouble(tx, frame, conversation, &found)
+    })
+    .await?;
+    core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+/// The turn's card says why nothing happens.
+async fn paused(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    why: impl FnOnce(&Transaction<'_>, &Frame, &Conversation) -> Result<String, LedgerError> + Send + 'static,
+) -> Result<(), LedgerError> {
+    let (frame, conversation, id) = (core.frame(&conversation.channel), conversation.clone(), turn.id.clone());
+    core.ledger
+        .write(move |tx| {
+            let turn = turns::get(tx, &id)?;
+            if !turn.state.is_active() {
+                return Ok(());
+            }
+            let why = why(tx, &frame, &conversation)?;
+            let progress = turn.progress.clone().unwrap_or_default();
+            let live = Live { state: LiveState::Paused { why }, progress: &progress, unreachable_since_ms: None };
+            pictures::live(tx, &frame, &conversation, &turn, &live)
+        })
+        .await?;
+    core.wakes.painter.notify_one();
+    Ok(())
 }
 
 /// The host is still burying it, or it is the live one and the follower just let go.
@@ -97,7 +147,12 @@ async fn judge(
     let known = known(core, conversation, turn, boot_changed).await?;
     let mut pulls_failed = 0;
     let (found, pulled) = loop {
-        let (found, pulled) = look(live, conversation, turn).await;
+        let (found, pulled) = match look(live, conversation, turn).await {
+            Looked::Found(found, pulled) => (found, pulled),
+            // The process that was asked says nothing about the turn: it is asked again, or its successor is.
+            Looked::NotNow => return Ok(Next::Sleep(ASK_AGAIN)),
+            Looked::Elsewhere => return held_elsewhere(core, conversation, turn).await,
+        };
         if after_death(&found, Known { pulls_failed, ..known }) != Verdict::Retry {
             break (found, pulled);
         }
@@ -139,14 +194,50 @@ async fn known(
     })
 }
 
-async fn look(live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> (Found, Option<PulledTurn>) {
-    let Some(thread) = turn.thread.clone() else { return (Found::Absent, None) };
+/// What a look at the runtime's history gave.
+enum Looked {
+    Found(Found, Option<PulledTurn>),
+    /// No answer about the turn, nor about its history.
+    NotNow,
+    /// Another program has the thread.
+    Elsewhere,
+}
+
+impl Looked {
+    fn failed(error: &CallError) -> Self {
+        match error {
+            CallError::Gone | CallError::Busy { .. } | CallError::NoAnswer { .. } => Looked::NotNow,
+            CallError::Elsewhere => Looked::Elsewhere,
+            CallError::NoThread { .. } => Looked::Found(Found::NoHistory(HistoryError::NoThread), None),
+            _ => Looked::Found(Found::NoHistory(HistoryError::Other), None),
+        }
+    }
+}
+
+/// What the turn came to is asked when the other program has let go of the thread.
+async fn held_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -> anyhow::Result<Next> {
+    if conversation.held.is_none() {
+        let text = say::elsewhere(conversation.lang);
+        let again = Action::Reopen { conversation: conversation.id.clone(), how: Reopen::TryAgain };
+        let ways = vec![(ButtonRole::TryAgain, again)];
+        paused(core, conversation, turn, {
+            let text = text.clone();
+            move |_, _, _| Ok(text)
+        })
+        .await?;
+        turn_runner::hold(core, conversation, turn, HeldWhy::Elsewhere, text, ways).await?;
+    }
+    Ok(Next::Nothing)
+}
+
+async fn look(live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> Looked {
+    let Some(thread) = turn.thread.clone() else { return Looked::Found(Found::Absent, None) };
     // Loading the thread is refused as long as a former process holds it.
     match live.open(Some(&thread), &conversation.directory).await {
         Ok(_) | Err(CallError::NoThread { .. }) => {}
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The thread of a dead turn cannot be opened yet");
-            return (Found::NoHistory(HistoryError::Other), None);
+            return Looked::failed(&error);
         }
     }
     let pull =
@@ -166,16 +257,15 @@ async fn look(live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> (
                         None => pulled.clone(),
                     };
                     let found = Found::Turn { status: pulled.status, end: pulled.end, items: pulled.items.len() };
-                    (found, Some(pulled))
+                    Looked::Found(found, Some(pulled))
                 }
-                None if history.proves_absence() => (Found::Absent, None),
-                None => (Found::NoHistory(HistoryError::Other), None),
+                None if history.proves_absence() => Looked::Found(Found::Absent, None),
+                None => Looked::Found(Found::NoHistory(HistoryError::Other), None),
             }
         }
-        Err(CallError::NoThread { .. }) => (Found::NoHistory(HistoryError::NoThread), None),
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The history of a dead turn cannot be read");
-            (Found::NoHistory(HistoryError::Other), None)
+            Looked::failed(&error)
         }
     }
 }
@@ -216,7 +306,7 @@ async fn apply(
                     if shutdown {
                         // ally itself was stopped before the turn reached the runtime: nobody wanted it gone.
                         turns::clear_stop(tx, &turn.id)?;
-                        return turns::not_run(tx, &turn, 0);
+                        return settle::back_to_queue(tx, &frame, &turn, 0);
                     }
                     settle::cancelled(tx, &frame, &turn)
                 })
@@ -231,7 +321,7 @@ async fn apply(
                         // An empty turn is there: the next look must not take it for ours.
                         conversations::set_cursor(tx, &conversation_id, thread, native)?;
                     }
-                    turns::not_run(tx, &turns::get(tx, &id)?, 0)
+                    settle::back_to_queue(tx, &frame, &turns::get(tx, &id)?, 0)
                 })
                 .await?;
         }

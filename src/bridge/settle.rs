@@ -450,6 +450,16 @@ fn must_hold(tx: &Transaction<'_>, turn: &Turn) -> Result<bool, LedgerError> {
     Ok(turn.tool_seen || decided || turns::queued_in_directory(tx, &turn.directory, &turn.conversation)? > 0)
 }
 
+/// Proven not to have run: it waits for its turn again, and no card says that it runs.
+pub fn back_to_queue(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, not_before_ms: i64) -> Result<(), LedgerError> {
+    turns::not_run(tx, turn, not_before_ms)?;
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let state = LiveState::Paused { why: say::notice(conversation.lang, NoticeMsg::QueuedAgain) };
+    let progress = Progress::default();
+    pictures::live(tx, frame, &conversation, turn, &Live { state, progress: &progress, unreachable_since_ms: None })?;
+    pictures::queue(tx, frame, &turn.conversation)
+}
+
 /// Never reached the runtime, and nobody wants it any more.
 pub fn cancelled(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
     let conversation = conversations::get(tx, &turn.conversation)?;

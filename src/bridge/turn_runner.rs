@@ -10,7 +10,7 @@ use super::core::Core;
 use super::follow::Follow;
 use super::host::{HostState, LiveRuntime};
 use super::leases::Lease;
-use super::pictures::{self, Live};
+use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
 use super::{actions, prompts, remedy, say};
@@ -22,7 +22,10 @@ use crate::domain::turn::Outcome;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::{Progress, Submission, Turn};
-use crate::ledger::{LedgerError, conversations, said, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, said, turns};
+
+/// Thread of a turn that ended before there was one.
+const NEVER_OPENED: &str = "never opened";
 
 /// Runs a queued turn as far as it goes now.
 pub async fn run(
@@ -96,13 +99,9 @@ async fn show_no_runtime(
     core.ledger
         .write(move |tx| {
             let why = match &found {
-                HostState::Trouble(problem) => {
-                    let told = |lang| say::runtime_trouble(lang, problem);
-                    WaitReason::RuntimeTrouble { text: remedy::tell(tx, &frame, &conversation, "launch", told)? }
+                HostState::Trouble(_) | HostState::Stuck(_) => {
+                    WaitReason::RuntimeTrouble { text: trouble(tx, &frame, &conversation, &found)? }
                 }
-                HostState::Stuck(_) => WaitReason::RuntimeTrouble {
-                    text: remedy::tell(tx, &frame, &conversation, "stuck", say::runtime_stuck)?,
-                },
                 _ => WaitReason::RuntimeRestarting,
             };
             pictures::queue_waits(tx, &frame, &conversation, &turn, why)
@@ -111,6 +110,21 @@ async fn show_no_runtime(
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     Ok(())
+}
+
+/// What is wrong with the runtime, for the conversation's chat; the owner learns what to do.
+pub(super) fn trouble(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    found: &HostState,
+) -> Result<String, LedgerError> {
+    match found {
+        HostState::Trouble(problem) => {
+            remedy::tell(tx, frame, conversation, "launch", |lang| say::runtime_trouble(lang, problem))
+        }
+        _ => remedy::tell(tx, frame, conversation, "stuck", say::runtime_stuck),
+    }
 }
 
 async fn show_wait(core: &Core, conversation: &Conversation, turn: &Turn, why: WaitReason) -> Result<(), LedgerError> {
@@ -155,7 +169,12 @@ async fn thread(
             hold(core, conversation, turn, HeldWhy::Elsewhere, text, ways.to_vec()).await?;
             Next::Nothing
         }
-        Err(error @ (CallError::Refused { .. } | CallError::Unsupported | CallError::NoTurn)) => {
+        Err(
+            error @ (CallError::Refused { .. }
+            | CallError::Unreadable { .. }
+            | CallError::Unsupported
+            | CallError::NoTurn),
+        ) => {
             // Nothing was submitted, but the turn cannot run: it ends with a sentence instead of being tried for ever.
             fail_unsubmitted(core, live, conversation, turn, &error).await?;
             Next::Again
@@ -204,7 +223,7 @@ async fn fork_if_wanted(
     Ok(Some(live.open(Some(&forked), &conversation.directory).await?))
 }
 
-async fn hold(
+pub(super) async fn hold(
     core: &Core,
     conversation: &Conversation,
     turn: &Turn,
@@ -241,7 +260,7 @@ async fn fail_unsubmitted(
     turn: &Turn,
     error: &CallError,
 ) -> Result<(), LedgerError> {
-    let thread = conversation.thread.clone().unwrap_or_else(|| "never opened".into());
+    let thread = conversation.thread.clone().unwrap_or_else(|| NEVER_OPENED.into());
     let Some(turn) = commit_submission(core, live, conversation, turn, &thread).await? else { return Ok(()) };
     let failure = Failure { kind: FailureKind::Other, detail: error.to_string() };
     let finish = Finish::bare(Outcome::Failed, Some(failure));
@@ -271,7 +290,7 @@ async fn commit_submission(
     crash::point("w2.before");
     let committed = core.ledger.write(move |tx| {
         turns::submit(tx, &turn, &submission)?;
-        if conversation.thread.as_ref() != Some(&submission.thread) {
+        if submission.thread != NEVER_OPENED.into() && conversation.thread.as_ref() != Some(&submission.thread) {
             conversations::set_thread(tx, &conversation.id, Some(&submission.thread), submission.cursor.as_ref())?;
         }
         let turn = turns::get(tx, &turn.id)?;
@@ -328,7 +347,7 @@ async fn after_submit(
             Ok(Next::Again)
         }
         // May or may not have been taken: the facts will tell, or a pull, or the process's death.
-        Err(error @ CallError::NoAnswer { .. }) => {
+        Err(error @ (CallError::NoAnswer { .. } | CallError::Unreadable { .. })) => {
             warn!(turn.id = %follow.turn_id(), %error, "The submit had no answer; looking for the turn");
             follow.in_doubt();
             follow.to_the_end(handle).await

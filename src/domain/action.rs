@@ -68,6 +68,7 @@ impl Action {
                 | Action::Submit { .. }
                 | Action::Skip { .. }
                 | Action::Stop { .. }
+                | Action::Late { .. }
         )
     }
 }

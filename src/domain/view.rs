@@ -109,6 +109,10 @@ pub enum LiveState {
         number: i64,
         names: String,
     },
+    /// Nothing happens, and not for want of a decision.
+    Paused {
+        why: String,
+    },
     Done {
         duration_ms: i64,
         tokens: Option<i64>,

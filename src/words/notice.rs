@@ -114,7 +114,7 @@ super::messages! {
             "停止没有得到确认，无法确认它做到了哪里。会话在一份副本里继续",
             "The stop was never confirmed; how far it got cannot be told. The conversation goes on in a copy";
         Cancelled { who: &'a str } => "已取消（{who}）", "Cancelled by {who}";
-        Resubmitted => "这条没有交给 Codex，已重新提交", "This had not reached Codex; submitted again";
+        QueuedAgain => "这条没有交给 Codex，重新排队", "This had not reached Codex; it is queued again";
         LostCommandsEnded =>
             "任务中断，结果未知。没有做完；当时运行的命令已结束，做过的可能已生效",
             "Interrupted, outcome unknown. It did not finish; running commands were ended, what was done before may have taken effect";

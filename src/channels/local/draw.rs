@@ -78,6 +78,7 @@ fn draw_live(live: &LiveView, lang: Lang) -> String {
             &format!("⏸ 等待批准请求 #{number}（{names}）"),
             &format!("⏸ waits for request #{number} ({names})"),
         ),
+        LiveState::Paused { why } => format!("⏸ {why}"),
         LiveState::Done { duration_ms, tokens } => {
             let tokens = tokens.map(|n| format!(", {n} tokens")).unwrap_or_default();
             let steps = match live.steps.len() {

@@ -117,8 +117,7 @@ impl Session {
             .call(method, params, deadline)
             .await
             .map_err(|error| convert::call_error(method, error))?;
-        serde_json::from_value(result)
-            .map_err(|error| CallError::Refused { detail: format!("{method} answered something unreadable: {error}") })
+        serde_json::from_value(result).map_err(|error| CallError::Unreadable { method, detail: error.to_string() })
     }
 
     /// What holds on every start and resume. `workspace-write` is not restored by a resume, so it is always said.

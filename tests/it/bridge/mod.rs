@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ally::domain::turn::{Outcome, TurnState};
-use ally::domain::view::{LiveState, View};
+use ally::domain::view::{ButtonRole, LiveState, View};
 
 use room::{Room, on};
 
@@ -72,6 +72,11 @@ async fn a_decision_that_was_not_taken_is_passed_on_again() {
 
 /// The turn ends while nobody hears it, and then its process dies.
 async fn unheard_end(room: &Room) -> ally::domain::ids::MessageId {
+    unheard_end_of(room, |_| ()).await
+}
+
+/// The same, and then something happens before the process dies.
+async fn unheard_end_of(room: &Room, then: impl FnOnce(&Room)) -> ally::domain::ids::MessageId {
     let message = room.say("[[sleep 1500]] [[say quietly]]").await;
     let running = room.until(&message, "running", |turn| turn.state == TurnState::Running).await;
     room.moods.mute.set(running.generation.unwrap().0);
@@ -82,6 +87,7 @@ async fn unheard_end(room: &Room) -> ally::domain::ids::MessageId {
         texts.any(|text| text.contains("quietly") && text.contains("ended")).then_some(())
     };
     room.wait("the end in the history", ended).await;
+    then(room);
     room.end_runtime().await;
     message
 }
@@ -163,6 +169,95 @@ async fn a_stream_without_pauses_is_painted_while_it_runs() {
     room.wait("a card that shows words", || room.cards().values().find_map(seen)).await;
     // Should the process die now, there is something to tell.
     room.until(&message, "remembered", |turn| turn.progress.as_ref().is_some_and(|seen| !seen.draft.is_empty())).await;
+    room.say("/stop").await;
+    room.until(&message, "over", |turn| turn.state.is_settled()).await;
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_that_is_busy_is_asked_again() {
+    let room = Room::open("busy-opens").await;
+    let message = unheard_end_of(&room, |room| room.moods.busy_opens.store(6, Ordering::SeqCst)).await;
+    room.until(&message, "completed", |turn| turn.state == COMPLETED).await;
+    assert_eq!(room.answered(&message).await, ["quietly"]);
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_is_open_elsewhere_is_judged_when_it_is_free() {
+    let room = Room::open("elsewhere").await;
+    let message = unheard_end_of(&room, |room| on(&room.moods.elsewhere)).await;
+    room.wait("the question", || (room.notices("open in Codex") == 1).then_some(())).await;
+    assert!(room.live(&message).await.contains("open in Codex"), "{}", room.live(&message).await);
+    room.moods.elsewhere.store(false, Ordering::SeqCst);
+    room.press(ButtonRole::TryAgain).await;
+    assert_eq!(room.answered(&message).await, ["quietly"]);
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_was_refused_once_is_opened_the_next_time() {
+    let room = Room::open("refused").await;
+    on(&room.moods.refuses_open);
+    let first = room.say("[[say never]]").await;
+    room.until(&first, "failed", |turn| turn.state == TurnState::Settled(Outcome::Failed)).await;
+    let second = room.say("[[say well]]").await;
+    assert_eq!(room.answered(&second).await, ["well"]);
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_card_says_running_while_no_runtime_starts() {
+    let room = Room::open("never").await;
+    let message = room.say("[[stream 1200 50]]").await;
+    room.until(&message, "running", |turn| turn.state == TurnState::Running).await;
+    on(&room.moods.starts_never);
+    room.core.host.now().unwrap().give_up();
+    let until = std::time::Instant::now() + crate::support::runtimes::PATIENCE;
+    while !room.live(&message).await.contains("paused") {
+        assert!(std::time::Instant::now() < until, "{}", room.live(&message).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    room.moods.starts_never.store(false, Ordering::SeqCst);
+    room.until(&message, "over", |turn| turn.state.is_settled()).await;
+    let shown = room.live(&message).await;
+    assert!(!shown.contains("paused"), "{shown} {:#?}", room.turn(&message).await);
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answered_question_waits_for_its_directory() {
+    let room = Room::open("lease").await;
+    let asker = room.say("[[ask Which?|Alpha|Beta]] [[say chosen]]").await;
+    let asks = |view: &View| matches!(view, View::Gate(_)).then_some(());
+    room.wait("the question", || room.cards().values().find_map(asks)).await;
+    let worker = room.say_in("other", "[[sleep 2500]] [[say worked]]").await;
+    room.until(&worker, "running", |turn| turn.state == TurnState::Running).await;
+    room.say("2").await;
+    let asker = room.until(&asker, "completed", |turn| turn.state == COMPLETED).await;
+    let worker = room.until(&worker, "completed", |turn| turn.state == COMPLETED).await;
+    assert!(asker.settled_at_ms >= worker.settled_at_ms, "one at a time in a directory: {asker:#?} {worker:#?}");
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_model_is_asked_about_once_and_patience_counts() {
+    let room = Room::open("stutter").await;
+    on(&room.moods.stutters);
+    let message = room.say("[[hang]]").await;
+    room.until(&message, "running", |turn| turn.state == TurnState::Running).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    room.clock.warp(181_000, 1.0);
+    let asked = || room.notices("Cannot reach the model");
+    room.wait("the question", || (asked() == 1).then_some(())).await;
+    room.clock.warp(181_000, 1.0);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(asked(), 1, "a question that nobody answered is not put again");
+    room.press(ButtonRole::KeepWaiting).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(asked(), 1, "patience lasts");
+    room.clock.warp(181_000, 1.0);
+    room.wait("the next question", || (asked() == 2).then_some(())).await;
     room.say("/stop").await;
     room.until(&message, "over", |turn| turn.state.is_settled()).await;
     room.close().await;

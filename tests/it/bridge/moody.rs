@@ -27,6 +27,16 @@ pub struct Moods {
     pub claims: AtomicBool,
     /// Its history holds nothing.
     pub forgets: AtomicBool,
+    /// So many attempts to open a thread find it busy.
+    pub busy_opens: AtomicU32,
+    /// The next thread is not opened at all.
+    pub refuses_open: AtomicBool,
+    /// Another program has every thread.
+    pub elsewhere: AtomicBool,
+    /// No successor comes up.
+    pub starts_never: AtomicBool,
+    /// Says ten times a second that it tries again.
+    pub stutters: AtomicBool,
     /// The next submit names the turn before it and does nothing.
     pub drops_submit: AtomicBool,
     pub last: Mutex<Option<NativeTurnId>>,
@@ -54,6 +64,9 @@ impl Launcher for Moody {
 
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>> {
         Box::pin(async move {
+            if Moods::has(&self.moods.starts_never) {
+                return Err(LaunchError::BadConfig { detail: "config.toml:3: no such key".to_owned() });
+            }
             let inner = self.inner.spawn(spec).await?;
             Ok(Box::new(MoodyStart { inner, moods: Arc::clone(&self.moods) }) as Box<dyn Starting>)
         })
@@ -79,7 +92,21 @@ impl Starting for MoodyStart {
             let (sender, mut all) = mpsc::channel::<Envelope>(1024);
             let moods = Arc::clone(&self.moods);
             tokio::spawn(async move {
-                while let Some(envelope) = all.recv().await {
+                let mut last: Option<Envelope> = None;
+                loop {
+                    let envelope = tokio::select! {
+                        envelope = all.recv() => match envelope {
+                            Some(envelope) => envelope,
+                            None => return,
+                        },
+                        () = tokio::time::sleep(Duration::from_millis(100)) => match &last {
+                            Some(last) if Moods::has(&moods.stutters) => {
+                                Envelope { fact: Fact::Retrying { detail: "again".to_owned() }, ..last.clone() }
+                            }
+                            _ => continue,
+                        },
+                    };
+                    last = Some(envelope.clone()).filter(|it| it.turn.is_some());
                     let mute = moods.mute.is(envelope.generation.0);
                     if !mute || matches!(envelope.fact, Fact::Exited { .. }) {
                         let _ = facts.send(envelope).await;
@@ -130,6 +157,16 @@ impl Runtime for MoodyRuntime {
     }
 
     fn open<'a>(&'a self, how: &'a Open) -> Boxed<'a, Result<ThreadId, CallError>> {
+        let less = |left: u32| left.checked_sub(1);
+        if self.moods.busy_opens.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Box::pin(async { Err(CallError::Busy { detail: "overloaded".to_owned() }) });
+        }
+        if self.moods.refuses_open.swap(false, Ordering::SeqCst) {
+            return Box::pin(async { Err(CallError::Refused { detail: "no such model".to_owned() }) });
+        }
+        if Moods::has(&self.moods.elsewhere) {
+            return Box::pin(async { Err(CallError::Elsewhere) });
+        }
         self.unless_mute(|| self.inner.open(how))
     }
 

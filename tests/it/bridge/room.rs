@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use ally::bridge::Bridge;
 use ally::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use ally::bridge::host::Host;
-use ally::channels::local::{ChatEvent, Line, LocalChannel, LocalConfig, MessageIn, routes};
+use ally::channels::local::{ChatEvent, ClickIn, Line, LocalChannel, LocalConfig, MessageIn, routes};
 use ally::clock::Clock;
 use ally::domain::access::Access;
 use ally::domain::delivery::Body;
 use ally::domain::ids::{MessageId, TurnId};
-use ally::domain::view::{Lang, View};
+use ally::domain::view::{ButtonRole, Lang, View};
 use ally::ledger::turns::{self, Turn};
 use ally::ledger::{Ledger, LedgerLock, Places};
 use ally::tasks::Tasks;
@@ -63,15 +63,46 @@ impl Room {
 
     /// The owner says something.
     pub async fn say(&self, text: &str) -> MessageId {
+        self.say_in("main", text).await
+    }
+
+    /// In another chat, which is another conversation in the same directory.
+    pub async fn say_in(&self, chat: &str, text: &str) -> MessageId {
         let message = MessageId::new(format!("m{}", self.said.fetch_add(1, Ordering::Relaxed)));
         let input = MessageIn { message: message.clone(), text: text.to_owned(), reply_to: None };
-        self.post("messages", &input).await;
+        self.post(&format!("{chat}/messages"), &input).await;
         message
+    }
+
+    /// Presses the first button of this kind that stands under a notice.
+    pub async fn press(&self, role: ButtonRole) {
+        let found = |(card, view): (MessageId, View)| match view {
+            View::Notice(notice) => notice.buttons.into_iter().find(|button| button.role == role).map(|b| (card, b.id)),
+            _ => None,
+        };
+        let (card, button) =
+            self.wait(&format!("a button to {role:?}"), || self.cards().into_iter().find_map(found)).await;
+        self.post("main/clicks", &ClickIn { card, button, click: format!("{role:?}"), form: Vec::new() }).await;
+    }
+
+    /// The notices that hold these words.
+    pub fn notices(&self, words: &str) -> usize {
+        self.cards().values().filter(|view| matches!(view, View::Notice(notice) if notice.text.contains(words))).count()
+    }
+
+    /// What the card of a turn is to show; nothing when it need not come.
+    pub async fn live(&self, of: &MessageId) -> String {
+        let Some(turn) = self.turn(of).await else { return String::new() };
+        let read = self.core.ledger.read(move |tx| {
+            let sql = "SELECT iif(state = 'gone', '', wanted) FROM surfaces WHERE kind = 'live' AND subject = ?1";
+            Ok(tx.query_row(sql, [turn.id.as_str()], |row| row.get::<_, Option<String>>(0))?.unwrap_or_default())
+        });
+        read.await.expect("a surface")
     }
 
     async fn post(&self, what: &str, body: &impl serde::Serialize) {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let url = format!("{}/v1/chat/main/{what}", self.base);
+        let url = format!("{}/v1/chat/{what}", self.base);
         let sent = client.post(url).json(body).send().await.expect("an answer");
         assert!(sent.status().is_success(), "{sent:?}");
     }

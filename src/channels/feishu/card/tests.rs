@@ -125,6 +125,7 @@ fn all_views() -> Vec<(&'static str, View)> {
     let answers = |words: &str| Decision::Answers { answers: vec![("q2".to_owned(), vec![words.to_owned()])] };
     vec![
         ("live_running", View::Live(live(LiveState::Running))),
+        ("live_no_runtime", View::Live(live(LiveState::Paused { why: "Codex 起不来".to_owned() }))),
         ("live_waiting", View::Live(live(LiveState::Waiting { number: 3, names: "韩梅梅".to_owned() }))),
         ("live_done", View::Live(live(LiveState::Done { duration_ms: 102_000, tokens: Some(12_345) }))),
         (

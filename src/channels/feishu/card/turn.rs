@@ -28,7 +28,7 @@ pub(super) fn live(view: &LiveView, pen: Pen) -> Value {
     let sub = pen.say(CardMsg::LiveSub { who, project, at });
     card.header(if title.is_empty() { project } else { &title }, Some(&sub), template, Some((&pen.say(tag), colour)));
     match &view.state {
-        LiveState::Running | LiveState::Waiting { .. } => running(&mut card, view, pen),
+        LiveState::Running | LiveState::Waiting { .. } | LiveState::Paused { .. } => running(&mut card, view, pen),
         ended => {
             card.line(&end_line(ended, view, pen));
             fold_steps(&mut card, &view.steps, pen);
@@ -40,7 +40,7 @@ pub(super) fn live(view: &LiveView, pen: Pen) -> Value {
 fn live_tag(state: &LiveState) -> (CardMsg<'static>, &'static str, &'static str) {
     match state {
         LiveState::Running => (CardMsg::TagRunning, "blue", "wathet"),
-        LiveState::Waiting { .. } => (CardMsg::TagWaiting, "orange", "wathet"),
+        LiveState::Waiting { .. } | LiveState::Paused { .. } => (CardMsg::TagWaiting, "orange", "wathet"),
         LiveState::Done { .. } => (CardMsg::TagDone, "green", "grey"),
         LiveState::Stopped { .. } => (CardMsg::TagStopped, "neutral", "grey"),
         LiveState::Failed => (CardMsg::TagFailed, "red", "grey"),
@@ -72,6 +72,9 @@ fn running(card: &mut Card, view: &LiveView, pen: Pen) {
     if let LiveState::Waiting { number, names } = &view.state {
         card.line(&pen.say(CardMsg::LiveWaiting { number: *number, names }));
     }
+    if let LiveState::Paused { why } = &view.state {
+        card.line(&format!("⏸ {why}"));
+    }
     if let Some(stop) = &view.stop {
         card.buttons(std::slice::from_ref(stop), pen);
     }
@@ -96,7 +99,7 @@ fn end_line(state: &LiveState, view: &LiveView, pen: Pen) -> String {
         LiveState::Failed => pen.say(CardMsg::LiveFailed),
         LiveState::Interrupted => pen.say(CardMsg::LiveInterrupted),
         LiveState::Merged => pen.say(CardMsg::LiveMerged),
-        LiveState::Running | LiveState::Waiting { .. } => String::new(),
+        LiveState::Running | LiveState::Waiting { .. } | LiveState::Paused { .. } => String::new(),
     }
 }
 

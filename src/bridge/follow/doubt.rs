@@ -1,0 +1,53 @@
+//! A submit without a clear answer, while the process lives: did the runtime take the words?
+
+use super::*;
+
+impl Follow {
+    /// In a live generation an unanswered submit proves nothing: absent holds only when the thread is idle and two pulls
+    /// five seconds apart show no turn newer than the cursor, nor our words in the one at the cursor.
+    pub(super) async fn resolve_doubt(&mut self) -> anyhow::Result<bool> {
+        for look in 0..2 {
+            if look == 1 {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            let status = self.live.call(|runtime| runtime.thread_status(&self.thread)).await;
+            // A thread that is not loaded has nothing running either.
+            if !matches!(status, Ok(ThreadStatus::Idle | ThreadStatus::NotLoaded)) {
+                return Ok(false);
+            }
+            let pull = Pull {
+                thread: self.thread.clone(),
+                client: self.turn.client_id.clone(),
+                turn: None,
+                cursor: self.turn.cursor.clone(),
+            };
+            let Ok(history) = self.live.call(|runtime| runtime.pull(&pull)).await else { return Ok(false) };
+            let absent = history.proves_absence() && history.turns.is_empty();
+            let ours = |turn: &PulledTurn| self.turn.client_id.as_ref().is_some_and(|client| turn.has_client(client));
+            if let Some(found) = history.turns.into_iter().find(ours) {
+                return self.found(found).await;
+            }
+            if !absent {
+                return Ok(false);
+            }
+        }
+        self.not_run(0).await?;
+        Ok(true)
+    }
+
+    /// Our words are in the history of the live process.
+    async fn found(&mut self, found: PulledTurn) -> anyhow::Result<bool> {
+        self.in_doubt = false;
+        self.on_durable().await?;
+        match found.ended() {
+            Some(end) => {
+                self.on_ended(Some(found.native), end_of(end), found.failure).await?;
+                Ok(true)
+            }
+            None => {
+                self.on_started(Some(found.native)).await?;
+                Ok(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Notices that a turn shows no sign of life, that its model cannot be reached, or that it does not heed a stop, and asks the
+//! chat. Waiting for a person stops its clock.
+
+use tracing::warn;
+
+use super::*;
+
+/// The watchdog's memory. Waiting on a person stops its clock.
+pub(super) struct Watch {
+    pub(super) last_sign_ms: i64,
+    pub(super) asked: bool,
+    /// The chat was asked about a model that cannot be reached.
+    pub(super) told_unreachable: bool,
+    /// Somebody said to wait on.
+    pub(super) patient_since_ms: i64,
+    pub(super) asks: u32,
+    pub(super) patience: Option<String>,
+}
+
+impl Watch {
+    pub(super) fn new(now_ms: i64) -> Self {
+        Self {
+            last_sign_ms: now_ms,
+            asked: false,
+            told_unreachable: false,
+            patient_since_ms: 0,
+            asks: 0,
+            patience: None,
+        }
+    }
+}
+
+impl Follow {
+    pub(super) async fn watchdog(&mut self) -> anyhow::Result<bool> {
+        let now = self.core.now_ms();
+        if let Some(at) = self.stop_seen_at_ms {
+            if now - at >= INTERRUPT_MS {
+                return self.give_up().await;
+            }
+            return Ok(false);
+        }
+        if self.on_person {
+            self.watch.last_sign_ms = now;
+            return Ok(false);
+        }
+        let config = &self.core.config;
+        if let Some(max) = config.max_time
+            && now - self.turn.submitted_at_ms.unwrap_or(now) > max.as_millis() as i64
+        {
+            let (id, stop) =
+                (self.turn.id.clone(), Stop { reason: StopReason::Watchdog, by: Some("ally".to_owned()), at_ms: now });
+            self.core.ledger.write(move |tx| turns::request_stop(tx, &id, &stop)).await?;
+            return Ok(self.heed_wishes().await?);
+        }
+        let in_tool = self.seen.progress.steps.iter().any(|step| step.state == StepState::Running);
+        let limit = if in_tool { config.tool_timeout } else { config.idle_timeout }.as_millis() as i64;
+        let silent = now - self.watch.last_sign_ms >= limit;
+        let lang = self.conversation.lang;
+        if let Some(since) = self.seen.unreachable_since_ms {
+            let long = now - since.max(self.watch.patient_since_ms) >= UNREACHABLE_MS;
+            if long && !self.watch.told_unreachable {
+                self.ask(say::unreachable(lang, since, now)).await?;
+                self.watch.told_unreachable = true;
+            }
+        } else {
+            self.watch.told_unreachable = false;
+        }
+        if silent && !self.watch.asked {
+            self.ask(say::silent(lang, (now - self.watch.last_sign_ms) / 60_000, in_tool)).await?;
+            self.watch.asked = true;
+        }
+        Ok(false)
+    }
+
+    async fn ask(&mut self, text: String) -> Result<(), LedgerError> {
+        self.watch.asks += 1;
+        let subject = format!("watchdog:{}:{}", self.turn.id, self.watch.asks);
+        let (frame, conversation, turn) = (self.frame(), self.conversation.clone(), self.turn.clone());
+        self.core
+            .ledger
+            .write(move |tx| {
+                let offered = [
+                    (ButtonRole::KeepWaiting, Action::KeepWaiting { turn: turn.id.clone() }),
+                    (ButtonRole::Stop, Action::Stop { turn: turn.id.clone() }),
+                ];
+                pictures::notice(
+                    tx,
+                    &frame,
+                    &conversation,
+                    pictures::target_of(&conversation, &turn),
+                    &subject,
+                    text,
+                    &offered,
+                )
+            })
+            .await?;
+        self.core.wakes.painter.notify_one();
+        Ok(())
+    }
+
+    /// The interrupt had no effect for a minute. A process that does not answer at all is ended, and its successor tells
+    /// what became of the turn. One that does answer keeps the turn: it is lost, and the conversation goes on in a fork.
+    async fn give_up(&mut self) -> anyhow::Result<bool> {
+        match self.live.call(|runtime| runtime.thread_status(&self.thread)).await {
+            Err(CallError::NoAnswer { .. }) => {
+                self.live.give_up();
+                return Ok(false);
+            }
+            Err(CallError::Gone) => return Ok(false),
+            _ => {}
+        }
+        if let Some(native) = self.native.clone()
+            && let Some(pulled) = settle::pull_turn(&self.core, &self.live, &self.turn, &self.thread, &native).await
+            && let Some(end) = pulled.ended()
+        {
+            // It ended and the word of it was lost.
+            self.on_ended(Some(native), end_of(end), pulled.failure).await?;
+            return Ok(true);
+        }
+        warn!(turn.id = %self.turn.id, "Turn {} does not end; its thread is left alone", self.turn.id);
+        let (id, frame, native) = (self.turn.id.clone(), self.frame(), self.native.clone());
+        let fork = format!("fork:{}", self.conversation.id);
+        self.core
+            .ledger
+            .write(move |tx| {
+                said::set_meta(tx, &fork, "wanted")?;
+                settle::lose(tx, &frame, &id, LostHow::CommandsMayRunOn, native.as_ref())
+            })
+            .await?;
+        self.core.wakes.painter.notify_one();
+        Ok(true)
+    }
+}
