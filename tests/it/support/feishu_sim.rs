@@ -198,6 +198,11 @@ impl FeishuSim {
         self.emit("im.message.recalled_v1", None, body)
     }
 
+    /// The platform knows nothing of a message any more.
+    pub fn lose(&self, message: &str) {
+        self.with(|state| state.messages.retain(|one| one.id != message));
+    }
+
     /// A person puts a reaction on a message, or takes it away.
     pub fn react(&self, message: &str, user: &str, emoji: &str, added: bool) -> String {
         let body = json!({"message_id": message, "reaction_type": {"emoji_type": emoji}, "operator_type": "user",
