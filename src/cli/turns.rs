@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::Context;
 use super::error::CliError;
 use super::output;
+use crate::channels::local::plain;
 use crate::control::{TurnDetail, TurnRow};
 
 #[derive(Debug, clap::Args)]
@@ -60,7 +61,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         output::note(&context.say("没有任务", "no tasks"));
     }
     for row in &rows {
-        output::line(&row_line(row))?;
+        printed(&row_line(row))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,18 +77,23 @@ fn row_line(row: &TurnRow) -> String {
 }
 
 fn show(context: &Context, turn: &TurnDetail) -> Result<(), CliError> {
-    output::line(&row_line(&turn.row))?;
-    output::line(&format!("directory  {}", turn.directory))?;
-    output::line(&format!("runtime    {}", turn.runtime))?;
+    printed(&row_line(&turn.row))?;
+    printed(&format!("directory  {}", turn.directory))?;
+    printed(&format!("runtime    {}", turn.runtime))?;
     for delivery in &turn.deliveries {
-        output::line(&format!("delivery   {delivery}"))?;
+        printed(&format!("delivery   {delivery}"))?;
     }
     if let Some(failure) = &turn.failure {
-        output::line(&format!("failure    {failure}"))?;
+        printed(&format!("failure    {failure}"))?;
     }
-    output::line(&format!("\n{}\n{}", context.say("— 请求", "— request"), turn.prompt))?;
+    printed(&format!("\n{}\n{}", context.say("— 请求", "— request"), turn.prompt))?;
     if let Some(answer) = &turn.answer {
-        output::line(&format!("\n{}\n{answer}", context.say("— 答案", "— answer")))?;
+        printed(&format!("\n{}\n{answer}", context.say("— 答案", "— answer")))?;
     }
     Ok(())
+}
+
+/// What people and agents wrote does not steer the terminal.
+fn printed(text: &str) -> Result<(), CliError> {
+    output::line(&plain(text))
 }

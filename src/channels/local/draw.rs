@@ -59,7 +59,7 @@ pub fn draw_body(body: &Body) -> String {
 }
 
 /// Without control characters and invisible direction marks: an agent cannot paint over the terminal.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars()
         .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
         .filter(

@@ -3,4 +3,5 @@
 mod callbacks;
 mod cards;
 mod disk;
+mod input;
 mod members;

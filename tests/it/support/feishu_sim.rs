@@ -253,6 +253,11 @@ impl FeishuSim {
         socket::emit_card(&self.inner, payload.to_owned())
     }
 
+    /// Any payload in an event frame; gives the id of its delivery.
+    pub fn emit_event_frame(&self, payload: &str) -> String {
+        socket::emit_payload(&self.inner, payload.to_owned())
+    }
+
     /// Presses the first button of a card whose text contains `button`; gives the ack's data (`{}` or a toast).
     pub async fn click(&self, card: &str, button: &str, user: &str) -> Value {
         self.click_form(card, button, user, Value::Null).await
