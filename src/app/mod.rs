@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use crate::bridge::host::Host;
 use crate::bridge::ports::{Channel, Launcher};
-use crate::channels::feishu::{Feishu, FeishuConfig};
+use crate::channels::feishu::{Feishu, FeishuConfig, Proxy};
 use crate::channels::local::{LocalChannel, LocalConfig, routes};
 use crate::clock::Clock;
 use crate::config::{self, Config, Directory, RuntimeConfig};
@@ -177,7 +178,7 @@ impl Parts {
             clock.clone(),
         );
         let feishu = match &config.feishu {
-            Some(settings) => Some(Feishu::new(feishu_config(settings, config), clock.clone())?),
+            Some(settings) => Some(Feishu::new(feishu_config(settings), clock.clone())?),
             None => None,
         };
         let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(local.clone())];
@@ -189,12 +190,15 @@ impl Parts {
     }
 }
 
-fn feishu_config(settings: &config::FeishuConfig, config: &Config) -> FeishuConfig {
+fn feishu_config(settings: &config::FeishuConfig) -> FeishuConfig {
     FeishuConfig {
         app_id: settings.app_id.clone(),
         app_secret: settings.app_secret.clone(),
         base_url: settings.base_url.clone(),
-        proxy: config.https_proxy.clone(),
+        proxy: settings
+            .proxy
+            .as_ref()
+            .map(|proxy| Proxy { address: proxy.address.expose_secret().to_owned(), except: proxy.except.clone() }),
     }
 }
 

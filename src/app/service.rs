@@ -115,9 +115,9 @@ impl Daemon {
             HostState::Stopped => report.state = "stopped".to_owned(),
             HostState::Live(live) => {
                 report.state = "ready".to_owned();
-                report.version = Some(live.runtime.version());
+                report.version = Some(live.version());
                 report.generation = Some(live.generation.0);
-                report.warnings = live.runtime.warnings();
+                report.warnings = live.warnings();
             }
             HostState::Trouble(problem) => {
                 use crate::bridge::ports::LaunchError;
@@ -176,7 +176,7 @@ impl Daemon {
     }
 
     async fn begin_drain(&self, request: DrainRequest) -> Result<DrainPreview, ServiceError> {
-        let query = TurnsQuery { undelivered: false, active: true, limit: 100 };
+        let query = TurnsQuery { undelivered: false, active: true, limit: u32::MAX };
         let rows = self.list(query).await?;
         let of = |state: &str| rows.iter().filter(|row| row.state == state).cloned().collect::<Vec<_>>();
         let mut running = of("running");

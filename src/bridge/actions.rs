@@ -1,6 +1,7 @@
 //! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
+use crate::bridge::alive;
 use crate::bridge::pictures::{self, Frame, Interrupted};
 use crate::domain::access::Role;
 use crate::domain::action::{Action, Late, Reopen, Resume};
@@ -10,7 +11,7 @@ use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{self, HeldWhy};
 use crate::ledger::gates::Gate;
-use crate::ledger::inbound::{self, InboundState};
+use crate::ledger::inbound::{self, InboundRow, InboundState};
 use crate::ledger::turns::{NewTurn, Settlement, Stop, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, gates, said, surfaces, turns};
 
@@ -276,6 +277,7 @@ fn cancel_turn(
     receipt: Receipt,
 ) -> Result<Performed, LedgerError> {
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    close_question(tx, frame, turn, by)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
     pictures::queue(tx, frame, &turn.conversation)?;
@@ -308,6 +310,7 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     let (Some(running), true) = (running, prompt.images.is_empty()) else { return Ok(Performed::told(Told::Queued)) };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
+    close_question(tx, frame, &turn, &person.name)?;
     let mut rows = inbound::of_turn(tx, &turn.id)?;
     // The words are one steer, whatever came along with them.
     if let Some(last) = rows.pop() {
@@ -423,32 +426,78 @@ fn late(
     if row.sender.as_ref() != Some(&person.user) && !person.role.may_decide() {
         return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
     }
-    if row.state != InboundState::Waiting {
+    let old = old_turn(tx, &row)?;
+    if row.state != InboundState::Waiting && old.is_none() {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     let (Some(chat), channel) = (row.chat.clone(), row.channel.clone()) else {
         return Ok(Performed::told(Told::NoLongerValid));
     };
     let rows = match how {
-        Late::CancelAll => inbound::waiting(tx, &channel, &chat, "late")?
+        Late::CancelAll => inbound::asked_about(tx, &channel, &chat)?
             .into_iter()
             .filter(|other| other.seq == seq || other.sender == row.sender || person.role.may_decide())
             .collect(),
         Late::DoIt | Late::Cancel => vec![row],
     };
+    let mut wake = Vec::new();
     for row in rows {
+        if let Some(turn) = old_turn(tx, &row)? {
+            match how {
+                Late::DoIt => still_wanted(tx, frame, &turn, &row, person)?,
+                Late::Cancel | Late::CancelAll => drop(cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed)?),
+            }
+            wake.push(turn.conversation);
+            continue;
+        }
         let (state, reason, role) = match how {
             Late::DoIt => (InboundState::Received, "wanted", ButtonRole::DoIt),
             Late::Cancel | Late::CancelAll => (InboundState::Cancelled, "late", ButtonRole::Cancel),
         };
-        inbound::resolve(tx, row.seq, state, Some(reason), None)?;
-        if let (Some(message), true) = (&row.message, how != Late::DoIt) {
-            surfaces::want_receipt(tx, &channel, &chat, message, Receipt::Failed, frame.now_ms)?;
+        let mut ended = vec![row.clone()];
+        if how != Late::DoIt {
+            // With what was sent along without words.
+            ended.extend(inbound::waiting(tx, &channel, &chat, &inbound::bound_to(row.seq))?);
+        }
+        for row in ended {
+            inbound::resolve(tx, row.seq, state, Some(reason), None)?;
+            if let (Some(message), true) = (&row.message, how != Late::DoIt) {
+                surfaces::want_receipt(tx, &channel, &chat, message, Receipt::Failed, frame.now_ms)?;
+            }
         }
         pictures::late(tx, frame, &row, frame.lang, "", Some((role, person.name.clone())))?;
     }
     let told = if how == Late::DoIt { Told::Queued } else { Told::Cancelled };
-    Ok(Performed { rerun_intake: how == Late::DoIt, ..Performed::told(told) })
+    Ok(Performed { rerun_intake: how == Late::DoIt, wake, ..Performed::told(told) })
+}
+
+/// The turn of a message that was accepted in time and grew old in the queue, while its sender is asked about it.
+fn old_turn(tx: &Transaction<'_>, row: &InboundRow) -> Result<Option<Turn>, LedgerError> {
+    let Some(turn) = &row.turn else { return Ok(None) };
+    Ok(Some(turns::get(tx, turn)?).filter(Turn::is_asked))
+}
+
+/// It runs in its old place, with the prompt that it had.
+fn still_wanted(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &Turn,
+    row: &InboundRow,
+    person: &Person,
+) -> Result<(), LedgerError> {
+    turns::set_not_before(tx, turn, 0)?;
+    alive::set_wanted(tx, &turn.id, frame.now_ms)?;
+    receipts(tx, frame, turn, Receipt::Queued)?;
+    pictures::queue(tx, frame, &turn.conversation)?;
+    pictures::late(tx, frame, row, frame.lang, "", Some((ButtonRole::DoIt, person.name.clone())))
+}
+
+/// What was asked about a queued turn needs no answer any more.
+fn close_question(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, by: &str) -> Result<(), LedgerError> {
+    match alive::words_of(tx, turn)?.filter(|_| turn.is_asked()) {
+        Some(row) => pictures::late(tx, frame, &row, frame.lang, "", Some((ButtonRole::Cancel, by.to_owned()))),
+        None => Ok(()),
+    }
 }
 
 fn reopen(
@@ -479,5 +528,6 @@ fn reopen(
 pub fn recall_queued(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
     debug_assert!(crate::domain::turn::transition(turn.state, TurnEvent::Settle(Outcome::Cancelled)).is_ok());
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    close_question(tx, frame, turn, &turn.requester_name)?;
     pictures::queue(tx, frame, &turn.conversation)
 }

@@ -108,7 +108,7 @@ async fn finish(
     if let (Some(thread), Some(live)) = (result.release, core.host.now()) {
         live.forget(&thread);
         // It frees the thread for others; should it fail, the thread simply stays ours.
-        if let Err(error) = live.runtime.release(&thread).await {
+        if let Err(error) = live.call(|runtime| runtime.release(&thread)).await {
             tracing::info!(%error, "A thread could not be released");
         }
     }
@@ -426,9 +426,9 @@ impl Health {
         Self {
             channel_ok: health.as_ref().is_some_and(|health| health.state == ChannelState::Connected),
             last_frame_ms: health.and_then(|health| health.last_frame_at_ms),
-            runtime: live.as_ref().map_or_else(|| core.host.kind().to_owned(), |live| live.runtime.version()),
+            runtime: live.as_ref().map_or_else(|| core.host.kind().to_owned(), |live| live.version()),
             runtime_ok: live.is_some(),
-            warnings: live.map_or_else(Vec::new, |live| live.runtime.warnings()),
+            warnings: live.map_or_else(Vec::new, |live| live.warnings()),
         }
     }
 }

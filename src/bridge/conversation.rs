@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::core::{Core, is_outage};
-use super::{recovery, turn_runner};
+use super::{alive, recovery, turn_runner};
 use crate::domain::ids::*;
 use crate::domain::turn::{StopReason, TurnState};
 use crate::ledger::conversations::Conversation;
@@ -148,6 +148,7 @@ pub enum Next {
 
 /// What a conversation has to do now, as the ledger says.
 async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> anyhow::Result<Next> {
+    alive::ask_stale(core, id).await?;
     let Some((conversation, turn)) = next(core, id).await? else { return Ok(Next::Nothing) };
     match turn.state {
         // A turn that a former process or generation had: ask what became of it.
@@ -184,7 +185,8 @@ async fn next(core: &Core, id: &ConversationId) -> Result<Option<(Conversation, 
     let id = id.clone();
     core.ledger
         .read(move |tx| {
-            let unsettled = turns::unsettled(tx, &id)?;
+            let mut unsettled = turns::unsettled(tx, &id)?;
+            unsettled.retain(|turn| !turn.is_asked());
             // What a runtime has comes before what is queued, whatever its place.
             let active = unsettled.iter().position(|turn| turn.state.is_active()).unwrap_or(0);
             match unsettled.into_iter().nth(active) {

@@ -18,6 +18,7 @@ use crate::domain::access::Access;
 use crate::domain::gate::Decision;
 use crate::domain::ids::*;
 use crate::domain::view::Lang;
+use crate::ledger::alive::Outage;
 use crate::ledger::grants::Right;
 use crate::ledger::{Ledger, LedgerError, grants, said};
 use crate::tasks::Tasks;
@@ -87,6 +88,8 @@ pub struct Core {
     pub wakes: Wakes,
     access: RwLock<HashMap<ChannelName, Access>>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
+    /// As the ledger knows them.
+    outages: RwLock<Vec<Outage>>,
     /// Secret answers on their way to the runtime. Never stored: a restart voids their gates anyway.
     secrets: Mutex<HashMap<GateId, Decision>>,
 }
@@ -95,6 +98,7 @@ pub struct Core {
 #[derive(Debug, Default)]
 pub struct Wakes {
     pub intake: Notify,
+    pub companions: Notify,
     pub outbox: Notify,
     pub painter: Notify,
 }
@@ -121,6 +125,7 @@ impl Core {
             wakes: Wakes::default(),
             access: RwLock::new(config.floor.clone()),
             bots: RwLock::default(),
+            outages: RwLock::default(),
             secrets: Mutex::default(),
             config,
         }
@@ -189,8 +194,23 @@ impl Core {
             lang: self.config.lang,
             bot_name: self.bot(channel).map_or_else(|| "ally".to_owned(), |bot| bot.name),
             workspaces: self.config.workspaces.clone(),
+            login: self.host.login(),
             now_ms: self.now_ms(),
         }
+    }
+
+    pub fn set_outages(&self, outages: Vec<Outage>) {
+        *self.outages.write().expect("no code panics while it holds this lock") = outages;
+    }
+
+    pub fn was_ever_down(&self) -> bool {
+        !self.outages.read().expect("no code panics while it holds this lock").is_empty()
+    }
+
+    /// How long ally was down, or the machine slept, within a span.
+    pub fn down_within(&self, from_ms: i64, to_ms: i64) -> i64 {
+        let outages = self.outages.read().expect("no code panics while it holds this lock");
+        outages.iter().map(|outage| outage.within(from_ms, to_ms)).sum()
     }
 
     pub fn channel(&self, name: &ChannelName) -> Option<&Arc<dyn Channel>> {

@@ -12,20 +12,21 @@ use tracing::{debug, info, warn};
 
 use super::conversation::{Handle, Next};
 use super::core::Core;
+use super::gates::{self as gate_flow, Passed};
 use super::host::LiveRuntime;
 use super::leases::Lease;
 use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Live};
 use super::ports::*;
+use super::say;
 use super::settle::{self, Finish};
-use super::{gates as gate_flow, say};
 use crate::crash;
 use crate::domain::action::Action;
 use crate::domain::gate::{Decision, GateState};
-use crate::domain::history::{ChangedFile, Failure, FailureKind};
+use crate::domain::history::{ChangedFile, Failure, FailureKind, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::turn::{Outcome, StopReason, TurnState};
-use crate::domain::verdict::{FoundStatus, LostHow};
+use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
@@ -33,10 +34,14 @@ use crate::ledger::inbound::InboundRow;
 use crate::ledger::turns::{Progress, Stop, Turn};
 use crate::ledger::{LedgerError, gates, inbound, said, turns};
 
+/// How often pictures and the watchdog are seen to.
+const TICK: Duration = Duration::from_millis(500);
 /// Characters of the stream that are kept for the picture.
 const DRAFT: usize = 600;
 /// After this long an interrupt without effect is given up.
 const INTERRUPT_MS: i64 = 60_000;
+/// A decision that the runtime was too busy to take is passed on again after this long.
+const ANSWER_AGAIN_MS: i64 = 1_000;
 /// A progress row is at most this old.
 const SAVE_MS: i64 = 5_000;
 /// An unreachable model is asked about after this long.
@@ -51,9 +56,16 @@ pub struct Follow {
     facts: mpsc::UnboundedReceiver<Envelope>,
     lease: Option<Lease>,
     native: Option<NativeTurnId>,
+    evidence: Option<Evidence>,
     started: bool,
     waiting: bool,
+    /// A person is asked, or has answered and the answer cannot be passed on yet. The watchdog's clock stands still.
+    on_person: bool,
     in_doubt: bool,
+    /// The runtime named a turn that was there before: see [`Follow::swallowed`].
+    swallowed: bool,
+    /// A decision could not be passed on: when to try again.
+    retry_at_ms: Option<i64>,
     seen: Seen,
     watch: Watch,
     /// An allowed step waits for the directory.
@@ -72,6 +84,8 @@ struct Seen {
     failure: Option<Failure>,
     tokens: Option<i64>,
     unreachable_since_ms: Option<i64>,
+    /// Retries since the model last said something.
+    retries: u32,
     draft_item: String,
     /// Completed texts after the last step: what is left when no pull succeeds.
     completed: Vec<String>,
@@ -92,13 +106,22 @@ struct Watch {
 struct Wishes {
     state: TurnState,
     stop: Option<Stop>,
+    /// Somebody is still to decide something.
+    asks: bool,
     decided: Vec<Gate>,
     steers: Vec<InboundRow>,
     patience: Option<String>,
 }
 
 pub fn limits_of(core: &Core, conversation: &Conversation) -> ChannelLimits {
-    let plain = ChannelLimits { part_chars: 3000, max_parts: 2, cards: false, reactions: false, update_every_ms: 1000 };
+    let plain = ChannelLimits {
+        part_chars: 3000,
+        max_parts: 2,
+        cards: false,
+        reactions: false,
+        unmarked_is_lost: false,
+        update_every_ms: 1000,
+    };
     core.channel(&conversation.channel).map_or(plain, |channel| channel.limits())
 }
 
@@ -122,9 +145,13 @@ impl Follow {
             facts,
             lease,
             native: None,
+            evidence: None,
             started: false,
             waiting: false,
+            on_person: false,
             in_doubt: false,
+            swallowed: false,
+            retry_at_ms: None,
             seen: Seen::default(),
             watch: Watch { last_sign_ms: now, asked: false, asks: 0, patience: None },
             wants_lease: false,
@@ -136,6 +163,8 @@ impl Follow {
     /// Takes up a turn that ran before anybody followed it here.
     pub fn adopt(&mut self) {
         self.native = self.turn.native_turn.clone();
+        self.evidence = self.turn.evidence;
+        self.swallowed = self.native.is_some() && self.native == self.turn.cursor;
         self.waiting = self.turn.state == TurnState::Waiting;
         self.started = self.native.is_some();
         self.in_doubt = !self.waiting;
@@ -145,8 +174,13 @@ impl Follow {
         &self.turn.id
     }
 
-    pub fn expect(&mut self, native: Option<NativeTurnId>) {
-        self.native = native;
+    /// What the submit answered. A turn that was the thread's newest before is not a new one: the words went into it as
+    /// a steer, or into nothing when it had just ended. Which of them, a pull tells.
+    pub fn expect(&mut self, submitted: Submitted) {
+        self.swallowed = submitted.turn.is_some() && submitted.turn == self.turn.cursor;
+        self.in_doubt = self.swallowed;
+        self.native = submitted.turn;
+        self.evidence = Some(submitted.evidence);
     }
 
     pub fn in_doubt(&mut self) {
@@ -168,17 +202,18 @@ impl Follow {
         // A wish may have been committed before we listened.
         let mut over = self.look().await;
         let mut taking: Option<Boxed<'static, Lease>> = None;
+        let mut tick = self.next_tick();
         while !over {
             if self.wants_lease && taking.is_none() {
                 taking = Some(self.take_lease());
             }
-            let tick = self.core.clock.sleep(Duration::from_millis(500));
+            // Facts come last: a runtime that never pauses for breath must not keep people and the watchdog waiting.
             over = tokio::select! {
                 biased;
-                fact = self.facts.recv() => match fact {
-                    Some(envelope) => self.take_for_sure(envelope).await,
-                    None => true,
-                },
+                () = &mut tick => {
+                    tick = self.next_tick();
+                    self.tick_for_sure().await
+                }
                 () = handle.woken() => self.look().await,
                 lease = async { taking.as_mut().expect("guarded").await }, if taking.is_some() => {
                     taking = None;
@@ -186,7 +221,10 @@ impl Follow {
                     self.wants_lease = false;
                     self.look().await
                 }
-                () = tick => self.tick_for_sure().await,
+                fact = self.facts.recv() => match fact {
+                    Some(envelope) => self.take_for_sure(envelope).await,
+                    None => true,
+                },
             };
         }
         self.let_go();
@@ -228,6 +266,11 @@ impl Follow {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 
+    fn next_tick(&self) -> Boxed<'static, ()> {
+        let clock = self.core.clock.clone();
+        Box::pin(async move { clock.sleep(TICK).await })
+    }
+
     fn take_lease(&self) -> Boxed<'static, Lease> {
         let (core, directory) = (Arc::clone(&self.core), self.turn.directory.clone());
         Box::pin(async move { core.leases.take(&directory).await })
@@ -250,6 +293,7 @@ impl Follow {
         self.watch.last_sign_ms = self.core.now_ms();
         self.watch.asked = false;
         match envelope.fact {
+            Fact::TurnEnded { .. } if self.swallowed => return self.resolve_doubt().await,
             Fact::TurnStarted => self.on_started(envelope.turn).await?,
             Fact::InputTaken { client } => self.on_input_taken(client).await?,
             Fact::TextDelta { item, text } => self.on_text(item, &text, true),
@@ -259,6 +303,7 @@ impl Follow {
             Fact::GateOpened(request) => self.on_gate(envelope.generation, *request).await?,
             Fact::GateResolved { native } => self.on_gate_resolved(envelope.generation, native).await?,
             Fact::Retrying { .. } => {
+                self.seen.retries += 1;
                 let now = self.core.now_ms();
                 self.seen.unreachable_since_ms.get_or_insert(now);
                 self.seen.dirty = true;
@@ -281,20 +326,21 @@ impl Follow {
     async fn on_started(&mut self, native: Option<NativeTurnId>) -> Result<(), LedgerError> {
         let Some(native) = native.or_else(|| self.native.clone()) else { return Ok(()) };
         self.native = Some(native.clone());
-        self.in_doubt = false;
+        self.in_doubt = self.swallowed;
         if self.started {
             return Ok(());
         }
         self.started = true;
-        let (id, now) = (self.turn.id.clone(), self.core.now_ms());
+        let (id, now, evidence) = (self.turn.id.clone(), self.core.now_ms(), self.evidence);
         crash::point("w3.before");
         let written = self.core.ledger.write(move |tx| {
             let turn = turns::get(tx, &id)?;
             match turn.state {
-                TurnState::Submitting => turns::started(tx, &turn, &native, now),
+                TurnState::Submitting => turns::started(tx, &turn, &native, now)?,
                 // A gate was heard of first.
-                _ => turns::set_native(tx, &turn.id, &native),
+                _ => turns::set_native(tx, &turn.id, &native)?,
             }
+            turns::set_evidence(tx, &turn.id, evidence.unwrap_or(Evidence::Acknowledged))
         });
         written.await?;
         crash::point("w3.after");
@@ -307,6 +353,9 @@ impl Follow {
 
     async fn on_input_taken(&mut self, client: Option<ClientId>) -> Result<(), LedgerError> {
         let Some(client) = client else { return Ok(()) };
+        if self.turn.client_id.as_ref() == Some(&client) {
+            return self.on_durable().await;
+        }
         let Some(seq) = client.as_str().strip_prefix("steer.").and_then(|seq| seq.parse().ok()) else { return Ok(()) };
         let (id, frame) = (self.turn.id.clone(), self.frame());
         self.core
@@ -331,8 +380,20 @@ impl Follow {
         Ok(())
     }
 
+    /// The runtime has the words in its history: should it deny that one day, the history is broken.
+    async fn on_durable(&mut self) -> Result<(), LedgerError> {
+        if self.evidence == Some(Evidence::Durable) {
+            return Ok(());
+        }
+        let id = self.turn.id.clone();
+        self.core.ledger.write(move |tx| turns::set_evidence(tx, &id, Evidence::Durable)).await?;
+        self.evidence = Some(Evidence::Durable);
+        Ok(())
+    }
+
     fn on_text(&mut self, item: String, text: &str, delta: bool) {
         self.seen.unreachable_since_ms = None;
+        self.seen.retries = 0;
         let draft = &mut self.seen.progress.draft;
         // A new item (also a retried one, whose former text is abandoned) starts afresh.
         if item != self.seen.draft_item {
@@ -352,6 +413,7 @@ impl Follow {
 
     async fn on_step(&mut self, item: String, step: Step, changed: Vec<ChangedFile>) -> Result<(), LedgerError> {
         self.seen.unreachable_since_ms = None;
+        self.seen.retries = 0;
         self.seen.completed.clear();
         self.seen.changed.extend(changed);
         let steps = &mut self.seen.progress.steps;
@@ -394,6 +456,7 @@ impl Follow {
         if opened {
             crash::point("w4.after");
             self.waiting = true;
+            self.on_person = true;
             self.lease = None;
             self.paint(true).await?;
             // The same question may have been answered before the crash that this turn continues.
@@ -427,7 +490,7 @@ impl Follow {
     ) -> anyhow::Result<()> {
         let native = native.or_else(|| self.native.clone());
         let background = if end == TurnEnd::Interrupted {
-            self.live.runtime.clean(&self.thread).await.unwrap_or(Background::MayRunOn)
+            self.live.call(|runtime| runtime.clean(&self.thread)).await.unwrap_or(Background::MayRunOn)
         } else {
             Background::None
         };
@@ -455,8 +518,10 @@ impl Follow {
                 }
             }
         };
+        finish.merge_if_silent(&self.turn);
         finish.background = background;
         finish.tokens = self.seen.tokens;
+        finish.tries = self.seen.retries + 1;
         finish.failure = failure.or(finish.failure).or_else(|| self.seen.failure.take());
         self.finish(finish).await
     }
@@ -487,6 +552,7 @@ impl Follow {
                 Ok(Wishes {
                     state: turn.state,
                     stop: turn.stop,
+                    asks: of_turn.iter().any(|gate| gate.state == GateState::Open),
                     decided: of_turn.into_iter().filter(|gate| gate.state == GateState::Decided).collect(),
                     steers: inbound::steers(tx, &id, "wanted")?,
                     patience: said::meta(tx, &format!("patience:{id}"))?,
@@ -513,19 +579,31 @@ impl Follow {
             // Decisions and steers of a turn that is being stopped are not passed on.
             return Ok(false);
         }
+        self.retry_at_ms = None;
+        let mut on_person = wishes.asks;
         for gate in wishes.decided {
             // The directory first: others may have worked in it while this turn waited. A "no" needs none.
             if self.lease.is_none() && gate.decision == Some(Decision::Allow) {
                 self.lease = self.core.leases.try_take(&self.turn.directory).ok();
                 if self.lease.is_none() {
                     self.wants_lease = true;
+                    on_person = true;
                     continue;
                 }
             }
-            if let Err(error) = gate_flow::answer(&self.core, &self.live, &self.thread, &gate).await {
-                warn!(gate.id = %gate.id, error = %format!("{error:#}"), "Could not pass on a decision");
+            match gate_flow::answer(&self.core, &self.live, &self.thread, &gate).await {
+                Ok(Passed::On) => self.watch.last_sign_ms = self.core.now_ms(),
+                Ok(Passed::NotYet) => {
+                    on_person = true;
+                    self.retry_at_ms = Some(self.core.now_ms() + ANSWER_AGAIN_MS);
+                }
+                Err(error) => {
+                    warn!(gate.id = %gate.id, error = %format!("{error:#}"), "Could not pass on a decision");
+                    self.retry_at_ms = Some(self.core.now_ms() + ANSWER_AGAIN_MS);
+                }
             }
         }
+        self.on_person = on_person;
         for row in wishes.steers {
             self.steer(row).await?;
         }
@@ -539,7 +617,7 @@ impl Follow {
             return;
         }
         self.interrupted_at_ms = Some(self.core.now_ms());
-        if let Err(error) = self.live.runtime.interrupt(&self.thread, &native).await {
+        if let Err(error) = self.live.call(|runtime| runtime.interrupt(&self.thread, &native)).await {
             // `NoTurn`: it ended in the same moment, and its end is on its way.
             info!(turn.id = %self.turn.id, %error, "The interrupt of turn {} was not taken", self.turn.id);
             if error != CallError::NoTurn {
@@ -555,7 +633,7 @@ impl Follow {
         let (id, seq) = (self.turn.id.clone(), row.seq);
         self.core.ledger.write(move |tx| inbound::set_steer(tx, seq, &id, "sent", None)).await?;
         let steer = Steer { thread: self.thread.clone(), turn: native, client: ClientId::of_steer(seq), text };
-        if let Err(error) = self.live.runtime.steer(&steer).await {
+        if let Err(error) = self.live.call(|runtime| runtime.steer(&steer)).await {
             // The turn's end will return it to the queue; a doubt is resolved the same way, by the pull.
             info!(turn.id = %self.turn.id, %error, "A steer was not taken");
         }
@@ -575,6 +653,9 @@ impl Follow {
         }
         if self.stop_seen_at_ms.is_some() && self.interrupted_at_ms.is_none() {
             self.interrupt().await;
+        }
+        if self.retry_at_ms.is_some_and(|at| self.core.now_ms() >= at) && self.heed_wishes().await? {
+            return Ok(true);
         }
         self.paint(false).await?;
         if self.watchdog().await? {
@@ -641,7 +722,7 @@ impl Follow {
             }
             return Ok(false);
         }
-        if self.waiting {
+        if self.on_person {
             self.watch.last_sign_ms = now;
             return Ok(false);
         }
@@ -695,8 +776,25 @@ impl Follow {
         Ok(())
     }
 
-    /// The interrupt had no effect for a minute: the turn is lost, and the conversation goes on in a fork.
+    /// The interrupt had no effect for a minute. A process that does not answer at all is ended, and its successor tells
+    /// what became of the turn. One that does answer keeps the turn: it is lost, and the conversation goes on in a fork.
     async fn give_up(&mut self) -> anyhow::Result<bool> {
+        match self.live.call(|runtime| runtime.thread_status(&self.thread)).await {
+            Err(CallError::NoAnswer { .. }) => {
+                self.live.give_up();
+                return Ok(false);
+            }
+            Err(CallError::Gone) => return Ok(false),
+            _ => {}
+        }
+        if let Some(native) = self.native.clone()
+            && let Some(pulled) = settle::pull_turn(&self.core, &self.live, &self.turn, &self.thread, &native).await
+            && let Some(end) = pulled.ended()
+        {
+            // It ended and the word of it was lost.
+            self.on_ended(Some(native), end_of(end), pulled.failure).await?;
+            return Ok(true);
+        }
         warn!(turn.id = %self.turn.id, "Turn {} does not end; its thread is left alone", self.turn.id);
         let (id, frame, native) = (self.turn.id.clone(), self.frame(), self.native.clone());
         let fork = format!("fork:{}", self.conversation.id);
@@ -714,13 +812,15 @@ impl Follow {
     // -------------------------------------------------------------------------------------------- doubt
 
     /// In a live generation an unanswered submit proves nothing: absent holds only when the thread is idle and two pulls
-    /// five seconds apart show no turn newer than the cursor.
+    /// five seconds apart show no turn newer than the cursor, nor our words in the one at the cursor.
     async fn resolve_doubt(&mut self) -> anyhow::Result<bool> {
         for look in 0..2 {
             if look == 1 {
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
-            if self.live.runtime.thread_status(&self.thread).await != Ok(ThreadStatus::Idle) {
+            let status = self.live.call(|runtime| runtime.thread_status(&self.thread)).await;
+            // A thread that is not loaded has nothing running either.
+            if !matches!(status, Ok(ThreadStatus::Idle | ThreadStatus::NotLoaded)) {
                 return Ok(false);
             }
             let pull = Pull {
@@ -729,27 +829,34 @@ impl Follow {
                 turn: None,
                 cursor: self.turn.cursor.clone(),
             };
-            let Ok(history) = self.live.runtime.pull(&pull).await else { return Ok(false) };
-            let client = self.turn.client_id.as_ref();
-            if let Some(found) = history.turns.iter().find(|turn| client.is_some_and(|client| turn.has_client(client)))
-            {
-                self.in_doubt = false;
-                self.native = Some(found.native.clone());
-                let end = match found.status {
-                    FoundStatus::Completed => TurnEnd::Completed,
-                    FoundStatus::Failed => TurnEnd::Failed,
-                    FoundStatus::InterruptedClosed => TurnEnd::Interrupted,
-                    FoundStatus::InterruptedOpen | FoundStatus::InProgress => return Ok(false),
-                };
-                self.on_ended(Some(found.native.clone()), end, found.failure.clone()).await?;
-                return Ok(true);
+            let Ok(history) = self.live.call(|runtime| runtime.pull(&pull)).await else { return Ok(false) };
+            let absent = history.proves_absence() && history.turns.is_empty();
+            let ours = |turn: &PulledTurn| self.turn.client_id.as_ref().is_some_and(|client| turn.has_client(client));
+            if let Some(found) = history.turns.into_iter().find(ours) {
+                return self.found(found).await;
             }
-            if !history.reached_cursor || !history.turns.is_empty() {
+            if !absent {
                 return Ok(false);
             }
         }
         self.not_run(0).await?;
         Ok(true)
+    }
+
+    /// Our words are in the history of the live process.
+    async fn found(&mut self, found: PulledTurn) -> anyhow::Result<bool> {
+        self.in_doubt = false;
+        self.on_durable().await?;
+        match found.ended() {
+            Some(end) => {
+                self.on_ended(Some(found.native), end_of(end), found.failure).await?;
+                Ok(true)
+            }
+            None => {
+                self.on_started(Some(found.native)).await?;
+                Ok(false)
+            }
+        }
     }
 
     /// Proven not taken: back into the queue.
@@ -762,6 +869,14 @@ impl Follow {
     pub async fn fail(&self, kind: FailureKind, detail: String) -> anyhow::Result<()> {
         let finish = Finish::bare(Outcome::Failed, Some(Failure { kind, detail }));
         self.finish(finish).await
+    }
+}
+
+fn end_of(outcome: Outcome) -> TurnEnd {
+    match outcome {
+        Outcome::Completed => TurnEnd::Completed,
+        Outcome::Failed => TurnEnd::Failed,
+        _ => TurnEnd::Interrupted,
     }
 }
 

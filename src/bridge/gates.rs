@@ -85,28 +85,34 @@ fn honour(tx: &Transaction<'_>, gate: &Gate, former: &Gate, now_ms: i64) -> Resu
     audit::note(tx, by.as_str(), "decision honoured", gate.id.as_str(), former.id.as_str(), now_ms)
 }
 
+/// What became of passing a decision on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// The runtime has it, or the request is over: nothing waits for a person here.
+    On,
+    /// Certainly not taken: to be tried again.
+    NotYet,
+}
+
 /// W5a, then the answer. The commit comes first: from there on the runtime may know.
-pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &Gate) -> anyhow::Result<()> {
+pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &Gate) -> anyhow::Result<Passed> {
     let secret = core.take_secret(&gate.id);
     let needs_secret =
         matches!(&gate.ask, Ask::Questions { questions } if questions.iter().any(|question| question.secret));
     let skipped = matches!(&gate.decision, Some(Decision::Answers { answers }) if answers.is_empty());
     if needs_secret && secret.is_none() && !skipped {
         // It is on its way into memory; what is stored (`***`) is never sent.
-        return Ok(());
+        return Ok(Passed::NotYet);
     }
     let row = gate.clone();
     crash::point("w5a.before");
     match core.ledger.write(move |tx| gates::answering(tx, &row)).await {
         Ok(()) => crash::point("w5a.after"),
         // Withdrawn in the same moment: nothing to answer.
-        Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(()),
+        Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(Passed::On),
         Err(error) => return Err(error.into()),
     }
-    let decision = match secret {
-        Some(secret) => secret,
-        None => gate.decision.clone().unwrap_or(Decision::Decline { reason: None }),
-    };
+    let decision = secret.clone().or_else(|| gate.decision.clone()).unwrap_or(Decision::Decline { reason: None });
     let answer = GateAnswer {
         thread: thread.clone(),
         native: gate.native.clone(),
@@ -114,13 +120,23 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
         choices: gate.choices.clone(),
         decision,
     };
-    let answered = live.runtime.answer(&answer).await;
+    let answered = live.call(|runtime| runtime.answer(&answer)).await;
     crash::point("w5a.told");
-    if let Err(error) = answered {
-        // The process is gone or took the question back; either way its end is reported by a fact.
-        warn!(gate.id = %gate.id, %error, "The answer to gate {} did not reach the runtime", gate.id);
+    let Err(error) = answered else { return Ok(Passed::On) };
+    warn!(gate.id = %gate.id, %error, "The answer to gate {} did not reach the runtime", gate.id);
+    match error {
+        CallError::Busy { .. } => {
+            if let Some(secret) = secret {
+                core.keep_secret(&gate.id, secret);
+            }
+            let id = gate.id.clone();
+            core.ledger.write(move |tx| gates::not_taken(tx, &gates::get(tx, &id)?)).await?;
+            Ok(Passed::NotYet)
+        }
+        // The process is gone, took the question back, or may have it: its own facts tell. Should there be none, the
+        // turn's silence is noticed.
+        _ => Ok(Passed::On),
     }
-    Ok(())
 }
 
 /// The runtime says that a request is over. With the last one the turn runs again.
@@ -190,7 +206,7 @@ impl OnDeath for Undertaker {
                 choices: request.choices,
                 decision: Decision::Decline { reason: Some("nobody can be asked here".to_owned()) },
             };
-            live.runtime.answer(&answer).await.map_err(anyhow::Error::from)
+            live.call(|runtime| runtime.answer(&answer)).await.map_err(anyhow::Error::from)
         });
     }
 }

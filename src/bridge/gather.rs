@@ -1,30 +1,30 @@
-//! What a turn's prompt is made of besides the words: quoted and forwarded messages, attachments, companions that came
-//! before the text.
+//! What a turn's prompt is made of besides the words: quoted and forwarded messages, attachments, companions.
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
+use super::companions::Stored;
 use super::core::Core;
 use super::ports::*;
-use super::prepare::{COMPANION_MS, Letter};
+use super::prepare::Letter;
 use super::{render, say};
 use crate::domain::gate::hex;
 use crate::domain::ids::*;
-use crate::domain::message::{ChatKind, Event, IncomingMessage, Part};
+use crate::domain::message::{ChatKind, IncomingMessage, Part};
 use crate::domain::view::{Lang, Quoted};
 use crate::ledger::LedgerError;
-use crate::ledger::inbound::{self, InboundRow};
+use crate::ledger::inbound::InboundRow;
 use crate::words::NoticeMsg;
 
 /// A frozen prompt in the making.
 pub(super) struct Gathered {
     pub prompt: Prompt,
-    /// Earlier messages of the same person that belong to this one.
+    /// Messages without words of the same person that belong to this one.
     pub companions: Vec<InboundSeq>,
-    /// What the person must be told about what could not be had.
-    pub notices: Vec<String>,
+    /// What the person must be told about what could not be had, and of which message it was a part.
+    pub notices: Vec<(InboundSeq, String)>,
 }
 
 struct Pieces {
@@ -32,13 +32,13 @@ struct Pieces {
     files: Vec<(String, PathBuf)>,
     images: Vec<PathBuf>,
     omitted: Vec<String>,
-    notices: Vec<String>,
+    notices: Vec<(InboundSeq, String)>,
     lang: Lang,
 }
 
 /// Fetches everything that the prompt needs. A thing that cannot be had is named in the prompt and to the person; it
-/// never keeps the words from running.
-pub(super) async fn gather(core: &Core, letter: &Letter) -> Result<Gathered, LedgerError> {
+/// never keeps the words from running. What was sent earlier stands first.
+pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>) -> Result<Gathered, LedgerError> {
     let mut pieces = Pieces {
         quoted: Vec::new(),
         files: Vec::new(),
@@ -47,13 +47,15 @@ pub(super) async fn gather(core: &Core, letter: &Letter) -> Result<Gathered, Led
         notices: Vec::new(),
         lang: core.config.lang,
     };
-    let companions = companions(core, letter).await?;
-    for (row, message) in &companions {
+    let mut sent: Vec<(&InboundRow, &IncomingMessage)> =
+        companions.iter().map(|(row, message)| (row, message)).collect();
+    sent.push((&letter.row, &letter.message));
+    sent.sort_by_key(|(row, message)| (message.sent_at_ms, row.seq));
+    for (row, message) in sent {
         attachments(core, row, message, &mut pieces).await;
     }
-    attachments(core, &letter.row, &letter.message, &mut pieces).await;
     if let Some(parent) = quoted_parent(&letter.message) {
-        quote(core, &letter.row.channel, parent, &mut pieces).await;
+        quote(core, &letter.row, parent, &mut pieces).await;
     }
     let input = render::PromptInput {
         group: letter.message.chat_kind == ChatKind::Group,
@@ -77,25 +79,6 @@ fn quoted_parent(message: &IncomingMessage) -> Option<&MessageId> {
     (message.topic.is_none() || message.root.as_ref() != Some(parent)).then_some(parent)
 }
 
-/// Files and pictures that the same person sent here without words, not long before.
-async fn companions(core: &Core, letter: &Letter) -> Result<Vec<(InboundRow, IncomingMessage)>, LedgerError> {
-    let (channel, chat) = (letter.row.channel.clone(), letter.message.chat.clone());
-    let rows = core.ledger.read(move |tx| inbound::waiting(tx, &channel, &chat, "companion")).await?;
-    let Some(channel) = core.channel(&letter.row.channel) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for row in rows {
-        let recent = letter.row.received_at_ms - row.received_at_ms <= COMPANION_MS;
-        let same_person = row.sender.as_ref() == Some(&letter.person.user);
-        let Some(raw) = row.raw.as_deref().filter(|_| recent && same_person) else { continue };
-        if let Ok(Event::Message(message)) = channel.decode(raw).map(|decoded| decoded.event)
-            && message.topic == letter.message.topic
-        {
-            found.push((row, message));
-        }
-    }
-    Ok(found)
-}
-
 async fn attachments(core: &Core, row: &InboundRow, message: &IncomingMessage, pieces: &mut Pieces) {
     for (index, part) in message.content.iter().enumerate() {
         match part {
@@ -113,7 +96,7 @@ async fn attachments(core: &Core, row: &InboundRow, message: &IncomingMessage, p
                     pieces.files.push((name.clone(), path));
                 }
             }
-            Part::Forward => quote(core, &row.channel, &message.message, pieces).await,
+            Part::Forward => quote(core, row, &message.message, pieces).await,
             Part::Unreadable { what } => {
                 let what = crate::words::unreadable_name(what, pieces.lang);
                 pieces.omitted.push(what.to_owned());
@@ -152,7 +135,7 @@ async fn fetch(
                 }
                 _ => NoticeMsg::FileNotFetched { name },
             };
-            pieces.notices.push(say::notice(pieces.lang, text));
+            pieces.notices.push((row.seq, say::notice(pieces.lang, text)));
             pieces.omitted.push(name.to_owned());
             None
         }
@@ -181,17 +164,17 @@ async fn download(core: &Core, channel: &ChannelName, from: &Attachment, path: &
     std::fs::rename(&part, path).map_err(unavailable)
 }
 
-async fn quote(core: &Core, channel: &ChannelName, message: &MessageId, pieces: &mut Pieces) {
-    let Some(adapter) = core.channel(channel) else { return };
+async fn quote(core: &Core, row: &InboundRow, message: &MessageId, pieces: &mut Pieces) {
+    let Some(adapter) = core.channel(&row.channel) else { return };
     match adapter.quoted(message).await {
         Ok(quoted) => pieces.quoted.extend(quoted),
         Err(FetchError::NotAllowed { scope }) => {
-            pieces.notices.push(say::notice(pieces.lang, NoticeMsg::QuotedNotReadable { scope: &scope }));
+            pieces.notices.push((row.seq, say::notice(pieces.lang, NoticeMsg::QuotedNotReadable { scope: &scope })));
             pieces.omitted.push("quoted message".to_owned());
         }
         Err(error) => {
             warn!(%error, "A quoted message could not be read");
-            pieces.notices.push(say::notice(pieces.lang, NoticeMsg::QuotedGone));
+            pieces.notices.push((row.seq, say::notice(pieces.lang, NoticeMsg::QuotedGone)));
             pieces.omitted.push("quoted message".to_owned());
         }
     }

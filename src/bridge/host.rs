@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::ports::*;
+use super::pulse::Pulse;
 use crate::clock::Clock;
 use crate::domain::ids::*;
 use crate::ledger::generations::GenerationRow;
@@ -17,14 +18,42 @@ use crate::ledger::{Ledger, LedgerError, Transaction, generations};
 
 /// A runtime that answers.
 pub struct LiveRuntime {
-    pub runtime: Box<dyn Runtime>,
+    runtime: Box<dyn Runtime>,
     pub generation: Generation,
     pub identity: ProcessIdentity,
     /// Threads that this process has loaded for us.
     opened: Mutex<HashSet<ThreadId>>,
+    pulse: Pulse,
 }
 
 impl LiveRuntime {
+    /// The only way to call it: each answer is a sign of life, each missing one is counted.
+    pub async fn call<'a, T>(
+        &'a self,
+        call: impl FnOnce(&'a dyn Runtime) -> Boxed<'a, Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let answer = call(self.runtime.as_ref()).await;
+        match &answer {
+            Err(CallError::NoAnswer { .. }) => self.pulse.missed(),
+            Err(CallError::Gone) => {}
+            _ => self.pulse.heard(),
+        }
+        answer
+    }
+
+    pub fn version(&self) -> String {
+        self.runtime.version()
+    }
+
+    pub fn warnings(&self) -> Vec<String> {
+        self.runtime.warnings()
+    }
+
+    /// It does not answer any more: its process is ended, and a successor tells what became of its turns.
+    pub fn give_up(&self) {
+        self.pulse.give_up();
+    }
+
     /// Makes sure that the thread is loaded here; `None` starts a new one.
     pub async fn open(&self, thread: Option<&ThreadId>, directory: &std::path::Path) -> Result<ThreadId, CallError> {
         if let Some(thread) = thread
@@ -33,7 +62,7 @@ impl LiveRuntime {
             return Ok(thread.clone());
         }
         let how = Open { thread: thread.cloned(), directory: directory.to_owned() };
-        let opened = self.runtime.open(&how).await?;
+        let opened = self.call(|runtime| runtime.open(&how)).await?;
         self.opened.lock().expect("no code panics while it holds this lock").insert(opened.clone());
         Ok(opened)
     }
@@ -95,6 +124,11 @@ impl Host {
 
     pub fn home(&self) -> String {
         self.inner.launcher.home().to_string_lossy().into_owned()
+    }
+
+    /// The command that signs the runtime in.
+    pub fn login(&self) -> Option<String> {
+        self.inner.launcher.login()
     }
 
     pub fn state(&self) -> HostState {
@@ -214,7 +248,8 @@ impl Host {
         let version = runtime.version();
         info!(generation = number.0, runtime.kind = kind, runtime.version = %version, "Runtime {kind} {version} is ready");
         self.inner.ledger.write(move |tx| generations::live(tx, number, &version)).await?;
-        let live = Arc::new(LiveRuntime { runtime, generation: number, identity, opened: Mutex::default() });
+        let (opened, pulse) = (Mutex::default(), Pulse::default());
+        let live = Arc::new(LiveRuntime { runtime, generation: number, identity, opened, pulse });
         Ok(Ok((live, receiver)))
     }
 
@@ -233,8 +268,14 @@ impl Host {
                     live.runtime.shutdown().await;
                     break;
                 }
+                () = live.pulse.given_up() => {
+                    error!(generation = live.generation.0, "The runtime answers nothing any more; its process is ended");
+                    live.runtime.shutdown().await;
+                    break;
+                }
                 envelope = facts.recv() => envelope,
             };
+            live.pulse.heard();
             match envelope {
                 Some(Envelope { fact: Fact::Exited { detail }, generation, .. }) => {
                     warn!(generation = generation.0, %detail, "The runtime process ended");

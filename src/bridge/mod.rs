@@ -9,7 +9,9 @@
 //! Nothing in here knows a platform or a runtime by name, and nothing remembers what the ledger does not.
 
 pub mod actions;
+pub mod alive;
 mod commands;
+pub mod companions;
 pub mod conversation;
 pub mod core;
 mod files;
@@ -26,7 +28,9 @@ pub mod pictures;
 pub mod ports;
 pub mod prepare;
 mod prompts;
+mod pulse;
 pub mod recovery;
+mod remedy;
 pub mod render;
 mod route;
 mod say;
@@ -59,12 +63,17 @@ impl Bridge {
     pub async fn start(core: Arc<Core>) -> Result<Self, LedgerError> {
         core.refresh_access().await?;
         outbox::after_restart(&core).await?;
+        alive::after_restart(&core).await?;
         let tasks = core.tasks.clone();
         let host = core.host.clone();
         let undertaker = Arc::new(Undertaker::new(Arc::clone(&core)));
         tasks.spawn("runtime", OnExit::StopDaemon, move |cancel| async move { host.run(undertaker, cancel).await });
         let shared = Arc::clone(&core);
         tasks.spawn("intake", OnExit::StopDaemon, move |cancel| prepare::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("alive", OnExit::StopDaemon, move |cancel| alive::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("companions", OnExit::StopDaemon, move |cancel| companions::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("outbox", OnExit::StopDaemon, move |cancel| outbox::run(shared, cancel));
         let shared = Arc::clone(&core);

@@ -19,13 +19,16 @@ use crate::crash;
 use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
-use crate::ledger::{LedgerError, audit, conversations, messages, surfaces};
+use crate::ledger::{LedgerError, audit, conversations, messages, said, surfaces};
 use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
 /// A look-up may see what was sent this long before the first attempt, by clocks that differ: it is told what that is.
 const NEIGHBOURS_MS: i64 = 10 * 60 * 1000;
+/// Between two look-ups of a message, and how long they may fail before it is sent as a possible repeat.
+const LOOK_AGAIN_MS: i64 = 30_000;
+const LOOK_FOR_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
 const BATCH: u32 = 64;
 
@@ -279,9 +282,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
                 return Ok(());
             };
             let hour = now / 3_600_000;
-            if home != chat
-                && crate::ledger::said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)?
-            {
+            if home != chat && said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)? {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
                 notice(tx, &channel, target, None, None, say::undeliverable(lang, &name, obstacle, &turn), lang, now)?;
             }
@@ -339,33 +340,48 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
             )
             .await?)
         }
-        Err(error)
-            if matches!(
-                error.disposition,
-                Disposition::Undeliverable | Disposition::NextForm | Disposition::NoForm
-            ) =>
-        {
-            // Nobody may look: said as what it is.
-            let (id, now) = (message.id.clone(), core.now_ms());
-            let body = say::may_be_repeat(message.lang, message.body.clone());
-            let again = Again {
-                form: message.form,
-                target: message.target.clone(),
-                next_at_ms: now,
-                problem: error.to_string(),
-                code: error.code,
-            };
-            core.ledger
-                .write(move |tx| {
-                    messages::set_body(tx, &id, &body)?;
-                    audit::note(tx, "ally", "may be a repeat", id.as_str(), "no right to list the chat", now)?;
-                    messages::refused(tx, &id, &again)
-                })
-                .await?;
-            Ok(())
-        }
-        Err(_) => Ok(postpone(core, message, 30_000, "could not look for it in the chat").await?),
+        Err(error) => not_found_out(core, message, &error, since_ms).await,
     }
+}
+
+/// The look-up failed: tried again for a while, and then decided without it. Nothing behind it may wait for ever.
+async fn not_found_out(core: &Core, message: &OutMessage, error: &SendError, since_ms: i64) -> anyhow::Result<()> {
+    let wait = match error.disposition {
+        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } | Disposition::Ambiguous { wait_ms } => {
+            LOOK_AGAIN_MS.max(wait_ms as i64)
+        }
+        // Nobody may look, or nobody can find it.
+        _ => return Ok(send_as_repeat(core, message, error).await?),
+    };
+    // Without a connection nothing could be sent either: that is no time in which it was looked for.
+    let unreached = error.code.is_none() && matches!(error.disposition, Disposition::RetryAfter { .. });
+    let (key, now) = (format!("look-up:{}:{since_ms}", message.id), core.now_ms());
+    let began = core.ledger.write(move |tx| said::first_at(tx, &key, now)).await?;
+    if !unreached && now - began >= LOOK_FOR_MS {
+        return Ok(send_as_repeat(core, message, error).await?);
+    }
+    Ok(postpone(core, message, wait, "could not look for it in the chat").await?)
+}
+
+/// Never lost beats never twice, and what may be a repeat says so.
+async fn send_as_repeat(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, %error, "Delivery {} is sent as a possible repeat", message.id);
+    let (id, now) = (message.id.clone(), core.now_ms());
+    let body = say::may_be_repeat(message.lang, message.body.clone());
+    let again = Again {
+        form: message.form,
+        target: message.target.clone(),
+        next_at_ms: now,
+        problem: error.to_string(),
+        code: error.code,
+    };
+    core.ledger
+        .write(move |tx| {
+            messages::set_body(tx, &id, &body)?;
+            audit::note(tx, "ally", "may be a repeat", id.as_str(), &again.problem, now)?;
+            messages::refused(tx, &id, &again)
+        })
+        .await
 }
 
 /// After a restart: what was being created or changed is looked at again at once.

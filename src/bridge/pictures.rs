@@ -37,6 +37,8 @@ pub struct Frame {
     pub bot_name: String,
     /// Where conversations work that are bound to no project.
     pub workspaces: PathBuf,
+    /// The command that signs the runtime in, where it has one.
+    pub login: Option<String>,
     pub now_ms: i64,
 }
 
@@ -254,7 +256,8 @@ pub fn queue(tx: &Transaction<'_>, frame: &Frame, conversation: &ConversationId)
     let conversation = conversations::get(tx, conversation)?;
     let unsettled = turns::unsettled(tx, &conversation.id)?;
     let active = unsettled.iter().find(|turn| turn.state.is_active());
-    let queued: Vec<&Turn> = unsettled.iter().filter(|turn| turn.state == TurnState::Queued).collect();
+    let waits = |turn: &&Turn| turn.state == TurnState::Queued && !turn.is_asked();
+    let queued: Vec<&Turn> = unsettled.iter().filter(waits).collect();
     let why = wait_reason(tx, frame, &conversation, active)?;
     let waits = why.is_some();
     let mut rows = Vec::new();
@@ -470,7 +473,7 @@ pub fn late(
 ) -> Result<(), LedgerError> {
     let (Some(chat), Some(message)) = (row.chat.clone(), row.message.clone()) else { return Ok(()) };
     let others =
-        inbound::waiting(tx, &row.channel, &chat, "late")?.iter().filter(|other| other.seq != row.seq).count() as u32;
+        inbound::asked_about(tx, &row.channel, &chat)?.iter().filter(|other| other.seq != row.seq).count() as u32;
     let subject = format!("late:{}", row.seq.0);
     let mut offered = vec![(ButtonRole::DoIt, Late::DoIt), (ButtonRole::Cancel, Late::Cancel)];
     if others > 0 {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::delivery::{Body, Disposition, Obstacle, Target};
 use crate::domain::gate::{Ask, Choice, Decision};
+pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, Decoded};
@@ -122,6 +123,8 @@ pub struct ChannelLimits {
     pub max_parts: usize,
     pub cards: bool,
     pub reactions: bool,
+    /// A message that ally did not get is told from others only by the reaction that it lacks.
+    pub unmarked_is_lost: bool,
     /// Least time between two updates of one card.
     pub update_every_ms: u64,
 }
@@ -264,6 +267,10 @@ pub trait Launcher: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
     /// The runtime's own data directory. A conversation's thread lives in one home.
     fn home(&self) -> PathBuf;
+    /// The command by which a person signs it in, where there is one: for the owner, as a shell takes it.
+    fn login(&self) -> Option<String> {
+        None
+    }
 
     /// Starts the process and says nothing to it yet: its identity is committed first.
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>>;
@@ -385,15 +392,6 @@ pub struct Steer {
     pub text: String,
 }
 
-/// How sure the runtime is that it has our turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    Sent,
-    Acknowledged,
-    Durable,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
     pub turn: Option<NativeTurnId>,
@@ -416,7 +414,8 @@ pub struct Pull {
     pub client: Option<ClientId>,
     /// … or is this one …
     pub turn: Option<NativeTurnId>,
-    /// … or at this older turn, which was the newest before ours was submitted. `None`: read to the beginning.
+    /// … or at this older turn, which was the newest before ours was submitted. `None`: read to the beginning. It is part
+    /// of the answer only if it took `client` in: words handed over in its last moment may have gone into it.
     pub cursor: Option<NativeTurnId>,
 }
 

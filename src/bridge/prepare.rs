@@ -16,7 +16,7 @@ use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outag
 use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::pictures::{self, Frame};
-use super::{commands, conversation, prompts, render, route, say, typed};
+use super::{alive, commands, companions, conversation, prompts, render, route, say, typed};
 use crate::crash;
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::{Typed, parse};
@@ -33,10 +33,9 @@ use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
 
 const BATCH: u32 = 256;
-/// A file or picture without words waits this long for them.
-pub const COMPANION_MS: i64 = 10 * 60 * 1000;
 
 /// One message on its way through W1b, with what is known of its sender.
+#[derive(Clone)]
 pub(super) struct Letter {
     pub row: InboundRow,
     pub message: IncomingMessage,
@@ -189,11 +188,11 @@ async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessag
     let name = core.name_of(&channel, &message.chat, &message.sender.user).await;
     let person = Person { user: message.sender.user.clone(), name, role };
     let letter = Letter { text: message.text(), row, message, person };
-    if is_late(core, &letter) {
-        return ask_late(core, letter).await;
-    }
     if letter.text.is_empty() {
         return wordless(core, letter).await;
+    }
+    if is_late(core, &letter) {
+        return ask_late(core, letter).await;
     }
     match parse(&letter.text) {
         Typed::Command(command) => commands::run(core, letter, command).await,
@@ -205,17 +204,21 @@ async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessag
     }
 }
 
-/// Older than the limit when it came, and nobody has said yet that it is still wanted.
+/// Older than the limit when it came, with the time that ally was down since, and nobody has said that it is still wanted.
 fn is_late(core: &Core, letter: &Letter) -> bool {
-    let age = letter.row.received_at_ms - letter.message.sent_at_ms;
+    let received = letter.row.received_at_ms;
+    let age = received - letter.message.sent_at_ms + core.down_within(received, core.now_ms());
     letter.row.reason.as_deref() != Some("wanted") && age > core.config.stale_after.as_millis() as i64
 }
 
 async fn ask_late(core: &Core, letter: Letter) -> anyhow::Result<()> {
     let frame = core.frame(&letter.row.channel);
+    let along: Vec<InboundSeq> =
+        companions::waiting_for(core, &letter).await?.into_iter().map(|(row, _)| row.seq).collect();
     core.ledger
         .write(move |tx| {
             inbound::resolve(tx, letter.row.seq, InboundState::Waiting, Some("late"), None)?;
+            companions::bind_all(tx, letter.row.seq, &along, frame.now_ms)?;
             receipt(tx, &frame, &letter, Receipt::Waiting)?;
             pictures::late(tx, &frame, &inbound::get(tx, letter.row.seq)?, frame.lang, &letter.text, None)
         })
@@ -229,38 +232,32 @@ async fn wordless(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
     if !letter.message.has_attachments() {
         return commands::run(core, letter, crate::domain::command::Command::Help(None)).await;
     }
+    if companions::can_wait(&letter.message) {
+        return companions::came(core, letter).await;
+    }
     let unreadable = letter.message.content.iter().find_map(|part| match part {
         Part::Unreadable { what } => Some(what.clone()),
         _ => None,
     });
-    let can_wait = letter
-        .message
-        .content
-        .iter()
-        .any(|part| matches!(part, Part::Image { .. } | Part::File { .. } | Part::Forward));
     let frame = core.frame(&letter.row.channel);
     core.ledger
         .write(move |tx| {
-            let (state, reason, text) = if can_wait {
-                (InboundState::Waiting, "companion", say::notice(frame.lang, NoticeMsg::WaitingForText))
-            } else {
-                let what = crate::words::unreadable_name(unreadable.as_deref().unwrap_or(""), frame.lang);
-                (InboundState::Refused, "unreadable", say::notice(frame.lang, NoticeMsg::Unreadable { what }))
-            };
-            inbound::resolve(tx, letter.row.seq, state, Some(reason), None)?;
-            receipt(tx, &frame, &letter, if can_wait { Receipt::Waiting } else { Receipt::Failed })?;
-            // Told once a burst: nine pictures are one question.
-            let minute = frame.now_ms / 60_000;
-            let key = format!("wordless:{}:{}:{minute}", letter.message.chat, letter.person.user);
-            if !can_wait || crate::ledger::said::first_time(tx, &key, frame.now_ms)? {
-                notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
-            }
-            Ok(())
+            let what = crate::words::unreadable_name(unreadable.as_deref().unwrap_or(""), frame.lang);
+            let text = say::notice(frame.lang, NoticeMsg::Unreadable { what });
+            inbound::resolve(tx, letter.row.seq, InboundState::Refused, Some("unreadable"), None)?;
+            receipt(tx, &frame, &letter, Receipt::Failed)?;
+            notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)
         })
         .await?;
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     Ok(())
+}
+
+/// The receipt of a row's message.
+pub(super) fn mark(tx: &Transaction<'_>, row: &InboundRow, receipt: Receipt, now_ms: i64) -> Result<(), LedgerError> {
+    let (Some(chat), Some(message)) = (&row.chat, &row.message) else { return Ok(()) };
+    surfaces::want_receipt(tx, &row.channel, chat, message, receipt, now_ms)
 }
 
 pub(super) fn receipt(
@@ -283,7 +280,8 @@ pub(super) fn receipt(
 
 /// Makes a turn of a message, or a steer where the conversation is set to that. `remark` is said beside it.
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<String>) -> anyhow::Result<()> {
-    let gathered = gather::gather(core, &letter).await?;
+    let companions = companions::waiting_for(core, &letter).await?;
+    let gathered = gather::gather(core, &letter, companions).await?;
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
@@ -294,7 +292,7 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<S
         .write(move |tx| {
             let conversation = conversations::resolve(tx, &place, frame.now_ms)?;
             put(tx, &frame, &conversation, &letter, &gathered, busy)?;
-            for text in gathered.notices.iter().chain(&remark) {
+            for text in gathered.notices.iter().map(|(_, text)| text).chain(&remark) {
                 notice(
                     tx,
                     &letter.row.channel,
@@ -338,7 +336,7 @@ fn put(
         _ if all >= QUEUE_PER_CONVERSATION => {
             Some(NoticeMsg::QueueFullConversation { limit: QUEUE_PER_CONVERSATION as u32 })
         }
-        (Some(_), Busy::Reject) => Some(NoticeMsg::QueueFullConversation { limit: 0 }),
+        (Some(_), Busy::Reject) => Some(NoticeMsg::BusyRejects),
         _ => None,
     };
     if let Some(refusal) = refusal {
@@ -356,8 +354,10 @@ fn put(
             frame.now_ms,
         );
     }
-    if let (Some(active), Busy::Steer, TurnState::Running) =
-        (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state))
+    // A steer holds words only: what has files stays a turn.
+    let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty();
+    if let (Some(active), Busy::Steer, TurnState::Running, true) =
+        (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
     {
         return put_steer(tx, frame, &active.id, letter, &gathered.prompt.text);
     }
@@ -374,8 +374,13 @@ fn put(
     };
     let turn = turns::insert(tx, &new, frame.now_ms)?;
     inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn))?;
+    if row.reason.as_deref() == Some("wanted") {
+        alive::set_wanted(tx, &turn, frame.now_ms)?;
+    }
     for companion in &gathered.companions {
-        inbound::resolve(tx, *companion, InboundState::Turn, None, Some(&turn))?;
+        if inbound::get(tx, *companion)?.state == InboundState::Waiting {
+            inbound::resolve(tx, *companion, InboundState::Turn, None, Some(&turn))?;
+        }
     }
     let waits = active.is_some() || all > 0 || conversation.held.is_some();
     let shown = if waits { Receipt::Queued } else { Receipt::Accepted };
@@ -495,6 +500,7 @@ async fn membership_changed(core: &Core, row: InboundRow, membership: Membership
                 Some(NoticeMsg::AddedToGroup { chat: &name })
             } else {
                 // Nobody can be answered there any more: what waits is not run for nobody.
+                inbound::cancel_waiting(tx, &row.channel, &membership.chat, "the bot left")?;
                 let mut ended = 0;
                 for conversation in conversations::of_chat(tx, &row.channel, &membership.chat)? {
                     for turn in turns::unsettled(tx, &conversation.id)? {

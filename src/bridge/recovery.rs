@@ -134,6 +134,7 @@ async fn known(
         boot_changed,
         thread_has_settled_turns: conversation.thread == turn.thread && conversation.settled_on_thread > 0,
         acted: turn.tool_seen || asked,
+        durable: turn.evidence == Some(Evidence::Durable),
         pulls_failed: 0,
     })
 }
@@ -150,7 +151,7 @@ async fn look(live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> (
     }
     let pull =
         Pull { thread, client: turn.client_id.clone(), turn: turn.native_turn.clone(), cursor: turn.cursor.clone() };
-    match live.runtime.pull(&pull).await {
+    match live.call(|runtime| runtime.pull(&pull)).await {
         Ok(history) => {
             let found = history.turns.iter().find(|pulled| {
                 turn.native_turn.as_ref() == Some(&pulled.native)
@@ -160,10 +161,14 @@ async fn look(live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> (
             let found = found.or_else(|| history.turns.iter().find(|pulled| pulled.items.is_empty()));
             match found {
                 Some(pulled) => {
-                    let found = Found::Turn { status: pulled.status, items: pulled.items.len() };
-                    (found, Some(pulled.clone()))
+                    let pulled = match &turn.client_id {
+                        Some(client) => pulled.clone().since(client),
+                        None => pulled.clone(),
+                    };
+                    let found = Found::Turn { status: pulled.status, end: pulled.end, items: pulled.items.len() };
+                    (found, Some(pulled))
                 }
-                None if history.reached_cursor => (Found::Absent, None),
+                None if history.proves_absence() => (Found::Absent, None),
                 None => (Found::NoHistory(HistoryError::Other), None),
             }
         }
@@ -191,6 +196,7 @@ async fn apply(
             let progress = turn.progress.clone().unwrap_or_default();
             let found = pulled.as_ref().expect("a verdict to settle comes from a found turn");
             let mut finish = Finish::from_pull(outcome, found, progress);
+            finish.merge_if_silent(turn);
             settle::render_answer(core, conversation, &mut finish)?;
             if outcome == Outcome::Interrupted
                 && pulled.as_ref().map(|p| p.status) == Some(FoundStatus::InterruptedOpen)

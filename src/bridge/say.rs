@@ -7,6 +7,9 @@ use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::view::{Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
+/// Most characters of a program's own words.
+const DETAIL: usize = 300;
+
 /// The machine's own zone. Formatting a given instant is not reading the clock.
 fn zone(at_ms: i64) -> Zone {
     use chrono::{Local, Offset, TimeZone};
@@ -91,24 +94,25 @@ pub fn files_changed(lang: Lang, changed: &[ChangedFile]) -> String {
     }
 }
 
-/// One plain line for the chat; the raw words of the runtime stay on the computer.
-pub fn failure(lang: Lang, failure: Option<&Failure>) -> String {
+/// One plain line for the chat, and the remedy for the owner; the raw words of the runtime stay on the computer.
+pub fn failure(lang: Lang, failure: Option<&Failure>, context: FailureContext<'_>) -> words::Told {
     let kind = failure.map_or(FailureKind::Other, |failure| failure.kind);
-    words::failure(kind, FailureContext::default(), lang).chat
+    words::failure(kind, context, lang)
 }
 
-pub fn runtime_trouble(lang: Lang, problem: &LaunchError) -> String {
+/// Why the runtime does not come up. The owner is told the program's own words, too.
+pub fn runtime_trouble(lang: Lang, problem: &LaunchError) -> words::Told {
     let launch = match problem {
         LaunchError::NotFound { .. } => Launch::Missing,
         LaunchError::WrongVersion { .. } => Launch::WrongVersion,
         LaunchError::BadConfig { .. } => Launch::BadConfig,
         LaunchError::Failed { .. } => Launch::Failed,
     };
-    words::launch_failure(launch, "", lang).chat
+    words::launch_failure(launch, &super::pictures::cut(&problem.to_string(), DETAIL), lang)
 }
 
-pub fn runtime_stuck(lang: Lang) -> String {
-    words::launch_failure(Launch::Failed, "", lang).chat
+pub fn runtime_stuck(lang: Lang) -> words::Told {
+    words::launch_failure(Launch::Failed, "", lang)
 }
 
 pub fn history_gone(lang: Lang) -> String {
@@ -177,6 +181,9 @@ pub fn instead_of_card(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
 pub fn may_be_repeat(lang: Lang, body: Body) -> Body {
     let mark = NoticeMsg::MayBeRepeat.text(lang);
     match body {
+        // Once is enough, however often its fate was unknown.
+        Body::Answer { ref markdown, .. } if markdown.starts_with(&mark) => body,
+        Body::Notice { ref text } if text.starts_with(&mark) => body,
         Body::Answer { markdown, part, parts, footer, mention } => {
             Body::Answer { markdown: format!("{mark}\n\n{markdown}"), part, parts, footer, mention }
         }

@@ -7,7 +7,7 @@ use super::follow::limits_of;
 use super::host::LiveRuntime;
 use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
-use super::{actions, render, say};
+use super::{actions, remedy, render, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
 use crate::domain::history::{ChangedFile, Failure, PulledTurn};
@@ -21,7 +21,7 @@ use crate::ledger::inbound::{InboundRow, InboundState};
 use crate::ledger::messages::NewMessage;
 use crate::ledger::turns::{NewTurn, Progress, Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, inbound, messages, said, turns};
-use crate::words::NoticeMsg;
+use crate::words::{FailureContext, NoticeMsg};
 
 /// How often a chat is told that a new topic is a new conversation.
 const NEW_CONVERSATION_TIMES: u32 = 3;
@@ -37,6 +37,8 @@ pub struct Finish {
     pub changed: Vec<ChangedFile>,
     pub native: Option<NativeTurnId>,
     pub tokens: Option<i64>,
+    /// Tries of the last request to the model, as far as they were told.
+    pub tries: u32,
     pub progress: Progress,
     pub background: Background,
     /// Inputs of ours that the pulled turn holds: steers among them were taken.
@@ -44,7 +46,7 @@ pub struct Finish {
     /// The answer as it goes out, see [`render_answer`].
     pub bodies: Vec<Body>,
     /// Whether people see reactions here, and so must know what a missing one means.
-    pub hints: bool,
+    pub unmarked_is_lost: bool,
 }
 
 impl Finish {
@@ -57,11 +59,20 @@ impl Finish {
             changed: Vec::new(),
             native: None,
             tokens: None,
+            tries: 0,
             progress: Progress::default(),
             background: Background::None,
             taken: Vec::new(),
             bodies: Vec::new(),
-            hints: false,
+            unmarked_is_lost: false,
+        }
+    }
+
+    /// Words that went into a turn which was there before, and to which nothing more was said, joined that one.
+    pub fn merge_if_silent(&mut self, turn: &Turn) {
+        let swallowed = self.native.is_some() && self.native == turn.cursor;
+        if swallowed && self.outcome == Outcome::Completed && self.answer.is_none() {
+            self.outcome = Outcome::Merged;
         }
     }
 
@@ -78,7 +89,7 @@ impl Finish {
     }
 }
 
-/// Pulls a turn until it reads as ended. `None` after three tries without it.
+/// Pulls a turn until it reads as ended: what came of our words in it. After three tries as far as it could be read.
 pub async fn pull_turn(
     core: &Core,
     live: &LiveRuntime,
@@ -92,19 +103,27 @@ pub async fn pull_turn(
         turn: Some(native.clone()),
         cursor: turn.cursor.clone(),
     };
+    let mut last = None;
     for wait_ms in [0u64, 200, 1000] {
         core.clock.sleep(std::time::Duration::from_millis(wait_ms)).await;
-        match live.runtime.pull(&pull).await {
+        match live.call(|runtime| runtime.pull(&pull)).await {
             Ok(history) => {
                 let found = history.turns.into_iter().find(|pulled| pulled.native == *native);
-                if found.is_some() {
-                    return found;
+                let Some(found) = found else { continue };
+                let found = match &turn.client_id {
+                    Some(client) => found.since(client),
+                    None => found,
+                };
+                let over = found.ended().is_some();
+                last = Some(found);
+                if over {
+                    break;
                 }
             }
             Err(error) => warn!(turn.id = %turn.id, %error, "A pull of turn {} failed", turn.id),
         }
     }
-    None
+    last
 }
 
 /// W6. Gives false when the turn was settled already.
@@ -117,15 +136,22 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
     close_gates(tx, frame, &turn)?;
     // Closing gates may have moved the turn back to running.
     let turn = turns::get(tx, &turn.id)?;
+    let merged_into = match &finish.native {
+        Some(native) if finish.outcome == Outcome::Merged => turns::settled_as(tx, &conversation.id, native)?,
+        _ => None,
+    };
     let how = Settlement {
         answer: finish.answer.clone(),
         failure: finish.failure.clone(),
         tokens: finish.tokens,
-        ..Settlement::default()
+        merged_into,
+        lost_how: None,
     };
     turns::settle(tx, &turn, finish.outcome, &how, frame.now_ms)?;
     conversations::settled(tx, &conversation.id, frame.now_ms)?;
     if let (Some(native), Some(thread)) = (&finish.native, &turn.thread) {
+        // It may have ended before its start was heard of.
+        turns::set_native(tx, &turn.id, native)?;
         conversations::set_cursor(tx, &conversation.id, thread, native)?;
         conversations::count_settled(tx, &conversation.id, thread)?;
     }
@@ -163,7 +189,12 @@ fn tell(
             let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
             (LiveState::Stopped { by, background: finish.background }, Receipt::Failed)
         }
-        Outcome::Merged => (LiveState::Merged, Receipt::Done),
+        Outcome::Merged => {
+            let (target, text) =
+                (pictures::target_of(conversation, turn), say::notice(conversation.lang, NoticeMsg::Merged));
+            pictures::notice(tx, frame, conversation, target, &format!("merged:{}", turn.id), text, &[])?;
+            (LiveState::Merged, Receipt::Done)
+        }
         Outcome::Lost | Outcome::Cancelled => (LiveState::Interrupted, Receipt::Failed),
     };
     let live = Live { state, progress: &finish.progress, unreachable_since_ms: None };
@@ -184,7 +215,7 @@ pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Fini
     };
     let footer = (!finish.changed.is_empty()).then(|| say::files_changed(lang, &finish.changed));
     let limits = limits_of(core, conversation);
-    finish.hints = limits.reactions;
+    finish.unmarked_is_lost = limits.unmarked_is_lost;
     let limits = render::Limits { part_chars: limits.part_chars, max_parts: limits.max_parts };
     let rendered = render::answer(text, footer, None, limits, lang);
     finish.bodies = rendered.bodies;
@@ -204,7 +235,7 @@ fn send_answer(
     finish: &Finish,
 ) -> Result<(), LedgerError> {
     let mut bodies = finish.bodies.clone();
-    let hints = hints(tx, conversation, turn, finish.hints, frame.now_ms)?;
+    let hints = hints(tx, conversation, turn, finish.unmarked_is_lost, frame.now_ms)?;
     if let Some(footer) = bodies.iter_mut().rev().find_map(footer_of) {
         let lines: Vec<String> = footer.take().into_iter().chain(hints).collect();
         *footer = (!lines.is_empty()).then(|| lines.join("\n"));
@@ -230,13 +261,10 @@ fn hints(
     tx: &Transaction<'_>,
     conversation: &Conversation,
     turn: &Turn,
-    wanted: bool,
+    unmarked_is_lost: bool,
     now_ms: i64,
 ) -> Result<Vec<String>, LedgerError> {
     let mut hints = Vec::new();
-    if !wanted {
-        return Ok(hints);
-    }
     let (lang, chat) = (conversation.lang, format!("{}:{}", conversation.channel, conversation.chat));
     let opened_topic = conversation.chat_kind == ChatKind::Group && conversation.root.is_some();
     if opened_topic && said::first_time(tx, &format!("first-answer:{}", conversation.id), now_ms)? {
@@ -252,7 +280,7 @@ fn hints(
     {
         hints.push(say::continues(lang, last, now_ms));
     }
-    if said::first_time(tx, &format!("no-reaction:{chat}"), now_ms)? {
+    if unmarked_is_lost && said::first_time(tx, &format!("no-reaction:{chat}"), now_ms)? {
         hints.push(say::notice(lang, NoticeMsg::NoReactionMeans));
     }
     Ok(hints)
@@ -306,7 +334,10 @@ fn tell_failure(
     turn: &Turn,
     finish: &Finish,
 ) -> Result<(), LedgerError> {
-    let text = say::failure(conversation.lang, finish.failure.as_ref());
+    let failure = finish.failure.as_ref();
+    let context = FailureContext { tries: finish.tries, turn: turn.id.as_str(), login: frame.login.as_deref() };
+    let kind = failure.map_or_else(String::new, |failure| format!("{:?}", failure.kind));
+    let text = remedy::tell(tx, frame, conversation, &kind, |lang| say::failure(lang, failure, context))?;
     let offered = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
     let target = pictures::target_of(conversation, turn);
     pictures::notice(tx, frame, conversation, target, &format!("failed:{}", turn.id), text, &offered)

@@ -13,7 +13,7 @@ use super::leases::Lease;
 use super::pictures::{self, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{actions, prompts, say};
+use super::{actions, prompts, remedy, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -42,7 +42,7 @@ pub async fn run(
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
     let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
-    let submitted = live.runtime.submit(&submit).await;
+    let submitted = live.call(|runtime| runtime.submit(&submit)).await;
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
@@ -77,18 +77,40 @@ async fn runtime(
     if let Some(live) = core.host.now() {
         return Ok(Some(live));
     }
-    let why = match &*state.borrow_and_update() {
-        HostState::Trouble(problem) => {
-            WaitReason::RuntimeTrouble { text: say::runtime_trouble(conversation.lang, problem) }
-        }
-        HostState::Stuck(_) => WaitReason::RuntimeTrouble { text: say::runtime_stuck(conversation.lang) },
-        _ => WaitReason::RuntimeRestarting,
-    };
-    show_wait(core, conversation, turn, why).await?;
+    let found = state.borrow_and_update().clone();
+    show_no_runtime(core, conversation, turn, found).await?;
     tokio::select! {
         _ = state.changed() => Ok(None),
         () = handle.woken() => Ok(None),
     }
+}
+
+/// Shows why a turn waits for its runtime, and tells the owner what to do about it.
+async fn show_no_runtime(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    found: HostState,
+) -> Result<(), LedgerError> {
+    let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
+    core.ledger
+        .write(move |tx| {
+            let why = match &found {
+                HostState::Trouble(problem) => {
+                    let told = |lang| say::runtime_trouble(lang, problem);
+                    WaitReason::RuntimeTrouble { text: remedy::tell(tx, &frame, &conversation, "launch", told)? }
+                }
+                HostState::Stuck(_) => WaitReason::RuntimeTrouble {
+                    text: remedy::tell(tx, &frame, &conversation, "stuck", say::runtime_stuck)?,
+                },
+                _ => WaitReason::RuntimeRestarting,
+            };
+            pictures::queue_waits(tx, &frame, &conversation, &turn, why)
+        })
+        .await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
 }
 
 async fn show_wait(core: &Core, conversation: &Conversation, turn: &Turn, why: WaitReason) -> Result<(), LedgerError> {
@@ -156,7 +178,7 @@ async fn fork_if_wanted(
     if core.ledger.read(move |tx| said::meta(tx, &name)).await?.as_deref() != Some("wanted") {
         return Ok(None);
     }
-    let forked = match live.runtime.fork(thread, &conversation.directory).await {
+    let forked = match live.call(|runtime| runtime.fork(thread, &conversation.directory)).await {
         Ok(forked) => forked,
         Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => {
             return Err(error.into());
@@ -284,8 +306,8 @@ async fn after_submit(
     handle: &Arc<Handle>,
 ) -> anyhow::Result<Next> {
     match submitted {
-        Ok(Submitted { turn, .. }) => {
-            follow.expect(turn);
+        Ok(submitted) => {
+            follow.expect(submitted);
             follow.to_the_end(handle).await
         }
         // Certainly not taken.

@@ -240,7 +240,9 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()>
     let (came, letter) = core
         .ledger
         .write(move |tx| {
-            if let Some(turn) = live_card_of(tx, &letter)? {
+            // A steer holds words only: with something to look at it is a turn of its own.
+            let only_words = !letter.message.has_attachments() && !has_companions(tx, &letter)?;
+            if only_words && let Some(turn) = live_card_of(tx, &letter)? {
                 put_steer(tx, &frame, &turn.id, &letter, &letter.text)?;
                 let told = Performed {
                     told: Told::Steering,
@@ -264,6 +266,16 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()>
         })
         .await?;
     conclude(core, letter, came).await
+}
+
+/// Whether anything without words of this person waits in this chat.
+fn has_companions(tx: &Transaction<'_>, letter: &Letter) -> Result<bool, LedgerError> {
+    let waiting = inbound::waiting_for_words(tx)?;
+    Ok(waiting.iter().any(|row| {
+        row.channel == letter.row.channel
+            && row.chat.as_ref() == Some(&letter.message.chat)
+            && row.sender.as_ref() == Some(&letter.person.user)
+    }))
 }
 
 /// The running turn whose live card this message answers.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output::note;
 use crate::app::StartError;
 use crate::config::Problems;
 use crate::control::ClientError;
@@ -48,13 +49,13 @@ impl CliError {
     }
 
     pub(super) fn print(&self, lang: Lang) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        note(&format!("error: {}", self.message));
         if let Some((zh, en)) = &self.hint {
             let hint = match lang {
                 Lang::Zh => zh,
                 Lang::En => en,
             };
-            eprintln!("hint: {hint}");
+            note(&format!("hint: {hint}"));
         }
         self.exit_code()
     }
@@ -77,7 +78,12 @@ impl From<ClientError> for CliError {
                 .hint("ally 刚重启过？再试一次", "was ally restarted just now? Try again")
                 .code(Code::Temporary),
             ClientError::Refused { status: 503, .. } => CliError::new(message).code(Code::Temporary),
-            ClientError::Refused { .. } => CliError::new(message),
+            ClientError::Refused { status: 404, .. } => {
+                CliError::new(message).hint("`ally turns` 列出任务", "`ally turns` lists the tasks")
+            }
+            ClientError::Refused { .. } => {
+                CliError::new(message).hint("看 `ally status` 和 `ally logs`", "see `ally status` and `ally logs`")
+            }
             ClientError::Lost(_) => CliError::new(message)
                 .code(Code::Temporary)
                 .hint("可能已经生效。看看 `ally status`", "it may have been done. See `ally status`"),
@@ -95,7 +101,9 @@ impl From<LockError> for CliError {
             LockError::Held { .. } => {
                 CliError::new(message).code(Code::Temporary).hint("先运行 `ally stop`", "run `ally stop` first")
             }
-            LockError::Io(_) => CliError::new(message),
+            LockError::Io(_) => {
+                CliError::new(message).hint("检查 $ALLY_HOME/run 的权限", "check the permissions of $ALLY_HOME/run")
+            }
         }
     }
 }

@@ -36,8 +36,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     }
     let mut last: VecDeque<String> = VecDeque::new();
     for file in &files {
-        for line in BufReader::new(File::open(file)?).lines() {
-            last.push_back(line?);
+        // A log may hold anything: a torn line must not keep back the others.
+        for line in BufReader::new(File::open(file)?).split(b'\n') {
+            last.push_back(String::from_utf8_lossy(&line?).into_owned());
             if last.len() > args.lines {
                 last.pop_front();
             }
@@ -84,8 +85,9 @@ async fn follow(folder: &std::path::Path, json: bool) -> Result<(), CliError> {
 
 fn print(line: &str, json: bool) -> Result<(), CliError> {
     match (json, serde_json::from_str::<Map<String, Value>>(line)) {
+        (true, _) => output::raw(line),
         (false, Ok(fields)) => output::line(&human(fields)),
-        _ => output::line(line),
+        (false, Err(_)) => output::line(line),
     }
 }
 

@@ -131,7 +131,7 @@ pub fn main() -> ExitCode {
     // Exactly one provider; a second installation is refused and does not matter.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let environment = Environment::capture();
-    let lang = environment.lang().unwrap_or_default();
+    let lang = crate::config::lang(&environment);
     let context = Context { environment, lang };
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
@@ -186,6 +186,33 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Whoever is told to run something can run it.
+    #[test]
+    fn every_command_that_is_named_exists() {
+        let known: Vec<String> =
+            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut texts = vec![root.join("README.md"), root.join("templates/ally.toml"), root.join("templates/env")];
+        let mut folders = vec![root.join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { texts.push(path) }
+            }
+        }
+        let mut wrong = Vec::new();
+        for path in texts {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (_, rest) in text.match_indices("`ally ").map(|(at, found)| text.split_at(at + found.len())) {
+                let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                if !name.is_empty() && !name.starts_with('-') && !known.contains(&name) {
+                    wrong.push(format!("{}: ally {name}", path.display()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]

@@ -8,10 +8,20 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::error::CliError;
+use crate::domain::plain::reveal;
 
-/// Prints a line to stdout. A reader that went away (`| head`) is no failure.
+/// Prints a line to stdout for a person. A reader that went away (`| head`) is no failure.
 pub(super) fn line(text: &str) -> Result<(), CliError> {
-    match writeln!(anstream::stdout().lock(), "{text}") {
+    printed(writeln!(anstream::stdout().lock(), "{}", harmless(text)))
+}
+
+/// Prints a line to stdout for a program: as it is.
+pub(super) fn raw(text: &str) -> Result<(), CliError> {
+    printed(writeln!(io::stdout().lock(), "{text}"))
+}
+
+fn printed(result: io::Result<()>) -> Result<(), CliError> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
@@ -19,12 +29,34 @@ pub(super) fn line(text: &str) -> Result<(), CliError> {
 
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
-    line(&serde_json::to_string_pretty(value).map_err(|error| CliError::new(error.to_string()))?)
+    raw(&serde_json::to_string_pretty(value).map_err(|error| CliError::new(error.to_string()))?)
 }
 
 /// Prints words for a person, where data goes elsewhere.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", harmless(text));
+}
+
+/// Everything that a person is shown comes through here. What others wrote (messages, names, an agent's words) cannot
+/// paint over the terminal or hide in it; of what [`paint`] and [`dim`] wrote the colours stay.
+fn harmless(text: &str) -> String {
+    const OURS: [&str; 5] = ["\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[2m", "\u{1b}[0m"];
+    let (mut out, mut foreign) = (String::with_capacity(text.len()), 0);
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\u{1b}') {
+        at += found;
+        match OURS.iter().find(|ours| text[at..].starts_with(**ours)) {
+            Some(ours) => {
+                out.push_str(&reveal(&text[foreign..at]));
+                out.push_str(ours);
+                at += ours.len();
+                foreign = at;
+            }
+            None => at += 1,
+        }
+    }
+    out.push_str(&reveal(&text[foreign..]));
+    out
 }
 
 /// Text in a colour; `anstream` takes it out again where nobody would see it.
@@ -111,6 +143,18 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_our_own_colours_reach_the_terminal() {
+        for color in [AnsiColor::Red, AnsiColor::Green, AnsiColor::Yellow] {
+            let painted = paint(color, "x");
+            assert_eq!(harmless(&painted), painted);
+        }
+        assert_eq!(harmless(&dim("x")), dim("x"));
+        let hostile = format!("{}\u{1b}]0;title\u{7}\u{1b}[8mhidden\u{202e}", dim("a\u{9b}2Jb"));
+        let shown = harmless(&hostile);
+        assert_eq!(shown, format!("{}⟦U+001B⟧]0;title⟦U+0007⟧⟦U+001B⟧[8mhidden⟦U+202E⟧", dim("a⟦U+009B⟧2Jb")));
+    }
 
     #[test]
     fn ages() {

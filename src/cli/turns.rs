@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::Context;
 use super::error::CliError;
 use super::output;
-use crate::channels::local::plain;
 use crate::control::{TurnDetail, TurnRow};
+use crate::domain::plain::in_one_line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -61,7 +61,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         output::note(&context.say("没有任务", "no tasks"));
     }
     for row in &rows {
-        printed(&row_line(row))?;
+        output::line(&row_line(row))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,28 +72,24 @@ fn row_line(row: &TurnRow) -> String {
         0 => String::new(),
         n => format!("  [{n} undelivered]"),
     };
-    let (time, chat, requester, title) = (output::time(row.created_at_ms), &row.chat, &row.requester, &row.title);
+    let time = output::time(row.created_at_ms);
+    let [chat, requester, title] = [&row.chat, &row.requester, &row.title].map(|text| in_one_line(text));
     format!("{}  {time}  {state:<11}  {chat}  {requester}  {title}{undelivered}", row.id)
 }
 
 fn show(context: &Context, turn: &TurnDetail) -> Result<(), CliError> {
-    printed(&row_line(&turn.row))?;
-    printed(&format!("directory  {}", turn.directory))?;
-    printed(&format!("runtime    {}", turn.runtime))?;
+    output::line(&row_line(&turn.row))?;
+    output::line(&format!("directory  {}", turn.directory))?;
+    output::line(&format!("runtime    {}", turn.runtime))?;
     for delivery in &turn.deliveries {
-        printed(&format!("delivery   {delivery}"))?;
+        output::line(&format!("delivery   {delivery}"))?;
     }
     if let Some(failure) = &turn.failure {
-        printed(&format!("failure    {failure}"))?;
+        output::line(&format!("failure    {failure}"))?;
     }
-    printed(&format!("\n{}\n{}", context.say("— 请求", "— request"), turn.prompt))?;
+    output::line(&format!("\n{}\n{}", context.say("— 请求", "— request"), turn.prompt))?;
     if let Some(answer) = &turn.answer {
-        printed(&format!("\n{}\n{answer}", context.say("— 答案", "— answer")))?;
+        output::line(&format!("\n{}\n{answer}", context.say("— 答案", "— answer")))?;
     }
     Ok(())
-}
-
-/// What people and agents wrote does not steer the terminal.
-fn printed(text: &str) -> Result<(), CliError> {
-    output::line(&plain(text))
 }

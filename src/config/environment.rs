@@ -75,9 +75,14 @@ impl Environment {
         self.get("ALLY_LOG").unwrap_or("warn,ally=info").to_owned()
     }
 
-    /// Proxy for TLS connections, where one is set.
-    pub fn https_proxy(&self) -> Option<String> {
-        self.get("HTTPS_PROXY").or_else(|| self.get("https_proxy")).map(str::to_owned)
+    /// Proxy for TLS connections, where one is set: the variable's name and value.
+    pub fn https_proxy(&self) -> Option<(&'static str, &str)> {
+        ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|key| Some((key, self.get(key)?.trim())))
+    }
+
+    /// What is reached without the proxy.
+    pub fn no_proxy(&self) -> &str {
+        self.get("NO_PROXY").or_else(|| self.get("no_proxy")).unwrap_or_default()
     }
 
     /// Where caches of this person lie.

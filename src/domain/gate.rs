@@ -59,6 +59,8 @@ pub enum GateEvent {
     Decide,
     /// W5a.
     Answer,
+    /// The runtime certainly did not take the answer.
+    NotTaken,
     /// The runtime reports the request as over.
     Resolved,
     /// The generation that asked is surely dead.
@@ -78,6 +80,7 @@ pub fn transition(state: GateState, event: GateEvent) -> Result<GateState, Illeg
     Ok(match (state, event) {
         (Open, GateEvent::Decide) => Decided,
         (Decided, GateEvent::Answer) => Answering,
+        (Answering, GateEvent::NotTaken) => Decided,
         (Answering, GateEvent::Resolved) => Answered,
         (Open | Decided, GateEvent::Resolved) => Withdrawn,
         (Open | Decided | Answering, GateEvent::ProcessGone) => Void,
@@ -212,6 +215,8 @@ mod tests {
             (Decided, GateEvent::Decide, None), // the second click
             (Decided, GateEvent::Answer, Some(Answering)),
             (Open, GateEvent::Answer, None),
+            (Answering, GateEvent::NotTaken, Some(Decided)),
+            (Decided, GateEvent::NotTaken, None),
             (Answering, GateEvent::Resolved, Some(Answered)),
             (Open, GateEvent::Resolved, Some(Withdrawn)),
             (Decided, GateEvent::Resolved, Some(Withdrawn)),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ClientId, NativeTurnId};
+use super::turn::Outcome;
 use super::verdict::FoundStatus;
 use super::view::Step;
 
@@ -23,6 +24,28 @@ pub enum EndEvidence {
     Claimed,
 }
 
+/// How sure the runtime is that it has our turn. What it once called durable it may never deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    Sent,
+    Acknowledged,
+    Durable,
+}
+
+impl Evidence {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Evidence::Sent => "sent",
+            Evidence::Acknowledged => "acknowledged",
+            Evidence::Durable => "durable",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Evidence::Sent, Evidence::Acknowledged, Evidence::Durable].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
 /// Turns of one thread, newest first, down to where the pull was asked to stop.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
@@ -30,6 +53,13 @@ pub struct History {
     pub turns: Vec<PulledTurn>,
     /// The pull reached the cursor or the thread's beginning, so that "not in here" means "not there".
     pub reached_cursor: bool,
+}
+
+impl History {
+    /// What is not in here was never taken: only a full history that was read far enough can say so.
+    pub fn proves_absence(&self) -> bool {
+        self.completeness == Completeness::Full && self.reached_cursor
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +98,26 @@ pub struct ChangedFile {
 impl PulledTurn {
     pub fn has_client(&self, client: &ClientId) -> bool {
         self.items.iter().any(|item| matches!(item, PulledItem::Input { client: Some(c) } if c == client))
+    }
+
+    /// How it ended, where that is proven.
+    pub fn ended(&self) -> Option<Outcome> {
+        match self.status {
+            _ if self.end != EndEvidence::Proven => None,
+            FoundStatus::Completed => Some(Outcome::Completed),
+            FoundStatus::Failed => Some(Outcome::Failed),
+            FoundStatus::InterruptedClosed => Some(Outcome::Interrupted),
+            FoundStatus::InterruptedOpen | FoundStatus::InProgress => None,
+        }
+    }
+
+    /// What came of one input: everything from it on. The whole turn where it is not in it.
+    pub fn since(mut self, client: &ClientId) -> Self {
+        let is_it = |item: &PulledItem| matches!(item, PulledItem::Input { client: Some(c) } if c == client);
+        if let Some(first) = self.items.iter().position(is_it) {
+            self.items.drain(..first);
+        }
+        self
     }
 
     /// The ids of all inputs of ours.
@@ -178,6 +228,43 @@ mod tests {
             (vec![text("  ")], None),
         ] {
             assert_eq!(turn(items.clone()).answer().as_deref(), want, "{items:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_of_words_begins_with_them() {
+        let input = |client: &str| PulledItem::Input { client: Some(ClientId::new(client)) };
+        let all = turn(vec![input("a"), text("to a"), input("b"), text("to b")]);
+        assert_eq!(all.clone().since(&ClientId::new("b")).answer().as_deref(), Some("to b"));
+        assert_eq!(all.clone().since(&ClientId::new("a")), all);
+        assert_eq!(all.clone().since(&ClientId::new("c")), all);
+        assert_eq!(turn(vec![input("a"), text("to a"), input("b")]).since(&ClientId::new("b")).answer(), None);
+    }
+
+    #[test]
+    fn only_a_proven_end_is_one() {
+        for (status, want) in [
+            (FoundStatus::Completed, Some(Outcome::Completed)),
+            (FoundStatus::Failed, Some(Outcome::Failed)),
+            (FoundStatus::InterruptedClosed, Some(Outcome::Interrupted)),
+            (FoundStatus::InterruptedOpen, None),
+            (FoundStatus::InProgress, None),
+        ] {
+            assert_eq!(PulledTurn { status, ..turn(Vec::new()) }.ended(), want, "{status:?}");
+            let claimed = PulledTurn { status, end: EndEvidence::Claimed, ..turn(Vec::new()) };
+            assert_eq!(claimed.ended(), None, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_full_history_proves_absence() {
+        for (completeness, reached_cursor, want) in [
+            (Completeness::Full, true, true),
+            (Completeness::Full, false, false),
+            (Completeness::TextOnly, true, false),
+            (Completeness::Unknown, true, false),
+        ] {
+            assert_eq!(History { completeness, turns: Vec::new(), reached_cursor }.proves_absence(), want);
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod history;
 pub mod ids;
 pub mod message;
+pub mod plain;
 pub mod turn;
 pub mod verdict;
 pub mod view;

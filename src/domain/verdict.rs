@@ -2,13 +2,14 @@
 //!
 //! Only for turns whose generation is *surely dead*. Absence must be proven, never assumed.
 
+use super::history::EndEvidence;
 use super::turn::Outcome;
 
 /// What a pull found of one turn. Filled by the recovery from a runtime's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Our client id (or the known native turn) is there.
-    Turn { status: FoundStatus, items: usize },
+    Turn { status: FoundStatus, end: EndEvidence, items: usize },
     /// The whole history down to the cursor was read and it is not there.
     Absent,
     /// The history itself could not be had.
@@ -46,6 +47,8 @@ pub struct Known {
     pub thread_has_settled_turns: bool,
     /// A step was seen to start or a gate was opened: the model was asked, so its absence proves nothing.
     pub acted: bool,
+    /// The runtime had said that the words are in its history: that they are not there now means that the history broke.
+    pub durable: bool,
     /// Tries of the pull that failed so far.
     pub pulls_failed: u32,
 }
@@ -77,15 +80,18 @@ pub enum LostHow {
 pub const MAX_PULLS: u32 = 3;
 
 pub fn after_death(found: &Found, known: Known) -> Verdict {
+    use EndEvidence::{Claimed, Proven};
     use FoundStatus::*;
     match found {
-        Found::Turn { status: Completed, .. } => Verdict::Settle(Outcome::Completed),
-        Found::Turn { status: Failed, .. } => Verdict::Settle(Outcome::Failed),
+        Found::Turn { status: Completed, end: Proven, .. } => Verdict::Settle(Outcome::Completed),
+        Found::Turn { status: Failed, end: Proven, .. } => Verdict::Settle(Outcome::Failed),
+        // Said to be over, and nobody can prove it.
+        Found::Turn { status: Completed | Failed, end: Claimed, .. } => Verdict::Lost(LostHow::CommandsMayRunOn),
         // 0 items: the model was never asked (M2). That is "not run" unless somebody stopped it.
         Found::Turn { items: 0, .. } | Found::Absent => absent(known, false),
         Found::Turn { .. } if known.stop_requested => Verdict::Settle(Outcome::Interrupted),
-        Found::Turn { status: InterruptedClosed, .. } => Verdict::Lost(LostHow::CommandsEnded),
-        Found::Turn { status: InterruptedOpen | InProgress, .. } => Verdict::Lost(LostHow::CommandsMayRunOn),
+        Found::Turn { status: InterruptedClosed, end: Proven, .. } => Verdict::Lost(LostHow::CommandsEnded),
+        Found::Turn { .. } => Verdict::Lost(LostHow::CommandsMayRunOn),
         Found::NoHistory(HistoryError::NoThread) if !known.thread_has_settled_turns => absent(known, true),
         Found::NoHistory(_) if known.pulls_failed < MAX_PULLS => Verdict::Retry,
         Found::NoHistory(_) => Verdict::Lost(LostHow::HistoryGone),
@@ -95,6 +101,8 @@ pub fn after_death(found: &Found, known: Known) -> Verdict {
 fn absent(known: Known, new_thread: bool) -> Verdict {
     if known.acted {
         Verdict::Lost(LostHow::CommandsMayRunOn)
+    } else if known.durable {
+        Verdict::Lost(LostHow::HistoryGone)
     } else if known.stop_requested || known.recalled {
         Verdict::Cancelled
     } else if known.boot_changed {
@@ -114,6 +122,7 @@ mod tests {
         boot_changed: false,
         thread_has_settled_turns: true,
         acted: false,
+        durable: false,
         pulls_failed: 0,
     };
 
@@ -124,12 +133,14 @@ mod tests {
 
     #[test]
     fn the_table_of_durability() {
-        let turn = |status, items| Found::Turn { status, items };
+        let turn = |status, items| Found::Turn { status, end: EndEvidence::Proven, items };
+        let claimed = |status| Found::Turn { status, end: EndEvidence::Claimed, items: 2 };
         let stopped = Known { stop_requested: true, ..PLAIN };
         let recalled = Known { recalled: true, ..PLAIN };
         let rebooted = Known { boot_changed: true, ..PLAIN };
         let fresh = Known { thread_has_settled_turns: false, ..PLAIN };
         let acted = Known { acted: true, ..PLAIN };
+        let durable = Known { durable: true, thread_has_settled_turns: false, ..PLAIN };
         let tired = Known { pulls_failed: MAX_PULLS, ..PLAIN };
         for (found, known, want) in [
             (turn(FoundStatus::Completed, 2), PLAIN, Verdict::Settle(Outcome::Completed)),
@@ -139,6 +150,13 @@ mod tests {
             (turn(FoundStatus::InterruptedClosed, 2), PLAIN, Verdict::Lost(LostHow::CommandsEnded)),
             (turn(FoundStatus::InterruptedOpen, 1), PLAIN, Verdict::Lost(LostHow::CommandsMayRunOn)),
             (turn(FoundStatus::InProgress, 1), PLAIN, Verdict::Lost(LostHow::CommandsMayRunOn)),
+            (claimed(FoundStatus::Completed), PLAIN, Verdict::Lost(LostHow::CommandsMayRunOn)),
+            (claimed(FoundStatus::Failed), PLAIN, Verdict::Lost(LostHow::CommandsMayRunOn)),
+            (claimed(FoundStatus::InterruptedClosed), PLAIN, Verdict::Lost(LostHow::CommandsMayRunOn)),
+            (claimed(FoundStatus::InterruptedClosed), stopped, Verdict::Settle(Outcome::Interrupted)),
+            (Found::Absent, durable, Verdict::Lost(LostHow::HistoryGone)),
+            (Found::Absent, Known { stop_requested: true, ..durable }, Verdict::Lost(LostHow::HistoryGone)),
+            (Found::NoHistory(HistoryError::NoThread), durable, Verdict::Lost(LostHow::HistoryGone)),
             (turn(FoundStatus::InterruptedOpen, 0), PLAIN, Verdict::NotRun { new_thread: false }),
             (turn(FoundStatus::InterruptedClosed, 0), stopped, Verdict::Cancelled),
             (Found::Absent, PLAIN, Verdict::NotRun { new_thread: false }),

@@ -150,6 +150,11 @@ pub fn answering(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
     advance(tx, gate, GateEvent::Answer).map(|_| ())
 }
 
+/// The runtime certainly did not take the answer: it may be told again.
+pub fn not_taken(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
+    advance(tx, gate, GateEvent::NotTaken).map(|_| ())
+}
+
 /// The runtime said that the request is over.
 pub fn resolved(tx: &Transaction<'_>, gate: &Gate) -> Result<GateState, LedgerError> {
     advance(tx, gate, GateEvent::Resolved)

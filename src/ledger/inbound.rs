@@ -43,6 +43,16 @@ impl InboundState {
     }
 }
 
+/// Why a row waits: it has no words, and they may still come.
+pub const COMPANION: &str = "companion";
+/// The same, and its sender has been told that words are missing.
+pub const COMPANION_TOLD: &str = "companion, told";
+
+/// Why a row without words waits whose words are late themselves.
+pub fn bound_to(words: InboundSeq) -> String {
+    format!("with {}", words.0)
+}
+
 /// A row as it is committed in W1. What is refused brings neither raw text nor people.
 #[derive(Debug, Clone)]
 pub struct NewInbound {
@@ -166,6 +176,52 @@ pub fn waiting(
     let sql =
         "SELECT * FROM inbound WHERE channel = ?1 AND chat = ?2 AND state = 'waiting' AND reason = ?3 ORDER BY seq";
     all(tx, sql, params![channel.as_str(), chat.as_str(), reason], read)
+}
+
+/// Everything without words that waits for some, or with late words for a decision, oldest first.
+pub fn waiting_for_words(tx: &Transaction<'_>) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql =
+        "SELECT * FROM inbound WHERE state = 'waiting' AND (reason IN (?1, ?2) OR reason LIKE 'with %') ORDER BY seq";
+    all(tx, sql, [COMPANION, COMPANION_TOLD], read)
+}
+
+/// Whether anything of a chat was committed that nobody has looked at yet.
+pub fn is_expected(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<bool, LedgerError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM inbound WHERE state = 'received' AND channel = ?1 AND chat = ?2)";
+    Ok(first(tx, sql, params![channel.as_str(), chat.as_str()], |row| row.get(0))?.unwrap_or(false))
+}
+
+/// The messages of a chat whose turns are queued, oldest first.
+pub fn of_queued_turns(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT i.* FROM turns t JOIN inbound i ON i.turn = t.id
+         WHERE t.state = 'queued' AND i.channel = ?1 AND i.chat = ?2 ORDER BY i.seq";
+    all(tx, sql, params![channel.as_str(), chat.as_str()], read)
+}
+
+/// The messages of a chat whose sender is asked whether they are still wanted: they came late, or their turns grew old.
+pub fn asked_about(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT i.* FROM turns t JOIN inbound i ON i.turn = t.id AND i.message_id = t.reply_to
+         WHERE t.state = 'queued' AND t.not_before_ms = ?3 AND i.channel = ?1 AND i.chat = ?2 ORDER BY i.seq";
+    let mut asked = waiting(tx, channel, chat, "late")?;
+    asked.extend(all(tx, sql, params![channel.as_str(), chat.as_str(), super::turns::ASKED_MS], read)?);
+    Ok(asked)
+}
+
+/// Whatever waits in a chat waits no more.
+pub fn cancel_waiting(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    why: &str,
+) -> Result<(), LedgerError> {
+    let sql =
+        "UPDATE inbound SET state = 'cancelled', reason = ?3 WHERE state = 'waiting' AND channel = ?1 AND chat = ?2";
+    run(tx, sql, params![channel.as_str(), chat.as_str(), why])?;
+    Ok(())
 }
 
 /// The inbound rows of a turn, oldest first.

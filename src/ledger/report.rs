@@ -10,6 +10,7 @@ use crate::domain::gate::Ask;
 use super::LedgerError;
 use super::open::{reader, schema_of};
 use super::sql::{all, first};
+use super::turns::ASKED_MS;
 
 /// Counts of a ledger. Ages are relative to the `now_ms` that was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,14 +71,17 @@ pub struct GateLine {
 /// All counts at once.
 pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> {
     let mut counts = Counts { schema: schema_of(tx)?, ..Counts::default() };
-    let by_state = all(tx, "SELECT state, count(*) FROM turns WHERE state <> 'settled' GROUP BY state", [], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-    })?;
+    // What is asked about waits for its sender, not in the queue.
+    let by_state =
+        "SELECT CASE WHEN not_before_ms = ?1 AND state = 'queued' THEN 'asked' ELSE state END AS shown, count(*)
+         FROM turns WHERE state <> 'settled' GROUP BY shown";
+    let by_state = all(tx, by_state, [ASKED_MS], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     for (state, n) in by_state {
         match state.as_str() {
             "queued" => counts.queued = n,
             "submitting" => counts.submitting = n,
             "running" => counts.running = n,
+            "asked" => counts.late_messages_waiting = n,
             _ => counts.waiting = n,
         }
     }
@@ -86,7 +90,7 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
     let day = "SELECT count(*) FROM turns WHERE state = 'settled' AND settled_at_ms > ?1";
     counts.settled_last_24h = first(tx, day, [now_ms - 86_400_000], |row| row.get(0))?.unwrap_or(0);
     counts.gates_open = one("SELECT count(*) FROM gates WHERE state = 'open'")?;
-    counts.late_messages_waiting = one("SELECT count(*) FROM inbound WHERE state = 'waiting'")?;
+    counts.late_messages_waiting += one("SELECT count(*) FROM inbound WHERE state = 'waiting' AND reason = 'late'")?;
     counts.outbox_ready = one("SELECT count(*) FROM messages WHERE state = 'ready'")?;
     counts.outbox_sending = one("SELECT count(*) FROM messages WHERE state = 'sending'")?;
     counts.outbox_undeliverable = one("SELECT count(*) FROM messages WHERE state = 'undeliverable'")?;

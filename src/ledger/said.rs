@@ -11,6 +11,13 @@ pub fn first_time(tx: &Transaction<'_>, key: &str, now_ms: i64) -> Result<bool, 
     Ok(run(tx, "INSERT INTO said (key, at_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![key, now_ms])? == 1)
 }
 
+/// When a key was first used, which may be now.
+pub fn first_at(tx: &Transaction<'_>, key: &str, now_ms: i64) -> Result<i64, LedgerError> {
+    first_time(tx, key, now_ms)?;
+    let at = first(tx, "SELECT at_ms FROM said WHERE key = ?1", [key], |row| row.get(0))?;
+    Ok(at.unwrap_or(now_ms))
+}
+
 pub fn learn_name(
     tx: &Transaction<'_>,
     channel: &ChannelName,

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::sql::{all, first, from_json_opt, id, id_opt, json, run, unreadable};
-use crate::domain::history::Failure;
+use crate::domain::history::{Evidence, Failure};
 use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState, transition};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::Step;
+
+/// `not_before_ms` of a queued turn whose sender is asked whether it is still wanted: it runs when he says so, and holds
+/// up nothing that is queued behind it.
+pub const ASKED_MS: i64 = i64::MAX;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
@@ -34,6 +38,8 @@ pub struct Turn {
     pub client_id: Option<ClientId>,
     pub native_turn: Option<NativeTurnId>,
     pub generation: Option<Generation>,
+    /// How sure the runtime was that it has the turn, as far as it said so.
+    pub evidence: Option<Evidence>,
     pub boot_id: Option<String>,
     pub continues: Option<TurnId>,
     pub stop: Option<Stop>,
@@ -47,6 +53,13 @@ pub struct Turn {
     pub submitted_at_ms: Option<i64>,
     pub started_at_ms: Option<i64>,
     pub settled_at_ms: Option<i64>,
+}
+
+impl Turn {
+    /// Queued, and its sender is asked whether it is still wanted.
+    pub fn is_asked(&self) -> bool {
+        self.state == TurnState::Queued && self.not_before_ms == ASKED_MS
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,8 +156,10 @@ pub fn queued_in_directory(
     directory: &std::path::Path,
     except: &ConversationId,
 ) -> Result<i64, LedgerError> {
-    let sql = "SELECT count(*) FROM turns WHERE state = 'queued' AND directory = ?1 AND conversation <> ?2";
-    Ok(first(tx, sql, params![directory.to_string_lossy(), except.as_str()], |row| row.get(0))?.unwrap_or(0))
+    let sql = "SELECT count(*) FROM turns
+         WHERE state = 'queued' AND not_before_ms <> ?3 AND directory = ?1 AND conversation <> ?2";
+    let values = params![directory.to_string_lossy(), except.as_str(), ASKED_MS];
+    Ok(first(tx, sql, values, |row| row.get(0))?.unwrap_or(0))
 }
 
 /// How many turns a person has waiting, and how many a conversation has.
@@ -153,10 +168,10 @@ pub fn queue_depth(
     conversation: &ConversationId,
     requester: &UserId,
 ) -> Result<(i64, i64), LedgerError> {
-    let sql =
-        "SELECT coalesce(sum(requester = ?2), 0), count(*) FROM turns WHERE conversation = ?1 AND state = 'queued'";
-    Ok(first(tx, sql, params![conversation.as_str(), requester.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .unwrap_or((0, 0)))
+    let sql = "SELECT coalesce(sum(requester = ?2), 0), count(*) FROM turns
+         WHERE conversation = ?1 AND state = 'queued' AND not_before_ms <> ?3";
+    let values = params![conversation.as_str(), requester.as_str(), ASKED_MS];
+    Ok(first(tx, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or((0, 0)))
 }
 
 /// The one place where a turn's row changes state. `Stale` when somebody was first.
@@ -184,7 +199,7 @@ pub fn submit(tx: &Transaction<'_>, turn: &Turn, submission: &Submission) -> Res
     advance(tx, turn, TurnEvent::Submit)?;
     let client = ClientId::of_turn(&turn.id, turn.attempt + 1);
     let sql = "UPDATE turns SET attempt = attempt + 1, client_id = ?2, thread = ?3, cursor = ?4, generation = ?5, boot_id = ?6,
-                   submitted_at_ms = ?7, native_turn = NULL, started_at_ms = NULL WHERE id = ?1";
+                   submitted_at_ms = ?7, native_turn = NULL, evidence = NULL, started_at_ms = NULL WHERE id = ?1";
     run(
         tx,
         sql,
@@ -215,11 +230,37 @@ pub fn set_native(tx: &Transaction<'_>, turn: &TurnId, native: &NativeTurnId) ->
     Ok(())
 }
 
+/// What the runtime says of its hold on the turn. Never less than it said before.
+pub fn set_evidence(tx: &Transaction<'_>, turn: &TurnId, evidence: Evidence) -> Result<(), LedgerError> {
+    let sql = "UPDATE turns SET evidence = ?2 WHERE id = ?1 AND evidence IS NOT 'durable'";
+    run(tx, sql, params![turn.as_str(), evidence.as_str()])?;
+    Ok(())
+}
+
+/// The settled turn that the runtime knows by an id of its own.
+pub fn settled_as(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    native: &NativeTurnId,
+) -> Result<Option<TurnId>, LedgerError> {
+    let sql = "SELECT id FROM turns WHERE conversation = ?1 AND native_turn = ?2 AND state = 'settled' ORDER BY ord DESC LIMIT 1";
+    first(tx, sql, params![conversation.as_str(), native.as_str()], |row| id(row, "id"))
+}
+
 /// Proven not to have run: back into the queue, not before the given time.
 pub fn not_run(tx: &Transaction<'_>, turn: &Turn, not_before_ms: i64) -> Result<(), LedgerError> {
     advance(tx, turn, TurnEvent::NotRun)?;
     let sql = "UPDATE turns SET native_turn = NULL, generation = NULL, started_at_ms = NULL, not_before_ms = ?2 WHERE id = ?1";
     run(tx, sql, params![turn.id.as_str(), not_before_ms])?;
+    Ok(())
+}
+
+/// When a queued turn may run: [`ASKED_MS`] while its sender is asked. `Stale` once it is submitted.
+pub fn set_not_before(tx: &Transaction<'_>, turn: &Turn, not_before_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE turns SET not_before_ms = ?3, version = version + 1 WHERE id = ?1 AND version = ?2 AND state = 'queued'";
+    if run(tx, sql, params![turn.id.as_str(), turn.version, not_before_ms])? == 0 {
+        return Err(LedgerError::Stale("the turn"));
+    }
     Ok(())
 }
 
@@ -309,6 +350,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         client_id: row.get::<_, Option<String>>("client_id")?.map(ClientId::new),
         native_turn: id_opt(row, "native_turn")?,
         generation: row.get::<_, Option<i64>>("generation")?.map(Generation),
+        evidence: row.get::<_, Option<String>>("evidence")?.as_deref().and_then(Evidence::parse),
         boot_id: row.get("boot_id")?,
         continues: id_opt(row, "continues")?,
         stop: read_stop(row)?,

@@ -26,6 +26,7 @@ super::messages! {
         DraftNote => "草稿，最终答案另发", "Draft, the final answer comes separately";
         Unreachable { at: At } => "连不上模型，{at} 起在重试", "Cannot reach the model, retrying since {at}";
         LiveWaiting { number: i64, names: &'a str } => "⏸ 在等批准 #{number}（{names}）", "⏸ Waiting for approval #{number} ({names})";
+        LiveDoneAtOnce { span: &'a str } => "✓ 完成 · {span}", "✓ Done · {span}";
         LiveDone { steps: usize, span: &'a str } => "✓ 完成 · {steps} 步 · {span}", "✓ Done · steps: {steps} · {span}";
         LiveDoneTokens { steps: usize, span: &'a str, tokens: &'a str } =>
             "✓ 完成 · {steps} 步 · {span} · {tokens} tokens", "✓ Done · steps: {steps} · {span} · {tokens} tokens";
@@ -102,9 +103,8 @@ super::messages! {
         QuestionHintGroup { bot: &'a str } => "也可发：@{bot} 选项的数字", "or send: @{bot} and the option's number";
         Choose => "选一个", "Choose one";
         WriteAnswer => "写在这里", "Write here";
-        SecretNote { number: i64 } =>
-            "内容会经过飞书服务器；ally 不保存。更稳妥：在电脑上运行 `ally answer {number}`",
-            "This passes through Feishu's servers; ally does not keep it. Safer: run `ally answer {number}` on the computer";
+        SecretNote =>
+            "内容会经过飞书服务器；ally 不保存", "This passes through Feishu's servers; ally does not keep it";
         Answered { who: &'a str, answer: &'a str, at: At } => "{who}：{answer} · {at}", "{who}: {answer} · {at}";
         AnsweredSecret { who: &'a str } => "{who} 已提供（不显示）", "provided by {who} (not shown)";
         Skipped { who: &'a str, at: At } => "{who} 跳过了 · {at}", "Skipped by {who} · {at}";
@@ -169,7 +169,8 @@ super::messages! {
             "我只为 {owner} 和被允许的人工作。这条没有处理，也没有保存。", "I work only for {owner} and people they allow. This was neither processed nor kept.";
         StrangerGroup { owner: &'a str } => "这个群还没开通，{owner} 可以开通。", "This group is not set up; {owner} can do that.";
         StaleSummary => "一条旧消息在等决定", "An old message waits for a decision";
-        StaleAsk { at: At } => "这条是 {at} 发的，当时我离线。还要做吗？", "Sent at {at} while I was offline. Still wanted?";
+        StaleAsk { at: At } =>
+            "这条是 {at} 发的，之后我离线过。还要做吗？", "Sent at {at}, and I was offline since then. Still wanted?";
         StaleOthers { n: u32 } => "另有 {n} 条也在等同一个问题", "{n} more wait for the same question";
     }
 }

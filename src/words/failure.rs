@@ -1,18 +1,17 @@
 //! What is said when something fails: one plain line for the chat, the remedy for the owner.
 
-use super::time::At;
 use crate::domain::history::FailureKind;
 use crate::domain::view::Lang;
 
 /// What is known around a failure, as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct FailureContext {
-    /// When the account's limit ends.
-    pub until: Option<At>,
-    /// Tries that were made.
+pub struct FailureContext<'a> {
+    /// Tries that were made, as far as the runtime told.
     pub tries: u32,
-    /// Nothing was submitted: the message is still queued and runs once this is mended.
-    pub kept: bool,
+    /// The turn, for whoever looks on the computer.
+    pub turn: &'a str,
+    /// The command that signs the runtime in, where it has one.
+    pub login: Option<&'a str>,
 }
 
 /// Two readers, two texts.
@@ -24,88 +23,89 @@ pub struct Told {
     pub owner: Option<String>,
 }
 
-fn told(lang: Lang, zh: (String, Option<&str>), en: (String, Option<&str>)) -> Told {
+fn told(lang: Lang, zh: (&str, Option<String>), en: (&str, Option<String>)) -> Told {
     let (chat, owner) = match lang {
         Lang::Zh => zh,
         Lang::En => en,
     };
-    Told { chat, owner: owner.map(str::to_owned) }
+    Told { chat: chat.to_owned(), owner }
 }
 
 /// Why a turn failed.
-pub fn failure(kind: FailureKind, context: FailureContext, lang: Lang) -> Told {
+pub fn failure(kind: FailureKind, context: FailureContext<'_>, lang: Lang) -> Told {
+    let turn = context.turn;
     match kind {
-        FailureKind::NotSignedIn => not_signed_in(context.kept, lang),
-        FailureKind::UsageLimit => usage_limit(context.until, lang),
+        FailureKind::NotSignedIn => not_signed_in(context.login, lang),
+        FailureKind::UsageLimit => told(
+            lang,
+            (
+                "Codex 额度用完，不知道何时恢复。任务没有完成",
+                Some("账号的额度用完了。可以等它恢复，或在电脑上换一个账号登录".to_owned()),
+            ),
+            (
+                "Codex limit reached; when it ends cannot be told. The task is not finished",
+                Some(
+                    "The account's limit is used up. Wait for it, or sign in with another account on the computer"
+                        .to_owned(),
+                ),
+            ),
+        ),
         FailureKind::ModelBusy => model_busy(context.tries, lang),
         FailureKind::Unreachable => told(
             lang,
-            ("连不上模型。任务没有完成，已做的步骤不会撤回，可以重新运行".into(), Some("检查这台电脑的网络和代理，再运行 `ally doctor`")),
             (
-                "The model cannot be reached. The task is not finished, steps already done stay; it can be run again".into(),
-                Some("Check this computer's network and proxy, then run `ally doctor`"),
+                "连不上模型。任务没有完成，已做的步骤不会撤回，可以重新运行",
+                Some(format!("检查这台电脑的网络和代理；原因：`ally turns show {turn}`")),
+            ),
+            (
+                "The model cannot be reached. The task is not finished, steps already done stay; it can be run again",
+                Some(format!("Check this computer's network and proxy; the reason: `ally turns show {turn}`")),
             ),
         ),
         FailureKind::ContextFull => told(
             lang,
-            ("会话太长，任务没有完成。用 `/new` 开新会话再发一次".into(), None),
-            ("The conversation is too long; the task is not finished. Start afresh with `/new` and send it again".into(), None),
+            ("会话太长，任务没有完成。用 `/new` 开新会话再发一次", None),
+            (
+                "The conversation is too long; the task is not finished. Start afresh with `/new` and send it again",
+                None,
+            ),
         ),
         FailureKind::Rejected => told(
             lang,
             (
-                "模型服务拒绝了这个请求，任务没有完成。换一种说法，或用 `/new` 开新会话".into(),
-                Some("原因在电脑上：`ally logs`。常见：模型名不对，或账号没有权限"),
+                "模型服务拒绝了这个请求，任务没有完成。换一种说法，或用 `/new` 开新会话",
+                Some(format!("原因在电脑上：`ally turns show {turn}`。常见：模型名不对，或账号没有权限")),
             ),
             (
-                "The model service refused this request; the task is not finished. Put it differently, or start afresh with `/new`".into(),
-                Some("The reason is on the computer: `ally logs`. Often a wrong model name or an account without the right"),
+                "The model service refused this request; the task is not finished. Put it differently, or start afresh with `/new`",
+                Some(format!(
+                    "The reason is on the computer: `ally turns show {turn}`. Often a wrong model name or an account without the right"
+                )),
             ),
         ),
         FailureKind::Other => told(
             lang,
-            ("任务没有完成，Codex 报告了错误。已做的步骤不会撤回，可以重新运行".into(), Some("原因在电脑上：`ally logs`")),
             (
-                "The task is not finished: Codex reported an error. Steps already done stay; it can be run again".into(),
-                Some("The reason is on the computer: `ally logs`"),
+                "任务没有完成，Codex 报告了错误。已做的步骤不会撤回，可以重新运行",
+                Some(format!("原因在电脑上：`ally turns show {turn}`")),
+            ),
+            (
+                "The task is not finished: Codex reported an error. Steps already done stay; it can be run again",
+                Some(format!("The reason is on the computer: `ally turns show {turn}`")),
             ),
         ),
     }
 }
 
-fn not_signed_in(kept: bool, lang: Lang) -> Told {
-    let zh = if kept {
-        "Codex 没有登录，任务没有开始。消息已保存，恢复后继续，超过 30 分钟先问你"
-    } else {
-        "Codex 没有登录，任务没有完成。恢复后可以重新运行"
-    };
-    let en = if kept {
-        "Codex is not signed in; the task did not start. Your message is kept and runs once this is fixed; after 30 minutes I ask first"
-    } else {
-        "Codex is not signed in; the task is not finished. It can be run again once this is fixed"
-    };
+fn not_signed_in(login: Option<&str>, lang: Lang) -> Told {
+    let login = login.unwrap_or("codex login");
     told(
         lang,
-        (zh.into(), Some("在电脑上运行 `codex login`，用 ally 的 CODEX_HOME")),
-        (en.into(), Some("Run `codex login` on the computer, with ally's CODEX_HOME")),
-    )
-}
-
-fn usage_limit(until: Option<At>, lang: Lang) -> Told {
-    let (zh, en) = match until {
-        Some(at) => (
-            format!("Codex 额度用完，{at} 恢复。任务没有完成"),
-            format!("Codex limit reached until {at}. The task is not finished"),
+        ("Codex 没有登录，任务没有完成。恢复后可以重新运行", Some(format!("在电脑上运行 `{login}`"))),
+        (
+            "Codex is not signed in; the task is not finished. It can be run again once this is fixed",
+            Some(format!("Run `{login}` on the computer")),
         ),
-        None => (
-            "Codex 额度用完，不知道何时恢复。任务没有完成".to_owned(),
-            "Codex limit reached; when it ends cannot be told. The task is not finished".to_owned(),
-        ),
-    };
-    told(
-        lang,
-        (zh, Some("账号的额度用完了。可以等它恢复，或在电脑上换一个账号登录")),
-        (en, Some("The account's limit is used up. Wait for it, or sign in with another account on the computer")),
     )
 }
 
@@ -116,8 +116,8 @@ fn model_busy(tries: u32, lang: Lang) -> Told {
     };
     told(
         lang,
-        (format!("{zh}任务没有完成，可以重新运行"), None),
-        (format!("{en}The task is not finished; it can be run again"), None),
+        (&format!("{zh}任务没有完成，可以重新运行"), None),
+        (&format!("{en}The task is not finished; it can be run again"), None),
     )
 }
 
@@ -139,14 +139,14 @@ pub fn launch_failure(launch: Launch, detail: &str, lang: Lang) -> Told {
         Launch::Failed => ("Codex 没有启动起来", "Codex did not come up"),
     };
     let remedy = match (launch, lang) {
-        (Launch::Missing | Launch::WrongVersion, Lang::Zh) => "在电脑上安装或更新 Codex，再运行 `ally doctor`",
+        (Launch::Missing | Launch::WrongVersion, Lang::Zh) => "在电脑上安装或更新 Codex，再看 `ally status`",
         (Launch::Missing | Launch::WrongVersion, Lang::En) => {
-            "Install or update Codex on the computer, then run `ally doctor`"
+            "Install or update Codex on the computer, then see `ally status`"
         }
         (Launch::BadConfig, Lang::Zh) => "改好设置文件，再运行 `ally restart`",
         (Launch::BadConfig, Lang::En) => "Mend its configuration, then run `ally restart`",
-        (Launch::Failed, Lang::Zh) => "在电脑上运行 `ally doctor`",
-        (Launch::Failed, Lang::En) => "Run `ally doctor` on the computer",
+        (Launch::Failed, Lang::Zh) => "在电脑上看 `ally status` 和 `ally logs`",
+        (Launch::Failed, Lang::En) => "See `ally status` and `ally logs` on the computer",
     };
     let chat = match lang {
         Lang::Zh => format!("{zh}，任务没有开始。消息已保存，恢复后继续，超过 30 分钟先问你"),
@@ -185,15 +185,15 @@ pub fn runtime_trouble(kind: FailureKind, lang: Lang) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Zone, rules};
+    use crate::words::rules;
 
     #[test]
     fn every_failure_keeps_the_rules() {
         use FailureKind::*;
-        let until = Some(At::hhmm(1_790_000_000_000, Zone(480)));
+        let full = FailureContext { tries: 5, turn: "0198", login: Some("CODEX_HOME=/h codex login") };
         for kind in [NotSignedIn, UsageLimit, ModelBusy, Unreachable, ContextFull, Rejected, Other] {
             for lang in [Lang::Zh, Lang::En] {
-                for context in [FailureContext::default(), FailureContext { until, tries: 5, kept: true }] {
+                for context in [FailureContext::default(), full] {
                     let told = failure(kind, context, lang);
                     rules::check("failure", &told.chat, lang);
                     told.owner.iter().for_each(|owner| rules::check("remedy", owner, lang));

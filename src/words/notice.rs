@@ -27,6 +27,10 @@ super::messages! {
         QueueFullPerson { limit: u32 } =>
             "你已有 {limit} 条在排队，这条没有处理。等前面的做完，或用 `/cancel` 取消",
             "You already have {limit} waiting, so this was not processed. Wait for them, or remove some with `/cancel`";
+        /// `busy = "reject"`.
+        BusyRejects =>
+            "有任务在进行，这条没有接。等它结束再发一次，或先 `/stop`",
+            "A task is running, so this was not taken. Send it again when that has ended, or `/stop` it first";
         QueueFullConversation { limit: u32 } =>
             "这里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
             "{limit} messages already wait here, so this was not processed. Send it again when they are done";
@@ -42,7 +46,9 @@ super::messages! {
             "缺少飞书权限 {scope}，已通知 {owner}", "Feishu permission {scope} is missing; {owner} was told";
         WaitingForText =>
             "收到了。要我用它做什么？请在 10 分钟内发文字", "Received. What shall I do with it? Send text within 10 minutes";
-        CompanionDropped => "没有等到文字，刚才的文件没有处理", "No text followed, so the files were not processed";
+        CompanionDropped =>
+            "10 分钟里没有等到文字，没有处理。要用的话，请和文字一起再发",
+            "No text came within 10 minutes, so this was not processed. To have it used, send it again with text";
         OwnFolder => "专用目录", "its own folder";
         /// To anybody who writes to a bot that nobody has claimed.
         Unclaimed =>
@@ -137,6 +143,9 @@ super::messages! {
         ModelUnreachable { at: At } =>
             "连不上模型，{at} 起在重试，任务没有完成。要停止吗？",
             "Cannot reach the model, retrying since {at}; the task is not finished. Stop it?";
+        /// To the owner alone, about a chat that may be another one's.
+        OwnerRemedy { chat: &'a str, what: &'a str, remedy: &'a str } =>
+            "{what}（聊天 `{chat}`）\n{remedy}", "{what} (chat `{chat}`)\n{remedy}";
         Elsewhere =>
             "这个会话还在电脑上的 Codex 里开着，这条在等。", "This conversation is still open in Codex on your computer; this waits.";
         RuntimeBack => "Codex 恢复了，排队的任务继续", "Codex is back; what was queued goes on";
@@ -148,7 +157,7 @@ super::messages! {
             "Paired: you are the owner. Try: \"What is in this directory?\"";
         PairingWrong { left: u32 } => "配对码不对，还可以试 {left} 次", "That code is not right; {left} tries left";
         PairingExpired =>
-            "配对码已失效。在电脑上运行 `ally setup` 取新的", "That code is no longer valid. Run `ally setup` on the computer for a new one";
+            "配对码已失效。在电脑上运行 `ally pair` 取新的", "That code is no longer valid. Run `ally pair` on the computer for a new one";
         Greeting { directory: &'a str } =>
             "已连接。直接发消息试试，例如：“这个目录里有什么？” 我现在只听你的；项目目录 {directory}；会改动项目外的事我先问。",
             "Connected. Try: \"What is in this directory?\" I listen only to you; project {directory}; I ask before anything outside it.";

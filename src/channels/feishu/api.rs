@@ -1,6 +1,7 @@
 //! The endpoints that ally calls, one function each: paths, parameters and what is read from the answer.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::Response;
 use reqwest::multipart::{Form, Part};
@@ -12,6 +13,11 @@ use super::wire::{Bot, BotReply, CreateRequest, Items, Member, Members, MessageI
 use crate::bridge::ports::Sent;
 use crate::domain::delivery::Target;
 use crate::domain::ids::ResourceKey;
+
+/// The longest that a download takes as a whole: 100 MB, the platform's most, over a slow line.
+pub const DOWNLOAD: Duration = Duration::from_secs(600);
+/// The longest silence within one.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// A message ready to be sent: `content` is JSON in a string, `uuid` at most 50 characters.
 pub struct Draft<'a> {
@@ -237,9 +243,11 @@ pub async fn save(
     let local = |error: std::io::Error| FetchError::Unavailable { reason: error.to_string() };
     let mut file = tokio::fs::File::create(into).await.map_err(local)?;
     let mut written = 0_u64;
+    let end = tokio::time::Instant::now() + DOWNLOAD;
     let outcome = loop {
-        // Each piece has its own deadline: a big file may take long, a silent one may not.
-        let piece = tokio::time::timeout(std::time::Duration::from_secs(20), response.chunk()).await;
+        // A big file may take long; a silent one may not, and none may for ever.
+        let silent = tokio::time::Instant::now() + SILENCE;
+        let piece = tokio::time::timeout_at(end.min(silent), response.chunk()).await;
         match piece {
             Err(_) => break Err(FetchError::Unavailable { reason: "timed out".to_owned() }),
             Ok(Err(error)) => break Err(not_answered("download", error).into_fetch("im:message:readonly")),

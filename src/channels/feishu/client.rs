@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -18,16 +18,22 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::{ApiError, FeishuCode, Refusal, scopes_in, sub_code};
+use super::proxy::Proxy;
 use super::token::Tokens;
 use super::wire::Reply;
 
 /// Deadline of one call, from connect to the last byte of the answer.
 const CALL: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(8);
-/// Calls a second over the whole app. The platform's base limit is 50/s and 1000/min for each endpoint.
-const APP_PER_SECOND: u32 = 40;
+/// Calls of one endpoint. The platform takes 50/s and 1000/min: a full bucket and what comes in together stay below.
+const PER_SECOND: u32 = 40;
+const BURST: u32 = 10;
+const PER_MINUTE: u32 = 600;
+const MINUTE_BURST: u32 = 300;
 /// Least time between two messages to one chat. The platform takes 5/s, shared by all bots of the chat.
 const CHAT_SPACING: Duration = Duration::from_millis(250);
+/// The most bytes of an answer that are read: fifty of the longest messages and something.
+const MAX_ANSWER: usize = 16 << 20;
 /// The longest that an answer's text is quoted in an error.
 const MSG_CHARS: usize = 300;
 
@@ -64,16 +70,16 @@ impl Answer {
 }
 
 impl Http {
-    /// `base` without a trailing slash. `proxy` is used for everything but loopback; without it there is no proxy at all
-    /// (the environment was read by the caller).
-    pub fn new(base: &str, proxy: Option<&str>) -> anyhow::Result<Self> {
+    /// `base` without a trailing slash. Without `proxy` there is none at all (the environment was read by the caller).
+    pub fn new(base: &str, proxy: Option<&Proxy>) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
             .pool_idle_timeout(Duration::from_secs(30))
             .no_proxy();
-        if let Some(proxy) = proxy.filter(|_| !is_loopback(base)) {
-            builder = builder.proxy(reqwest::Proxy::all(proxy).context("the proxy's address is not valid")?);
+        let address = reqwest::Url::parse(base).context("the platform's address is not valid")?;
+        if let Some(proxy) = proxy.filter(|proxy| proxy.serves(&address)) {
+            builder = builder.proxy(proxy.for_http()?);
         }
         let client = builder.build().context("build the HTTP client")?;
         Ok(Self { base: base.trim_end_matches('/').to_owned(), client })
@@ -149,7 +155,9 @@ pub async fn judge(what: &'static str, response: Response) -> Result<Answer, Api
     let platform_ms = date_of(response.headers());
     let wait = wait_of(response.headers());
     let log_id = header(response.headers(), "x-tt-logid");
-    let body = response.bytes().await.map_err(|error| not_answered(what, error))?;
+    // Whoever opened the answer for something else than JSON set no deadline for the rest of it.
+    let read = tokio::time::timeout(CALL, whole(what, response)).await;
+    let body = read.unwrap_or_else(|_| Err(ApiError::NoAnswer { what, reason: "timed out".to_owned() }))?;
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return Err(ApiError::NotFeishu { what, status, wait, platform_ms });
     };
@@ -170,6 +178,17 @@ pub async fn judge(what: &'static str, response: Response) -> Result<Answer, Api
             Err(refusal_by_status(status, Refusal { what, code, sub, msg, log_id, wait, scopes, platform_ms }))
         }
     }
+}
+
+async fn whole(what: &'static str, mut response: Response) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| not_answered(what, error))? {
+        if body.len() + piece.len() > MAX_ANSWER {
+            return Err(ApiError::NoAnswer { what, reason: format!("more than {MAX_ANSWER} bytes") });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 /// A code that nobody documented means nothing beside an HTTP status that says "my trouble" or "too many".
@@ -225,9 +244,9 @@ impl Client {
             Err(error) if is_token(&error) => {
                 self.tokens.invalidate(&token);
                 let (response, _) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
-                self.noted(lane, judge(what, response).await)
+                self.noted(what, lane, judge(what, response).await)
             }
-            outcome => self.noted(lane, outcome),
+            outcome => self.noted(what, lane, outcome),
         }
     }
 
@@ -238,7 +257,7 @@ impl Client {
         lane: Option<&str>,
         request: impl Fn(&Http) -> RequestBuilder,
     ) -> Result<(Response, SecretString), ApiError> {
-        self.limits.wait(lane).await;
+        self.limits.wait(what, lane).await;
         let token = self.tokens.get(&self.http).await?;
         let response = self.http.open(what, request(&self.http).bearer_auth(token.expose_secret())).await?;
         Ok((response, token))
@@ -249,9 +268,14 @@ impl Client {
         self.tokens.invalidate(token);
     }
 
-    fn noted(&self, lane: Option<&str>, outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+    fn noted(
+        &self,
+        what: &'static str,
+        lane: Option<&str>,
+        outcome: Result<Answer, ApiError>,
+    ) -> Result<Answer, ApiError> {
         if let Err(error) = &outcome {
-            self.limits.note(lane, error);
+            self.limits.note(what, lane, error);
         }
         outcome
     }
@@ -261,30 +285,33 @@ pub fn is_token(error: &ApiError) -> bool {
     error.code().is_some_and(|code| FeishuCode::of(code) == FeishuCode::Token)
 }
 
-/// How fast we may call: the whole app, and each chat (or patched message) by itself.
+/// How fast we may call: each endpoint (by the name of what it does), and each chat or patched message by itself.
 struct Limits {
-    app: DefaultDirectRateLimiter,
+    seconds: DefaultKeyedRateLimiter<&'static str>,
+    minutes: DefaultKeyedRateLimiter<&'static str>,
     lanes: DefaultKeyedRateLimiter<String>,
     cool: Mutex<HashMap<String, Instant>>,
 }
 
-/// Key of the whole app in the table of cool-downs; no chat is called so.
+/// Key of the whole app in the table of cool-downs; nothing else is called so.
 const WHOLE_APP: &str = "";
 
 impl Limits {
     fn new() -> Self {
-        let app = Quota::per_second(NonZeroU32::new(APP_PER_SECOND).expect("not zero"));
+        let few = |count: u32| NonZeroU32::new(count).expect("not zero");
         // A burst of one: two buckets' worth within a second would be over the platform's limit.
         let lane = Quota::with_period(CHAT_SPACING).expect("not zero");
         Self {
-            app: RateLimiter::direct(app.allow_burst(NonZeroU32::new(10).expect("not zero"))),
+            seconds: RateLimiter::keyed(Quota::per_second(few(PER_SECOND)).allow_burst(few(BURST))),
+            minutes: RateLimiter::keyed(Quota::per_minute(few(PER_MINUTE)).allow_burst(few(MINUTE_BURST))),
             lanes: RateLimiter::keyed(lane),
             cool: Mutex::new(HashMap::new()),
         }
     }
 
-    async fn wait(&self, lane: Option<&str>) {
+    async fn wait(&self, what: &'static str, lane: Option<&str>) {
         self.cooled(WHOLE_APP).await;
+        self.cooled(what).await;
         if let Some(lane) = lane {
             self.cooled(lane).await;
             self.lanes.until_key_ready(&lane.to_owned()).await;
@@ -292,35 +319,43 @@ impl Limits {
                 self.lanes.retain_recent();
             }
         }
-        self.app.until_ready().await;
+        self.minutes.until_key_ready(&what).await;
+        self.seconds.until_key_ready(&what).await;
     }
 
     async fn cooled(&self, key: &str) {
-        let until = self.cool.lock().expect("no code panics while it holds this lock").get(key).copied();
-        if let Some(until) = until.filter(|until| *until > Instant::now()) {
+        // It may be longer by the time that it should be over.
+        loop {
+            let until = self.cool.lock().expect("no code panics while it holds this lock").get(key).copied();
+            let Some(until) = until.filter(|until| *until > Instant::now()) else { return };
             tokio::time::sleep_until(until).await;
         }
     }
 
-    /// A refusal for speed holds back everything that shares the limit, not just the call that met it.
-    fn note(&self, lane: Option<&str>, error: &ApiError) {
+    /// A refusal for speed holds back everything that shares the limit, not just the call that met it, and nothing else.
+    fn note(&self, what: &'static str, lane: Option<&str>, error: &ApiError) {
+        const SECOND: Duration = Duration::from_secs(1);
         let (key, wait) = match error {
-            ApiError::Refused(refusal) if refusal.code == 230020 => (lane.unwrap_or(WHOLE_APP), Duration::from_secs(1)),
-            ApiError::Refused(refusal) if refusal.code == 99991400 => {
-                (WHOLE_APP, refusal.wait.unwrap_or(Duration::from_secs(1)))
-            }
-            ApiError::NotFeishu { status: 429, wait, .. } => (WHOLE_APP, wait.unwrap_or(Duration::from_secs(1))),
+            // A limit of the chat or the message.
+            ApiError::Refused(refusal) if refusal.code == 230020 => (lane.unwrap_or(what), refusal.wait),
+            ApiError::Refused(refusal) if refusal.code == 99991400 => (what, refusal.wait),
+            ApiError::NotFeishu { status: 429, wait, .. } => (WHOLE_APP, *wait),
             _ => return,
         };
         let now = Instant::now();
+        let until = now + wait.unwrap_or(SECOND);
         let mut cool = self.cool.lock().expect("no code panics while it holds this lock");
         cool.retain(|_, until| *until > now);
-        cool.insert(key.to_owned(), now + wait);
+        let cooled = cool.entry(key.to_owned()).or_insert(until);
+        // A call that was under way before the longer refusal knows less than it.
+        *cooled = until.max(*cooled);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
 
     #[test]
@@ -347,16 +382,93 @@ mod tests {
         assert_eq!(wait_of(&headers), None);
     }
 
+    fn answer(status: u16, body: impl futures_util::Stream<Item = Vec<u8>> + Send + 'static) -> Response {
+        let pieces = body.map(Ok::<_, std::convert::Infallible>);
+        let answer = axum::http::Response::builder().status(status).body(reqwest::Body::wrap_stream(pieces));
+        answer.expect("an answer").into()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_for_speed_holds_back_its_chat_only() {
+    async fn an_answer_that_never_ends_is_given_up() {
+        let began = Instant::now();
+        let hangs = judge("read", answer(400, futures_util::stream::pending())).await;
+        assert!(matches!(hangs, Err(ApiError::NoAnswer { .. })), "its fate is not known");
+        assert_eq!(began.elapsed(), CALL);
+        let huge = judge("read", answer(200, futures_util::stream::repeat(vec![b' '; 1 << 20]))).await;
+        assert!(matches!(huge, Err(ApiError::NoAnswer { reason, .. }) if reason.contains("bytes")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_never_ends_is_given_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let began = Instant::now();
+        let trickle = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Some((vec![0], ()))
+        });
+        let saved = super::super::api::save(answer(200, trickle), &path, 1 << 20).await;
+        assert!(matches!(saved, Err(crate::bridge::ports::FetchError::Unavailable { .. })), "{saved:?}");
+        assert!(began.elapsed() <= super::super::api::DOWNLOAD && !path.exists());
+    }
+
+    fn refused(code: i64, wait: Option<u64>) -> ApiError {
+        let wait = wait.map(Duration::from_secs);
+        ApiError::Refused(Box::new(Refusal { what: "send", code, wait, ..Refusal::default() }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_for_speed_holds_back_what_shares_the_limit_and_nothing_else() {
         let limits = Limits::new();
-        let refused = ApiError::Refused(Box::new(Refusal { what: "send", code: 230020, ..Refusal::default() }));
-        limits.note(Some("oc_1"), &refused);
+        limits.note("send", Some("oc_1"), &refused(230020, None));
+        limits.note("add a reaction", None, &refused(230020, None));
+        limits.note("list messages", None, &refused(99991400, Some(30)));
         let before = Instant::now();
-        limits.cooled("oc_2").await;
-        limits.cooled(WHOLE_APP).await;
+        for free in ["oc_2", "send", "reply", WHOLE_APP] {
+            limits.cooled(free).await;
+        }
         assert_eq!(before.elapsed(), Duration::ZERO);
-        limits.cooled("oc_1").await;
-        assert!(before.elapsed() >= Duration::from_secs(1));
+        for held in ["oc_1", "add a reaction"] {
+            limits.cooled(held).await;
+            assert_eq!(before.elapsed().as_secs(), 1, "{held}");
+        }
+        limits.cooled("list messages").await;
+        assert_eq!(before.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cool_down_is_never_shortened() {
+        let limits = Limits::new();
+        let before = Instant::now();
+        limits.note("send", None, &refused(99991400, Some(60)));
+        limits.note("send", None, &refused(99991400, Some(1)));
+        let growing = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            limits.note("send", None, &refused(99991400, Some(60)));
+        };
+        tokio::join!(limits.cooled("send"), growing);
+        assert_eq!(before.elapsed().as_secs(), 90);
+    }
+
+    #[test]
+    fn what_an_endpoint_takes_is_never_exceeded() {
+        let clock = governor::clock::FakeRelativeClock::default();
+        let quota = |quota: Quota, burst: u32| quota.allow_burst(NonZeroU32::new(burst).expect("not zero"));
+        let per = |count: u32| NonZeroU32::new(count).expect("not zero");
+        for (quota, window, most) in [
+            (quota(Quota::per_second(per(PER_SECOND)), BURST), Duration::from_secs(1), 50),
+            (quota(Quota::per_minute(per(PER_MINUTE)), MINUTE_BURST), Duration::from_secs(60), 1000),
+        ] {
+            let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
+            let steps = 1000;
+            let mut taken = 0;
+            for _ in 0..steps {
+                while limiter.check().is_ok() {
+                    taken += 1;
+                }
+                clock.advance(window / steps);
+            }
+            assert!(taken <= most && taken * 2 > most, "{taken} within {window:?}");
+        }
     }
 }

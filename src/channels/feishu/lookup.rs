@@ -82,7 +82,8 @@ impl Feishu {
                 return Ok(None);
             }
         }
-        Err(ours("look up a message", Disposition::RetryAfter { wait_ms: 60_000 }, "too many messages since then"))
+        // Later there would be even more of them.
+        Err(ours("look up a message", Disposition::Undeliverable, "too many messages since it was sent"))
     }
 
     /// Whether it is of our app, of this time, in this place and of this kind, and not known to be another.

@@ -1,8 +1,8 @@
 //! Feishu (and Lark): events over the long connection, everything else over REST.
 //!
 //! ```text
-//! dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
-//!                              └ content (what a message says)
+//! proxy ─ dial ─ socket ─ frames ─ convert ─ Intake::accept … commit … ack
+//!                                      └ content (what a message says)
 //! Channel ─ send ─ card (how a view is drawn) ─ api ─ client ─ token
 //!         └ lookup (was it sent?)                        └ error (what a refusal means)
 //! ```
@@ -40,12 +40,14 @@ mod directory;
 mod error;
 mod frames;
 mod lookup;
+mod proxy;
 mod send;
 mod socket;
 mod token;
 mod wire;
 
 pub use error::{ApiError, FeishuCode};
+pub use proxy::Proxy;
 pub use socket::Timing;
 
 /// How to reach one app.
@@ -56,8 +58,8 @@ pub struct FeishuConfig {
     pub app_secret: SecretString,
     /// `https://open.feishu.cn`, `https://open.larksuite.com` or a private deployment; no trailing slash.
     pub base_url: String,
-    /// `http://[user:password@]host:port`, for everything but loopback. `None` is no proxy: the environment is not asked.
-    pub proxy: Option<String>,
+    /// `None` is no proxy: the environment is not asked.
+    pub proxy: Option<Proxy>,
 }
 
 /// One app on Feishu. One process must hold the only connection of an app: the platform gives each event to a random one.
@@ -71,6 +73,8 @@ pub struct Feishu {
     health: Mutex<ChannelHealth>,
     /// Names that were looked up. Never emptied: an organisation's names are few and small.
     names: Mutex<HashMap<UserId, String>>,
+    /// Names that could not be found out, where, and when that was tried.
+    nameless: Mutex<HashMap<(Option<ChatId>, UserId), tokio::time::Instant>>,
     /// Messages whose senders were told that they could not be stored.
     told_not_stored: Mutex<VecDeque<MessageId>>,
     card_frames_hinted: AtomicBool,
@@ -80,6 +84,8 @@ pub struct Feishu {
 struct KnownBot {
     identity: Option<BotIdentity>,
     tenant: Option<String>,
+    /// Why it is not known yet, after the first try.
+    unknown: Option<String>,
 }
 
 /// How long the callers of the name functions are willing to wait.
@@ -96,7 +102,7 @@ impl Feishu {
 
     /// The same with other waits, for tests.
     pub fn with_timing(config: FeishuConfig, clock: Clock, timing: Timing) -> anyhow::Result<Arc<Self>> {
-        let http = client::Http::new(&config.base_url, config.proxy.as_deref())?;
+        let http = client::Http::new(&config.base_url, config.proxy.as_ref())?;
         let tokens = token::Tokens::new(config.app_id.clone(), config.app_secret.clone());
         let health = ChannelHealth {
             state: ChannelState::Connecting,
@@ -114,6 +120,7 @@ impl Feishu {
             bot: RwLock::default(),
             health: Mutex::new(health),
             names: Mutex::default(),
+            nameless: Mutex::default(),
             told_not_stored: Mutex::default(),
             card_frames_hinted: AtomicBool::new(false),
         }))
@@ -170,7 +177,14 @@ impl Channel for Feishu {
 
     fn limits(&self) -> ChannelLimits {
         // 30 KB of request body, with escapes and up to 3 bytes a character, leave room for this many.
-        ChannelLimits { part_chars: 3500, max_parts: 5, cards: true, reactions: true, update_every_ms: 1000 }
+        ChannelLimits {
+            part_chars: 3500,
+            max_parts: 5,
+            cards: true,
+            reactions: true,
+            unmarked_is_lost: true,
+            update_every_ms: 1000,
+        }
     }
 
     fn decode(&self, raw: &str) -> Result<Decoded, DecodeError> {
@@ -270,6 +284,8 @@ impl Channel for Feishu {
         let mut health = self.health.lock().expect("no code panics while it holds this lock").clone();
         let bot = self.bot.read().expect("no code panics while it holds this lock");
         health.bot_name = bot.identity.as_ref().map(|identity| identity.name.clone());
+        // A connection's own trouble comes first: without it nothing is known for long.
+        health.problem = health.problem.or_else(|| bot.unknown.clone());
         health
     }
 }

@@ -81,11 +81,13 @@ pub struct EndpointData {
     pub client_config: Option<ClientConfig>,
 }
 
-/// All values in seconds. Any of them may be missing or 0.
+/// All values in seconds. Any of them may be missing or 0. `ReconnectCount` is not read: ally never gives up.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ClientConfig {
     #[serde(rename = "PingInterval")]
     pub ping_interval: Option<i64>,
+    #[serde(rename = "ReconnectInterval")]
+    pub reconnect_interval: Option<i64>,
     #[serde(rename = "ReconnectNonce")]
     pub reconnect_nonce: Option<i64>,
 }

@@ -120,10 +120,22 @@ impl LocalChannel {
         }
     }
 
-    /// Finds the chat that a card lies in.
-    fn chat_of_card(&self, card: &MessageId) -> Option<ChatId> {
-        let chats = self.shared.chats.lock().expect("no code panics while it holds this lock");
-        chats.iter().find(|(_, log)| log.has_card(card)).map(|(chat, _)| chat.clone())
+    /// Looks at the open chats, on a thread that may block: another one may be syncing its file just now.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&HashMap<ChatId, ChatLog>) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let shared = Arc::clone(&self.shared);
+        let looked = tokio::task::spawn_blocking(move || {
+            look(&shared.chats.lock().expect("no code panics while it holds this lock"))
+        });
+        looked.await.ok().flatten()
+    }
+
+    /// Finds the open chat that a card lies in.
+    async fn chat_of_card(&self, card: &MessageId) -> Option<ChatId> {
+        let card = card.clone();
+        self.look(move |chats| chats.iter().find(|(_, log)| log.has_card(&card)).map(|(chat, _)| chat.clone())).await
     }
 
     /// Opens every chat that has a file, so that cards of a former run are found.
@@ -136,7 +148,7 @@ impl LocalChannel {
     }
 
     async fn find_card(&self, card: &MessageId) -> Option<ChatId> {
-        if let Some(chat) = self.chat_of_card(card) {
+        if let Some(chat) = self.chat_of_card(card).await {
             return Some(chat);
         }
         for chat in self.known_chats() {
@@ -182,7 +194,14 @@ impl Channel for LocalChannel {
     }
 
     fn limits(&self) -> ChannelLimits {
-        ChannelLimits { part_chars: 100_000, max_parts: 20, cards: true, reactions: true, update_every_ms: 250 }
+        ChannelLimits {
+            part_chars: 100_000,
+            max_parts: 20,
+            cards: true,
+            reactions: true,
+            unmarked_is_lost: false,
+            update_every_ms: 250,
+        }
     }
 
     fn decode(&self, raw: &str) -> Result<Decoded, DecodeError> {
@@ -259,11 +278,13 @@ impl Channel for LocalChannel {
     fn react<'a>(&'a self, message: &'a MessageId, receipt: Receipt) -> Boxed<'a, Result<String, SendError>> {
         Box::pin(async move {
             let now = self.now_ms();
-            let event = ChatEvent::Receipt { message: message.clone(), receipt };
-            let chats = self.shared.chats.lock().expect("no code panics while it holds this lock");
-            if let Some(log) = chats.values().find(|log| log.said(message).is_some()) {
-                log.show(now, event);
-            }
+            let message = message.clone();
+            self.look(move |chats| {
+                let log = chats.values().find(|log| log.said(&message).is_some())?;
+                log.show(now, ChatEvent::Receipt { message, receipt });
+                Some(())
+            })
+            .await;
             Ok(format!("{receipt:?}"))
         })
     }
@@ -431,5 +452,20 @@ mod tests {
         assert_eq!(decoded.dedupe_key, "m1");
         assert!(matches!(decoded.event, Event::Message(message) if message.sender.user == channel.owner()));
         assert!(channel.decode("{}").is_err());
+    }
+
+    /// One thread runs everything here: a lock that is held elsewhere would end it all.
+    #[tokio::test]
+    async fn nobody_waits_for_a_sync_on_a_thread_of_the_runtime() {
+        let temp = tempfile::tempdir().unwrap();
+        let config = LocalConfig { folder: temp.path().to_owned(), user: "ann".to_owned() };
+        let channel = LocalChannel::new(config, Clock::default());
+        let held = channel.shared.chats.lock().unwrap();
+        let message = MessageId::new("m");
+        let (reacted, found, ()) =
+            tokio::join!(channel.react(&message, Receipt::Done), channel.chat_of_card(&message), async move {
+                drop(held);
+            });
+        assert!(reacted.is_ok() && found.is_none());
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Decision};
+use crate::domain::plain::reveal;
 use crate::domain::view::{
-    Button, GateShown, GateView, InterruptedView, Lang, LiveState, LiveView, QueueRowState, QueueView, StaleView,
-    StatusView, Step, StepState, View,
+    Background, Button, ButtonRole, GateShown, GateView, InterruptedView, Lang, LiveState, LiveView, QueueRowState,
+    QueueView, StaleView, StatusView, Step, StepState, View,
 };
+use crate::words::CardMsg;
 
 /// A card as text.
 pub fn draw(view: &View, lang: Lang) -> String {
@@ -27,7 +29,7 @@ pub fn draw(view: &View, lang: Lang) -> String {
         ),
         View::Notice(notice) => notice.text.clone(),
     };
-    plain(&text)
+    reveal(&text)
 }
 
 /// The buttons that a person may press in the terminal, with what they say. Gates are answered in words instead.
@@ -55,17 +57,7 @@ pub fn draw_body(body: &Body) -> String {
             format!("[{name}, {bytes} bytes: outbox/{sha256}]")
         }
     };
-    plain(&text)
-}
-
-/// Without control characters and invisible direction marks: an agent cannot paint over the terminal.
-pub fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
-        .filter(
-            |c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'),
-        )
-        .collect()
+    reveal(&text)
 }
 
 fn pick(lang: Lang, zh: &str, en: &str) -> String {
@@ -88,14 +80,19 @@ fn draw_live(live: &LiveView, lang: Lang) -> String {
         ),
         LiveState::Done { duration_ms, tokens } => {
             let tokens = tokens.map(|n| format!(", {n} tokens")).unwrap_or_default();
-            let steps = live.steps.len();
-            pick(
-                lang,
-                &format!("✓ {steps} 步，{:.1} 秒{tokens}", seconds(*duration_ms)),
-                &format!("✓ {steps} steps, {:.1} s{tokens}", seconds(*duration_ms)),
-            )
+            let steps = match live.steps.len() {
+                0 => String::new(),
+                1 => pick(lang, "1 步，", "1 step, "),
+                n => pick(lang, &format!("{n} 步，"), &format!("{n} steps, ")),
+            };
+            let unit = pick(lang, "秒", "s");
+            format!("✓ {steps}{:.1} {unit}{tokens}", seconds(*duration_ms))
         }
-        LiveState::Stopped { by, .. } => pick(lang, &format!("■ 已由 {by} 停止"), &format!("■ stopped by {by}")),
+        LiveState::Stopped { by: who, background } => match background {
+            Background::None => CardMsg::LiveStopped { who }.text(lang),
+            Background::Ended => CardMsg::LiveStoppedEnded { who }.text(lang),
+            Background::MayRunOn => CardMsg::LiveStoppedMayRunOn { who }.text(lang),
+        },
         LiveState::Failed => pick(lang, "✕ 没有完成", "✕ not finished"),
         LiveState::Interrupted => pick(lang, "✕ 任务中断", "✕ interrupted"),
         LiveState::Merged => pick(lang, "✓ 已并入正在进行的任务", "✓ added to the running task"),
@@ -133,13 +130,17 @@ fn draw_gate(gate: &GateView, lang: Lang) -> String {
             &format!("? request #{number} ({who} allowed this before; it may have run)"),
         ),
         (GateShown::Decided { who, decision, .. }, _) => {
-            let what = match decision {
-                Decision::Allow => pick(lang, "已同意", "allowed"),
-                Decision::Decline { .. } => pick(lang, "已拒绝", "declined"),
-                Decision::StopTurn => pick(lang, "已停止任务", "stopped the task"),
-                Decision::Answers { .. } => pick(lang, "已回答", "answered"),
+            let (mark, what) = match decision {
+                Decision::Allow => ("✓", pick(lang, "已同意", "allowed")),
+                Decision::Decline { .. } => ("✕", pick(lang, "已拒绝", "declined")),
+                Decision::StopTurn => ("■", pick(lang, "已拒绝并停止任务", "declined, and stopped the task")),
+                Decision::Answers { .. } => ("✓", pick(lang, "已回答", "answered")),
             };
-            return format!("✓ #{number} {what}: {who}");
+            let reason = match decision {
+                Decision::Decline { reason: Some(reason) } => format!(" ({reason})"),
+                _ => String::new(),
+            };
+            return format!("{mark} #{number} {what}: {who}{reason}");
         }
         (GateShown::Withdrawn, _) => {
             return pick(lang, &format!("— #{number} 已撤回"), &format!("— #{number} withdrawn"));
@@ -155,7 +156,7 @@ fn draw_gate(gate: &GateView, lang: Lang) -> String {
             );
         }
     };
-    let mut lines = vec![head, draw_ask(&gate.ask)];
+    let mut lines = vec![head, draw_ask(&gate.ask, lang)];
     if let Some(claim) = &gate.claim {
         lines.push(pick(lang, &format!("  （未核实）{claim}"), &format!("  (not verified) {claim}")));
     }
@@ -169,9 +170,14 @@ fn draw_gate(gate: &GateView, lang: Lang) -> String {
     lines.join("\n")
 }
 
-fn draw_ask(ask: &Ask) -> String {
+fn draw_ask(ask: &Ask, lang: Lang) -> String {
     match ask {
-        Ask::Command { command, directory, .. } => format!("{}\n  in {directory}", indented(command)),
+        Ask::Command { command, directory, outside_sandbox, network, .. } => {
+            let mut place = vec![format!("  in {directory}")];
+            place.extend(outside_sandbox.then(|| CardMsg::OutsideSandbox.text(lang)));
+            place.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
+            format!("{}\n{}", indented(command), place.join(" · "))
+        }
         Ask::FileChange { changes, directory } => {
             let files: Vec<String> =
                 changes.iter().map(|change| format!("  {} {}", change.kind, change.path)).collect();
@@ -199,6 +205,7 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
+/// The same facts as on a card: whoever decides in a terminal must know as much.
 fn draw_interrupted(view: &InterruptedView, lang: Lang) -> String {
     let mut lines = vec![match view.shutdown {
         true => pick(lang, "■ ally 停止时，任务被中断", "■ interrupted, because ally was stopped"),
@@ -210,8 +217,32 @@ fn draw_interrupted(view: &InterruptedView, lang: Lang) -> String {
     for step in &view.uncertain {
         lines.push(pick(lang, &format!("  可能已执行 {}", step.object), &format!("  may have run: {}", step.object)));
     }
-    if let Some((_, who)) = &view.chosen {
-        lines.push(pick(lang, &format!("  {who} 已决定"), &format!("  decided by {who}")));
+    let mut facts = Vec::new();
+    facts.extend(view.history_gone.then_some(CardMsg::HistoryGone));
+    match (view.uncertain.is_empty(), view.commands_ended) {
+        (true, _) if view.history_gone => {}
+        (true, _) => facts.push(CardMsg::NoChangeSeen),
+        (false, true) => facts.push(CardMsg::CommandsEnded),
+        (false, false) => facts.push(CardMsg::CommandsMayRunOn),
+    }
+    lines.extend(facts.into_iter().map(|fact| format!("  {}", fact.text(lang))));
+    if let Some(partial) = view.partial.as_deref().filter(|text| !text.trim().is_empty()) {
+        lines.push(format!("  {}", CardMsg::PartialNote.text(lang)));
+        lines.push(indented(partial.trim()));
+    }
+    if !view.steers.is_empty() {
+        lines.push(format!("  {}", CardMsg::SteersNote.text(lang)));
+        lines.extend(view.steers.iter().map(|text| format!("    · {text}")));
+    }
+    let has = |role: &ButtonRole| view.buttons.iter().any(|button| button.role == *role);
+    match &view.chosen {
+        Some((role, who)) => {
+            let chosen = CardMsg::Chosen { who, what: crate::words::button(role, lang) };
+            lines.push(format!("  {}", chosen.text(lang)));
+        }
+        None if has(&ButtonRole::StartFresh) => lines.push(format!("  {}", CardMsg::HintStartFresh.text(lang))),
+        None if has(&ButtonRole::Continue) => lines.push(format!("  {}", CardMsg::HintContinue.text(lang))),
+        None => {}
     }
     lines.join("\n")
 }
@@ -279,12 +310,11 @@ mod tests {
             footer: None,
             mention: None,
         };
-        assert_eq!(draw_body(&body), "safe[2Jxy\n\tz");
+        assert_eq!(draw_body(&body), "safe⟦U+001B⟧[2Jx⟦U+202E⟧y\n\tz");
     }
 
-    #[test]
-    fn a_gate_shows_all_and_how_to_answer() {
-        let gate = GateView {
+    fn gate(state: GateShown) -> GateView {
+        GateView {
             number: 3,
             requester: "ann".to_owned(),
             project: "p".to_owned(),
@@ -295,17 +325,73 @@ mod tests {
                 exact: String::new(),
                 directory: "/w".to_owned(),
                 outside_sandbox: true,
-                network: false,
+                network: true,
             },
             claim: Some("tidy up".to_owned()),
-            state: GateShown::Open,
+            state,
             buttons: Vec::new(),
             direct: true,
             bot_name: "ally".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_gate_shows_all_and_how_to_answer() {
         assert_eq!(
-            draw(&View::Gate(gate), Lang::En),
-            "? request #3\n    rm -r build\n    ls\n  in /w\n  (not verified) tidy up\n  answer y to allow, n to decline"
+            draw(&View::Gate(gate(GateShown::Open)), Lang::En),
+            "? request #3\n    rm -r build\n    ls\n  in /w · outside the sandbox · uses the network\n  (not verified) tidy up\n  answer y to allow, n to decline"
         );
+    }
+
+    #[test]
+    fn a_decision_is_marked_as_what_it_was() {
+        let drawn = |decision| {
+            let shown = GateShown::Decided { who: "ann".to_owned(), at_ms: 0, decision };
+            draw(&View::Gate(gate(shown)), Lang::En)
+        };
+        assert_eq!(drawn(Decision::Allow), "✓ #3 allowed: ann");
+        assert_eq!(drawn(Decision::Decline { reason: Some("no".to_owned()) }), "✕ #3 declined: ann (no)");
+        assert_eq!(drawn(Decision::StopTurn), "■ #3 declined, and stopped the task: ann");
+    }
+
+    #[test]
+    fn an_interruption_drops_no_fact() {
+        let step = |object: &str| Step {
+            what: crate::domain::view::StepKind::Command,
+            object: object.to_owned(),
+            state: StepState::Running,
+            started_at_ms: 0,
+        };
+        let button = Button { id: crate::domain::ids::ButtonId::from_bits(1), role: ButtonRole::Continue };
+        let view = InterruptedView {
+            requester: "ann".to_owned(),
+            mention: None,
+            at_ms: 0,
+            certain: vec![step("make")],
+            uncertain: vec![step("make install")],
+            commands_ended: false,
+            shutdown: false,
+            history_gone: true,
+            partial: Some("I will now".to_owned()),
+            steers: vec!["and test it".to_owned()],
+            buttons: vec![button],
+            chosen: None,
+        };
+        let drawn = draw(&View::Interrupted(view.clone()), Lang::En);
+        for want in [
+            "did: make",
+            "may have run: make install",
+            "history of this conversation cannot be read",
+            "may still be running",
+            "I will now",
+            "and test it",
+            "steps may happen twice",
+        ] {
+            assert!(drawn.contains(want), "{want} is missing in\n{drawn}");
+        }
+        let chosen = Some((ButtonRole::Continue, "bob".to_owned()));
+        let decided = InterruptedView { chosen, commands_ended: true, history_gone: false, ..view };
+        let drawn = draw(&View::Interrupted(decided), Lang::En);
+        assert!(drawn.contains("Continue, chosen by bob") && drawn.contains("were ended"), "{drawn}");
     }
 }

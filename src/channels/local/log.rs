@@ -88,8 +88,13 @@ impl ChatLog {
             self.by_delivery.insert(delivery.clone(), message.clone());
         }
         self.lines.push_back(line);
-        if self.lines.len() > KEPT {
-            self.lines.pop_front();
+        if self.lines.len() > KEPT
+            && let Some(gone) = self.lines.pop_front()
+            && let ChatEvent::Message { delivery, key, .. } | ChatEvent::Card { delivery, key, .. } = gone.event
+        {
+            // As far back as the file goes after a restart: a key is repeated within an hour, not a thousand lines later.
+            self.by_key.remove(&key);
+            self.by_delivery.remove(&delivery);
         }
     }
 
@@ -163,6 +168,27 @@ mod tests {
         log.append(3, said("two")).unwrap();
         let (lines, _) = ChatLog::open(&path).unwrap().follow(0);
         assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_forgotten_altogether() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("c.jsonl");
+        let sent = |n: usize| ChatEvent::Message {
+            message: MessageId::new(format!("m{n}")),
+            delivery: DeliveryId::new(format!("d{n}")),
+            key: format!("k{n}"),
+            target: crate::domain::delivery::Target { chat: "main".into(), reply_to: None, in_topic: false },
+            body: crate::domain::delivery::Body::Notice { text: String::new() },
+            lang: crate::domain::view::Lang::En,
+        };
+        let lines: Vec<Line> = (1..=KEPT).map(|n| Line { seq: n as u64, at_ms: 0, event: sent(n) }).collect();
+        rewrite(&path, &lines).unwrap();
+        let mut log = ChatLog::open(&path).unwrap();
+        assert!(log.by_key("k1").is_some());
+        log.append(1, sent(KEPT + 1)).unwrap();
+        assert!(log.by_key("k1").is_none() && log.by_delivery(&DeliveryId::new("d1")).is_none());
+        assert_eq!((log.by_key.len(), log.by_delivery.len()), (KEPT, KEPT));
     }
 
     #[test]

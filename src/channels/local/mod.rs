@@ -11,6 +11,6 @@ mod routes;
 mod wire;
 
 pub use channel::{CHANNEL, LocalChannel, LocalConfig};
-pub use draw::{buttons, draw, draw_body, plain};
+pub use draw::{buttons, draw, draw_body};
 pub use routes::routes;
 pub use wire::{ChatEvent, ClickIn, Line, MessageIn, Taken};

@@ -207,7 +207,7 @@ mod tests {
             view: Box::new(view),
             lang: Lang::En,
         };
-        let text = Some("✕ interrupted, outcome unknown".to_owned());
+        let text = Some("✕ interrupted, outcome unknown\n  No step that changes things was seen".to_owned());
         assert_eq!(follow.on(&card), News::Over { ok: false, text });
     }
 

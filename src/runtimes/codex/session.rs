@@ -24,6 +24,8 @@ use crate::tasks::{OnExit, Tasks};
 
 /// Reads answer in milliseconds; a busy machine or a long history takes longer.
 const SOON: Duration = Duration::from_secs(20);
+/// What codex answers from memory, in 10 ms: one that does not answer this soon is asked again, not waited for.
+const PROMPTLY: Duration = Duration::from_secs(5);
 /// Loading a long thread.
 const LOAD: Duration = Duration::from_secs(60);
 /// Turns of one page; codex caps it at 100.
@@ -162,12 +164,13 @@ impl Session {
             let params = json!({ "threadId": pull.thread, "limit": PAGE, "itemsView": "full", "cursor": cursor });
             let page: TurnPage = self.call("thread/turns/list", without_null(params), SOON).await?;
             for turn in &page.data {
-                if pull.cursor.as_ref().is_some_and(|old| old.as_str() == turn.id) {
+                let turn = convert::pulled_turn(turn);
+                let has_ours = pull.client.as_ref().is_some_and(|client| turn.has_client(client));
+                if pull.cursor.as_ref() == Some(&turn.native) {
+                    turns.extend(has_ours.then_some(turn));
                     return Ok(History { completeness: Completeness::Full, turns, reached_cursor: true });
                 }
-                let turn = convert::pulled_turn(turn);
-                let wanted = pull.turn.as_ref() == Some(&turn.native)
-                    || pull.client.as_ref().is_some_and(|client| turn.has_client(client));
+                let wanted = has_ours || pull.turn.as_ref() == Some(&turn.native);
                 turns.push(turn);
                 if wanted {
                     return Ok(History { completeness: Completeness::Full, turns, reached_cursor: true });
@@ -252,7 +255,7 @@ impl Runtime for Session {
     fn interrupt<'a>(&'a self, thread: &'a ThreadId, turn: &'a NativeTurnId) -> Boxed<'a, Result<(), CallError>> {
         Box::pin(async move {
             let params = json!({ "threadId": thread, "turnId": turn });
-            self.call::<Value>("turn/interrupt", params, SOON).await.map(|_| ())
+            self.call::<Value>("turn/interrupt", params, PROMPTLY).await.map(|_| ())
         })
     }
 
@@ -278,7 +281,7 @@ impl Runtime for Session {
     fn thread_status<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<ThreadStatus, CallError>> {
         Box::pin(async move {
             let params = json!({ "threadId": thread, "includeTurns": false });
-            let holder: Value = self.call("thread/read", params, SOON).await?;
+            let holder: Value = self.call("thread/read", params, PROMPTLY).await?;
             let thread = holder.get("thread").cloned().and_then(|thread| serde_json::from_value::<Thread>(thread).ok());
             Ok(
                 match thread.as_ref().map(|thread| (thread.status.kind.as_str(), thread.status.active_flags.is_empty()))

@@ -104,14 +104,20 @@ pub(super) fn history(lines: &[Line], pull: &Pull, running: &[Option<NativeTurnI
         take(&mut turns, line, running);
     }
     let mut found = Vec::new();
-    let mut reached_cursor = true;
-    // A turn whose input was never written is not there: nothing of it was done.
-    for turn in turns.into_iter().rev().filter(|turn| !turn.items.is_empty()) {
+    // A turn that was known to be there and is not makes the whole history doubtful.
+    let mut reached_cursor = pull.cursor.is_none();
+    for turn in turns.into_iter().rev() {
+        let has_ours = pull.client.as_ref().is_some_and(|client| turn.has_client(client));
         if pull.cursor.as_ref() == Some(&turn.native) {
+            reached_cursor = true;
+            found.extend(has_ours.then_some(turn));
             break;
         }
-        let ours = pull.turn.as_ref() == Some(&turn.native)
-            || pull.client.as_ref().is_some_and(|client| turn.has_client(client));
+        if turn.items.is_empty() {
+            // Its input was never written: nothing of it was done, so it is not there.
+            continue;
+        }
+        let ours = has_ours || pull.turn.as_ref() == Some(&turn.native);
         found.push(turn);
         if ours {
             reached_cursor = false;
@@ -194,6 +200,8 @@ mod tests {
             (Some("absent"), None, Some("2"), "3", true),
             (None, Some("3"), None, "3", false),
             (None, Some("4"), Some("2"), "3", true),
+            (None, None, Some("4"), "", true),
+            (Some("absent"), None, Some("0"), "321", false),
         ] {
             assert_eq!(ask(client, turn, cursor), (want.to_owned(), reached), "{client:?} {turn:?} {cursor:?}");
         }

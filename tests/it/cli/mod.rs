@@ -264,6 +264,53 @@ fn an_app_that_another_home_holds_is_told_in_the_terminal() {
 }
 
 #[test]
+fn what_others_wrote_cannot_paint_the_terminal() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let hostile = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e} [[say hi\u{1b}[2J]]";
+    check(&home.ally(&["chat", "--say", hostile]), 0, &["hi⟦U+001B⟧[2J"], &[]);
+    let turns: serde_json::Value = serde_json::from_slice(&home.ally(&["turns", "--json"]).stdout).unwrap();
+    assert!(turns[0]["title"].as_str().is_some_and(|title| title.contains('\u{1b}')), "raw for programs: {turns}");
+    let id = turns[0]["id"].as_str().unwrap().to_owned();
+    home.write("logs/ally.2999-01-01.log", "{\"message\":\"\u{9b}2J\"}\n\u{1b}[2J no json\n");
+    for args in [&["turns"][..], &["turns", "show", &id], &["status"], &["logs"]] {
+        let output = home.ally(args);
+        check(&output, 0, &[], &[]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let bad: Vec<char> = text.chars().filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}').collect();
+        assert!(bad.is_empty(), "{args:?}: {bad:?} in {text:?}");
+    }
+    check(&home.ally(&["turns"]), 0, &["⟦U+001B⟧]0;owned"], &[]);
+}
+
+#[test]
+fn a_pipe_learns_that_its_task_failed() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let piped = |text: &str| home.command().arg("chat").write_stdin(text.to_owned()).output().unwrap();
+    check(&piped("[[say fine]]\n"), 0, &["fine"], &[]);
+    check(&piped("[[fail 500]]\n"), 1, &[], &["did not finish", "ally turns"]);
+}
+
+#[test]
+fn the_language_of_the_settings_is_the_commands() {
+    let home = Home::new();
+    // Also where something else is wrong in there.
+    home.write("ally.toml", "lang = \"zh\"\n[turn]\ngrace = 5\n");
+    check(&home.ally(&["stop"]), 0, &[], &["没有在运行"]);
+    let english = home.command().env("ALLY_LANG", "en").arg("stop").output().unwrap();
+    check(&english, 0, &[], &["not running"]);
+}
+
+#[test]
+fn a_torn_log_is_shown_as_far_as_it_goes() {
+    let home = Home::new();
+    home.write("logs/ally.2026-01-01.log", "");
+    fs::write(home.path("logs/ally.2026-01-01.log"), b"\xff\xfe torn\n{\"message\":\"whole\"}\n").unwrap();
+    check(&home.ally(&["logs"]), 0, &["torn", "whole"], &[]);
+}
+
+#[test]
 fn a_daemon_that_hangs_is_told_as_such() {
     let home = Home::new();
     check(&home.ally(&["start"]), 0, &[], &[]);

@@ -2,7 +2,7 @@
 
 use ally::bridge::ports::*;
 use ally::domain::gate::{Ask, Decision};
-use ally::domain::ids::ClientId;
+use ally::domain::ids::{ClientId, NativeTurnId, ThreadId};
 use ally::domain::verdict::FoundStatus;
 
 use crate::support::runtimes::{Site, start};
@@ -100,8 +100,25 @@ async fn keeps_the_contract(site: &Site, launcher: Box<dyn Launcher>) {
     assert_eq!(next.pull(&thread, "cut.1").await.expect("there").status, FoundStatus::InterruptedClosed);
     assert_eq!(next.pull(&thread, "text.1").await.expect("there").status, FoundStatus::Completed);
     assert!(next.pull(&thread, "never.1").await.is_none());
+    absence_needs_the_cursor(&*next.runtime, &thread).await;
     let again = next.open(Some(&thread), &site.work()).await;
     assert_eq!(again, thread);
     assert_eq!(next.play(&thread, "again.1", "[[say well again]]").await, "well again");
     next.runtime.shutdown().await;
+}
+
+/// "Not in here" is a proof only where the history goes back to what was known of it.
+async fn absence_needs_the_cursor(runtime: &dyn Runtime, thread: &ThreadId) {
+    let ask = async |cursor: Option<&str>| {
+        let (client, cursor) = (Some(ClientId::new("never.1")), cursor.map(NativeTurnId::from));
+        let pull = Pull { thread: thread.clone(), client, turn: None, cursor };
+        runtime.pull(&pull).await.expect("a history")
+    };
+    let whole = ask(None).await;
+    assert!(whole.reached_cursor, "without a cursor the beginning is enough");
+    let known = whole.turns.last().expect("a turn").native.clone();
+    let since = ask(Some(known.as_str())).await;
+    assert!(since.reached_cursor && since.turns.len() == whole.turns.len() - 1, "{since:?}");
+    let lost = ask(Some("019a0000-0000-7000-8000-00000000dead")).await;
+    assert!(!lost.reached_cursor, "a history without the cursor's turn proves nothing");
 }

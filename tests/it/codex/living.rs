@@ -12,6 +12,7 @@ use crate::support::runtimes::{PATIENCE, Site, start};
 
 const KNOWN: Known = Known {
     acted: false,
+    durable: false,
     stop_requested: false,
     recalled: false,
     boot_changed: false,
@@ -88,7 +89,7 @@ async fn killed_in_the_middle_it_is_lost_and_goes_on() {
     let next = start(&*launcher, 2).await.expect("codex starts again");
     let pulled = next.pull(&thread, "cut.1").await.expect("in the history");
     assert_eq!(pulled.status, FoundStatus::InterruptedOpen);
-    let found = Found::Turn { status: pulled.status, items: pulled.items.len() };
+    let found = Found::Turn { status: pulled.status, end: pulled.end, items: pulled.items.len() };
     assert_eq!(after_death(&found, KNOWN), Verdict::Lost(LostHow::CommandsMayRunOn));
     assert!(next.pull(&thread, "never.1").await.is_none());
 
@@ -116,7 +117,7 @@ async fn closed_input_ends_it_and_its_commands() {
     alive.until("exit", |fact| matches!(fact, Fact::Exited { .. }).then_some(())).await;
     let next = start(&*launcher, 2).await.expect("codex starts again");
     let pulled = next.pull(&thread, "cut.1").await.expect("in the history");
-    let found = Found::Turn { status: pulled.status, items: pulled.items.len() };
+    let found = Found::Turn { status: pulled.status, end: pulled.end, items: pulled.items.len() };
     assert_eq!(after_death(&found, KNOWN), Verdict::Lost(LostHow::CommandsEnded));
     next.runtime.shutdown().await;
 }

@@ -238,3 +238,27 @@ async fn a_stop_with_a_command_running_leaves_nothing_behind() {
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say again]]");
     assert_eq!(world.answer(&next).await.said(), "again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_codex_that_stands_still_is_ended_when_it_heeds_no_stop() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 1200 50]]");
+    let pid = world
+        .wait("the turn to run", |world| {
+            let status = world.status()?;
+            (status["turns"]["running"] == 1).then(|| status["pids"]["runtime"].as_u64()).flatten()
+        })
+        .await;
+    crate::support::world::kill(pid as u32, "-STOP");
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    world.warp(std::time::Duration::from_secs(61)).await;
+    let status = |world: &World| world.status()?["pids"]["runtime"].as_u64().filter(|now| *now != pid);
+    world.wait("a new codex", status).await;
+    world.settled().await;
+    world.settled_surfaces().await;
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+    assert!(world.answers(&message).iter().all(|said| !said.text().contains("w1200")), "it was stopped");
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
+    assert_eq!(world.answer(&next).await.said(), "still here");
+}

@@ -41,6 +41,23 @@ async fn an_old_answer_that_is_not_in_the_chat_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_be_looked_for_is_sent_as_a_possible_repeat_and_holds_up_nothing() {
+    const LIST: &str = "GET /open-apis/im/v1/messages";
+    let world = World::start(Kind::Embedded).await;
+    let listed = |world: &World| world.sim.requests().iter().filter(|line| line.starts_with(LIST)).count();
+    world.sim.fault(LIST, Fault::Html { status: 502 }, 1000);
+    let message = long_after(&world, "doubtful", Fault::AfterEffect).await;
+    world.wait("the look-up", |world| (listed(world) > 0).then_some(())).await;
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    world.sim.no_more_faults();
+    world.sim.fault(LIST, Fault::Html { status: 502 }, 1000);
+    world.warp(Duration::from_secs(11 * 60)).await;
+    assert_eq!(world.answer(&next).await.said(), "next");
+    let said: Vec<String> = world.answers(&message).iter().map(|answer| answer.said()).collect();
+    assert_eq!(said, ["doubtful".to_owned(), "(may be a repeat)\n\ndoubtful".to_owned()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_keeps_refusing_is_asked_less_and_less() {
     let world = World::start(Kind::Embedded).await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1000]] [[say patience]]");

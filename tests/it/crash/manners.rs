@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::feishu_sim::Say;
+use crate::support::feishu_sim::{Fault, Say};
 use crate::support::world::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,6 +70,39 @@ async fn an_old_message_asks_before_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_queued_through_an_outage_asks_before_it_runs() {
+    let world = World::start(Kind::Embedded).await;
+    // Until it is killed the bridge lives an hour ago, so that its successor finds an outage of an hour.
+    world.warp_back(std::time::Duration::from_secs(3600)).await;
+    world.sim.say(OWNER_CHAT, OWNER, "[[sleep 60000]] [[say first]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let wanted = world.sim.say(OWNER_CHAT, OWNER, "[[say wanted]]");
+    let unwanted = world.sim.say(OWNER_CHAT, OWNER, "[[say unwanted]]");
+    world.wait("the queue", |world| (world.status()?["turns"]["queued"] == 2).then_some(())).await;
+    let hour_ago = world.sim.now_ms() - 3_000_000;
+    let beat = |world: &World| world.ledger(ally::ledger::alive::last_beat).filter(|at| *at < hour_ago);
+    world.wait("a beat", beat).await;
+    world.kill_bridge().await;
+    let card = world.card_with(&wanted, "Do it").await;
+    let other = world.card_with(&unwanted, "Do it").await;
+    assert!(card.text().contains("offline"), "{}", card.text());
+    // Nothing is held up by the question.
+    let after = world.sim.say(OWNER_CHAT, OWNER, "[[say after]]");
+    assert_eq!(world.answer(&after).await.said(), "after");
+    assert!(world.answers(&wanted).is_empty() && world.answers(&unwanted).is_empty());
+    world.sim.click(&card.id, "Do it", OWNER).await;
+    assert_eq!(world.answer(&wanted).await.said(), "wanted");
+    world.kill_bridge().await;
+    world.sim.click(&other.id, "Cancel", OWNER).await;
+    world.settled().await;
+    assert!(world.answers(&unwanted).is_empty());
+    assert_eq!(world.sim.message(&unwanted).receipts(), ["CrossMark"]);
+    assert_eq!(world.answers(&wanted).len(), 1);
+    let status = world.status().unwrap();
+    assert_eq!(status["turns"]["late_waiting"], 0, "{status:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
     let world = World::start(Kind::Embedded).await;
     let sticker = world.sim.post(Say {
@@ -88,25 +121,6 @@ async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
     assert!(toast.to_string().contains("not mine"), "a tampered value does nothing: {toast}");
     world.sim.click(&card.id, "Allow once", OWNER).await;
     assert_eq!(world.answer(&asked).await.said(), "fine");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_picture_waits_for_its_words() {
-    let world = World::start(Kind::Embedded).await;
-    world.sim.add_resource("img_1", "a.png", b"\x89PNG not really");
-    let picture = world.sim.post(Say {
-        chat: OWNER_CHAT.to_owned(),
-        user: OWNER.to_owned(),
-        raw: Some(("image".to_owned(), json!({"image_key": "img_1"}).to_string())),
-        ..Say::default()
-    });
-    assert!(world.said(&picture).await.text().contains("What shall I do with it"));
-    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
-    assert_eq!(world.answer(&words).await.said(), "seen");
-    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
-    assert_eq!(turns.as_array().unwrap().len(), 1, "a picture and its words are one turn");
-    let shown = world.run(&["turns", "show", turns[0]["id"].as_str().unwrap(), "--json"]).0;
-    assert!(shown.contains(".png"), "the prompt names the picture: {shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,4 +211,66 @@ async fn a_stop_ends_commands_that_outlived_everybody() {
     assert!(!world.processes().is_empty(), "the command runs on");
     assert!(world.run(&["stop"]).1);
     assert_eq!(world.processes(), [] as [u32; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_learns_what_to_do_and_the_others_what_happened() {
+    let world = World::start(Kind::Embedded).await;
+    let own = world.sim.say(OWNER_CHAT, OWNER, "[[http 401]]");
+    let card = world.card_with(&own, "Run again").await;
+    assert!(card.text().contains("not signed in") && card.text().contains("codex login"), "{}", card.text());
+    let foreign = world.sim.say(GROUP, LI, "@bot [[http 400]]");
+    let card = world.card_with(&foreign, "Run again").await;
+    assert!(card.text().contains("refused this request") && !card.text().contains("ally turns"), "{}", card.text());
+    let told = |world: &World| {
+        let all = world.sim.messages(OWNER_CHAT);
+        all.into_iter().filter(|m| m.by_bot() && m.text().contains("ally turns show")).collect::<Vec<_>>()
+    };
+    world.wait("the owner to be told", |world| (told(world).len() == 1).then_some(())).await;
+    let text = told(&world)[0].text();
+    assert!(text.contains("refused this request") && text.contains(GROUP), "{text}");
+    // Once an hour is enough.
+    let again = world.sim.say(GROUP, LI, "@bot [[http 400]]");
+    world.card_with(&again, "Run again").await;
+    world.settled().await;
+    assert_eq!(told(&world).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_model_says_how_often_it_was_asked() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[http 500]]");
+    let card = world.card_with(&message, "Run again").await;
+    assert!(card.text().contains("tries failed"), "{}", card.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_while_a_task_runs_learns_why() {
+    let mut world = World::prepare(Kind::Embedded, "[conversation]\nbusy = \"reject\"\n").await;
+    world.up().await;
+    world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let refused = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
+    let text = world.said(&refused).await.text();
+    assert!(text.contains("A task is running") && text.contains("/stop"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_does_not_know_itself_says_so_and_answers_when_it_does() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    world.sim.fault("GET /open-apis/bot", Fault::BeforeEffect { status: 500, code: 7 }, 1000);
+    world.up().await;
+    let told = world.wait("the trouble in status", |world| {
+        let status = world.status()?;
+        let feishu = status["channels"].as_array()?.iter().find(|channel| channel["name"] == "feishu")?.clone();
+        feishu["problem"].as_str().map(str::to_owned)
+    });
+    assert!(told.await.contains("group messages wait"));
+    let message = world.sim.say(GROUP, OWNER, "@bot [[say at last]]");
+    world.sim.wait_ack(&message).await;
+    assert!(world.answers(&message).is_empty());
+    world.sim.no_more_faults();
+    assert_eq!(world.answer(&message).await.said(), "at last");
+    let status = world.status().unwrap();
+    assert!(status["channels"].as_array().unwrap().iter().all(|channel| channel["problem"].is_null()), "{status}");
 }

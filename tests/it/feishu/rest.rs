@@ -168,6 +168,17 @@ async fn only_what_says_exactly_this_is_found() {
 }
 
 #[tokio::test]
+async fn a_look_up_ends_in_a_chat_without_end() {
+    let rig = Rig::start().await;
+    let since = rig.sim.now_ms();
+    let out = notice(GROUP, None, "somewhere");
+    rig.sim.chatter(GROUP, TOM, 1_100);
+    let given_up = rig.feishu.find_sent(&lookup(&out, since)).await.expect_err("not read to the end");
+    assert_eq!(given_up.disposition, Disposition::Undeliverable, "nobody can find it, now or later");
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn limits_are_kept_so_that_nothing_is_refused() {
     let rig = Rig::start().await;
     let all: Vec<Outgoing> = (0..7).map(|n| notice(DIRECT, None, &format!("part {n}"))).collect();
@@ -333,6 +344,24 @@ async fn quoted_and_forwarded_messages_are_read_with_names() {
     assert_eq!(rig.feishu.quoted(&said.as_str().into()).await, Err(FetchError::Gone));
     assert_eq!(rig.feishu.chat_name(&GROUP.into()).await.as_deref(), Some("Team"));
     assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_nobody".into()).await, None);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_not_asked_for_with_every_message() {
+    let rig = Rig::start().await;
+    let asked = |rig: &Rig| {
+        let requests = rig.sim.requests();
+        requests.iter().filter(|line| line.contains("basic_batch") || line.ends_with("/members")).count()
+    };
+    for _ in 0..3 {
+        assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_nobody".into()).await, None);
+        assert_eq!(asked(&rig), 2, "once in each place");
+    }
+    rig.sim.add_user("ou_nobody", "Somebody");
+    let elsewhere = rig.feishu.user_name(&DIRECT.into(), &"ou_nobody".into()).await;
+    assert_eq!(elsewhere.as_deref(), Some("Somebody"), "another chat may know");
+    assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_nobody".into()).await.as_deref(), Some("Somebody"));
     rig.stop().await;
 }
 

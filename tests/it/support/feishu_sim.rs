@@ -140,6 +140,14 @@ impl FeishuSim {
         self.post(Say { chat: chat.to_owned(), user: user.to_owned(), text: text.to_owned(), ..Say::default() })
     }
 
+    /// Many messages of which the bot is told nothing.
+    pub fn chatter(&self, chat: &str, user: &str, count: usize) {
+        for n in 0..count {
+            let (chat, user, text) = (chat.to_owned(), user.to_owned(), format!("chatter {n}"));
+            self.with(|state| state.say(&Say { chat, user, text, ..Say::default() }));
+        }
+    }
+
     /// Answers (quotes) a message; inside a topic when that lies in one.
     pub fn reply(&self, parent: &str, user: &str, text: &str) -> String {
         let chat = self.message(parent).chat;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ally::ledger::{LedgerError, Transaction};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -148,12 +149,21 @@ impl World {
         self.status()?["pids"][which].as_u64().map(|pid| pid as u32)
     }
 
-    /// Moves the daemon's clock; the platform's stays.
+    /// Moves the daemon's clock; the platform's stays. A bridge that is started anew has the true time again.
     pub async fn warp(&self, by: Duration) {
+        self.shift(by.as_millis() as i64).await;
+    }
+
+    /// The same, back.
+    pub async fn warp_back(&self, by: Duration) {
+        self.shift(-(by.as_millis() as i64)).await;
+    }
+
+    async fn shift(&self, offset_ms: i64) {
         let paths = ally::config::Paths::of_home(self.home.path().join("ally"), None);
         let token = std::fs::read_to_string(paths.token()).unwrap();
         let client = reqwest::Client::builder().unix_socket(paths.socket()).build().unwrap();
-        let body = serde_json::json!({ "offset_ms": by.as_millis() as i64, "speed": 1.0 });
+        let body = serde_json::json!({ "offset_ms": offset_ms, "speed": 1.0 });
         let sent = client.post("http://ally/v1/clock").bearer_auth(token.trim()).json(&body).send().await.unwrap();
         assert!(sent.status().is_success(), "{sent:?}");
     }
@@ -310,6 +320,12 @@ impl World {
     /// A file in the test's own folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
+    }
+
+    /// Reads the ledger beside the daemon.
+    pub fn ledger<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>) -> T {
+        let file = self.home.path().join("ally/ledger.db");
+        ally::ledger::report::offline(&file, look).unwrap().expect("there is a ledger")
     }
 
     fn seen(&self) -> String {

@@ -1,9 +1,10 @@
 //! Foreign text made harmless: nothing that a person or an agent wrote may act in a card or hide in it.
 
-use std::fmt::Write;
 use std::ops::Range;
 
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
+
+use crate::domain::plain::reveal;
 
 /// Tags that the platform's Markdown acts on. Their `<` becomes a full-width one, so that they are read, not obeyed.
 const ACTIVE_TAGS: &[&str] = &[
@@ -31,33 +32,6 @@ const ACTIVE_TAGS: &[&str] = &[
 /// Text in which nothing is invisible and no tag is alive: for `plain_text`, for code, for text messages.
 pub fn visible(text: &str) -> String {
     disarm(&reveal(text), ACTIVE_TAGS)
-}
-
-/// Bidi, zero-width and control characters as `⟦U+202E⟧`. Joiners inside emoji and Indic or Arabic text stay.
-pub fn reveal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut previous = ' ';
-    for c in text.replace("\r\n", "\n").chars() {
-        let joins = c == '\u{200d}' && !previous.is_ascii() && !is_hanzi(previous);
-        let hidden = match c {
-            '\n' | '\t' => false,
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => !joins,
-            '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{00ad}' | '\u{180e}' | '\u{034f}' => true,
-            '\u{2028}' | '\u{2029}' | '\u{e0000}'..='\u{e007f}' => true,
-            other => other.is_control(),
-        };
-        if hidden {
-            let _ = write!(out, "⟦U+{:04X}⟧", u32::from(c));
-        } else {
-            out.push(c);
-        }
-        previous = c;
-    }
-    out
-}
-
-fn is_hanzi(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{9fff}')
 }
 
 fn disarm(text: &str, tags: &[&str]) -> String {

@@ -82,8 +82,9 @@ fn end_line(state: &LiveState, view: &LiveView, pen: Pen) -> String {
     match state {
         LiveState::Done { duration_ms, tokens } => {
             let span = &Span { ms: *duration_ms, lang: pen.lang }.to_string();
-            match tokens.filter(|_| view.direct) {
+            match tokens.filter(|_| view.direct && steps > 0) {
                 Some(tokens) => pen.say(CardMsg::LiveDoneTokens { steps, span, tokens: &short_count(tokens) }),
+                None if steps == 0 => pen.say(CardMsg::LiveDoneAtOnce { span }),
                 None => pen.say(CardMsg::LiveDone { steps, span }),
             }
         }
