@@ -16,7 +16,7 @@ use super::intake::notice;
 use super::ports::*;
 use super::say;
 use crate::crash;
-use crate::domain::delivery::{Body, Disposition, MessageState, Target, send_key, wait_before};
+use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
 use crate::ledger::{LedgerError, audit, conversations, messages, said, surfaces};
@@ -270,6 +270,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
     warn!(delivery.id = %message.id, %error, "Delivery {} cannot be delivered", message.id);
     let owner = core.access(&message.channel).owner;
     let name = core.chat_name(&message.channel, &message.target.chat).await;
+    let obstacle = core.channel(&message.channel).map_or(Obstacle::Here, |channel| channel.obstacle(error));
     let (id, channel, chat) = (message.id.clone(), message.channel.clone(), message.target.chat.clone());
     let (problem, lang, now) = (error.to_string(), core.config.lang, core.now_ms());
     let turn = message.turn.as_ref().map_or_else(String::new, TurnId::to_string);
@@ -283,7 +284,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
             let hour = now / 3_600_000;
             if home != chat && said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)? {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
-                notice(tx, &channel, target, None, None, say::undeliverable(lang, &name, &problem, &turn), lang, now)?;
+                notice(tx, &channel, target, None, None, say::undeliverable(lang, &name, obstacle, &turn), lang, now)?;
             }
             Ok(())
         })

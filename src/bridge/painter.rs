@@ -26,6 +26,8 @@ const REACTION_TRIES: u32 = 3;
 const REPEAT_FINAL_MS: i64 = 10_000;
 /// As for messages: the platform recognises the key of a creation for an hour.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
+/// How long a surface of a channel that is switched off waits before it is looked at again.
+const SWITCHED_OFF_MS: i64 = 60_000;
 
 /// Reactions that are older than this process: what the former one did last with them may not be in the ledger.
 struct Inherited {
@@ -94,7 +96,10 @@ async fn paint_fresh(core: &Core, inherited: &Inherited, id: &DeliveryId) -> Res
 
 async fn paint(core: &Core, inherited: &Inherited, surface: &Surface) -> Result<(), LedgerError> {
     let Some(channel) = core.channel(&surface.channel).cloned() else {
-        return gone(core, surface, "the channel is switched off").await;
+        // Nothing is lost, it waits for the channel to come back.
+        let (id, next) = (surface.id.clone(), core.now_ms() + SWITCHED_OFF_MS);
+        let why = "the channel is switched off";
+        return core.ledger.write(move |tx| surfaces::postpone(tx, &id, next, why)).await;
     };
     let limits = channel.limits();
     match &surface.wanted {
@@ -233,6 +238,14 @@ async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: boo
             let mut target = surface.target.clone();
             (target.reply_to, target.in_topic) = (None, false);
             core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target)).await
+        }
+        Disposition::WithoutReply if !creating => {
+            let (id, why) = (surface.id.clone(), error.to_string());
+            if core.ledger.write(move |tx| surfaces::draw_anew(tx, &id, &why)).await? {
+                info!(surface.id = %surface.id, code = error.code, %error, "A card is not there any more; it is drawn anew");
+                return Ok(());
+            }
+            say_instead(core, surface, error.to_string()).await
         }
         Disposition::NextForm | Disposition::NoForm | Disposition::WithoutReply | Disposition::Undeliverable => {
             info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");

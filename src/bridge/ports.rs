@@ -9,7 +9,7 @@ use std::pin::Pin;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::domain::delivery::{Body, Disposition, Target};
+use crate::domain::delivery::{Body, Disposition, Obstacle, Target};
 use crate::domain::gate::{Ask, Choice, Decision};
 pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
@@ -79,7 +79,9 @@ pub trait Channel: Send + Sync + 'static {
     /// Looks for a message of unknown fate. `Ok(None)` means that it is certainly not there.
     fn find_sent<'a>(&'a self, lookup: &'a Lookup) -> Boxed<'a, Result<Option<MessageId>, SendError>>;
 
+    /// Shows a card, once for each key.
     fn create_card<'a>(&'a self, card: &'a CardOut) -> Boxed<'a, Result<Sent, SendError>>;
+    /// Replaces what a card shows. [`Disposition::WithoutReply`] says that there is no such card (any more).
     fn update_card<'a>(
         &'a self,
         message: &'a MessageId,
@@ -115,6 +117,9 @@ pub trait Channel: Send + Sync + 'static {
     /// A person's name, if it can be had within the call's deadline (2 s).
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
+
+    /// What an error is about that says [`Disposition::Undeliverable`].
+    fn obstacle(&self, error: &SendError) -> Obstacle;
 
     fn health(&self) -> ChannelHealth;
 }

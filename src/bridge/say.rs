@@ -2,7 +2,7 @@
 
 use crate::bridge::actions::Told;
 use crate::bridge::ports::LaunchError;
-use crate::domain::delivery::Body;
+use crate::domain::delivery::{Body, Obstacle};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::view::{Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
@@ -149,8 +149,14 @@ pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {
     }
 }
 
-pub fn undeliverable(lang: Lang, chat: &str, reason: &str, turn: &str) -> String {
-    NoticeMsg::Undeliverable { chat, reason, turn }.text(lang)
+pub fn undeliverable(lang: Lang, chat: &str, obstacle: Obstacle, turn: &str) -> String {
+    let reason = match obstacle {
+        Obstacle::Left => NoticeMsg::UndeliverableLeft,
+        Obstacle::Forbidden => NoticeMsg::UndeliverableBlocked,
+        Obstacle::Refused { code } => NoticeMsg::UndeliverableRefused { code },
+        Obstacle::Here => NoticeMsg::UndeliverableHere,
+    };
+    NoticeMsg::Undeliverable { chat, reason: &reason.text(lang), turn }.text(lang)
 }
 
 /// For a row that could not be made into anything after many tries.

@@ -85,6 +85,19 @@ pub enum Disposition {
     Paused { wait_ms: u64 },
 }
 
+/// What stands between a message and its chat, as people are told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The bot is out of the chat, or the chat is no more.
+    Left,
+    /// It is there and may not write.
+    Forbidden,
+    /// The platform says no, for a reason that only its documents explain.
+    Refused { code: i64 },
+    /// Trouble on this computer.
+    Here,
+}
+
 /// The idempotency key of a delivery on the platform: one for all its forms and for reply or create. 36 characters.
 pub fn send_key(delivery: &DeliveryId) -> String {
     /// Namespace of ally's deterministic send keys (made once, at random).

@@ -243,15 +243,35 @@ pub fn retarget(tx: &Transaction<'_>, surface: &DeliveryId, target: &Target) -> 
     Ok(())
 }
 
+/// Nobody can be asked now: as it is, and again later.
+pub fn postpone(tx: &Transaction<'_>, surface: &DeliveryId, next_at_ms: i64, problem: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET next_at_ms = ?2, problem = ?3 WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), next_at_ms, problem])?;
+    Ok(())
+}
+
+/// The platform does not know its message (any more): it is created again, under an id of its own, whose key was never
+/// spent. Once: false when it was created again before.
+pub fn draw_anew(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result<bool, LedgerError> {
+    const AGAIN: &str = "~";
+    if surface.as_str().ends_with(AGAIN) {
+        return Ok(false);
+    }
+    let sql = "UPDATE surfaces SET id = id || ?2, state = 'wanted', platform_id = NULL, shown_hash = NULL, problem = ?3,
+                   first_attempt_ms = NULL, attempts = 0, next_at_ms = 0, not_before_ms = 0 WHERE id = ?1 AND state = 'shown'";
+    Ok(run(tx, sql, params![surface.as_str(), AGAIN, problem])? == 1)
+}
+
 /// It cannot be shown or changed any more.
 pub fn gone(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result<(), LedgerError> {
     run(tx, "UPDATE surfaces SET state = 'gone', problem = ?2 WHERE id = ?1", params![surface.as_str(), problem])?;
     Ok(())
 }
 
-/// After a restart nobody knows what an unanswered call did: everything that was being changed is painted again.
+/// After a restart nobody knows what an unanswered call did, and a channel may be back: everything that is not shown as it
+/// is wanted is painted at once.
 pub fn forget_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
-    run(tx, "UPDATE surfaces SET next_at_ms = 0 WHERE state IN ('wanted', 'creating')", [])?;
+    run(tx, "UPDATE surfaces SET next_at_ms = 0 WHERE state <> 'gone'", [])?;
     Ok(())
 }
 

@@ -82,7 +82,8 @@ super::messages! {
             "A message for \"{chat}\" was not delivered: {reason}. Its text is on the computer: `ally turns show {turn}`";
         UndeliverableLeft => "我已不在那个群里", "I am no longer in that chat";
         UndeliverableBlocked => "那里不让我发言", "I may not write there";
-        UndeliverableRefused => "飞书拒收了每一种形式", "Feishu refused every form of it";
+        UndeliverableRefused { code: i64 } => "飞书不收（代码 {code}）", "Feishu refused it (code {code})";
+        UndeliverableHere => "这台电脑上出了问题（看 `ally logs`）", "something went wrong on the computer (see `ally logs`)";
         // ---- gates
         FirstGate { number: i64 } =>
             "会改动东西的步骤我先问；#{number} 只允许这一次", "I ask before changing things; #{number} is allowed only this once";

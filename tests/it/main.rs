@@ -1,6 +1,7 @@
 //! Everything that needs more than one module: the real binary, the real codex, the simulated Feishu.
 
 mod bridge;
+mod channels;
 mod cli;
 mod codex;
 mod crash;

@@ -1,4 +1,5 @@
-//! What a failed call means. One table, by code; never by text, except for the sub-code that 230099 hides in its message.
+//! What a failed call means. One table, by code; never by text, except for the sub-code that 230099 hides in its message
+//! and where one sub-code means two things (11310).
 //!
 //! The official SDKs' classifiers contradict the official tables (they take rate limits for lost rights), so this is our own,
 //! after `im-v1/message/{create,reply,update,delete}`, `im-v1/message-card/patch` and the general error table.
@@ -6,7 +7,7 @@
 use std::time::Duration;
 
 use crate::bridge::ports::{FetchError, SendError};
-use crate::domain::delivery::Disposition;
+use crate::domain::delivery::{Disposition, Obstacle};
 
 /// A call that did not succeed, by how much is certain.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -222,6 +223,15 @@ fn refused(refusal: &Refusal) -> Disposition {
         FeishuCode::Gone => Disposition::Undeliverable,
         // A definite refusal that nobody documented: a simpler form may pass, and the ladder of forms ends.
         FeishuCode::Unknown => Disposition::NextForm,
+    }
+}
+
+/// What a code that ends a delivery says about its chat.
+pub fn obstacle(code: i64) -> Obstacle {
+    match code {
+        230002 | 232009 => Obstacle::Left,
+        230013 | 230018 | 230027 | 230035 | 230053 | 231022 => Obstacle::Forbidden,
+        _ => Obstacle::Refused { code },
     }
 }
 

@@ -24,7 +24,7 @@ use crate::bridge::ports::{
     FetchError, Intake, Lookup, Outgoing, SendError, Sent,
 };
 use crate::clock::Clock;
-use crate::domain::delivery::{Body, Disposition};
+use crate::domain::delivery::{Body, Disposition, Obstacle};
 use crate::domain::ids::{ChannelName, ChatId, MessageId, ResourceKey, UserId};
 use crate::domain::message::Decoded;
 use crate::domain::view::{Lang, Quoted, Receipt, View};
@@ -212,9 +212,10 @@ impl Channel for Feishu {
         Box::pin(async move {
             let card = card::card(view, lang);
             self.client.patch_card(message.as_str(), &card).await.map_err(|error| {
-                let locked = matches!(&error, ApiError::Refused(refusal) if refusal.sub == Some(11310));
+                // On an update 11310 is also this: somebody is pressing a button right now. Its other meanings last.
+                let locked = matches!(&error, ApiError::Refused(refusal)
+                    if refusal.sub == Some(11310) && refusal.msg.contains("card action is lock"));
                 let mut error = error.into_send();
-                // On an update 11310 is also "card action is lock": somebody is pressing a button right now.
                 if locked {
                     error.disposition = Disposition::RetryAfter { wait_ms: 1000 };
                 }
@@ -293,6 +294,10 @@ impl Channel for Feishu {
             let named = tokio::time::timeout(NAME, self.client.chat_name(chat.as_str())).await;
             named.ok()?.ok().flatten()
         })
+    }
+
+    fn obstacle(&self, error: &SendError) -> Obstacle {
+        error.code.map_or(Obstacle::Here, error::obstacle)
     }
 
     fn health(&self) -> ChannelHealth {

@@ -13,7 +13,7 @@ use crate::bridge::ports::{
     FetchError, Lookup, Outgoing, SendError, Sent,
 };
 use crate::clock::Clock;
-use crate::domain::delivery::{Body, Disposition};
+use crate::domain::delivery::{Body, Disposition, Obstacle};
 use crate::domain::ids::{ChannelName, ChatId, MessageId, ResourceKey, UserId};
 use crate::domain::message::{ChatKind, Click, Decoded, Event, IncomingMessage, Part, Sender};
 use crate::domain::view::{Lang, LiveState, Quoted, Receipt, View};
@@ -258,7 +258,7 @@ impl Channel for LocalChannel {
         Box::pin(async move {
             let Some(chat) = self.find_card(message).await else {
                 let detail = format!("there is no card {message}");
-                let disposition = Disposition::Undeliverable;
+                let disposition = Disposition::WithoutReply;
                 return Err(SendError { what: "local update", code: None, detail, disposition, platform_ms: None });
             };
             let now = self.now_ms();
@@ -327,6 +327,10 @@ impl Channel for LocalChannel {
 
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>> {
         Box::pin(async move { Some(chat.as_str().to_owned()) })
+    }
+
+    fn obstacle(&self, _: &SendError) -> Obstacle {
+        Obstacle::Here
     }
 
     fn health(&self) -> ChannelHealth {

@@ -131,6 +131,8 @@ async fn an_answer_that_finds_the_door_closed_goes_to_the_owner_once() {
         "{listed}"
     );
     assert_eq!(told_owner(&world, "was not delivered"), 1, "once");
+    assert_eq!(told_owner(&world, "\"Team\" was not delivered: I am no longer in that chat."), 1, "in plain words");
+    assert_eq!(told_owner(&world, "code 230002"), 0);
     assert_eq!(told_owner(&world, "secret words"), 0, "what belongs into a group is not said elsewhere");
 }
 
@@ -142,6 +144,6 @@ async fn taken_into_a_group_the_owner_is_told_how_to_open_it() {
     world.sim.add_group("oc_new", "Newcomers", &[OWNER]);
     let added = world.sim.add_bot("oc_new", OWNER);
     assert_eq!(world.sim.wait_delivery(&added).await.code, 200);
-    world.wait("a word to the owner", |world| (told_owner(world, "/allow") == 1).then_some(())).await;
+    world.wait("a word to the owner", |world| (told_owner(world, "added to \"Newcomers\"") == 1).then_some(())).await;
     assert!(world.sim.messages("oc_new").is_empty(), "nothing is said in the group itself");
 }

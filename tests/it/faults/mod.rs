@@ -1,5 +1,7 @@
 //! What goes wrong outside: disks, platforms, people's inputs. A clear word where one is due, and nothing else lost.
 
 mod callbacks;
+mod cards;
 mod disk;
+mod input;
 mod members;

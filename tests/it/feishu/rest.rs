@@ -333,9 +333,14 @@ async fn receipts_and_cards_change() {
     rig.feishu.update_card(&card, &view("after"), Lang::En).await.expect("updated");
     let shown = rig.sim.answers_to(&message).pop().expect("the card");
     assert!(shown.text().contains("after") && shown.history.len() == 1, "{shown:?}");
-    rig.sim.rules(|rules| rules.refuse_cards = Some(11310));
-    let busy = rig.feishu.update_card(&card, &view("more"), Lang::En).await.expect_err("locked");
-    assert_eq!(busy.disposition, Disposition::RetryAfter { wait_ms: 1000 });
+    for (why, want) in [
+        ("card action is lock", Disposition::RetryAfter { wait_ms: 1000 }),
+        ("card table number over limit", Disposition::NextForm),
+    ] {
+        rig.sim.rules(|rules| rules.refuse_cards = Some((11310, why)));
+        let refused = rig.feishu.update_card(&card, &view("more"), Lang::En).await.expect_err("refused");
+        assert_eq!(refused.disposition, want, "{why}");
+    }
     rig.stop().await;
 }
 

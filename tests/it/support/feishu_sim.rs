@@ -215,6 +215,11 @@ impl FeishuSim {
         self.emit("im.message.recalled_v1", None, body)
     }
 
+    /// The platform knows nothing of a message any more.
+    pub fn lose(&self, message: &str) {
+        self.with(|state| state.messages.retain(|one| one.id != message));
+    }
+
     /// A person puts a reaction on a message, or takes it away.
     pub fn react(&self, message: &str, user: &str, emoji: &str, added: bool) -> String {
         let body = json!({"message_id": message, "reaction_type": {"emoji_type": emoji}, "operator_type": "user",
@@ -263,6 +268,11 @@ impl FeishuSim {
     /// Any payload in a card frame; gives the id of its delivery.
     pub fn emit_card_frame(&self, payload: &str) -> String {
         socket::emit_card(&self.inner, payload.to_owned())
+    }
+
+    /// Any payload in an event frame; gives the id of its delivery.
+    pub fn emit_event_frame(&self, payload: &str) -> String {
+        socket::emit_payload(&self.inner, payload.to_owned())
     }
 
     /// Presses the first button of a card whose text contains `button`; gives the ack's data (`{}` or a toast).

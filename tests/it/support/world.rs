@@ -81,6 +81,21 @@ impl World {
         self.launch(command).await;
     }
 
+    /// The same with Feishu switched off in `ally.toml`, or on again.
+    pub async fn up_with_feishu(&mut self, enabled: bool) {
+        let file = self.home.path().join("ally/ally.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (from, to) = (format!("enabled = {}", !enabled), format!("enabled = {enabled}"));
+        std::fs::write(&file, text.replace(&from, &to)).unwrap();
+        if enabled {
+            return self.up().await;
+        }
+        let mut command = self.ally(&["run", "--quiet"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.supervisor = Some(child.unwrap());
+        self.wait("the daemon to run", |world| (world.status()?["state"] == "running").then_some(())).await;
+    }
+
     async fn launch(&mut self, mut command: Command) {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.supervisor = Some(child.unwrap());

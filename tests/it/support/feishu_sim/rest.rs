@@ -362,8 +362,8 @@ fn check_card(state: &State, card: &Value) -> Result<(), (i64, String)> {
             format!("Failed to create card content, ext=ErrCode: {code}; ErrMsg: {why}; ErrPath: ROOT -> body"),
         ))
     };
-    if let Some(code) = state.rules.refuse_cards {
-        return refused(code, "refused by the test");
+    if let Some((code, why)) = state.rules.refuse_cards {
+        return refused(code, why);
     }
     if card["schema"] != "2.0" || !card["body"]["elements"].is_array() {
         return refused(200621, "parse card json err");

@@ -28,7 +28,7 @@ pub struct Rules {
     /// `Handshake-Status` and `Handshake-Autherrcode` of the next upgrades.
     pub handshake_error: Option<(u16, i64)>,
     /// Sub-code (of 230099) with which every card is refused.
-    pub refuse_cards: Option<i64>,
+    pub refuse_cards: Option<(i64, &'static str)>,
     /// Lists of messages are refused with 230027.
     pub refuse_lists: bool,
     /// `basic_batch` is refused for want of its scope.

@@ -85,6 +85,14 @@ pub fn emit_card(inner: &Arc<Inner>, payload: String) -> String {
     })
 }
 
+/// Sends an event whose payload is whatever stands there.
+pub fn emit_payload(inner: &Arc<Inner>, payload: String) -> String {
+    inner.with(|state| {
+        let id = state.fresh("delivery");
+        begin(state, blank(id, "event", payload))
+    })
+}
+
 /// Callbacks are never delivered again.
 const CALLBACK: &str = "card.action.trigger";
 
