@@ -16,6 +16,7 @@ use crate::domain::gate::Ask;
 use crate::domain::ids::{GateId, TurnId};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::{LedgerError, grants};
+use crate::words::NoticeMsg;
 
 pub(super) struct Daemon {
     core: Arc<Core>,
@@ -58,6 +59,9 @@ impl Daemon {
         status.channels = self.channels(now);
         status.runtime = Some(self.runtime());
         tell_counts(&mut status, &self.ledger_path, &counts);
+        if let Some(ledger) = &mut status.ledger {
+            ledger.problem = self.ledger_problem().await;
+        }
         status.warnings = self.warnings.clone();
         status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
         Ok(status)
@@ -81,6 +85,20 @@ impl Daemon {
             .collect();
         channels.sort_by(|a, b| a.name.cmp(&b.name));
         channels
+    }
+
+    async fn ledger_problem(&self) -> Option<String> {
+        // Asked now: an outage may have ended without anybody writing since.
+        if self.core.ledger.is_writable().await {
+            return None;
+        }
+        let path = &self.ledger_path;
+        let msg = match self.core.ledger.trouble()? {
+            LedgerError::Locked(_) => NoticeMsg::LedgerLocked { path },
+            LedgerError::Corrupt(_) => NoticeMsg::LedgerDamaged { path },
+            _ => NoticeMsg::LedgerFull { path },
+        };
+        Some(msg.text(self.core.config.lang))
     }
 
     fn runtime(&self) -> RuntimeReport {
@@ -158,7 +176,7 @@ impl Daemon {
     }
 
     async fn begin_drain(&self, request: DrainRequest) -> Result<DrainPreview, ServiceError> {
-        let query = TurnsQuery { undelivered: false, active: true, limit: 100 };
+        let query = TurnsQuery { undelivered: false, active: true, limit: u32::MAX };
         let rows = self.list(query).await?;
         let of = |state: &str| rows.iter().filter(|row| row.state == state).cloned().collect::<Vec<_>>();
         let mut running = of("running");
@@ -204,6 +222,7 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         bytes: counts.bytes,
         schema: counts.schema,
         turns: whole(active + counts.settled),
+        problem: None,
     });
 }
 

@@ -45,25 +45,38 @@ pub async fn after_restart(core: &Core) -> Result<(), LedgerError> {
 /// Notes that ally is at work while there is work, and that the machine slept, until `cancel`.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let mut machine = core.clock.machine_ms();
+    let mut slept = None;
     loop {
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             () = tokio::time::sleep(BEAT) => {}
         }
         // Monotonic time stands still while the machine sleeps, its wall clock does not.
-        let slept = core.clock.machine_ms() - machine - BEAT.as_millis() as i64;
+        let gap = core.clock.machine_ms() - machine - BEAT.as_millis() as i64;
         machine = core.clock.machine_ms();
         let now = core.now_ms();
-        if slept >= SHORTEST_MS {
-            info!(seconds = slept / 1000, "The machine slept");
-            let outage = Outage { from_ms: now - slept, to_ms: now };
-            core.set_outages(core.ledger.write(move |tx| alive::add_outage(tx, outage)).await?);
-            core.registry.wake_all();
+        if gap >= SHORTEST_MS {
+            info!(seconds = gap / 1000, "The machine slept");
+            slept = Some(Outage { from_ms: now - gap, to_ms: now });
         }
-        if core.ledger.read(alive::has_work).await? {
-            core.ledger.write(move |tx| alive::beat(tx, now)).await?;
+        match beat(&core, slept, now).await {
+            Ok(()) => slept = None,
+            // The ledger says it itself; the next beat makes up for it.
+            Err(error) if error.is_outage() => {}
+            Err(error) => return Err(error.into()),
         }
     }
+}
+
+async fn beat(core: &Core, slept: Option<Outage>, now: i64) -> Result<(), LedgerError> {
+    if let Some(outage) = slept {
+        core.set_outages(core.ledger.write(move |tx| alive::add_outage(tx, outage)).await?);
+        core.registry.wake_all();
+    }
+    if core.ledger.read(alive::has_work).await? {
+        core.ledger.write(move |tx| alive::beat(tx, now)).await?;
+    }
+    Ok(())
 }
 
 /// Asks about every queued turn of a conversation that has grown old while nobody was at work (C15).

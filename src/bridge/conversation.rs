@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
-use super::core::Core;
+use super::core::{Core, is_outage};
 use super::{alive, recovery, turn_runner};
 use crate::domain::ids::*;
 use crate::domain::turn::{StopReason, TurnState};
@@ -111,7 +111,14 @@ async fn run(
             }
             Err(error) => {
                 // The ledger still knows what is to do; a task that gave up would leave it lying.
-                warn!(error = %format!("{error:#}"), "A conversation's step failed; it is tried again");
+                if is_outage(&error) {
+                    if !core.until_writable(&cancel).await {
+                        break;
+                    }
+                    failures = 0;
+                } else {
+                    warn!(error = %format!("{error:#}"), "A conversation's step failed; it is tried again");
+                }
                 failures += 1;
                 let wait = Duration::from_millis(200u64.saturating_mul(1 << failures.min(8)));
                 if !sleep(&core, &handle, wait, &cancel).await {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::conversation::Registry;
 use super::host::Host;
@@ -68,6 +69,9 @@ pub enum Busy {
     Reject,
 }
 
+/// How often a ledger that takes no writes is tried.
+const OUTAGE_CHECK: Duration = Duration::from_secs(1);
+
 /// Most queued turns of one person and of one conversation.
 pub const QUEUE_PER_PERSON: i64 = 5;
 pub const QUEUE_PER_CONVERSATION: i64 = 20;
@@ -129,6 +133,21 @@ impl Core {
 
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// Waits out an outage of the ledger: whoever acts first and writes afterwards would act again and again. False when
+    /// the work is over.
+    pub async fn until_writable(&self, cancel: &CancellationToken) -> bool {
+        while !cancel.is_cancelled() {
+            if self.ledger.is_writable().await {
+                return true;
+            }
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = tokio::time::sleep(OUTAGE_CHECK) => {}
+            }
+        }
+        false
     }
 
     /// The rights on a channel as they stand.
@@ -221,6 +240,15 @@ impl Core {
         }
     }
 
+    /// A chat's name for people; its id when nobody can tell.
+    pub async fn chat_name(&self, channel: &ChannelName, chat: &ChatId) -> String {
+        let named = match self.channel(channel) {
+            Some(adapter) => adapter.chat_name(chat).await.filter(|name| !name.is_empty()),
+            None => None,
+        };
+        named.unwrap_or_else(|| chat.to_string())
+    }
+
     /// A person's name, from the ledger if it is fresh, else from the channel; the id when nobody knows it.
     pub async fn name_of(&self, channel: &ChannelName, chat: &ChatId, user: &UserId) -> String {
         /// Names change rarely; a day is soon enough.
@@ -244,6 +272,16 @@ impl Core {
             None => known.map_or_else(|| user.to_string(), |(name, _)| name),
         }
     }
+}
+
+/// The machine's trouble with the ledger, which the ledger itself puts into the log: once, not for everyone it stops.
+pub fn is_outage(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<LedgerError>().is_some_and(LedgerError::is_outage)
+}
+
+/// What is left to report of a task that is tried again.
+pub fn unless_outage(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    result.or_else(|error| if is_outage(&error) { Ok(()) } else { Err(error) })
 }
 
 /// 128 random bits for a button.

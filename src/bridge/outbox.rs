@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::core::Core;
+use super::core::{Core, unless_outage};
 use super::intake::notice;
 use super::ports::*;
 use super::say;
@@ -51,7 +51,7 @@ impl Busy {
 /// Sends what is due until `cancel`. A send that has begun is finished before the task family ends.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let busy = Busy::default();
-    while !cancel.is_cancelled() {
+    while core.until_writable(&cancel).await {
         let now = core.now_ms();
         let due = core.ledger.read(move |tx| messages::due(tx, now, BATCH)).await?;
         for message in due {
@@ -82,7 +82,7 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
         }
         busy.leave(&message);
         core.wakes.outbox.notify_one();
-        result
+        unless_outage(result)
     });
 }
 
@@ -283,6 +283,7 @@ async fn no_form(core: &Core, message: &OutMessage, error: &SendError) -> Result
 async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
     warn!(delivery.id = %message.id, %error, "Delivery {} cannot be delivered", message.id);
     let owner = core.access(&message.channel).owner;
+    let name = core.chat_name(&message.channel, &message.target.chat).await;
     let (id, channel, chat) = (message.id.clone(), message.channel.clone(), message.target.chat.clone());
     let (problem, lang, now) = (error.to_string(), core.config.lang, core.now_ms());
     let turn = message.turn.as_ref().map_or_else(String::new, TurnId::to_string);
@@ -296,7 +297,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
             let hour = now / 3_600_000;
             if home != chat && said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)? {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
-                notice(tx, &channel, target, None, None, say::undeliverable(lang, &chat, &problem, &turn), lang, now)?;
+                notice(tx, &channel, target, None, None, say::undeliverable(lang, &name, &problem, &turn), lang, now)?;
             }
             Ok(())
         })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::core::Core;
+use super::core::{Core, unless_outage};
 use super::intake::notice;
 use super::ports::*;
 use super::say;
@@ -29,7 +29,7 @@ const KEY_VALID_MS: i64 = 50 * 60 * 1000;
 
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let busy: Arc<Mutex<HashSet<DeliveryId>>> = Arc::default();
-    while !cancel.is_cancelled() {
+    while core.until_writable(&cancel).await {
         let now = core.now_ms();
         let due = core.ledger.read(move |tx| surfaces::due(tx, now, BATCH)).await?;
         for surface in due {
@@ -58,7 +58,7 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, surface: S
         }
         busy.lock().expect("no code panics while it holds this lock").remove(&surface.id);
         core.wakes.painter.notify_one();
-        result.map_err(Into::into)
+        unless_outage(result.map_err(Into::into))
     });
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::actions::{self, Person};
-use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON};
+use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
 use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::pictures::{self, Frame};
@@ -57,7 +57,7 @@ impl Letter {
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
     let failures = Failures::default();
-    while !cancel.is_cancelled() {
+    while core.until_writable(&cancel).await {
         let rows = core.ledger.read(|tx| inbound::received(tx, BATCH)).await?;
         for row in rows {
             if row.in_group && core.bot(&row.channel).is_none() {
@@ -86,10 +86,13 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Fai
         let seq = row.seq;
         let result = prepare_fresh(&core, seq).await;
         if let Err(error) = &result {
-            warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
             tokio::time::sleep(Duration::from_millis(500)).await;
-            if failures.count(seq) >= MAX_TRIES {
-                give_up(&core, seq).await?;
+            // A full disk is not the message's fault: it waits for the end of the outage, however long that takes.
+            if !is_outage(error) {
+                warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
+                if failures.count(seq) >= MAX_TRIES {
+                    give_up(&core, seq).await?;
+                }
             }
         }
         busy.lock().expect("no code panics while it holds this lock").remove(&lane);
@@ -476,6 +479,7 @@ fn recall_turn(
 async fn membership_changed(core: &Core, row: InboundRow, membership: Membership) -> anyhow::Result<()> {
     info!(channel = %row.channel, change = ?membership.change, "The bot's membership of a chat changed");
     let frame = core.frame(&row.channel);
+    let name = core.chat_name(&row.channel, &membership.chat).await;
     core.ledger
         .write(move |tx| {
             let what = format!("{:?}", membership.change);
@@ -488,11 +492,19 @@ async fn membership_changed(core: &Core, row: InboundRow, membership: Membership
                 &what,
                 frame.now_ms,
             )?;
-            if membership.change != MembershipChange::BotAdded {
+            let home = match frame.access.owner.as_ref() {
+                Some(owner) => inbound::direct_chat_of(tx, &row.channel, owner)?,
+                None => None,
+            };
+            let news = if membership.change == MembershipChange::BotAdded {
+                Some(NoticeMsg::AddedToGroup { chat: &name })
+            } else {
                 // Nobody can be answered there any more: what waits is not run for nobody.
                 inbound::cancel_waiting(tx, &row.channel, &membership.chat, "the bot left")?;
+                let mut ended = 0;
                 for conversation in conversations::of_chat(tx, &row.channel, &membership.chat)? {
                     for turn in turns::unsettled(tx, &conversation.id)? {
+                        ended += 1;
                         match turn.state {
                             TurnState::Queued => actions::recall_queued(tx, &frame, &turn)?,
                             _ => {
@@ -502,11 +514,11 @@ async fn membership_changed(core: &Core, row: InboundRow, membership: Membership
                         }
                     }
                 }
-            } else if let Some(owner) = frame.access.owner.as_ref()
-                && let Some(home) = inbound::direct_chat_of(tx, &row.channel, owner)?
-            {
+                (ended > 0).then_some(NoticeMsg::LeftGroup { chat: &name, tasks: ended })
+            };
+            if let (Some(news), Some(home)) = (news, home) {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
-                let text = say::notice(frame.lang, NoticeMsg::AddedToGroup { chat: membership.chat.as_str() });
+                let text = say::notice(frame.lang, news);
                 notice(tx, &row.channel, target, None, None, text, frame.lang, frame.now_ms)?;
             }
             Ok(())

@@ -4,7 +4,6 @@ use crate::bridge::actions::Told;
 use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::Body;
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
-use crate::domain::ids::ChatId;
 use crate::domain::view::{Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
@@ -150,8 +149,8 @@ pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {
     }
 }
 
-pub fn undeliverable(lang: Lang, chat: &ChatId, reason: &str, turn: &str) -> String {
-    NoticeMsg::Undeliverable { chat: chat.as_str(), reason, turn }.text(lang)
+pub fn undeliverable(lang: Lang, chat: &str, reason: &str, turn: &str) -> String {
+    NoticeMsg::Undeliverable { chat, reason, turn }.text(lang)
 }
 
 /// For a row that could not be made into anything after many tries.

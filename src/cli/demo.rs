@@ -95,6 +95,7 @@ async fn in_home(context: &Context, args: &Args, home: &Path, tasks: &Tasks) -> 
         .env("ALLY_LANG", context.lang.as_str())
         .env_remove("FEISHU_APP_ID")
         .env_remove("FEISHU_APP_SECRET")
+        .env_remove("FEISHU_BASE_URL")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .process_group(0)
@@ -180,13 +181,18 @@ async fn wait_ready(context: &Context, paths: &Paths, daemon: &mut Child) -> Res
     let mut progress = Progress::new(context.say("正在准备演示", "preparing the demo"));
     loop {
         if let Some(status) = daemon.try_wait()? {
-            return Err(CliError::new(format!("the demo's daemon ended ({status})")));
+            return Err(CliError::new(format!("the demo's daemon ended ({status})")).hint(
+                "原因在上面；没有的话：`ally demo --keep`，看它的 logs/",
+                "the reason stands above; if not: `ally demo --keep`, and look into its logs/",
+            ));
         }
         if start::ready(paths).await.is_some() {
             return Ok(());
         }
         if progress.elapsed() > Duration::from_secs(60) {
-            return Err(CliError::new("the demo's daemon is not ready after 60 s").code(Code::Temporary));
+            return Err(CliError::new("the demo's daemon is not ready after 60 s")
+                .code(Code::Temporary)
+                .hint("再试一次；`ally demo --keep` 留下 logs/", "try again; `ally demo --keep` keeps its logs/"));
         }
         progress.tick();
         tokio::time::sleep(Duration::from_millis(100)).await;

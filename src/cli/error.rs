@@ -7,6 +7,7 @@ use crate::app::StartError;
 use crate::config::Problems;
 use crate::control::ClientError;
 use crate::domain::view::Lang;
+use crate::ledger::OpenError;
 use crate::supervisor::LockError;
 
 /// The codes that `ally --help` lists.
@@ -77,7 +78,12 @@ impl From<ClientError> for CliError {
                 .hint("ally 刚重启过？再试一次", "was ally restarted just now? Try again")
                 .code(Code::Temporary),
             ClientError::Refused { status: 503, .. } => CliError::new(message).code(Code::Temporary),
-            ClientError::Refused { .. } => CliError::new(message),
+            ClientError::Refused { status: 404, .. } => {
+                CliError::new(message).hint("`ally turns` 列出任务", "`ally turns` lists the tasks")
+            }
+            ClientError::Refused { .. } => {
+                CliError::new(message).hint("看 `ally status` 和 `ally logs`", "see `ally status` and `ally logs`")
+            }
             ClientError::Lost(_) => CliError::new(message)
                 .code(Code::Temporary)
                 .hint("可能已经生效。看看 `ally status`", "it may have been done. See `ally status`"),
@@ -95,8 +101,20 @@ impl From<LockError> for CliError {
             LockError::Held { .. } => {
                 CliError::new(message).code(Code::Temporary).hint("先运行 `ally stop`", "run `ally stop` first")
             }
-            LockError::Io(_) => CliError::new(message),
+            LockError::Io(_) => {
+                CliError::new(message).hint("检查 $ALLY_HOME/run 的权限", "check the permissions of $ALLY_HOME/run")
+            }
         }
+    }
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        let (zh, en) = error.hint();
+        // The supervisor tries again what time alone may mend.
+        let code = if error.needs_a_person() { Code::Config } else { Code::Failed };
+        // With what is behind it: which call failed, and why.
+        CliError::new(format!("{:#}", anyhow::Error::new(error))).code(code).hint(zh, en)
     }
 }
 
@@ -127,10 +145,7 @@ impl From<StartError> for CliError {
                 "先停掉另一个：`ALLY_HOME=… ally stop`；或者给这个目录换一个应用",
                 "stop the other one (`ALLY_HOME=… ally stop`), or give this home an app of its own",
             ),
-            StartError::Ledger(ledger) => {
-                let hint = ledger.hint();
-                CliError::new(message).hint(hint.clone(), hint)
-            }
+            StartError::Ledger(ledger) => ledger.into(),
         }
     }
 }

@@ -36,8 +36,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     }
     let mut last: VecDeque<String> = VecDeque::new();
     for file in &files {
-        for line in BufReader::new(File::open(file)?).lines() {
-            last.push_back(line?);
+        // A log may hold anything: a torn line must not keep back the others.
+        for line in BufReader::new(File::open(file)?).split(b'\n') {
+            last.push_back(String::from_utf8_lossy(&line?).into_owned());
             if last.len() > args.lines {
                 last.pop_front();
             }

@@ -131,7 +131,7 @@ pub fn main() -> ExitCode {
     // Exactly one provider; a second installation is refused and does not matter.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let environment = Environment::capture();
-    let lang = environment.lang().unwrap_or_default();
+    let lang = crate::config::lang(&environment);
     let context = Context { environment, lang };
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,

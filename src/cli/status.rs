@@ -255,6 +255,7 @@ fn show_work(context: &Context, status: &StatusReport) -> Result<(), CliError> {
                 format!("{turns} turns, {mib:.1} MiB, schema {schema}"),
             ),
         )?;
+        problem(ledger.problem.as_deref())?;
     }
     Ok(())
 }

@@ -17,6 +17,9 @@ use crate::supervisor::{self, Presence};
 /// Beyond what the supervisor gives the bridge: for itself and what is left behind.
 const MORE: Duration = Duration::from_secs(5);
 
+/// Tasks that are listed; of the others the number is told.
+const LISTED: usize = 30;
+
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Do not wait for running tasks
@@ -83,14 +86,14 @@ fn tell(context: &Context, preview: &DrainPreview) {
             &format!("进行中的任务，最多再等 {seconds} 秒，之后可以接着做："),
             &format!("running tasks; they get {seconds} s and can be continued later:"),
         ));
-        list(&preview.running);
+        list(context, &preview.running);
     }
     if !preview.waiting.is_empty() {
         output::note(&context.say(
             "等人回答的任务会中断，之后可以接着做：",
             "waiting for a person; interrupted, and can be continued later:",
         ));
-        list(&preview.waiting);
+        list(context, &preview.waiting);
     }
     if preview.queued > 0 {
         let queued = preview.queued;
@@ -98,11 +101,25 @@ fn tell(context: &Context, preview: &DrainPreview) {
     }
 }
 
-fn list(rows: &[TurnRow]) {
-    for row in rows {
-        let [chat, requester, title] = [&row.chat, &row.requester, &row.title].map(|text| in_one_line(text));
-        output::note(&format!("  {chat}  {requester}  {title}"));
+fn list(context: &Context, rows: &[TurnRow]) {
+    for line in listed(context, rows) {
+        output::note(&line);
     }
+}
+
+fn listed(context: &Context, rows: &[TurnRow]) -> Vec<String> {
+    let mut lines: Vec<String> = rows
+        .iter()
+        .take(LISTED)
+        .map(|row| {
+            let [chat, requester, title] = [&row.chat, &row.requester, &row.title].map(|text| in_one_line(text));
+            format!("  {chat}  {requester}  {title}")
+        })
+        .collect();
+    if let Some(more) = rows.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        lines.push(context.say(&format!("  还有 {more} 个"), &format!("  and {more} more")));
+    }
+    lines
 }
 
 /// TERM, TERM again (at once), KILL; each with its time.
@@ -154,4 +171,30 @@ fn pid_in_words(paths: &Paths) -> String {
         Presence::Stopped => supervisor::left_bridge(paths),
     };
     pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use crate::domain::view::Lang;
+
+    #[test]
+    fn what_is_not_listed_is_counted() {
+        let context = Context { environment: Environment::default(), lang: Lang::En };
+        let row = TurnRow {
+            id: "t".into(),
+            conversation: "c".into(),
+            chat: "feishu oc_1".to_owned(),
+            state: "running".to_owned(),
+            outcome: None,
+            requester: "Li".to_owned(),
+            title: "build".to_owned(),
+            created_at_ms: 0,
+            settled_at_ms: None,
+            undelivered: 0,
+        };
+        assert_eq!(listed(&context, &vec![row.clone(); LISTED]).len(), LISTED);
+        assert_eq!(listed(&context, &vec![row; LISTED + 3]).last().map(String::as_str), Some("  and 3 more"));
+    }
 }

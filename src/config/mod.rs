@@ -3,6 +3,8 @@
 //! This is the only place that reads the environment. Everything that is wrong is told together, with file, key, line
 //! and remedy; what comes out ([`Config`]) holds decisions, not wishes: absolute paths, defaults filled in.
 
+use crate::domain::view::Lang;
+
 mod duration;
 mod environment;
 mod paths;
@@ -25,6 +27,12 @@ pub use template::{write_missing, write_private};
 pub fn load(environment: &Environment) -> Result<Config, Problems> {
     let paths = Paths::find(environment)?;
     resolved::resolve(paths, environment)
+}
+
+/// The language of what a command says: the same order as in the configuration, which may be wrong otherwise.
+pub fn lang(environment: &Environment) -> Lang {
+    let paths = Paths::find(environment);
+    paths.ok().and_then(|paths| resolved::lang(&paths, environment)).or_else(|| environment.lang()).unwrap_or_default()
 }
 
 /// Reads a duration as people write it (`90s`, `30m`, `2h`).

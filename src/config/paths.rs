@@ -163,6 +163,7 @@ impl Paths {
             &self.workspaces,
             &self.local,
         ];
+        self.spare_others()?;
         for folder in folders {
             private_folder(folder).map_err(|error| {
                 Problems::of_file(
@@ -173,6 +174,33 @@ impl Paths {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Paths {
+    /// A folder that is open to others and holds something else than a home is somebody's: it is not taken over.
+    fn spare_others(&self) -> Result<(), Problems> {
+        let Ok(found) = fs::metadata(&self.home) else { return Ok(()) };
+        let ours = self.config.exists() || self.ledger.exists();
+        if found.mode() & 0o077 == 0 || ours || self.holds_only_ours() {
+            return Ok(());
+        }
+        Err(Problems::of_file(
+            &self.home,
+            format!(
+                "others can look into it (mode {:04o}), and it holds other things than ally's",
+                found.mode() & 0o7777
+            ),
+            "set ALLY_HOME to an empty or new folder",
+        ))
+    }
+
+    /// Codex's home may have been made before ours.
+    fn holds_only_ours(&self) -> bool {
+        let ours = [&self.env, &self.run, &self.tmp, &self.logs, &self.outbox, &self.archive, &self.backups];
+        let ours = [&ours[..], &[&self.codex, &self.runtimes, &self.workspaces, &self.local]].concat();
+        let Ok(entries) = fs::read_dir(&self.home) else { return false };
+        entries.flatten().all(|entry| ours.contains(&&entry.path()))
     }
 }
 
@@ -233,10 +261,23 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_other_things_is_left_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let home = temp.path().join("project");
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("main.rs"), "").unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
+        let told = Paths::of_home(home.clone(), None).create().unwrap_err().to_string();
+        assert!(told.contains("0755") && told.contains("set ALLY_HOME"), "{told}");
+        assert_eq!(fs::metadata(&home).unwrap().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing is made in it");
+    }
+
+    #[test]
     fn an_open_folder_is_closed() {
         let temp = tempfile::tempdir().unwrap();
         let home = temp.path().join("home");
-        fs::create_dir(&home).unwrap();
+        fs::create_dir_all(home.join("codex")).unwrap();
         fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
         Paths::of_home(home.clone(), None).create().unwrap();
         assert_eq!(fs::metadata(&home).unwrap().mode() & 0o777, 0o700);

@@ -157,7 +157,7 @@ impl Raw {
     }
 
     /// Takes a list of texts.
-    pub fn list(&mut self, key: &'static str, problems: &mut Problems) -> Vec<String> {
+    pub fn list(&mut self, key: &'static str, problems: &mut Problems) -> At<Vec<String>> {
         let found = self.take(key, "a list of texts: [\"…\", \"…\"]", problems, |value| match value {
             Value::List(items) => items
                 .iter()
@@ -168,7 +168,7 @@ impl Raw {
                 .collect(),
             _ => None,
         });
-        found.map(|found| found.value).unwrap_or_default()
+        found.unwrap_or(At { line: 0, value: Vec::new() })
     }
 
     /// Takes a duration.
@@ -187,6 +187,18 @@ impl Raw {
             ));
         }
         duration
+    }
+
+    /// Takes a duration in which something can happen.
+    pub fn span(&mut self, key: &'static str, problems: &mut Problems) -> Option<Duration> {
+        let line = self.entries.get(key).map_or(0, |entry| entry.line);
+        let span = self.duration(key, problems)?;
+        if span.is_zero() {
+            let remedy = "write a longer one, or remove the line for the default";
+            problems.add(self.problem(key, line, "is no time at all", remedy));
+            return None;
+        }
+        Some(span)
     }
 
     /// Takes one of a few words.
@@ -271,6 +283,15 @@ mod tests {
         ] {
             assert!(told.contains(want), "{want} is missing in\n{told}");
         }
+    }
+
+    #[test]
+    fn no_time_at_all_is_a_mistake_where_something_must_happen() {
+        let (mut raw, mut problems) = read("[turn]\ngrace = \"0s\"\nidle_timeout = \"0s\"\n");
+        assert_eq!(raw.duration("turn.grace", &mut problems), Some(Duration::ZERO));
+        assert_eq!(raw.span("turn.idle_timeout", &mut problems), None);
+        let told = problems.into_result().unwrap_err().to_string();
+        assert!(told.contains("ally.toml:3: turn.idle_timeout: is no time at all"), "{told}");
     }
 
     #[test]

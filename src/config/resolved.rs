@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::Environment;
 use super::paths::{Paths, expand};
 use super::problem::{Problem, Problems};
-use super::raw::Raw;
+use super::raw::{At, Raw};
 use super::secrets;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::view::Lang;
@@ -181,6 +181,7 @@ impl Config {
     }
 }
 
+const LANGS: [(&str, Lang); 2] = [("zh", Lang::Zh), ("en", Lang::En)];
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -190,7 +191,10 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let text = read_settings(&paths.config, &mut problems);
     let mut raw = Raw::parse(&paths.config, &text, &mut problems);
     let dotenv = secrets::read(&paths.env, &mut problems);
-    let variable = |key: &str| environment.get(key).or_else(|| dotenv.get(key).map(String::as_str)).map(str::to_owned);
+    let variable = |key: &str| {
+        let set = environment.get(key).map(|value| At { line: 0, value: value.to_owned() });
+        set.or_else(|| dotenv.get(key).cloned())
+    };
 
     let mut resolver = Resolver {
         raw: &mut raw,
@@ -228,6 +232,19 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         warnings,
         paths,
     })
+}
+
+/// The language that the two files or `ALLY_LANG` ask for, whatever else is wrong in them.
+pub fn lang(paths: &Paths, environment: &Environment) -> Option<Lang> {
+    let mut ignored = Problems::default();
+    let dotenv = secrets::read(&paths.env, &mut ignored);
+    let named = environment.get("ALLY_LANG").or_else(|| dotenv.get("ALLY_LANG").map(|found| found.value.as_str()));
+    if let Some(lang) = named.and_then(Lang::parse) {
+        return Some(lang);
+    }
+    let text = read_settings(&paths.config, &mut ignored);
+    let mut raw = Raw::parse(&paths.config, &text, &mut ignored);
+    raw.choice("lang", &LANGS, &mut ignored).map(|found| found.value)
 }
 
 fn read_settings(path: &Path, problems: &mut Problems) -> String {
@@ -270,16 +287,22 @@ fn warnings(runtime: &RuntimeConfig, lang: Lang) -> Vec<String> {
 struct Resolver<'a> {
     raw: &'a mut Raw,
     problems: &'a mut Problems,
-    variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The environment's value, or that of `.env` with its line.
+    variable: &'a dyn Fn(&str) -> Option<At<String>>,
     paths: &'a Paths,
     search_path: Option<&'a str>,
 }
 
 impl Resolver<'_> {
+    fn variable(&self, key: &str) -> Option<String> {
+        (self.variable)(key).map(|found| found.value)
+    }
+
     fn note_variable(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let line = (self.variable)(key).map(|found| found.line).filter(|line| *line > 0);
         self.problems.add(Problem {
-            file: None,
-            line: None,
+            file: line.map(|_| self.paths.env.clone()),
+            line,
             key: key.to_owned(),
             what: what.into(),
             remedy: remedy.into(),
@@ -287,8 +310,8 @@ impl Resolver<'_> {
     }
 
     fn lang(&mut self, environment: &Environment) -> Lang {
-        let configured = self.raw.choice("lang", &[("zh", Lang::Zh), ("en", Lang::En)], self.problems);
-        match (self.variable)("ALLY_LANG") {
+        let configured = self.raw.choice("lang", &LANGS, self.problems);
+        match self.variable("ALLY_LANG") {
             Some(text) => Lang::parse(&text).unwrap_or_else(|| {
                 self.note_variable("ALLY_LANG", format!("\"{text}\" is not a known language"), "set it to zh or en");
                 Lang::default()
@@ -300,8 +323,8 @@ impl Resolver<'_> {
     /// On when there are credentials, unless the file says otherwise.
     fn feishu(&mut self, environment: &Environment) -> Option<FeishuConfig> {
         let enabled = self.raw.bool("feishu.enabled", self.problems);
-        let app_id = (self.variable)("FEISHU_APP_ID");
-        let app_secret = (self.variable)("FEISHU_APP_SECRET");
+        let app_id = self.variable("FEISHU_APP_ID");
+        let app_secret = self.variable("FEISHU_APP_SECRET");
         let base_url = self.base_url();
         let wanted = match &enabled {
             Some(enabled) => enabled.value,
@@ -324,6 +347,12 @@ impl Resolver<'_> {
                     remedy,
                 });
             }
+        }
+        if let Some(id) = &app_id
+            && !is_id(id, "cli_")
+        {
+            let remedy = "copy the App ID from the developer console (Credentials): cli_ and letters and digits";
+            self.note_variable("FEISHU_APP_ID", "is not the id of an app", remedy);
         }
         let proxy = self.proxy(environment);
         Some(FeishuConfig { app_id: app_id?, app_secret: SecretString::from(app_secret?), base_url: base_url?, proxy })
@@ -348,7 +377,7 @@ impl Resolver<'_> {
     }
 
     fn base_url(&mut self) -> Option<String> {
-        let Some(text) = (self.variable)("FEISHU_BASE_URL") else {
+        let Some(text) = self.variable("FEISHU_BASE_URL") else {
             return Some("https://open.feishu.cn".to_owned());
         };
         let remedy = "use https://open.feishu.cn or https://open.larksuite.com; http:// is for this machine only";
@@ -371,7 +400,7 @@ impl Resolver<'_> {
         const KINDS: [(&str, bool); 2] = [("codex", true), ("embedded", false)];
         let configured = self.raw.choice("runtime.kind", &KINDS, self.problems);
         let codex = self.codex(home);
-        let wants_codex = match (self.variable)("ALLY_RUNTIME") {
+        let wants_codex = match self.variable("ALLY_RUNTIME") {
             None => configured.is_none_or(|found| found.value),
             Some(kind) => match KINDS.iter().find(|(word, _)| *word == kind) {
                 Some((_, codex)) => *codex,
@@ -394,7 +423,7 @@ impl Resolver<'_> {
         const POLICIES: [(&str, &str); 3] =
             [("untrusted", "untrusted"), ("on-request", "on-request"), ("never", "never")];
         let configured = self.raw.text("runtime.codex.bin", self.problems);
-        let program = match ((self.variable)("ALLY_RUNTIME_BIN"), configured) {
+        let program = match (self.variable("ALLY_RUNTIME_BIN"), configured) {
             (Some(program), _) => self.program(&program, "ALLY_RUNTIME_BIN", 0, home),
             (None, Some(found)) => self.program(&found.value, "runtime.codex.bin", found.line, home),
             (None, None) => None,
@@ -417,7 +446,7 @@ impl Resolver<'_> {
         CodexConfig {
             program,
             home: codex_home,
-            args: self.raw.list("runtime.codex.args", self.problems),
+            args: self.raw.list("runtime.codex.args", self.problems).value,
             model: self.raw.text("runtime.codex.model", self.problems).map(|found| found.value),
             sandbox: sandbox.map_or("workspace-write", |found| found.value).to_owned(),
             approval_policy: policy.map_or("on-request", |found| found.value).to_owned(),
@@ -488,29 +517,50 @@ impl Resolver<'_> {
     }
 
     fn access(&mut self) -> AccessConfig {
+        let owner = self.raw.text("access.owner", self.problems);
+        let users = self.raw.list("access.users", self.problems);
+        let chats = self.raw.list("access.chats", self.problems);
+        if let Some(owner) = &owner {
+            self.check_ids("access.owner", owner.line, std::slice::from_ref(&owner.value), "ou_");
+        }
+        self.check_ids("access.users", users.line, &users.value, "ou_");
+        self.check_ids("access.chats", chats.line, &chats.value, "oc_");
         AccessConfig {
-            owner: self.raw.text("access.owner", self.problems).map(|found| UserId::new(found.value)),
-            users: self.raw.list("access.users", self.problems).into_iter().map(UserId::new).collect(),
-            chats: self.raw.list("access.chats", self.problems).into_iter().map(ChatId::new).collect(),
+            owner: owner.map(|found| UserId::new(found.value)),
+            users: users.value.into_iter().map(UserId::new).collect(),
+            chats: chats.value.into_iter().map(ChatId::new).collect(),
+        }
+    }
+
+    /// An id of another kind would let nobody in, silently.
+    fn check_ids(&mut self, key: &str, line: usize, ids: &[String], prefix: &str) {
+        for id in ids.iter().filter(|id| !is_id(id, prefix)) {
+            let what = format!("\"{id}\" is not an id of the form {prefix}…");
+            let remedy = match key {
+                "access.owner" => "write your open id (ou_…), or remove the line and run `ally pair`",
+                "access.users" => "write open ids (ou_…), or let people in with `/allow @name` in the chat",
+                _ => "write ids of chats (oc_…), or open a group with `/allow` in it",
+            };
+            self.problems.add(self.raw.problem(key, line, what, remedy));
         }
     }
 
     fn turn(&mut self) -> TurnConfig {
         TurnConfig {
-            idle_timeout: self.raw.duration("turn.idle_timeout", self.problems).unwrap_or(30 * MINUTE),
-            tool_timeout: self.raw.duration("turn.tool_timeout", self.problems).unwrap_or(2 * HOUR),
-            max_time: self.raw.duration("turn.max_time", self.problems),
+            idle_timeout: self.raw.span("turn.idle_timeout", self.problems).unwrap_or(30 * MINUTE),
+            tool_timeout: self.raw.span("turn.tool_timeout", self.problems).unwrap_or(2 * HOUR),
+            max_time: self.raw.span("turn.max_time", self.problems),
             grace: self.raw.duration("turn.grace", self.problems).unwrap_or(Duration::from_secs(20)),
         }
     }
 
     fn intake(&mut self) -> IntakeConfig {
-        IntakeConfig { stale_after: self.raw.duration("intake.stale_after", self.problems).unwrap_or(30 * MINUTE) }
+        IntakeConfig { stale_after: self.raw.span("intake.stale_after", self.problems).unwrap_or(30 * MINUTE) }
     }
 
     /// A key for what is not built. Whoever sets it learns that; whoever has it in the file already can still start.
     fn backfill(&mut self, lang: Lang) -> Option<String> {
-        self.raw.duration("intake.backfill_run", self.problems)?;
+        self.raw.span("intake.backfill_run", self.problems)?;
         let (zh, en) = (
             "[intake] backfill_run 还不起作用：停机期间平台没有补发的消息，ally 不会自己去取",
             "[intake] backfill_run does nothing yet: messages that the platform does not deliver again after a downtime are not fetched",
@@ -528,6 +578,12 @@ fn on_path(name: &str, path: Option<&str>) -> Option<PathBuf> {
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// An id of the platform: its kind, then letters and digits.
+fn is_id(text: &str, prefix: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {
@@ -646,7 +702,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_this_machine_only() {
-        let home = Home::new("", "FEISHU_APP_ID=a\nFEISHU_APP_SECRET=b\n");
+        let home = Home::new("", "FEISHU_APP_ID=cli_a\nFEISHU_APP_SECRET=b\n");
         for (url, want) in [
             ("http://127.0.0.1:8080/", Some("http://127.0.0.1:8080")),
             ("http://[::1]:1", Some("http://[::1]:1")),
@@ -686,6 +742,27 @@ mod tests {
         assert_eq!(of(&[("PATH", &path)]).unwrap(), Some(program.clone()));
         let told = of(&[("PATH", &path), ("ALLY_RUNTIME_BIN", "other")]).unwrap_err().to_string();
         assert!(told.contains("environment: ALLY_RUNTIME_BIN: there is no program \"other\" in PATH"), "{told}");
+    }
+
+    #[test]
+    fn ids_of_another_kind_and_problems_of_the_env_file_are_told_with_their_line() {
+        let home = Home::new(
+            "[access]\nowner = \"7xk2\"\nusers = [\"ou_a1\", \"li@example.com\"]\nchats = [\"ou_b\"]\n",
+            "# note\nFEISHU_APP_ID=../x # mine\nFEISHU_APP_SECRET=b\nFEISHU_BASE_URL=nonsense\nALLY_LANG=fr\n",
+        );
+        let told = home.load(&[("ALLY_RUNTIME", "other")]).unwrap_err().to_string();
+        for want in [
+            ".env:2: FEISHU_APP_ID: is not the id of an app",
+            ".env:4: FEISHU_BASE_URL: is not a usable address",
+            ".env:5: ALLY_LANG: \"fr\"",
+            "environment: ALLY_RUNTIME: \"other\"",
+            "ally.toml:2: access.owner: \"7xk2\" is not an id of the form ou_",
+            "ally.toml:3: access.users: \"li@example.com\"",
+            "ally.toml:4: access.chats: \"ou_b\" is not an id of the form oc_",
+        ] {
+            assert!(told.contains(want), "{want} is missing in\n{told}");
+        }
+        assert!(!told.contains("ou_a1"), "{told}");
     }
 
     #[test]

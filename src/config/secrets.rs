@@ -7,34 +7,38 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::problem::{Problem, Problems, did_you_mean};
+use super::raw::At;
 
 /// What `.env` and the environment may set.
 pub const KNOWN: [&str; 6] =
     ["FEISHU_APP_ID", "FEISHU_APP_SECRET", "FEISHU_BASE_URL", "ALLY_LANG", "ALLY_RUNTIME", "ALLY_RUNTIME_BIN"];
 
+/// What a file of credentials sets, each with its line.
+pub type Values = BTreeMap<String, At<String>>;
+
 /// Reads `.env`; a missing file is an empty one. Values never appear in a problem.
-pub fn read(path: &Path, problems: &mut Problems) -> BTreeMap<String, String> {
+pub fn read(path: &Path, problems: &mut Problems) -> Values {
     let text = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeMap::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Values::new(),
         Ok(found) if found.mode() & 0o077 != 0 => {
             let what = format!("others can read it (mode {:04o}), so it was not read", found.mode() & 0o7777);
             problems.add(problem(path, None, "", what, format!("chmod 600 {}", path.display())));
-            return BTreeMap::new();
+            return Values::new();
         }
         _ => match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
                 let what = format!("cannot be read: {error}");
                 problems.add(problem(path, None, "", what, "make it a text file of your own".to_owned()));
-                return BTreeMap::new();
+                return Values::new();
             }
         },
     };
     parse(path, &text, problems)
 }
 
-fn parse(path: &Path, text: &str, problems: &mut Problems) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::new();
+fn parse(path: &Path, text: &str, problems: &mut Problems) -> Values {
+    let mut values = Values::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line);
@@ -54,19 +58,30 @@ fn parse(path: &Path, text: &str, problems: &mut Problems) -> BTreeMap<String, S
             };
             problems.add(problem(path, Some(index + 1), key, "there is no such key".to_owned(), remedy));
         } else if !value.is_empty() {
-            values.insert(key.to_owned(), value.to_owned());
+            values.insert(key.to_owned(), At { line: index + 1, value: value.to_owned() });
         }
     }
     values
 }
 
+/// A value without its quotes and the remark after it. A `#` without a space before it belongs to the value.
 fn unquote(value: &str) -> &str {
     for quote in ['"', '\''] {
-        if let Some(inner) = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
+        if let Some((inner, after)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote))
+            && (after.trim().is_empty() || is_remark(after))
+        {
             return inner;
         }
     }
-    value
+    match value.char_indices().find(|(at, c)| c.is_whitespace() && is_remark(&value[*at..])) {
+        Some((at, _)) => &value[..at],
+        None if value.starts_with('#') => "",
+        None => value,
+    }
+}
+
+fn is_remark(text: &str) -> bool {
+    text.starts_with(char::is_whitespace) && text.trim_start().starts_with('#')
 }
 
 fn problem(path: &Path, line: Option<usize>, key: &str, what: String, remedy: String) -> Problem {
@@ -85,11 +100,28 @@ mod tests {
         let text =
             "# note\nFEISHU_APP_ID=cli_1\nexport FEISHU_APP_SECRET='a b=c'\nFEISHU_APP_SECRT=x\nnonsense\nALLY_LANG=\n";
         let values = parse(Path::new(".env"), text, &mut problems);
-        assert_eq!(values.get("FEISHU_APP_SECRET").map(String::as_str), Some("a b=c"));
+        let secret = At { line: 3, value: "a b=c".to_owned() };
+        assert_eq!(values.get("FEISHU_APP_SECRET"), Some(&secret));
         assert_eq!(values.len(), 2, "an empty value counts as none");
         let told = problems.to_string();
         assert!(told.contains(".env:4: FEISHU_APP_SECRT") && told.contains("did you mean FEISHU_APP_SECRET"), "{told}");
         assert!(told.contains(".env:5"), "{told}");
+    }
+
+    #[test]
+    fn a_remark_is_no_part_of_a_value() {
+        for (text, want) in [
+            ("x # note", "x"),
+            ("x\t# note", "x"),
+            ("x#y", "x#y"),
+            ("\"a # b\" # note", "a # b"),
+            ("'a'", "a"),
+            ("# nothing yet", ""),
+            ("a 'b' c", "a 'b' c"),
+            ("'a'b", "'a'b"),
+        ] {
+            assert_eq!(unquote(text), want, "{text}");
+        }
     }
 
     #[test]

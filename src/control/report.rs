@@ -190,6 +190,9 @@ pub struct LedgerReport {
     pub schema: u32,
     /// Turns in it.
     pub turns: u64,
+    /// Why it takes no writes, and what to do.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 /// Which turns are wanted.

@@ -76,6 +76,16 @@ impl Ledger {
         idle.submit_read(job)
     }
 
+    /// Why the last write failed, while none has succeeded since.
+    pub fn trouble(&self) -> Option<LedgerError> {
+        self.writer.trouble()
+    }
+
+    /// Whether writes reach the disk. Asks the disk only after a write has failed.
+    pub async fn is_writable(&self) -> bool {
+        self.trouble().is_none() || self.write(open::touch).await.is_ok()
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
-use super::OpenError;
 use super::checkpoint::{self, Checkpoints};
+use super::{LedgerError, OpenError};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -20,6 +20,9 @@ pub struct Places {
     pub file: PathBuf,
     pub backups: PathBuf,
 }
+
+/// How long a write waits for another program that holds the file: an event's answer is due within three seconds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Held for life by the one process that may write the ledger. Taken before the file is opened; restore takes it too.
 #[derive(Debug)]
@@ -69,6 +72,7 @@ pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
         migrate(places, &mut connection, found)?;
     }
     connection.set_prepared_statement_cache_capacity(128);
+    connection.busy_timeout(PATIENCE).map_err(|e| classify(path, e))?;
     Ok(connection)
 }
 
@@ -118,6 +122,14 @@ pub(super) fn ledger_id(connection: &Connection) -> Result<String, OpenError> {
         .execute("INSERT INTO meta (key, value) VALUES ('ledger_id', ?1) ON CONFLICT (key) DO NOTHING", [&fresh])
         .and_then(|_| connection.query_row("SELECT value FROM meta WHERE key = 'ledger_id'", [], |row| row.get(0)))
         .map_err(|e| classify(&path, e))
+}
+
+/// A write that changes nothing anybody reads, and reaches the disk.
+pub(super) fn touch(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO meta (key, value) VALUES ('touched', 'a')
+               ON CONFLICT (key) DO UPDATE SET value = CASE value WHEN 'a' THEN 'b' ELSE 'a' END";
+    tx.execute(sql, [])?;
+    Ok(())
 }
 
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
@@ -176,7 +188,7 @@ mod tests {
         let before = std::fs::read(&places.file).unwrap();
         let error = writer(&places).unwrap_err();
         assert!(matches!(error, OpenError::TooNew { found: 99, .. }), "{error}");
-        assert!(!error.hint().is_empty());
+        assert!(error.needs_a_person());
         assert_eq!(std::fs::read(&places.file).unwrap(), before);
     }
 

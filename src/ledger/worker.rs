@@ -2,12 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
 
 use super::LedgerError;
 use crate::crash;
@@ -33,6 +34,33 @@ pub(super) struct Worker {
     queue: mpsc::Sender<Order>,
     waiting: Arc<AtomicUsize>,
     ended: Arc<tokio::sync::Notify>,
+    trouble: Trouble,
+}
+
+/// Why the last commit failed, while nothing has been committed since.
+#[derive(Clone, Default)]
+struct Trouble(Arc<Mutex<Option<LedgerError>>>);
+
+impl Trouble {
+    fn get(&self) -> Option<LedgerError> {
+        self.0.lock().expect("no code panics while it holds this lock").clone()
+    }
+
+    /// Says in the log when an outage begins and when it is over, and nothing in between.
+    fn note(&self, committed: &Result<(), LedgerError>) {
+        let mut trouble = self.0.lock().expect("no code panics while it holds this lock");
+        match (trouble.as_ref(), committed) {
+            (None, Err(now)) => {
+                error!(error = %now, "The ledger takes no writes; nothing is acknowledged until it does");
+            }
+            (Some(before), Err(now)) if before != now => {
+                error!(error = %now, "The ledger takes no writes for another reason")
+            }
+            (Some(_), Ok(())) => info!("The ledger takes writes again"),
+            _ => {}
+        }
+        *trouble = committed.clone().err();
+    }
 }
 
 /// A queued job. Dropping it does not take the job back.
@@ -54,33 +82,38 @@ impl<T> Future for Pending<T> {
 impl Worker {
     /// The thread keeps `beside` until its connection is closed.
     pub(super) fn writer(connection: Connection, beside: impl Send + 'static) -> Self {
-        Self::start("ledger-writer", move |orders, waiting| {
-            write_groups(connection, orders, waiting);
+        Self::start("ledger-writer", move |orders, waiting, trouble| {
+            write_groups(connection, orders, waiting, trouble);
             drop(beside);
         })
     }
 
     pub(super) fn reader(connection: Connection) -> Self {
-        Self::start("ledger-reader", |orders, waiting| read_one_by_one(connection, orders, waiting))
+        Self::start("ledger-reader", |orders, waiting, _| read_one_by_one(connection, orders, waiting))
     }
 
-    fn start(name: &str, run: impl FnOnce(mpsc::Receiver<Order>, &AtomicUsize) + Send + 'static) -> Self {
+    fn start(name: &str, run: impl FnOnce(mpsc::Receiver<Order>, &AtomicUsize, &Trouble) + Send + 'static) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let ended = Arc::new(tokio::sync::Notify::new());
-        let (count, done) = (Arc::clone(&waiting), Arc::clone(&ended));
+        let trouble = Trouble::default();
+        let (count, done, seen) = (Arc::clone(&waiting), Arc::clone(&ended), trouble.clone());
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                run(jobs, &count);
+                run(jobs, &count, &seen);
                 done.notify_one();
             })
             .expect("the system can start a thread");
-        Self { queue, waiting, ended }
+        Self { queue, waiting, ended, trouble }
     }
 
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn trouble(&self) -> Option<LedgerError> {
+        self.trouble.get()
     }
 
     pub(super) fn submit_write<T, F>(&self, job: F) -> Pending<T>
@@ -138,13 +171,19 @@ impl Worker {
     }
 }
 
-fn write_groups(mut connection: Connection, mut orders: mpsc::Receiver<Order>, waiting: &AtomicUsize) {
+fn write_groups(
+    mut connection: Connection,
+    mut orders: mpsc::Receiver<Order>,
+    waiting: &AtomicUsize,
+    trouble: &Trouble,
+) {
     let mut open = true;
     while open {
         let Some(Order::Do(first)) = orders.blocking_recv() else { break };
         let mut replies = Vec::new();
         let committed = commit_group(&mut connection, first, &mut orders, &mut replies, &mut open);
         waiting.fetch_sub(replies.len(), Ordering::Relaxed);
+        trouble.note(&committed);
         for reply in replies {
             reply(committed.clone());
         }
@@ -165,24 +204,40 @@ fn commit_group(
         Err(error) => {
             let error = LedgerError::from(error);
             replies.push(first(Err(error.clone())));
+            // What queued up meanwhile must not wait as long once more: people and platforms wait for its answer.
+            while let Some(next) = queued(orders, replies.len(), open) {
+                replies.push(next(Err(error.clone())));
+            }
             return Err(error);
         }
     };
     replies.push(first(Ok(&tx)));
-    while replies.len() < GROUP {
-        match orders.try_recv() {
-            Ok(Order::Do(next)) => replies.push(next(Ok(&tx))),
-            Ok(Order::Close) => {
-                *open = false;
-                break;
-            }
-            Err(_) => break,
-        }
+    // A failing disk makes SQLite take the whole transaction back; what came after would commit by itself.
+    while !tx.is_autocommit() {
+        let Some(next) = queued(orders, replies.len(), open) else { break };
+        replies.push(next(Ok(&tx)));
+    }
+    if tx.is_autocommit() {
+        return Err(LedgerError::Disk("the transaction was rolled back".to_owned()));
     }
     crash::point("commit.before");
     let committed = tx.commit().map_err(LedgerError::from);
     crash::point("commit.after");
     committed
+}
+
+/// The next job for a group of `so_far`, if one waits.
+fn queued(orders: &mut mpsc::Receiver<Order>, so_far: usize, open: &mut bool) -> Option<Job> {
+    if so_far >= GROUP || !*open {
+        return None;
+    }
+    match orders.try_recv().ok()? {
+        Order::Do(next) => Some(next),
+        Order::Close => {
+            *open = false;
+            None
+        }
+    }
 }
 
 fn read_one_by_one(mut connection: Connection, mut orders: mpsc::Receiver<Order>, waiting: &AtomicUsize) {
@@ -204,6 +259,8 @@ fn in_savepoint<T>(
     let result = catch(|| job(tx));
     match &result {
         Ok(_) => tx.execute_batch("RELEASE job")?,
+        // SQLite took back everything itself.
+        Err(_) if tx.is_autocommit() => {}
         Err(_) => tx.execute_batch("ROLLBACK TO job; RELEASE job")?,
     }
     result
@@ -282,6 +339,44 @@ mod tests {
             assert_eq!(write.await, Ok(n as i64));
         }
         assert!(commits.load(Ordering::Relaxed) <= 3, "a hundred writes shared a few commits");
+    }
+
+    #[tokio::test]
+    async fn writes_behind_a_held_lock_fail_together_and_work_again_after_it() {
+        let (worker, dir) = worker();
+        let other = Connection::open(dir.path().join("w.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let began = std::time::Instant::now();
+        let pending: Vec<_> = (0..20).map(|n| worker.submit_write(insert(n))).collect();
+        for write in pending {
+            assert!(matches!(write.await, Err(LedgerError::Locked(_))));
+        }
+        // One wait of SQLite's own (5 s unless it is told otherwise), or two where the first had begun before.
+        assert!(began.elapsed() < std::time::Duration::from_secs(15), "each did not wait by itself");
+        assert!(matches!(worker.trouble(), Some(LedgerError::Locked(_))));
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(worker.submit_write(insert(1)).await, Ok(1));
+        assert_eq!(worker.trouble(), None);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_took_back_takes_nothing_more() {
+        let (worker, _dir) = worker();
+        let hold = worker.submit_write(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            Ok(())
+        });
+        let before = worker.submit_write(insert(1));
+        // As SQLite does by itself when a page cannot be written.
+        let broken = worker.submit_write(|tx| {
+            tx.execute_batch("ROLLBACK")?;
+            Err::<(), _>(LedgerError::Disk("full".to_owned()))
+        });
+        let after = worker.submit_write(insert(2));
+        hold.await.ok();
+        assert!(before.await.is_err() && broken.await.is_err());
+        assert_eq!(after.await, Ok(2), "it came in a transaction of its own");
+        assert_eq!(worker.submit_write(count).await, Ok(1));
     }
 
     #[tokio::test]

@@ -10,6 +10,16 @@ super::messages! {
         NotStored =>
             "这条还没存下（本机写不进）。飞书会自动再交给我，不用重发",
             "I could not store this yet; it will be handed to me again by itself, no need to resend";
+        /// In `ally status`.
+        LedgerFull { path: &'a str } =>
+            "账本写不进：磁盘满了，或写入出错。新消息没有存下，飞书会再次送来；按钮要再按一次。用 `df -h {path}` 看空间",
+            "The ledger takes no writes: the disk is full or fails. New messages are not stored and come again by themselves; clicks must be repeated. See `df -h {path}`";
+        LedgerLocked { path: &'a str } =>
+            "账本写不进：另一个程序占着它。新消息没有存下，飞书会再次送来；按钮要再按一次。用 `lsof {path}` 看是谁",
+            "The ledger takes no writes: another program holds it. New messages are not stored and come again by themselves; clicks must be repeated. See `lsof {path}`";
+        LedgerDamaged { path: &'a str } =>
+            "账本写不进：文件损坏了。先 `ally stop`，留着 {path} 别动，再用 backups 里最新的一份代替它",
+            "The ledger takes no writes: the file is damaged. Run `ally stop`, keep {path} as it is, and put the newest copy from backups in its place";
         /// A message that could not be made into anything after many tries.
         NotPrepared =>
             "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",
@@ -153,6 +163,9 @@ super::messages! {
         GroupWelcome { project: &'a str, approvers: &'a str } =>
             "已开通：{project}。@我 + 要做的事；每次 @我 开一个话题，话题里继续也要 @我。出沙箱的先问 {approvers}。只 @我 看菜单。没有表情 = 我没收到。",
             "Ready: {project}. @ me with a task; each opens a topic, inside it @ me again. What leaves the sandbox is asked of {approvers}. @ me alone for the menu. No reaction = not received.";
+        LeftGroup { chat: &'a str, tasks: u32 } =>
+            "我已不在「{chat}」里。那里没做完的任务有 {tasks} 个：排队的取消，正在做的停止",
+            "I am no longer in \"{chat}\". Its unfinished tasks ({tasks}) end: queued ones are cancelled, running ones stopped";
         AddedToGroup { chat: &'a str } =>
             "我被加进了「{chat}」，还没有开通。在群里发 `/allow` 就开通", "I was added to \"{chat}\"; it is not set up. Send `/allow` there to open it";
     }

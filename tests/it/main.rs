@@ -5,5 +5,6 @@ mod cli;
 mod codex;
 mod crash;
 mod demo;
+mod faults;
 mod feishu;
 mod support;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,8 +27,11 @@ use crate::clock::Clock;
 /// Deadline of one call, from connect to the last byte of the answer.
 const CALL: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(8);
-/// Calls a second over the whole app. The platform's base limit is 50/s and 1000/min for each endpoint.
-const APP_PER_SECOND: u32 = 40;
+/// Calls of one endpoint. The platform takes 50/s and 1000/min: a full bucket and what comes in together stay below.
+const PER_SECOND: u32 = 40;
+const BURST: u32 = 10;
+const PER_MINUTE: u32 = 600;
+const MINUTE_BURST: u32 = 300;
 /// Least time between two messages to one chat. The platform takes 5/s, shared by all bots of the chat.
 const CHAT_SPACING: Duration = Duration::from_millis(250);
 /// The most bytes of an answer that are read: fifty of the longest messages and something.
@@ -245,9 +248,9 @@ impl Client {
             Err(error) if is_token(&error) => {
                 self.tokens.invalidate(&token);
                 let (response, _) = self.open(what, lane, |http| request(http).timeout(CALL)).await?;
-                self.noted(lane, judge(what, response).await)
+                self.noted(what, lane, judge(what, response).await)
             }
-            outcome => self.noted(lane, outcome),
+            outcome => self.noted(what, lane, outcome),
         }
     }
 
@@ -258,7 +261,7 @@ impl Client {
         lane: Option<&str>,
         request: impl Fn(&Http) -> RequestBuilder,
     ) -> Result<(Response, SecretString), ApiError> {
-        self.limits.wait(lane).await;
+        self.limits.wait(what, lane).await;
         let token = self.tokens.get(&self.http).await?;
         let response = self.http.open(what, request(&self.http).bearer_auth(token.expose_secret())).await?;
         Ok((response, token))
@@ -269,9 +272,14 @@ impl Client {
         self.tokens.invalidate(token);
     }
 
-    fn noted(&self, lane: Option<&str>, outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+    fn noted(
+        &self,
+        what: &'static str,
+        lane: Option<&str>,
+        outcome: Result<Answer, ApiError>,
+    ) -> Result<Answer, ApiError> {
         if let Err(error) = &outcome {
-            self.limits.note(lane, error);
+            self.limits.note(what, lane, error);
         }
         outcome
     }
@@ -281,30 +289,33 @@ pub fn is_token(error: &ApiError) -> bool {
     error.code().is_some_and(|code| FeishuCode::of(code) == FeishuCode::Token)
 }
 
-/// How fast we may call: the whole app, and each chat (or patched message) by itself.
+/// How fast we may call: each endpoint (by the name of what it does), and each chat or patched message by itself.
 struct Limits {
-    app: DefaultDirectRateLimiter,
+    seconds: DefaultKeyedRateLimiter<&'static str>,
+    minutes: DefaultKeyedRateLimiter<&'static str>,
     lanes: DefaultKeyedRateLimiter<String>,
     cool: Mutex<HashMap<String, Instant>>,
 }
 
-/// Key of the whole app in the table of cool-downs; no chat is called so.
+/// Key of the whole app in the table of cool-downs; nothing else is called so.
 const WHOLE_APP: &str = "";
 
 impl Limits {
     fn new() -> Self {
-        let app = Quota::per_second(NonZeroU32::new(APP_PER_SECOND).expect("not zero"));
+        let few = |count: u32| NonZeroU32::new(count).expect("not zero");
         // A burst of one: two buckets' worth within a second would be over the platform's limit.
         let lane = Quota::with_period(CHAT_SPACING).expect("not zero");
         Self {
-            app: RateLimiter::direct(app.allow_burst(NonZeroU32::new(10).expect("not zero"))),
+            seconds: RateLimiter::keyed(Quota::per_second(few(PER_SECOND)).allow_burst(few(BURST))),
+            minutes: RateLimiter::keyed(Quota::per_minute(few(PER_MINUTE)).allow_burst(few(MINUTE_BURST))),
             lanes: RateLimiter::keyed(lane),
             cool: Mutex::new(HashMap::new()),
         }
     }
 
-    async fn wait(&self, lane: Option<&str>) {
+    async fn wait(&self, what: &'static str, lane: Option<&str>) {
         self.cooled(WHOLE_APP).await;
+        self.cooled(what).await;
         if let Some(lane) = lane {
             self.cooled(lane).await;
             self.lanes.until_key_ready(&lane.to_owned()).await;
@@ -312,30 +323,36 @@ impl Limits {
                 self.lanes.retain_recent();
             }
         }
-        self.app.until_ready().await;
+        self.minutes.until_key_ready(&what).await;
+        self.seconds.until_key_ready(&what).await;
     }
 
     async fn cooled(&self, key: &str) {
-        let until = self.cool.lock().expect("no code panics while it holds this lock").get(key).copied();
-        if let Some(until) = until.filter(|until| *until > Instant::now()) {
+        // It may be longer by the time that it should be over.
+        loop {
+            let until = self.cool.lock().expect("no code panics while it holds this lock").get(key).copied();
+            let Some(until) = until.filter(|until| *until > Instant::now()) else { return };
             tokio::time::sleep_until(until).await;
         }
     }
 
-    /// A refusal for speed holds back everything that shares the limit, not just the call that met it.
-    fn note(&self, lane: Option<&str>, error: &ApiError) {
+    /// A refusal for speed holds back everything that shares the limit, not just the call that met it, and nothing else.
+    fn note(&self, what: &'static str, lane: Option<&str>, error: &ApiError) {
+        const SECOND: Duration = Duration::from_secs(1);
         let (key, wait) = match error {
-            ApiError::Refused(refusal) if refusal.code == 230020 => (lane.unwrap_or(WHOLE_APP), Duration::from_secs(1)),
-            ApiError::Refused(refusal) if refusal.code == 99991400 => {
-                (WHOLE_APP, refusal.wait.unwrap_or(Duration::from_secs(1)))
-            }
-            ApiError::NotFeishu { status: 429, wait, .. } => (WHOLE_APP, wait.unwrap_or(Duration::from_secs(1))),
+            // A limit of the chat or the message.
+            ApiError::Refused(refusal) if refusal.code == 230020 => (lane.unwrap_or(what), refusal.wait),
+            ApiError::Refused(refusal) if refusal.code == 99991400 => (what, refusal.wait),
+            ApiError::NotFeishu { status: 429, wait, .. } => (WHOLE_APP, *wait),
             _ => return,
         };
         let now = Instant::now();
+        let until = now + wait.unwrap_or(SECOND);
         let mut cool = self.cool.lock().expect("no code panics while it holds this lock");
         cool.retain(|_, until| *until > now);
-        cool.insert(key.to_owned(), now + wait);
+        let cooled = cool.entry(key.to_owned()).or_insert(until);
+        // A call that was under way before the longer refusal knows less than it.
+        *cooled = until.max(*cooled);
     }
 }
 
@@ -399,16 +416,63 @@ mod tests {
         assert!(began.elapsed() <= super::super::api::DOWNLOAD && !path.exists());
     }
 
+    fn refused(code: i64, wait: Option<u64>) -> ApiError {
+        let wait = wait.map(Duration::from_secs);
+        ApiError::Refused(Box::new(Refusal { what: "send", code, wait, ..Refusal::default() }))
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_for_speed_holds_back_its_chat_only() {
+    async fn a_refusal_for_speed_holds_back_what_shares_the_limit_and_nothing_else() {
         let limits = Limits::new();
-        let refused = ApiError::Refused(Box::new(Refusal { what: "send", code: 230020, ..Refusal::default() }));
-        limits.note(Some("oc_1"), &refused);
+        limits.note("send", Some("oc_1"), &refused(230020, None));
+        limits.note("add a reaction", None, &refused(230020, None));
+        limits.note("list messages", None, &refused(99991400, Some(30)));
         let before = Instant::now();
-        limits.cooled("oc_2").await;
-        limits.cooled(WHOLE_APP).await;
+        for free in ["oc_2", "send", "reply", WHOLE_APP] {
+            limits.cooled(free).await;
+        }
         assert_eq!(before.elapsed(), Duration::ZERO);
-        limits.cooled("oc_1").await;
-        assert!(before.elapsed() >= Duration::from_secs(1));
+        for held in ["oc_1", "add a reaction"] {
+            limits.cooled(held).await;
+            assert_eq!(before.elapsed().as_secs(), 1, "{held}");
+        }
+        limits.cooled("list messages").await;
+        assert_eq!(before.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cool_down_is_never_shortened() {
+        let limits = Limits::new();
+        let before = Instant::now();
+        limits.note("send", None, &refused(99991400, Some(60)));
+        limits.note("send", None, &refused(99991400, Some(1)));
+        let growing = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            limits.note("send", None, &refused(99991400, Some(60)));
+        };
+        tokio::join!(limits.cooled("send"), growing);
+        assert_eq!(before.elapsed().as_secs(), 90);
+    }
+
+    #[test]
+    fn what_an_endpoint_takes_is_never_exceeded() {
+        let clock = governor::clock::FakeRelativeClock::default();
+        let quota = |quota: Quota, burst: u32| quota.allow_burst(NonZeroU32::new(burst).expect("not zero"));
+        let per = |count: u32| NonZeroU32::new(count).expect("not zero");
+        for (quota, window, most) in [
+            (quota(Quota::per_second(per(PER_SECOND)), BURST), Duration::from_secs(1), 50),
+            (quota(Quota::per_minute(per(PER_MINUTE)), MINUTE_BURST), Duration::from_secs(60), 1000),
+        ] {
+            let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
+            let steps = 1000;
+            let mut taken = 0;
+            for _ in 0..steps {
+                while limiter.check().is_ok() {
+                    taken += 1;
+                }
+                clock.advance(window / steps);
+            }
+            assert!(taken <= most && taken * 2 > most, "{taken} within {window:?}");
+        }
     }
 }

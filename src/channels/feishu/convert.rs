@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::content::{self, Named};
 use super::wire::{
-    Action, CardEvent, Envelope, EventMention, EventMessage, MembershipEvent, MessageEvent, MessageItem, ReactionEvent,
-    RecallEvent,
+    Action, CardEvent, Envelope, EventHeader, EventMention, EventMessage, MembershipEvent, MessageEvent, MessageItem,
+    ReactionEvent, RecallEvent,
 };
 use crate::bridge::ports::DecodeError;
 use crate::domain::ids::{ButtonId, UserId};
@@ -19,7 +19,24 @@ pub const CARD_ACTION: &str = "card.action.trigger";
 
 impl Envelope {
     pub fn read(raw: &str) -> Result<Self, DecodeError> {
-        serde_json::from_str(raw).map_err(|error| unreadable(format!("not an event: {error}")))
+        let broken = |error: serde_json::Error| unreadable(format!("not an event: {error}"));
+        let value: Value = serde_json::from_str(raw).map_err(broken)?;
+        if value["event"].is_null() && value["header"].is_null() && value["action"].is_object() {
+            return Ok(Self::of_old_callback(value));
+        }
+        serde_json::from_value(value).map_err(broken)
+    }
+
+    /// A card callback from before there were envelopes: what is the event today is the whole of it, and its token, made
+    /// for one click, is all that tells it from another.
+    fn of_old_callback(callback: Value) -> Self {
+        let text = |name: &str| callback[name].as_str().map(str::to_owned);
+        let header = EventHeader {
+            event_id: text("token"),
+            event_type: Some(CARD_ACTION.to_owned()),
+            tenant_key: text("tenant_key"),
+        };
+        Self { header: Some(header), uuid: None, event: callback }
     }
 
     /// `event_type`, or the kind of a version 1 event.
@@ -154,8 +171,8 @@ fn click(envelope: &Envelope) -> Result<Decoded, DecodeError> {
     let click = Click {
         chat: given(context.open_chat_id.or(event.open_chat_id)).map(Into::into),
         card: given(context.open_message_id.or(event.open_message_id)).map(Into::into),
-        user: required(operator.open_id, "operator")?.into(),
-        tenant: given(operator.tenant_key),
+        user: required(operator.open_id.or(event.open_id), "operator")?.into(),
+        tenant: given(operator.tenant_key.or(event.tenant_key)),
         button: button(&action.value),
         form: form(&action),
     };

@@ -1,5 +1,9 @@
 //! Names of people, and what quoted and forwarded messages say.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::wire::MessageItem;
 use super::{Feishu, convert};
 use crate::bridge::ports::FetchError;
@@ -13,18 +17,50 @@ const MAX_MEMBER_PAGES: usize = 5;
 /// What a group message needs to be read by its id, besides the plain right to read.
 const GROUP_MESSAGES: &str = "im:message.group_msg";
 
+/// So long nobody asks for a name again that could not be found out.
+const NAMELESS: Duration = Duration::from_secs(600);
+
+/// A search for a name. It counts as failed when it ends in any way but with a name.
+struct Nameless<'a> {
+    feishu: &'a Feishu,
+    key: (Option<ChatId>, UserId),
+    named: bool,
+}
+
+impl<'a> Nameless<'a> {
+    /// `None` when the last search failed a short while ago.
+    fn begin(feishu: &'a Feishu, chat: Option<&ChatId>, user: &UserId) -> Option<Self> {
+        let key = (chat.cloned(), user.clone());
+        let mut nameless = feishu.nameless.lock().expect("no code panics while it holds this lock");
+        nameless.retain(|_, since| since.elapsed() < NAMELESS);
+        (!nameless.contains_key(&key)).then(|| Nameless { feishu, key, named: false })
+    }
+}
+
+impl Drop for Nameless<'_> {
+    fn drop(&mut self) {
+        if !self.named {
+            let mut nameless = self.feishu.nameless.lock().expect("no code panics while it holds this lock");
+            nameless.insert(self.key.clone(), Instant::now());
+        }
+    }
+}
+
 impl Feishu {
     /// A person's name: from the batch of basic profiles, which knows no contact range, else from the chat's members.
     pub(super) async fn name_of(&self, chat: Option<&ChatId>, user: &UserId) -> Option<String> {
         if let Some(name) = self.known_name(user) {
             return Some(name);
         }
+        // Also when whoever asked gives up waiting: the next message does not ask at once again.
+        let mut nameless = Nameless::begin(self, chat, user)?;
         let users = self.client.users(&[user.as_str()]).await.unwrap_or_default();
         let named = users.into_iter().find(|one| one.user_id.as_deref() == Some(user.as_str()));
         let name = match named.and_then(|one| one.name).filter(|name| !name.is_empty()) {
             Some(name) => name,
             None => self.member_name(chat?, user).await?,
         };
+        nameless.named = true;
         self.names.lock().expect("no code panics while it holds this lock").insert(user.clone(), name.clone());
         Some(name)
     }

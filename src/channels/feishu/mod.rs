@@ -10,8 +10,9 @@
 //! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
 //! code says so. Nothing here touches the ledger, the configuration files or the environment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -73,12 +74,19 @@ pub struct Feishu {
     health: Mutex<ChannelHealth>,
     /// Names that were looked up. Never emptied: an organisation's names are few and small.
     names: Mutex<HashMap<UserId, String>>,
+    /// Names that could not be found out, where, and when that was tried.
+    nameless: Mutex<HashMap<(Option<ChatId>, UserId), tokio::time::Instant>>,
+    /// Messages whose senders were told that they could not be stored.
+    told_not_stored: Mutex<VecDeque<MessageId>>,
+    card_frames_hinted: AtomicBool,
 }
 
 #[derive(Default)]
 struct KnownBot {
     identity: Option<BotIdentity>,
     tenant: Option<String>,
+    /// Why it is not known yet, after the first try.
+    unknown: Option<String>,
 }
 
 /// How long the callers of the name functions are willing to wait.
@@ -113,6 +121,9 @@ impl Feishu {
             bot: RwLock::default(),
             health: Mutex::new(health),
             names: Mutex::default(),
+            nameless: Mutex::default(),
+            told_not_stored: Mutex::default(),
+            card_frames_hinted: AtomicBool::new(false),
         }))
     }
 
@@ -283,6 +294,8 @@ impl Channel for Feishu {
         let mut health = self.health.lock().expect("no code panics while it holds this lock").clone();
         let bot = self.bot.read().expect("no code panics while it holds this lock");
         health.bot_name = bot.identity.as_ref().map(|identity| identity.name.clone());
+        // A connection's own trouble comes first: without it nothing is known for long.
+        health.problem = health.problem.or_else(|| bot.unknown.clone());
         health
     }
 }

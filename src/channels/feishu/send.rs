@@ -10,6 +10,7 @@ use crate::domain::delivery::{Body, Disposition, Target};
 use crate::domain::ids::ResourceKey;
 use crate::domain::message::IncomingMessage;
 use crate::domain::view::Lang;
+use crate::words::NoticeMsg;
 
 /// The most bytes of a request with a post or a card; the platform's limit is 30 KB of the whole body.
 const MAX_CONTENT: usize = 29_000;
@@ -52,10 +53,10 @@ impl Feishu {
 
     /// The one message that goes out without a row: there is no ledger to write it to.
     pub(super) async fn send_not_stored(&self, message: &IncomingMessage) -> Result<(), ApiError> {
-        const TEXT: &str = "这条消息我暂时没存下来；平台会自动重新发给我，不用再发一遍。\n\
-                            I could not store this yet; it will be handed to me again by itself, no need to resend.";
+        // In both languages: the chat's own stands in the ledger, which is what does not work.
+        let text = [Lang::Zh, Lang::En].map(|lang| NoticeMsg::NotStored.text(lang)).join("\n");
         let uuid = uuid::Uuid::new_v5(&NOT_STORED, message.message.as_str().as_bytes()).to_string();
-        let draft = Draft { msg_type: "text", content: json!({ "text": TEXT }).to_string(), uuid: &uuid };
+        let draft = Draft { msg_type: "text", content: json!({ "text": text }).to_string(), uuid: &uuid };
         let target = Target {
             chat: message.chat.clone(),
             reply_to: Some(message.message.clone()),

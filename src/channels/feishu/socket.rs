@@ -6,6 +6,7 @@
 //! platform delivers the event again (15 s, 5 min, 1 h, 6 h), which the ledger recognises.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -23,9 +24,10 @@ use super::dial::{Connection, DialError, dial};
 use super::frames::{Fragments, Verdict, ack, toast};
 use super::wire::{ClientConfig, Envelope, Frame, METHOD_CONTROL, METHOD_DATA};
 use crate::bridge::ports::{Accepted, BotIdentity, ChannelState, Intake};
+use crate::domain::ids::{MessageId, UserId};
 use crate::domain::message::{ChatKind, Event};
-use crate::domain::view::{Toast, ToastKind};
 use crate::tasks::{OnExit, Tasks};
+use crate::words::{self, ToastMsg};
 
 /// Acks that wait to be written. More than the events that can be on the way within the 3 s of an ack; a full queue only
 /// makes the ack tasks wait.
@@ -72,12 +74,32 @@ impl Default for Timing {
     }
 }
 
+/// What the server says about coming back. It may only make it sooner: a chat does not wait two minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Comeback {
+    /// Spreads the first tries of all clients of a server that went down.
+    nonce: Duration,
+    interval: Duration,
+}
+
+impl Comeback {
+    fn new(timing: &Timing) -> Self {
+        Self { nonce: timing.first, interval: timing.longest }
+    }
+
+    /// What is missing, or nonsense, stays as it was.
+    fn learn(&mut self, config: &ClientConfig) {
+        let told = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).map(Duration::from_secs);
+        self.nonce = told(config.reconnect_nonce).unwrap_or(self.nonce);
+        self.interval = told(config.reconnect_interval).filter(|told| !told.is_zero()).unwrap_or(self.interval);
+    }
+}
+
 /// Longest wait before try number `failures` (counted from 0); the wait itself is drawn uniformly below it.
-fn longest_wait(failures: u32, nonce: Duration, timing: &Timing) -> Duration {
+fn longest_wait(failures: u32, comeback: Comeback, timing: &Timing) -> Duration {
     match failures {
-        // All clients of a server that went down come back at once: the server's nonce spreads them.
-        0 => nonce.min(timing.first),
-        n => (timing.first * 2_u32.saturating_pow(n.min(16) - 1)).min(timing.longest),
+        0 => comeback.nonce.min(timing.first),
+        n => (timing.first * 2_u32.saturating_pow(n.min(16) - 1)).min(timing.longest).min(comeback.interval),
     }
 }
 
@@ -90,7 +112,7 @@ fn seconds(value: Option<i64>, default: i64, at_most: i64) -> Duration {
 pub async fn keep_connected(feishu: &Arc<Feishu>, intake: &Arc<dyn Intake>, tasks: &Tasks, cancel: CancellationToken) {
     let timing = &feishu.timing;
     let mut failures = 0;
-    let mut nonce = timing.first;
+    let mut comeback = Comeback::new(timing);
     while !cancel.is_cancelled() {
         let dialled = tokio::select! {
             () = cancel.cancelled() => break,
@@ -98,21 +120,23 @@ pub async fn keep_connected(feishu: &Arc<Feishu>, intake: &Arc<dyn Intake>, task
         };
         let wait = match dialled {
             Ok(connection) => {
-                nonce = seconds(connection.config.reconnect_nonce, 1, 3600);
+                comeback.learn(&connection.config);
                 let began = Instant::now();
-                let reason = Session::new(feishu, intake, tasks, &connection).serve(connection.socket, &cancel).await;
+                let mut session = Session::new(feishu, intake, tasks, &connection, comeback);
+                let reason = session.serve(connection.socket, &cancel).await;
+                comeback = session.comeback;
                 if cancel.is_cancelled() {
                     break;
                 }
                 failures = if began.elapsed() >= timing.healthy { 0 } else { failures };
                 warn!(reason, "Long connection lost");
                 feishu.set_state(ChannelState::Retrying, Some(reason));
-                jitter(longest_wait(failures, nonce, timing))
+                jitter(longest_wait(failures, comeback, timing))
             }
             Err(DialError::Unavailable { reason }) => {
                 debug!(reason, failures, "Long connection not opened");
                 feishu.set_state(ChannelState::Retrying, Some(reason));
-                jitter(longest_wait(failures, nonce, timing))
+                jitter(longest_wait(failures, comeback, timing))
             }
             Err(DialError::Refused { problem }) => {
                 warn!(problem, "Long connection refused");
@@ -155,6 +179,7 @@ struct Session<'a> {
     tasks: &'a Tasks,
     service: i32,
     ping_every: Duration,
+    comeback: Comeback,
     fragments: Fragments,
     acks: mpsc::Sender<Answered>,
     acked: mpsc::Receiver<Answered>,
@@ -178,6 +203,7 @@ impl<'a> Session<'a> {
         intake: &'a Arc<dyn Intake>,
         tasks: &'a Tasks,
         connection: &Connection,
+        comeback: Comeback,
     ) -> Session<'a> {
         let (acks, acked) = mpsc::channel(ACK_QUEUE);
         info!(device.id = connection.device, "Long connection open");
@@ -188,6 +214,7 @@ impl<'a> Session<'a> {
             tasks,
             service: connection.service,
             ping_every: seconds(connection.config.ping_interval, PING_SECONDS, 3600),
+            comeback,
             fragments: Fragments::default(),
             acks,
             acked,
@@ -195,7 +222,7 @@ impl<'a> Session<'a> {
     }
 
     /// Serves the connection until it is lost; says in plain words why.
-    async fn serve<S>(mut self, mut socket: S, cancel: &CancellationToken) -> String
+    async fn serve<S>(&mut self, mut socket: S, cancel: &CancellationToken) -> String
     where
         S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + SinkExt<Message> + Unpin,
     {
@@ -273,24 +300,25 @@ impl<'a> Session<'a> {
         self.intake.anomaly(&self.feishu.name, what);
     }
 
-    /// A pong may carry a new configuration, whole or in part.
+    /// A pong may carry a new configuration, whole or in part: it holds from now on.
     fn control(&mut self, frame: &Frame) {
         if frame.header("type") != Some("pong") {
             return;
         }
         let payload = frame.payload.as_deref().unwrap_or_default();
-        if let Some(interval) = serde_json::from_slice::<ClientConfig>(payload).ok().and_then(|new| new.ping_interval) {
+        let Ok(config) = serde_json::from_slice::<ClientConfig>(payload) else { return };
+        self.comeback.learn(&config);
+        if let Some(interval) = config.ping_interval {
             self.ping_every = seconds(Some(interval), PING_SECONDS, 3600);
         }
     }
 
     /// Reads an event and hands it on. What cannot be read now will not be readable in six hours: it is taken.
     fn event(&mut self, frame: Frame, payload: Vec<u8>, started: Instant) {
-        if frame.header("type") == Some("card") {
-            // Only apps whose callbacks are not (yet) published as long connection get these.
-            warn!("A card callback came in a card frame: publish the app with callbacks over the long connection");
-        }
         let is_card = frame.header("type") == Some("card");
+        if is_card {
+            self.feishu.hint_at_card_frames();
+        }
         let read = String::from_utf8(payload).ok().and_then(|raw| Envelope::read(&raw).ok().map(|read| (raw, read)));
         let Some((raw, envelope)) = read else {
             self.odd("bad_payload");
@@ -368,11 +396,7 @@ fn not_stored(callback: bool) -> Verdict {
     if !callback {
         return Verdict::NotTaken;
     }
-    Verdict::Answer(toast(&Toast {
-        kind: ToastKind::Error,
-        zh: "没有记录，请再按一次".to_owned(),
-        en: "Not recorded, press again".to_owned(),
-    }))
+    Verdict::Answer(toast(&words::toast(ToastMsg::NotRecorded)))
 }
 
 async fn write<S: SinkExt<Message> + Unpin>(socket: &mut S, frame: &Frame) -> bool {
@@ -381,30 +405,52 @@ async fn write<S: SinkExt<Message> + Unpin>(socket: &mut S, frame: &Frame) -> bo
 }
 
 impl Feishu {
+    /// Only apps whose callbacks are not (yet) published as long connection get card frames. Said once a process.
+    fn hint_at_card_frames(&self) {
+        if !self.card_frames_hinted.swap(true, Ordering::Relaxed) {
+            warn!("A card callback came in a card frame: publish the app with callbacks over the long connection");
+        }
+    }
+
     /// Finds out who the bot is, however long it takes; events are served meanwhile.
     pub(super) async fn identify(&self, intake: &Arc<dyn Intake>, cancel: &CancellationToken) {
         let mut failures = 0;
         loop {
             match self.client.bot().await {
                 Ok(Some(bot)) if bot.open_id.as_deref().is_some_and(|id| !id.is_empty()) => {
-                    let name = bot.app_name.unwrap_or_default();
-                    let user = bot.open_id.unwrap_or_default().into();
-                    let tenant = self.bot.read().expect("no code panics while it holds this lock").tenant.clone();
-                    let identity = BotIdentity { user, name, tenant };
-                    self.bot.write().expect("no code panics while it holds this lock").identity =
-                        Some(identity.clone());
-                    return intake.bot_known(&self.name, identity);
+                    return self.learn_bot(
+                        intake,
+                        bot.open_id.unwrap_or_default().into(),
+                        bot.app_name.unwrap_or_default(),
+                    );
                 }
-                Ok(_) => debug!("The platform does not say who the bot is"),
-                Err(error) => debug!(error = %error, "The bot is not known yet"),
+                Ok(_) => self.bot_unknown("the platform names none: has the app the bot feature, and is it published?"),
+                Err(error) => self.bot_unknown(&error.to_string()),
             }
             failures += 1;
-            let wait = jitter(longest_wait(failures, self.timing.first, &self.timing));
+            let wait = jitter(longest_wait(failures, Comeback::new(&self.timing), &self.timing));
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// Events are served all the same; what a group says waits, because nobody can tell whether it is said to the bot.
+    fn bot_unknown(&self, why: &str) {
+        let problem = format!("group messages wait until it is known who the bot is; asked again by itself ({why})");
+        let mut bot = self.bot.write().expect("no code panics while it holds this lock");
+        if bot.unknown.replace(problem).is_none() {
+            warn!(reason = why, "It is not known who the bot is: group messages wait");
+        }
+    }
+
+    fn learn_bot(&self, intake: &Arc<dyn Intake>, user: UserId, name: String) {
+        let mut bot = self.bot.write().expect("no code panics while it holds this lock");
+        let identity = BotIdentity { user, name, tenant: bot.tenant.clone() };
+        (bot.identity, bot.unknown) = (Some(identity.clone()), None);
+        // Told under the lock: who is told last knows all.
+        intake.bot_known(&self.name, identity);
     }
 
     /// The bot's tenant is said nowhere but in the head of every event.
@@ -415,13 +461,9 @@ impl Feishu {
         }
         let mut bot = self.bot.write().expect("no code panics while it holds this lock");
         bot.tenant = Some(tenant.to_owned());
-        let known = bot.identity.as_mut().map(|identity| {
+        if let Some(identity) = &mut bot.identity {
             identity.tenant = Some(tenant.to_owned());
-            identity.clone()
-        });
-        drop(bot);
-        if let Some(identity) = known {
-            intake.bot_known(&self.name, identity);
+            intake.bot_known(&self.name, identity.clone());
         }
     }
 
@@ -431,24 +473,104 @@ impl Feishu {
         if message.chat_kind == ChatKind::Group && !message.mentions_bot {
             return;
         }
-        if let Err(error) = self.send_not_stored(message).await {
-            warn!(error = %error, "The sender could not be told that the message was not stored");
+        if self.was_told(&message.message) {
+            return;
+        }
+        match self.send_not_stored(message).await {
+            Ok(()) => self.remember_told(&message.message),
+            Err(error) => warn!(error = %error, "The sender could not be told that the message was not stored"),
+        }
+    }
+
+    /// The platform forgets a key after an hour, and delivers again for seven.
+    fn was_told(&self, message: &MessageId) -> bool {
+        self.told_not_stored.lock().expect("no code panics while it holds this lock").contains(message)
+    }
+
+    fn remember_told(&self, message: &MessageId) {
+        const REMEMBERED: usize = 1000;
+        let mut told = self.told_not_stored.lock().expect("no code panics while it holds this lock");
+        told.push_back(message.clone());
+        if told.len() > REMEMBERED {
+            told.pop_front();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Barrier, Mutex};
+
     use super::*;
+    use crate::bridge::ports::{Boxed, NotStored};
+    use crate::channels::feishu::FeishuConfig;
+    use crate::clock::Clock;
+    use crate::domain::ids::ChannelName;
+    use crate::domain::message::Decoded;
+
+    /// Remembers the last identity that it was told.
+    #[derive(Default)]
+    struct Told(Mutex<Option<BotIdentity>>);
+
+    impl Intake for Told {
+        fn accept(&self, _: &ChannelName, _: String, _: Decoded) -> Boxed<'static, Result<Accepted, NotStored>> {
+            Box::pin(async { Ok(Accepted::Stored) })
+        }
+
+        fn bot_known(&self, _: &ChannelName, bot: BotIdentity) {
+            *self.0.lock().unwrap() = Some(bot);
+        }
+
+        fn anomaly(&self, _: &ChannelName, _: &'static str) {}
+    }
+
+    fn feishu() -> Arc<Feishu> {
+        let config = FeishuConfig {
+            app_id: "cli_1".to_owned(),
+            app_secret: "x".to_owned().into(),
+            base_url: "http://127.0.0.1:1".to_owned(),
+            proxy: None,
+        };
+        Feishu::new(config, Clock::default()).expect("valid")
+    }
+
+    #[test]
+    fn the_tenant_is_known_however_the_bot_and_an_event_race() {
+        let feishu = feishu();
+        for _ in 0..500 {
+            *feishu.bot.write().unwrap() = Default::default();
+            let (told, start) = (Arc::new(Told::default()), Barrier::new(2));
+            let intake: Arc<dyn Intake> = Arc::clone(&told) as Arc<dyn Intake>;
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    feishu.learn_tenant(&intake, Some("t1"));
+                });
+                start.wait();
+                feishu.learn_bot(&intake, "ou_bot".into(), "ally".to_owned());
+            });
+            let last = told.0.lock().unwrap().clone().expect("told");
+            assert_eq!(last.tenant.as_deref(), Some("t1"));
+        }
+    }
 
     #[test]
     fn waits_grow_from_a_second_to_a_minute() {
         let timing = Timing::default();
-        let nonce = Duration::from_secs(30);
-        let waits: Vec<u64> = (0..9).map(|n| longest_wait(n, nonce, &timing).as_secs()).collect();
-        assert_eq!(waits, [1, 1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(longest_wait(0, Duration::ZERO, &timing), Duration::ZERO, "a nonce of 0 means at once");
-        assert_eq!(longest_wait(u32::MAX, nonce, &timing).as_secs(), 60);
+        let mut comeback = Comeback::new(&timing);
+        let waits = |comeback: Comeback| {
+            let longest = (0..9).map(|n| longest_wait(n, comeback, &timing).as_secs());
+            longest.chain([longest_wait(u32::MAX, comeback, &timing).as_secs()]).collect::<Vec<_>>()
+        };
+        let usual = [1, 1, 2, 4, 8, 16, 32, 60, 60, 60];
+        assert_eq!(waits(comeback), usual);
+        let mut told = |text: &str| {
+            comeback.learn(&serde_json::from_str(text).expect("a configuration"));
+            waits(comeback)
+        };
+        assert_eq!(told(r#"{"ReconnectInterval":120,"ReconnectNonce":30,"ReconnectCount":3}"#), usual, "never later");
+        assert_eq!(told(r#"{"ReconnectInterval":5,"ReconnectNonce":0}"#), [0, 1, 2, 4, 5, 5, 5, 5, 5, 5]);
+        assert_eq!(told(r#"{"ReconnectInterval":0,"ReconnectNonce":-1}"#), [0, 1, 2, 4, 5, 5, 5, 5, 5, 5], "kept");
     }
 
     #[test]

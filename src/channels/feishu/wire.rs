@@ -81,11 +81,13 @@ pub struct EndpointData {
     pub client_config: Option<ClientConfig>,
 }
 
-/// All values in seconds. Any of them may be missing or 0.
+/// All values in seconds. Any of them may be missing or 0. `ReconnectCount` is not read: ally never gives up.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ClientConfig {
     #[serde(rename = "PingInterval")]
     pub ping_interval: Option<i64>,
+    #[serde(rename = "ReconnectInterval")]
+    pub reconnect_interval: Option<i64>,
     #[serde(rename = "ReconnectNonce")]
     pub reconnect_nonce: Option<i64>,
 }
@@ -288,9 +290,11 @@ pub struct CardEvent {
     pub operator: Option<Operator>,
     pub action: Option<Action>,
     pub context: Option<CardContext>,
-    // Older shape of the callback: the same beside the context.
+    // Older shape of the callback: the same beside the context, and the person beside the operator.
     pub open_message_id: Option<String>,
     pub open_chat_id: Option<String>,
+    pub open_id: Option<String>,
+    pub tenant_key: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -14,7 +14,7 @@ use crate::domain::ids::{ButtonId, MessageId};
 use crate::domain::view::Lang;
 
 /// After "it is over": what was on its way has arrived by then.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Sends `text` and waits. `wanted` answers what the agent asks for.
 pub(super) async fn run(
@@ -86,7 +86,7 @@ async fn press(
     Ok(())
 }
 
-fn ended(over: Option<bool>, timeout: Duration) -> Result<ExitCode, CliError> {
+pub(super) fn ended(over: Option<bool>, timeout: Duration) -> Result<ExitCode, CliError> {
     match over {
         Some(true) => Ok(ExitCode::SUCCESS),
         Some(false) => Err(CliError::new("the task did not finish").hint(

@@ -10,11 +10,11 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Instant, timeout_at};
 
 use super::follow::{Follow, News};
+use super::say::{LAST_WORDS, ended};
 use super::session::Session;
 use crate::channels::local::{ChatEvent, buttons, draw, draw_body};
 use crate::cli::error::CliError;
 use crate::cli::output::{dim, line, note, paint};
-use crate::control::ClientError;
 use crate::domain::ids::MessageId;
 use crate::domain::view::{Button, Lang, Receipt, View};
 
@@ -59,16 +59,32 @@ pub(super) async fn run(session: &mut Session, lang: Lang, timeout: Duration) ->
             }
         }
     }
-    if !person {
-        let until = Instant::now() + timeout;
-        while !screen.waiting.is_empty() {
-            match timeout_at(until, session.next()).await {
-                Ok(event) => screen.show(&event?)?,
-                Err(_) => return Err(ClientError::Lost("no answer in time; the tasks go on".to_owned()).into()),
-            }
+    match person {
+        true => Ok(ExitCode::SUCCESS),
+        false => wait_for_answers(session, &mut screen, timeout).await,
+    }
+}
+
+/// Nobody looks: the exit code says whether all was done.
+async fn wait_for_answers(session: &mut Session, screen: &mut Screen, timeout: Duration) -> Result<ExitCode, CliError> {
+    let mut until = Instant::now() + timeout;
+    while !screen.waiting.is_empty() {
+        if screen.waiting.keys().all(|message| screen.over.contains_key(message)) {
+            until = until.min(Instant::now() + LAST_WORDS);
+        }
+        match timeout_at(until, session.next()).await {
+            Ok(event) => screen.show(&event?)?,
+            Err(_) => break,
         }
     }
-    Ok(ExitCode::SUCCESS)
+    // What is over and had an answer is not waited for any more.
+    let open = screen.waiting.keys().map(|message| screen.over.get(message).copied());
+    let worst = open.chain([Some(true)]).min_by_key(|end| match end {
+        Some(false) => 0,
+        None => 1,
+        Some(true) => 2,
+    });
+    ended(worst.flatten(), timeout)
 }
 
 /// `!2` presses the second button of the newest card that has some.
@@ -95,6 +111,8 @@ struct Screen {
     lang: Lang,
     /// Our own messages that have no answer yet.
     waiting: HashMap<MessageId, Follow>,
+    /// Those of them whose task has ended, and whether well: an answer may still be on its way.
+    over: HashMap<MessageId, bool>,
     ours: HashSet<MessageId>,
     /// What each card showed last.
     cards: HashMap<MessageId, String>,
@@ -104,7 +122,14 @@ struct Screen {
 
 impl Screen {
     fn new(lang: Lang) -> Self {
-        Self { lang, waiting: HashMap::new(), ours: HashSet::new(), cards: HashMap::new(), card_buttons: None }
+        Self {
+            lang,
+            waiting: HashMap::new(),
+            over: HashMap::new(),
+            ours: HashSet::new(),
+            cards: HashMap::new(),
+            card_buttons: None,
+        }
     }
 
     fn wait_for(&mut self, mine: MessageId, text: &str) {
@@ -113,8 +138,15 @@ impl Screen {
     }
 
     fn show(&mut self, event: &ChatEvent) -> Result<(), CliError> {
-        self.waiting
-            .retain(|_, follow| !matches!(follow.on(event), News::Answer { last: true, .. } | News::Over { .. }));
+        self.waiting.retain(|message, follow| match follow.on(event) {
+            News::Answer { last: true, .. } => false,
+            News::Over { ok, .. } => {
+                let known = self.over.entry(message.clone()).or_insert(true);
+                *known = *known && ok;
+                true
+            }
+            _ => true,
+        });
         match event {
             ChatEvent::Hello => Ok(()),
             ChatEvent::Said { message, .. } if self.ours.contains(message) => Ok(()),

@@ -87,7 +87,7 @@ impl CodexLauncher {
         match locate(&self.config).await {
             Err(LaunchError::NotFound { .. }) if self.config.bin.is_none() => {
                 let say = |what: &str| info!("{what}");
-                install(&self.config.runtimes_dir, self.config.path.as_ref(), say).await?;
+                install(&self.config.runtimes_dir, self.config.path.as_ref(), &self.config.env, say).await?;
                 locate(&self.config).await
             }
             found => found,
@@ -161,6 +161,7 @@ impl CodexLauncher {
         env.retain(|(name, _)| name != "TMPDIR" && name != "CODEX_HOME");
         env.push(("CODEX_HOME".into(), self.config.home.clone().into()));
         env.push(("TMPDIR".into(), self.config.tmp_dir.clone().into()));
+        spare_loopback(&mut env);
         env
     }
 }
@@ -202,6 +203,23 @@ impl Launcher for CodexLauncher {
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
         Box::pin(process::make_dead(former))
     }
+}
+
+/// A model or a tool on this machine is not reached by way of a proxy elsewhere.
+fn spare_loopback(env: &mut Vec<(OsString, OsString)>) {
+    const LOOPBACK: &str = "localhost,127.0.0.1,::1";
+    let proxied = |name: &OsString| name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy");
+    if !env.iter().any(|(name, _)| proxied(name) && !name.eq_ignore_ascii_case("no_proxy")) {
+        return;
+    }
+    let known = env.iter().find(|(name, _)| name.eq_ignore_ascii_case("no_proxy"));
+    let spared = match known.map(|(_, value)| value.to_string_lossy()) {
+        Some(value) if !value.trim().is_empty() => format!("{},{LOOPBACK}", value.trim()),
+        _ => LOOPBACK.to_owned(),
+    };
+    env.retain(|(name, _)| !name.eq_ignore_ascii_case("no_proxy"));
+    // Programs differ in which of the two they read.
+    env.extend(["NO_PROXY", "no_proxy"].map(|name| (name.into(), spared.clone().into())));
 }
 
 /// A path as a shell takes it.
@@ -310,6 +328,22 @@ pub(super) fn judge_warning(params: &Value) -> Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_is_never_proxied() {
+        let of = |given: &[(&str, &str)]| {
+            let mut env: Vec<(OsString, OsString)> = given.iter().map(|(k, v)| (k.into(), v.into())).collect();
+            spare_loopback(&mut env);
+            env.into_iter()
+                .filter(|(name, _)| name.eq_ignore_ascii_case("no_proxy"))
+                .map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[("PATH", "/bin")]), [""; 0]);
+        let alone = "localhost,127.0.0.1,::1";
+        assert_eq!(of(&[("https_proxy", "http://p:1")]), [format!("NO_PROXY={alone}"), format!("no_proxy={alone}")]);
+        assert_eq!(of(&[("HTTP_PROXY", "p"), ("no_proxy", "corp")])[0], format!("NO_PROXY=corp,{alone}"));
+    }
 
     #[test]
     fn a_path_is_quoted_where_a_shell_needs_it() {

@@ -7,6 +7,8 @@ use std::process::Output;
 
 use assert_cmd::Command;
 
+mod ledger;
+
 /// A home of its own; its daemon, if one was started, ends with it.
 struct Home {
     folder: tempfile::TempDir,
@@ -227,8 +229,10 @@ fn a_pause_of_all_kills_nobody() {
 #[test]
 fn a_daemon_that_keeps_dying_is_told_as_such() {
     let home = Home::new();
-    home.write("ledger.db", "this is no ledger");
-    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready", "error: ", "hint: keep "]);
+    home.write("run/ledger.lock", "");
+    let held = fs::File::options().read(true).write(true).open(home.path("run/ledger.lock")).unwrap();
+    held.try_lock().unwrap();
+    check(&home.ally(&["start", "--timeout", "2s"]), 75, &[], &["not ready", "error: another ", "hint: "]);
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !home.path("run/crashes.json").exists() {
         assert!(std::time::Instant::now() < until, "no death is written down");
@@ -277,6 +281,33 @@ fn what_others_wrote_cannot_paint_the_terminal() {
         assert!(bad.is_empty(), "{args:?}: {bad:?} in {text:?}");
     }
     check(&home.ally(&["turns"]), 0, &["⟦U+001B⟧]0;owned"], &[]);
+}
+
+#[test]
+fn a_pipe_learns_that_its_task_failed() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    let piped = |text: &str| home.command().arg("chat").write_stdin(text.to_owned()).output().unwrap();
+    check(&piped("[[say fine]]\n"), 0, &["fine"], &[]);
+    check(&piped("[[fail 500]]\n"), 1, &[], &["did not finish", "ally turns"]);
+}
+
+#[test]
+fn the_language_of_the_settings_is_the_commands() {
+    let home = Home::new();
+    // Also where something else is wrong in there.
+    home.write("ally.toml", "lang = \"zh\"\n[turn]\ngrace = 5\n");
+    check(&home.ally(&["stop"]), 0, &[], &["没有在运行"]);
+    let english = home.command().env("ALLY_LANG", "en").arg("stop").output().unwrap();
+    check(&english, 0, &[], &["not running"]);
+}
+
+#[test]
+fn a_torn_log_is_shown_as_far_as_it_goes() {
+    let home = Home::new();
+    home.write("logs/ally.2026-01-01.log", "");
+    fs::write(home.path("logs/ally.2026-01-01.log"), b"\xff\xfe torn\n{\"message\":\"whole\"}\n").unwrap();
+    check(&home.ally(&["logs"]), 0, &["torn", "whole"], &[]);
 }
 
 #[test]

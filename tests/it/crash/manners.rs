@@ -2,17 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::feishu_sim::{Say, SimMessage};
+use crate::support::feishu_sim::{Fault, Say};
 use crate::support::world::*;
-
-/// The first thing that the bot said to a message, card or text.
-async fn said(world: &World, message: &str) -> SimMessage {
-    world
-        .wait(&format!("a word about {message}"), |world| {
-            world.sim.answers_to(message).into_iter().find(SimMessage::by_bot)
-        })
-        .await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_answer_and_open_no_topic() {
@@ -29,11 +20,11 @@ async fn commands_answer_and_open_no_topic() {
         ("/budget", "not available"),
     ] {
         let message = world.sim.say(OWNER_CHAT, OWNER, text);
-        let answer = said(&world, &message).await;
+        let answer = world.said(&message).await;
         assert!(answer.text().contains(want), "{text}: {}", answer.text());
     }
     let message = world.sim.say(GROUP, OWNER, "@bot /whoami");
-    assert!(said(&world, &message).await.thread.is_none(), "a command opens no topic");
+    assert!(world.said(&message).await.thread.is_none(), "a command opens no topic");
     let path = world.sim.say(OWNER_CHAT, OWNER, "/etc/hosts is what?");
     let answer = world.answer(&path).await.text();
     assert!(!answer.contains("no command"), "a path is a message: {answer}");
@@ -61,7 +52,7 @@ async fn a_lone_stop_word_stops_and_a_near_miss_approves_nothing() {
     let asked = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo x >> {}]]", file.display()));
     world.card_with(&asked, "Allow once").await;
     let near = world.sim.say(OWNER_CHAT, OWNER, "ok");
-    assert!(said(&world, &near).await.text().contains("did not approve"), "a near miss says so");
+    assert!(world.said(&near).await.text().contains("did not approve"), "a near miss says so");
     world.sim.say(OWNER_CHAT, OWNER, "停");
     world.settled().await;
     assert_eq!(world.nonces(&file).len(), 0);
@@ -120,7 +111,7 @@ async fn what_cannot_be_read_is_said_and_costs_nothing_else() {
         raw: Some(("sticker".to_owned(), json!({"file_key": "file_x"}).to_string())),
         ..Say::default()
     });
-    assert!(said(&world, &sticker).await.text().contains("stickers"));
+    assert!(world.said(&sticker).await.text().contains("stickers"));
     world.sim.emit("im.something.new_v9", None, json!({"whatever": 1}));
     world.sim.send_garbage(b"\xff\xfe garbage", false);
     let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate true]] [[say fine]]");
@@ -150,13 +141,13 @@ async fn the_owner_opens_a_group_and_lets_somebody_in() {
     let world = World::start(Kind::Embedded).await;
     world.sim.add_group("oc_other", "Other", &[OWNER, STRANGER]);
     let refused = world.sim.say("oc_other", STRANGER, "@bot hello");
-    assert!(said(&world, &refused).await.text().contains("not set up"));
+    assert!(world.said(&refused).await.text().contains("not set up"));
     let open = world.sim.say("oc_other", OWNER, "@bot /allow");
-    assert!(said(&world, &open).await.text().contains("open"));
+    assert!(world.said(&open).await.text().contains("open"));
     let asked = world.sim.say("oc_other", STRANGER, "@bot [[say welcome]]");
     assert_eq!(world.answer(&asked).await.said(), "welcome");
     let closed = world.sim.say("oc_other", OWNER, "@bot /deny");
-    assert!(said(&world, &closed).await.text().contains("closed"));
+    assert!(world.said(&closed).await.text().contains("closed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,6 +251,26 @@ async fn who_is_refused_while_a_task_runs_learns_why() {
     world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1800000]] [[say late]]");
     world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
     let refused = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
-    let text = said(&world, &refused).await.text();
+    let text = world.said(&refused).await.text();
     assert!(text.contains("A task is running") && text.contains("/stop"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_does_not_know_itself_says_so_and_answers_when_it_does() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    world.sim.fault("GET /open-apis/bot", Fault::BeforeEffect { status: 500, code: 7 }, 1000);
+    world.up().await;
+    let told = world.wait("the trouble in status", |world| {
+        let status = world.status()?;
+        let feishu = status["channels"].as_array()?.iter().find(|channel| channel["name"] == "feishu")?.clone();
+        feishu["problem"].as_str().map(str::to_owned)
+    });
+    assert!(told.await.contains("group messages wait"));
+    let message = world.sim.say(GROUP, OWNER, "@bot [[say at last]]");
+    world.sim.wait_ack(&message).await;
+    assert!(world.answers(&message).is_empty());
+    world.sim.no_more_faults();
+    assert_eq!(world.answer(&message).await.said(), "at last");
+    let status = world.status().unwrap();
+    assert!(status["channels"].as_array().unwrap().iter().all(|channel| channel["problem"].is_null()), "{status}");
 }

@@ -343,6 +343,24 @@ async fn quoted_and_forwarded_messages_are_read_with_names() {
 }
 
 #[tokio::test]
+async fn a_name_that_nobody_knows_is_not_asked_for_with_every_message() {
+    let rig = Rig::start().await;
+    let asked = |rig: &Rig| {
+        let requests = rig.sim.requests();
+        requests.iter().filter(|line| line.contains("basic_batch") || line.ends_with("/members")).count()
+    };
+    for _ in 0..3 {
+        assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_nobody".into()).await, None);
+        assert_eq!(asked(&rig), 2, "once in each place");
+    }
+    rig.sim.add_user("ou_nobody", "Somebody");
+    let elsewhere = rig.feishu.user_name(&DIRECT.into(), &"ou_nobody".into()).await;
+    assert_eq!(elsewhere.as_deref(), Some("Somebody"), "another chat may know");
+    assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_nobody".into()).await.as_deref(), Some("Somebody"));
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn names_have_two_seconds() {
     let rig = Rig::start().await;
     rig.sim.fault("GET /open-apis/im/v1/chats", Fault::Hang, 1);

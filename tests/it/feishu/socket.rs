@@ -101,7 +101,7 @@ async fn a_click_that_was_not_stored_asks_for_another() {
     let card = card(&rig).await;
     rig.intake.break_disk(true);
     let shown = rig.sim.click_value(&card, TOM, json!("tampered"), Value::Null).await;
-    assert_eq!(shown["toast"]["i18n"], json!({"zh_cn": "没有记录，请再按一次", "en_us": "Not recorded, press again"}));
+    assert_eq!(shown["toast"]["i18n"], json!({"zh_cn": "没有记下，请再按一次", "en_us": "Not recorded, press again"}));
     let Some(Event::Click(click)) = rig.intake.events().pop() else { panic!("no click") };
     assert_eq!(click.button, None, "a foreign value is no button");
     rig.stop().await;

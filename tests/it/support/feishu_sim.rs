@@ -155,6 +155,22 @@ impl FeishuSim {
         self.post(Say { chat, user, text, parent: Some(parent.to_owned()), ..Say::default() })
     }
 
+    /// Says something whose event does not come, until [`FeishuSim::deliver`].
+    pub fn hold_back(&self, chat: &str, user: &str, text: &str) -> String {
+        let say = Say { chat: chat.to_owned(), user: user.to_owned(), text: text.to_owned(), ..Say::default() };
+        self.with(|state| {
+            let (id, payload) = state.say(&say);
+            state.held.insert(id.clone(), payload);
+            id
+        })
+    }
+
+    /// The event of a message that was held back.
+    pub fn deliver(&self, message: &str) {
+        let payload = self.with(|state| state.held.remove(message)).expect("a message that was held back");
+        self.emit("im.message.receive_v1", Some(message.to_owned()), payload);
+    }
+
     pub fn post(&self, say: Say) -> String {
         let (id, payload) = self.with(|state| state.say(&say));
         self.emit("im.message.receive_v1", Some(id.clone()), payload);
@@ -178,7 +194,8 @@ impl FeishuSim {
         self.emit("im.message.receive_v1", Some(message.to_owned()), payload);
     }
 
-    pub fn recall(&self, message: &str) {
+    /// Gives the id of the event's delivery.
+    pub fn recall(&self, message: &str) -> String {
         let chat = self.with(|state| {
             let found = state.messages.iter_mut().find(|one| one.id == message).expect("a message of the test");
             found.recalled = true;
@@ -186,7 +203,57 @@ impl FeishuSim {
         });
         let body = json!({"message_id": message, "chat_id": chat, "recall_time": self.now_ms().to_string(),
                           "recall_type": "message_owner"});
-        self.emit("im.message.recalled_v1", None, body);
+        self.emit("im.message.recalled_v1", None, body)
+    }
+
+    /// A person puts a reaction on a message, or takes it away.
+    pub fn react(&self, message: &str, user: &str, emoji: &str, added: bool) -> String {
+        let body = json!({"message_id": message, "reaction_type": {"emoji_type": emoji}, "operator_type": "user",
+            "user_id": {"union_id": "on_x", "user_id": null, "open_id": user}, "action_time": self.now_ms().to_string()});
+        let what = if added { "created" } else { "deleted" };
+        self.emit(&format!("im.message.reaction.{what}_v1"), None, body)
+    }
+
+    /// The bot is taken into a group.
+    pub fn add_bot(&self, chat: &str, by: &str) -> String {
+        self.with(|state| state.chats.get_mut(chat).expect("a chat of the test").bot_in = true);
+        self.membership("im.chat.member.bot.added_v1", chat, by)
+    }
+
+    /// The bot is thrown out of a group.
+    pub fn throw_out(&self, chat: &str, by: &str) -> String {
+        self.remove_bot(chat);
+        self.membership("im.chat.member.bot.deleted_v1", chat, by)
+    }
+
+    /// The group is no more.
+    pub fn disband(&self, chat: &str, by: &str) -> String {
+        self.remove_bot(chat);
+        self.membership("im.chat.disbanded_v1", chat, by)
+    }
+
+    fn membership(&self, kind: &str, chat: &str, by: &str) -> String {
+        let name = self.with(|state| state.chats[chat].name.clone());
+        let body = json!({"chat_id": chat, "operator_id": {"union_id": "on_x", "user_id": null, "open_id": by},
+            "external": false, "operator_tenant_key": TENANT, "name": name,
+            "i18n_names": {"zh_cn": name, "en_us": name, "ja_jp": name}});
+        self.emit(kind, None, body)
+    }
+
+    /// A click as it comes in a card frame, in the shape from before there were envelopes.
+    pub async fn click_in_card_frame(&self, card: &str, user: &str, value: Value) -> Value {
+        let (chat, token) = (self.message(card).chat, self.with(|state| state.fresh("c")));
+        let body = json!({"open_id": user, "user_id": "867", "open_message_id": card, "open_chat_id": chat,
+            "tenant_key": TENANT, "token": token,
+            "action": {"value": value, "tag": "button", "timezone": "Asia/Shanghai"}});
+        let ack = self.wait_delivery(&self.emit_card_frame(&body.to_string())).await;
+        assert_eq!(ack.code, 200, "a click is always answered with 200");
+        ack.data.expect("the answer to a click has data")
+    }
+
+    /// Any payload in a card frame; gives the id of its delivery.
+    pub fn emit_card_frame(&self, payload: &str) -> String {
+        socket::emit_card(&self.inner, payload.to_owned())
     }
 
     /// Presses the first button of a card whose text contains `button`; gives the ack's data (`{}` or a toast).

@@ -34,6 +34,7 @@ pub struct World {
     pub sim: FeishuSim,
     pub home: tempfile::TempDir,
     pub kind: Kind,
+    lang: &'static str,
     model: CancellationToken,
     supervisor: Option<std::process::Child>,
 }
@@ -48,6 +49,11 @@ impl World {
 
     /// The same, not started yet; `settings` is added to `ally.toml`.
     pub async fn prepare(kind: Kind, settings: &str) -> Self {
+        Self::prepare_in("en", kind, settings).await
+    }
+
+    /// The same in a language of ally's.
+    pub async fn prepare_in(lang: &'static str, kind: Kind, settings: &str) -> Self {
         let sim = FeishuSim::start().await;
         for (user, name) in [(OWNER, "Wang"), (LI, "Li"), (STRANGER, "Nobody")] {
             sim.add_user(user, name);
@@ -59,14 +65,24 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(ally::demo::serve(listener, model.clone()));
-        write_home(home.path(), &sim.base_url(), &format!("http://{address}/v1"), settings);
-        Self { sim, home, kind, model, supervisor: None }
+        write_home(home.path(), &sim.base_url(), &format!("http://{address}/v1"), lang, settings);
+        Self { sim, home, kind, lang, model, supervisor: None }
     }
 
     /// Starts the daemon and waits until it takes work and the runtime answers.
     pub async fn up(&mut self) {
-        let child =
-            self.ally(&["run", "--quiet"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.launch(self.ally(&["run", "--quiet"])).await;
+    }
+
+    /// The same, with a limit of file sizes being an error of the write and not the end of the process.
+    pub async fn up_without_size_signals(&mut self) {
+        let mut command = self.command("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" run --quiet", env!("CARGO_BIN_EXE_ally")]);
+        self.launch(command).await;
+    }
+
+    async fn launch(&mut self, mut command: Command) {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.supervisor = Some(child.unwrap());
         self.ready().await;
     }
@@ -85,14 +101,19 @@ impl World {
 
     /// The binary with this world's home and nothing of the machine's own settings.
     pub fn ally(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ally"));
+        let mut command = self.command(env!("CARGO_BIN_EXE_ally"));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home.path())
             .env("ALLY_HOME", self.home.path().join("ally"))
-            .env("ALLY_LANG", "en")
+            .env("ALLY_LANG", self.lang)
             .env("ALLY_RUNTIME", if self.kind == Kind::Codex { "codex" } else { "embedded" })
             .env("ALLY_RUNTIME_BIN", codex_program());
         command
@@ -109,7 +130,7 @@ impl World {
         serde_json::from_str(&self.run(&["status", "--json"]).0).ok()
     }
 
-    fn pid(&self, which: &str) -> Option<u32> {
+    pub fn pid(&self, which: &str) -> Option<u32> {
         self.status()?["pids"][which].as_u64().map(|pid| pid as u32)
     }
 
@@ -207,6 +228,14 @@ impl World {
         self.wait(&format!("an answer to {message}"), |world| world.answers(message).into_iter().next()).await
     }
 
+    /// The first thing that the bot said to a message, card or text.
+    pub async fn said(&self, message: &str) -> SimMessage {
+        self.wait(&format!("a word about {message}"), |world| {
+            world.sim.answers_to(message).into_iter().find(SimMessage::by_bot)
+        })
+        .await
+    }
+
     /// What the bot said to a message, without cards.
     pub fn answers(&self, message: &str) -> Vec<SimMessage> {
         self.sim
@@ -292,10 +321,15 @@ impl World {
             .collect()
     }
 
-    pub fn log(&self) -> String {
+    /// Everything in the log.
+    pub fn whole_log(&self) -> String {
         let folder = self.home.path().join("ally/logs");
         let Ok(files) = std::fs::read_dir(folder) else { return "no log".to_owned() };
-        let text: String = files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+        files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
+    }
+
+    pub fn log(&self) -> String {
+        let text = self.whole_log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
@@ -331,7 +365,7 @@ pub fn codex_program() -> PathBuf {
         .expect("run `./ally.sh test`: it installs codex into the checkout")
 }
 
-fn write_home(home: &Path, feishu: &str, model: &str, settings: &str) {
+fn write_home(home: &Path, feishu: &str, model: &str, lang: &str, settings: &str) {
     use std::os::unix::fs::PermissionsExt;
     let ally = home.join("ally");
     std::fs::create_dir_all(ally.join("codex")).unwrap();
@@ -345,6 +379,9 @@ fn write_home(home: &Path, feishu: &str, model: &str, settings: &str) {
     let secrets = format!("FEISHU_APP_ID={APP_ID}\nFEISHU_APP_SECRET={APP_SECRET}\nFEISHU_BASE_URL={feishu}\n");
     private(&ally.join(".env"), &secrets);
     let access = format!("[access]\nowner = \"{OWNER}\"\nusers = [\"{LI}\"]\nchats = [\"{GROUP}\"]\n");
-    private(&ally.join("ally.toml"), &format!("lang = \"en\"\n\n[feishu]\nenabled = true\n\n{access}\n{settings}\n"));
+    private(
+        &ally.join("ally.toml"),
+        &format!("lang = \"{lang}\"\n\n[feishu]\nenabled = true\n\n{access}\n{settings}\n"),
+    );
     private(&ally.join("codex/config.toml"), &ally::demo::codex_config(model));
 }

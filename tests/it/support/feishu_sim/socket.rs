@@ -67,44 +67,64 @@ pub fn emit(inner: &Arc<Inner>, kind: &str, message: Option<String>, event: Valu
         let id = state.fresh("delivery");
         let now = state.now_ms();
         // Callbacks are stamped in microseconds, events in milliseconds.
-        let stamp = if kind == "card.action.trigger" { now * 1000 } else { now };
+        let stamp = if kind == CALLBACK { now * 1000 } else { now };
         let payload = json!({"schema": "2.0",
             "header": {"event_id": state.fresh("event"), "event_type": kind, "create_time": stamp.to_string(),
                        "token": "rvaYgkND1GOiu5MM0E1rncYC6PLtF7JV", "app_id": APP_ID, "tenant_key": TENANT},
             "event": event})
         .to_string();
-        let mut delivery = Delivery {
-            id: id.clone(),
-            kind: kind.to_owned(),
-            message,
-            event,
-            payload,
-            attempts: 0,
-            due_ms: None,
-            sent_at: Instant::now(),
-            acks: Vec::new(),
-        };
-        deliver(state, &mut delivery);
-        state.deliveries.push(delivery);
-        id
+        begin(state, Delivery { kind: kind.to_owned(), message, event, ..blank(id, "event", payload) })
     })
+}
+
+/// Sends a callback in a card frame, whose payload is whatever stands there.
+pub fn emit_card(inner: &Arc<Inner>, payload: String) -> String {
+    inner.with(|state| {
+        let id = state.fresh("delivery");
+        begin(state, Delivery { kind: CALLBACK.to_owned(), ..blank(id, "card", payload) })
+    })
+}
+
+/// Callbacks are never delivered again.
+const CALLBACK: &str = "card.action.trigger";
+
+fn blank(id: String, frame: &'static str, payload: String) -> Delivery {
+    Delivery {
+        id,
+        frame,
+        kind: String::new(),
+        message: None,
+        event: Value::Null,
+        payload,
+        attempts: 0,
+        due_ms: None,
+        sent_at: Instant::now(),
+        acks: Vec::new(),
+    }
+}
+
+fn begin(state: &mut State, mut delivery: Delivery) -> String {
+    deliver(state, &mut delivery);
+    let id = delivery.id.clone();
+    state.deliveries.push(delivery);
+    id
 }
 
 fn deliver(state: &mut State, delivery: &mut Delivery) {
     let now = state.now_ms();
-    // Callbacks are never delivered again.
-    let wait = SCHEDULE.get(delivery.attempts).filter(|_| delivery.kind != "card.action.trigger");
+    let wait = SCHEDULE.get(delivery.attempts).filter(|_| delivery.kind != CALLBACK);
     delivery.due_ms = wait.map(|wait| now + (*wait as f64 * state.rules.time_scale) as i64);
     delivery.attempts += 1;
     delivery.sent_at = Instant::now();
     let Some(connection) = state.connections.last().filter(|_| !state.rules.half_open) else { return };
     let bytes = delivery.payload.as_bytes();
     let piece = state.rules.fragment.unwrap_or(bytes.len()).max(1);
-    let sum = bytes.len().div_ceil(piece);
+    let sum = bytes.len().div_ceil(piece).max(1);
     // Backwards: a client must not count on the order.
-    for (seq, part) in bytes.chunks(piece).enumerate().rev() {
+    let parts: Vec<&[u8]> = if bytes.is_empty() { vec![bytes] } else { bytes.chunks(piece).collect() };
+    for (seq, part) in parts.into_iter().enumerate().rev() {
         let headers = vec![
-            pair("type", "event"),
+            pair("type", delivery.frame),
             pair("message_id", &delivery.id),
             pair("sum", sum),
             pair("seq", seq),

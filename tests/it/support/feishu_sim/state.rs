@@ -28,6 +28,8 @@ pub struct State {
     pub connections: Vec<Connection>,
     pub connected: usize,
     pub deliveries: Vec<Delivery>,
+    /// Events that are not sent yet, by message.
+    pub held: HashMap<String, Value>,
     pub requests: Vec<String>,
     pub offset_ms: i64,
     counter: u64,
@@ -63,6 +65,8 @@ impl Connection {
 /// One event on its way, with all its attempts.
 pub struct Delivery {
     pub id: String,
+    /// `type` of its frames: `event` or `card`.
+    pub frame: &'static str,
     pub kind: String,
     pub message: Option<String>,
     pub event: Value,
@@ -124,7 +128,12 @@ impl SimMessage {
 
     /// The words without what is said once under a chat's first answers.
     pub fn said(&self) -> String {
-        const HINTS: [&str; 2] = ["No reaction on a message = ", "New conversation; to continue "];
+        const HINTS: [&str; 4] = [
+            "No reaction on a message = ",
+            "New conversation; to continue ",
+            "消息上没有表情",
+            "新会话，不记得别的话题",
+        ];
         let text = self.text();
         let lines = text.lines().filter(|line| !HINTS.iter().any(|hint| line.starts_with(hint)));
         lines.collect::<Vec<_>>().join("\n").trim().to_owned()

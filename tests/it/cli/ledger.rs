@@ -1,0 +1,115 @@
+//! A ledger or a home that cannot be used, at `ally start`: what is wrong, what to do, and the exit code.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A home whose daemon ran once.
+fn used() -> Home {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &["ally is running"]);
+    check(&home.ally(&["stop"]), 0, &[], &[]);
+    home
+}
+
+fn english(home: &Home, args: &[&str]) -> Output {
+    home.command().env("ALLY_LANG", "en").args(args).output().unwrap()
+}
+
+fn until_running(home: &Home) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while home.ally(&["status"]).status.code() != Some(0) || !home.path("run/control.sock").exists() {
+        assert!(Instant::now() < until, "it does not come up");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_newer_ledger_is_not_touched() {
+    let home = used();
+    let ledger = rusqlite::Connection::open(home.path("ledger.db")).unwrap();
+    let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (99, 'x', 'x', '1')";
+    ledger.execute(newer, []).unwrap();
+    drop(ledger);
+    let before = fs::read(home.path("ledger.db")).unwrap();
+    let began = Instant::now();
+    let said = ["written by a newer ally", "schema 99", "hint: install the ally that wrote it"];
+    check(&english(&home, &["start"]), 78, &[], &said);
+    assert!(began.elapsed() < Duration::from_secs(10), "it is not tried again and again");
+    let chinese = home.command().env("ALLY_LANG", "zh").arg("start").output().unwrap();
+    check(&chinese, 78, &[], &["安装写下它的那个版本的 ally"]);
+    assert_eq!(fs::read(home.path("ledger.db")).unwrap(), before);
+    check(&home.ally(&["status"]), 69, &["stopped"], &[]);
+}
+
+#[test]
+fn a_damaged_ledger_is_kept_and_the_backups_are_named() {
+    let home = used();
+    let damaged = vec![0xa5; 64 * 1024];
+    fs::write(home.path("ledger.db"), &damaged).unwrap();
+    check(&english(&home, &["start"]), 78, &[], &["is damaged", "backups folder"]);
+    assert_eq!(fs::read(home.path("ledger.db")).unwrap(), damaged);
+    check(&english(&home, &["status"]), 69, &["stopped", "not a database"], &[]);
+}
+
+#[test]
+fn a_ledger_that_another_ally_holds_is_waited_for() {
+    let home = used();
+    // As a restore does, or a bridge that still drains.
+    let lock = fs::File::options().read(true).write(true).open(home.path("run/ledger.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let output = english(&home, &["start", "--timeout", "2s"]);
+    check(&output, 75, &[], &["not ready after 2 s", "another ally", "is using the ledger", "ally status"]);
+    drop(lock);
+    until_running(&home);
+}
+
+#[test]
+fn a_ledger_that_another_program_writes_is_waited_for() {
+    let home = used();
+    let other = rusqlite::Connection::open(home.path("ledger.db")).unwrap();
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    let output = english(&home, &["start", "--timeout", "8s"]);
+    check(&output, 75, &[], &["another program is using the ledger", "lsof"]);
+    drop(other);
+    until_running(&home);
+}
+
+/// Whoever may write everywhere (root) becomes somebody who may not.
+#[test]
+fn a_home_that_may_not_be_written_is_named() {
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    let home = used();
+    for path in ["", "run", "logs"] {
+        fs::set_permissions(home.path(path), fs::Permissions::from_mode(0o500)).unwrap();
+    }
+    let probe = home.path("probe");
+    let root = fs::write(&probe, "x").is_ok();
+    let _ = fs::remove_file(&probe);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ally"));
+    command
+        .env_clear()
+        .envs([("PATH", "/usr/bin:/bin"), ("ALLY_RUNTIME", "embedded"), ("ALLY_LANG", "en")])
+        .env("HOME", home.folder.path())
+        .env("ALLY_HOME", home.path(""))
+        .arg("start");
+    if root {
+        let program = home.folder.path().join("ally");
+        fs::copy(env!("CARGO_BIN_EXE_ally"), &program).unwrap();
+        for path in ["", "run", "logs", "ally.toml", ".env"] {
+            std::os::unix::fs::chown(home.path(path), Some(NOBODY), None).unwrap();
+        }
+        fs::set_permissions(home.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (_, args) = (command.get_program(), ["start"]);
+        let mut other = std::process::Command::new(program);
+        other.args(args).envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        other.uid(NOBODY);
+        command = other;
+    }
+    let output = command.output().unwrap();
+    for path in ["", "run", "logs"] {
+        fs::set_permissions(home.path(path), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    check(&output, 78, &[], &["cannot be used", "0700"]);
+}

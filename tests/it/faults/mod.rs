@@ -1,0 +1,5 @@
+//! What goes wrong outside: disks, platforms, people's inputs. A clear word where one is due, and nothing else lost.
+
+mod callbacks;
+mod disk;
+mod members;
