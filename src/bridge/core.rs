@@ -196,7 +196,13 @@ impl Core {
             workspaces: self.config.workspaces.clone(),
             login: self.host.login(),
             now_ms: self.now_ms(),
+            platform_ms: self.platform_ms(channel),
         }
+    }
+
+    /// The clock of a channel's platform, ours where it is not known.
+    pub fn platform_ms(&self, channel: &ChannelName) -> i64 {
+        self.channel(channel).and_then(|channel| channel.platform_ms()).unwrap_or_else(|| self.now_ms())
     }
 
     pub fn set_outages(&self, outages: Vec<Outage>) {

@@ -247,7 +247,7 @@ pub(super) fn notice(
         body: Body::Notice { text },
         lang,
         after: None,
-        sending: false,
+        sending: None,
     };
     messages::insert(tx, &new, now_ms).map(|_| ())
 }

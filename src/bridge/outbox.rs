@@ -24,8 +24,8 @@ use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
 const KEY_VALID_MS: i64 = 50 * 60 * 1000;
-/// A look-up may see what was sent this long before the first attempt, by clocks that differ: it is told what that is.
-const NEIGHBOURS_MS: i64 = 10 * 60 * 1000;
+/// A look-up is told what else was shown, as much as it could meet and more.
+const NEIGHBOURS: u32 = 10_000;
 /// Between two look-ups of a message, and how long they may fail before it is sent as a possible repeat.
 const LOOK_AGAIN_MS: i64 = 30_000;
 const LOOK_FOR_MS: i64 = 10 * 60 * 1000;
@@ -99,12 +99,19 @@ async fn send(core: &Core, message: &OutMessage) -> anyhow::Result<()> {
         // The channel is not configured any more: nothing is lost, it waits for the channel to come back.
         return postpone(core, message, 60_000, "the channel is switched off").await.map_err(Into::into);
     };
-    if message.state == MessageState::Sending && is_old(core, message) {
-        return look_up(core, channel.as_ref(), message).await;
+    if is_doubtful(message) {
+        // Without an answer of the platform nothing can be sent either.
+        let Some(platform_ms) = channel.ask_platform_ms().await else {
+            let wait = wait_before(message.attempts, 0, fastrand::f64()) as i64;
+            return Ok(postpone(core, message, wait, "the platform's time could not be asked").await?);
+        };
+        if is_old(message, platform_ms) {
+            return look_up(core, channel.as_ref(), message).await;
+        }
     }
     if message.state == MessageState::Ready {
-        let (row, now) = (message.clone(), core.now_ms());
-        match core.ledger.write(move |tx| messages::claim(tx, &row, now)).await {
+        let (row, platform_ms) = (message.clone(), core.platform_ms(&message.channel));
+        match core.ledger.write(move |tx| messages::claim(tx, &row, platform_ms)).await {
             Ok(()) => {}
             Err(LedgerError::Stale(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -113,11 +120,15 @@ async fn send(core: &Core, message: &OutMessage) -> anyhow::Result<()> {
     attempt(core, channel.as_ref(), message).await
 }
 
-/// Too old for the platform's own recognition, or the clock went back and age means nothing.
-fn is_old(core: &Core, message: &OutMessage) -> bool {
+/// Attempted before, and nobody knows what came of it. What was born `sending` is attempted now for the first time.
+fn is_doubtful(message: &OutMessage) -> bool {
+    message.state == MessageState::Sending && message.attempts > 0
+}
+
+/// Too old for the platform's own recognition, by the platform's clock; or that went back and age means nothing.
+fn is_old(message: &OutMessage, platform_ms: i64) -> bool {
     let first = message.first_attempt_ms.unwrap_or(message.created_at_ms);
-    let age = core.now_ms() - first;
-    !(-60_000..=KEY_VALID_MS).contains(&age)
+    !(-60_000..=KEY_VALID_MS).contains(&(platform_ms - first))
 }
 
 async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> anyhow::Result<()> {
@@ -193,14 +204,17 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
         code: error.code,
     };
     match error.disposition {
-        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
-            let wait = wait_before(message.attempts, wait_ms, fastrand::f64());
-            write_again(core, message, again(message.form, message.target.clone(), wait)).await?;
-        }
-        Disposition::Ambiguous { wait_ms } => {
+        // What kept this attempt from the platform says nothing of the one before it.
+        Disposition::Ambiguous { wait_ms } | Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms }
+            if is_doubtful(message) || matches!(error.disposition, Disposition::Ambiguous { .. }) =>
+        {
             let (id, problem) = (message.id.clone(), error.to_string());
             let wait = wait_before(message.attempts, wait_ms, fastrand::f64()) as i64;
             core.ledger.write(move |tx| messages::ambiguous(tx, &id, now + wait, &problem)).await?;
+        }
+        Disposition::Ambiguous { wait_ms } | Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
+            let wait = wait_before(message.attempts, wait_ms, fastrand::f64());
+            write_again(core, message, again(message.form, message.target.clone(), wait)).await?;
         }
         Disposition::NextForm => {
             write_again(core, message, again(message.form + 1, message.target.clone(), 0)).await?;
@@ -308,7 +322,7 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
     };
     let since_ms = message.first_attempt_ms.unwrap_or(message.created_at_ms);
     let name = message.channel.clone();
-    let known = core.ledger.read(move |tx| messages::platform_ids_since(tx, &name, since_ms - NEIGHBOURS_MS)).await?;
+    let known = core.ledger.read(move |tx| messages::newest_platform_ids(tx, &name, NEIGHBOURS)).await?;
     let lookup = Lookup {
         delivery: message.id.clone(),
         target: message.target.clone(),
@@ -384,7 +398,12 @@ async fn send_as_repeat(core: &Core, message: &OutMessage, error: &SendError) ->
         .await
 }
 
-/// After a restart: what was being created or changed is looked at again at once.
+/// After a restart: what was being created or changed is looked at again at once, and what was being sent is doubtful.
 pub async fn after_restart(core: &Core) -> Result<(), LedgerError> {
-    core.ledger.write(surfaces::forget_unanswered).await
+    core.ledger
+        .write(|tx| {
+            messages::count_unanswered(tx)?;
+            surfaces::forget_unanswered(tx)
+        })
+        .await
 }

@@ -162,10 +162,12 @@ async fn create(
     surface: &Surface,
     view: &crate::domain::view::View,
 ) -> Result<(), LedgerError> {
-    let now = core.now_ms();
+    let asked = if surface.creating { channel.ask_platform_ms().await } else { channel.platform_ms() };
+    let now = asked.unwrap_or_else(|| core.now_ms());
     // A creation of unknown fate: the same key gives the same card, but perhaps with the old picture.
     let doubtful = surface.creating;
-    let expired = doubtful && surface.first_attempt_ms.is_some_and(|first| now - first > KEY_VALID_MS);
+    let expired =
+        doubtful && surface.first_attempt_ms.is_some_and(|first| !(-60_000..=KEY_VALID_MS).contains(&(now - first)));
     let id = surface.id.clone();
     if !core.ledger.write(move |tx| surfaces::creating(tx, &id, now)).await? {
         return Ok(());

@@ -40,6 +40,8 @@ pub struct Frame {
     /// The command that signs the runtime in, where it has one.
     pub login: Option<String>,
     pub now_ms: i64,
+    /// The channel's clock, ours where it is not known: first attempts are dated by it.
+    pub platform_ms: i64,
 }
 
 impl Frame {

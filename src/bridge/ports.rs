@@ -76,6 +76,11 @@ pub trait Channel: Send + Sync + 'static {
     /// Sends one message. `form` 0 is the richest; a [`Disposition::NextForm`] asks for the next one.
     fn send<'a>(&'a self, out: &'a Outgoing) -> Boxed<'a, Result<Sent, SendError>>;
 
+    /// The platform's clock, as far as its answers have told it: by that one it forgets the keys of what was sent.
+    fn platform_ms(&self) -> Option<i64>;
+    /// The same; where it is not known the platform is asked. `None` when it cannot be reached.
+    fn ask_platform_ms(&self) -> Boxed<'_, Option<i64>>;
+
     /// Looks for a message of unknown fate. `Ok(None)` means that it is certainly not there.
     fn find_sent<'a>(&'a self, lookup: &'a Lookup) -> Boxed<'a, Result<Option<MessageId>, SendError>>;
 
@@ -182,7 +187,7 @@ pub struct Lookup {
     pub delivery: DeliveryId,
     pub target: Target,
     pub topic: Option<TopicId>,
-    /// Our clock before the first attempt, Unix milliseconds. How far the platform's may be from it, the channel knows.
+    /// Before the first attempt, by the platform's clock as far as it was known then. Unix milliseconds.
     pub since_ms: i64,
     /// What was sent, and in which form: only a message that says exactly this is the one.
     pub body: Body,

@@ -302,7 +302,7 @@ fn enqueue(
             target: pictures::target_of(conversation, turn),
             body,
             lang: conversation.lang,
-            sending: after.is_none(),
+            sending: after.is_none().then_some(frame.platform_ms),
             after: after.take(),
         };
         after = Some(messages::insert(tx, &new, frame.now_ms)?);

@@ -22,6 +22,7 @@ pub struct OutMessage {
     pub version: i64,
     /// Tries that failed or had no answer.
     pub attempts: u32,
+    /// By the platform's clock.
     pub first_attempt_ms: Option<i64>,
     pub next_at_ms: i64,
     pub resource: Option<ResourceKey>,
@@ -42,17 +43,18 @@ pub struct NewMessage {
     pub lang: Lang,
     /// Sent only after this one is out (or will never be).
     pub after: Option<DeliveryId>,
-    /// The caller sends it right after this commit: saves the commit of the claim. Behind others of its chat it waits
-    /// unattempted like all.
-    pub sending: bool,
+    /// The caller sends it right after this commit, at this time of the platform: saves the commit of the claim. Behind
+    /// others of its chat it waits unattempted like all.
+    pub sending: Option<i64>,
 }
 
 pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<DeliveryId, LedgerError> {
     let delivery = DeliveryId::fresh();
     let chat = new.target.chat.as_str();
     let waits = "SELECT 1 FROM messages WHERE channel = ?1 AND chat = ?2 AND state IN ('ready', 'sending') LIMIT 1";
-    let first_in_line = new.sending && first(tx, waits, params![new.channel.as_str(), chat], |_| Ok(()))?.is_none();
-    let state = if first_in_line { MessageState::Sending } else { MessageState::Ready };
+    let others = first(tx, waits, params![new.channel.as_str(), chat], |_| Ok(()))?;
+    let first_attempt = new.sending.filter(|_| others.is_none());
+    let state = if first_attempt.is_some() { MessageState::Sending } else { MessageState::Ready };
     let sql = "INSERT INTO messages (id, conversation, turn, channel, target, chat, body, lang, after, state, first_attempt_ms, next_at_ms, created_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)";
     run(
@@ -69,7 +71,7 @@ pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<Del
             new.lang.as_str(),
             new.after.as_ref().map(DeliveryId::as_str),
             state.as_str(),
-            first_in_line.then_some(now_ms),
+            first_attempt,
             now_ms
         ],
     )?;
@@ -109,23 +111,25 @@ pub fn by_platform(
     first(tx, sql, params![channel.as_str(), message.as_str()], read)
 }
 
-/// Everything that a channel is known to have shown since then: messages and cards by the platform's ids.
-pub fn platform_ids_since(
+/// The newest that a channel is known to have shown, messages and cards, by the platform's ids. By their order in the
+/// ledger, because clocks may have been set in between.
+pub fn newest_platform_ids(
     tx: &Transaction<'_>,
     channel: &ChannelName,
-    since_ms: i64,
+    limit: u32,
 ) -> Result<Vec<MessageId>, LedgerError> {
-    let sql = "SELECT platform_id FROM messages WHERE channel = ?1 AND platform_id IS NOT NULL AND sent_at_ms >= ?2
-         UNION SELECT platform_id FROM surfaces WHERE channel = ?1 AND platform_id IS NOT NULL AND shown_at_ms >= ?2
-             AND kind <> 'reaction'";
-    all(tx, sql, params![channel.as_str(), since_ms], |row| id(row, "platform_id"))
+    let sql = "SELECT * FROM (SELECT platform_id FROM messages WHERE channel = ?1 AND platform_id IS NOT NULL
+             ORDER BY rowid DESC LIMIT ?2)
+         UNION SELECT * FROM (SELECT platform_id FROM surfaces WHERE channel = ?1 AND platform_id IS NOT NULL
+             AND kind <> 'reaction' ORDER BY rowid DESC LIMIT ?2)";
+    all(tx, sql, params![channel.as_str(), limit], |row| id(row, "platform_id"))
 }
 
 /// `ready → sending`, before the request is written.
-pub fn claim(tx: &Transaction<'_>, message: &OutMessage, now_ms: i64) -> Result<(), LedgerError> {
+pub fn claim(tx: &Transaction<'_>, message: &OutMessage, platform_ms: i64) -> Result<(), LedgerError> {
     let sql = "UPDATE messages SET state = 'sending', first_attempt_ms = coalesce(first_attempt_ms, ?3),
                    version = version + 1 WHERE id = ?1 AND version = ?2 AND state = 'ready'";
-    if run(tx, sql, params![message.id.as_str(), message.version, now_ms])? == 0 {
+    if run(tx, sql, params![message.id.as_str(), message.version, platform_ms])? == 0 {
         return Err(LedgerError::Stale("the delivery"));
     }
     Ok(())
@@ -162,6 +166,12 @@ pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Re
                    attempts = attempts + 1, version = version + 1 WHERE id = ?1 AND state IN ('ready', 'sending')";
     let target = json(&again.target)?;
     run(tx, sql, params![delivery.as_str(), again.form, target, again.next_at_ms, again.problem, again.code])?;
+    Ok(())
+}
+
+/// After a restart nobody knows what became of an attempt without an answer: it counts as one, and the next is made at once.
+pub fn count_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    run(tx, "UPDATE messages SET attempts = attempts + 1, next_at_ms = 0 WHERE state = 'sending'", [])?;
     Ok(())
 }
 

@@ -19,8 +19,10 @@ use tokio::time::Instant;
 
 use super::error::{ApiError, FeishuCode, Refusal, scopes_in, sub_code};
 use super::proxy::Proxy;
+use super::time::PlatformTime;
 use super::token::Tokens;
 use super::wire::Reply;
+use crate::clock::Clock;
 
 /// Deadline of one call, from connect to the last byte of the answer.
 const CALL: Duration = Duration::from_secs(20);
@@ -41,6 +43,7 @@ const MSG_CHARS: usize = 300;
 pub struct Http {
     base: String,
     client: reqwest::Client,
+    pub time: PlatformTime,
 }
 
 /// What came back with code 0.
@@ -71,7 +74,7 @@ impl Answer {
 
 impl Http {
     /// `base` without a trailing slash. Without `proxy` there is none at all (the environment was read by the caller).
-    pub fn new(base: &str, proxy: Option<&Proxy>) -> anyhow::Result<Self> {
+    pub fn new(base: &str, proxy: Option<&Proxy>, clock: Clock) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
@@ -82,7 +85,7 @@ impl Http {
             builder = builder.proxy(proxy.for_http()?);
         }
         let client = builder.build().context("build the HTTP client")?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), client })
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), client, time: PlatformTime::new(clock) })
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -110,10 +113,11 @@ impl Http {
     /// Sends one request and gives the answer's head.
     pub async fn open(&self, what: &'static str, request: RequestBuilder) -> Result<Response, ApiError> {
         // A call whose body may take long has no deadline of its own; its head has this one.
-        match tokio::time::timeout(CALL, request.send()).await {
-            Ok(answer) => answer.map_err(|error| not_answered(what, error)),
-            Err(_) => Err(ApiError::NoAnswer { what, reason: "timed out".to_owned() }),
-        }
+        let answer = tokio::time::timeout(CALL, request.send()).await;
+        let answer = answer.map_err(|_| ApiError::NoAnswer { what, reason: "timed out".to_owned() })?;
+        let answer = answer.map_err(|error| not_answered(what, error))?;
+        self.time.heard(date_of(answer.headers()));
+        Ok(answer)
     }
 }
 

@@ -43,6 +43,7 @@ mod lookup;
 mod proxy;
 mod send;
 mod socket;
+mod time;
 mod token;
 mod wire;
 
@@ -102,7 +103,7 @@ impl Feishu {
 
     /// The same with other waits, for tests.
     pub fn with_timing(config: FeishuConfig, clock: Clock, timing: Timing) -> anyhow::Result<Arc<Self>> {
-        let http = client::Http::new(&config.base_url, config.proxy.as_ref())?;
+        let http = client::Http::new(&config.base_url, config.proxy.as_ref(), clock.clone())?;
         let tokens = token::Tokens::new(config.app_id.clone(), config.app_secret.clone());
         let health = ChannelHealth {
             state: ChannelState::Connecting,
@@ -193,6 +194,20 @@ impl Channel for Feishu {
 
     fn send<'a>(&'a self, out: &'a Outgoing) -> Boxed<'a, Result<Sent, SendError>> {
         Box::pin(self.send_outgoing(out))
+    }
+
+    fn platform_ms(&self) -> Option<i64> {
+        self.client.http.time.now_ms()
+    }
+
+    fn ask_platform_ms(&self) -> Boxed<'_, Option<i64>> {
+        Box::pin(async move {
+            if self.platform_ms().is_none() {
+                // Whatever it answers, it tells the time.
+                let _ = self.client.bot().await;
+            }
+            self.platform_ms()
+        })
     }
 
     fn find_sent<'a>(&'a self, lookup: &'a Lookup) -> Boxed<'a, Result<Option<MessageId>, SendError>> {

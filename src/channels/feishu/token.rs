@@ -192,7 +192,7 @@ mod tests {
                 open.push(tcp);
             }
         });
-        (Arc::new(Http::new(&base, None).expect("valid")), taken)
+        (Arc::new(Http::new(&base, None, crate::clock::Clock::default()).expect("valid")), taken)
     }
 
     fn tokens() -> Tokens {

@@ -225,6 +225,14 @@ impl Channel for LocalChannel {
         })
     }
 
+    fn platform_ms(&self) -> Option<i64> {
+        Some(self.shared.clock.now_ms())
+    }
+
+    fn ask_platform_ms(&self) -> Boxed<'_, Option<i64>> {
+        Box::pin(async { self.platform_ms() })
+    }
+
     fn find_sent<'a>(&'a self, lookup: &'a Lookup) -> Boxed<'a, Result<Option<MessageId>, SendError>> {
         Box::pin(async move {
             let delivery = lookup.delivery.clone();

@@ -89,3 +89,58 @@ async fn a_reaction_of_unknown_fate_does_not_stay_beside_the_next() {
         assert_ne!(world.sim.message(&message).receipts(), ["Get"], "and it is the last one");
     }
 }
+
+/// A message whose answer was sent once and not acknowledged, and then `then` until told otherwise.
+async fn unacknowledged(world: &World, text: &str, then: Fault) -> String {
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[sleep 1000]] [[say {text}]]"));
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&path, Fault::AfterEffect, 1);
+    world.sim.fault(&path, then, 1000);
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("the second attempt", |world| (attempts(world) > 1).then_some(())).await;
+    message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_makes_no_second_answer() {
+    let mut world = World::prepare(Kind::Embedded, "[intake]\nstale_after = \"1d\"\n").await;
+    world.up().await;
+    // The platform still knows the key, and nobody may look.
+    world.sim.rules(|rules| rules.refuse_lists = true);
+    let forth = unacknowledged(&world, "forth", Fault::Html { status: 502 }).await;
+    world.warp(LONG).await;
+    world.sim.no_more_faults();
+    world.settled().await;
+    let back = unacknowledged(&world, "back", Fault::Html { status: 502 }).await;
+    // The next bridge has the machine's time again, two hours before this one's.
+    world.kill_bridge().await;
+    world.sim.no_more_faults();
+    world.settled().await;
+    for (message, text) in [(forth, "forth"), (back, "back")] {
+        let said: Vec<String> = world.answers(&message).iter().map(|answer| answer.said()).collect();
+        assert_eq!(said, [text]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_platform_has_forgotten_is_not_used_again_whatever_our_clock_says() {
+    let world = World::start(Kind::Embedded).await;
+    let message = unacknowledged(&world, "once", Fault::Html { status: 502 }).await;
+    // Our clock stays where it is: for this machine no time has passed.
+    world.sim.advance(LONG);
+    world.kill_bridge().await;
+    world.sim.no_more_faults();
+    world.settled().await;
+    assert_eq!(world.answers(&message).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_for_speed_says_nothing_of_the_attempt_before_it() {
+    let world = World::start(Kind::Embedded).await;
+    let message = unacknowledged(&world, "once", Fault::TooMany { reset: "0.1" }).await;
+    world.sim.advance(LONG);
+    world.warp(LONG).await;
+    world.sim.no_more_faults();
+    world.settled().await;
+    assert_eq!(world.answers(&message).len(), 1);
+}

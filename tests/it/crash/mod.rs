@@ -6,4 +6,5 @@ mod fate;
 mod main_path;
 mod manners;
 mod points;
+mod things;
 mod words;

@@ -8,7 +8,7 @@ use super::death::{Outcome, assert_one_outcome, find};
 use crate::support::world::*;
 
 /// Has the bridge die at `place` the next time it comes by.
-fn arm(world: &World, place: &str) {
+pub(super) fn arm(world: &World, place: &str) {
     assert!(ally::crash::PLACES.contains(&place), "{place} is a place");
     std::fs::write(file_of(world), place).unwrap();
 }
@@ -18,7 +18,7 @@ fn file_of(world: &World) -> std::path::PathBuf {
 }
 
 /// Waits for the death, and for the successor.
-async fn died(world: &World, place: &str) {
+pub(super) async fn died(world: &World, place: &str) {
     world.wait(&format!("a death at {place}"), |world| (!file_of(world).exists()).then_some(())).await;
     world.ready().await;
     // What was not acknowledged comes again by itself.

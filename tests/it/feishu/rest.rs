@@ -309,7 +309,7 @@ async fn receipts_and_cards_change() {
     rig.feishu.react(&id, Receipt::Done).await.expect("added");
     assert_eq!(rig.sim.message(&message).receipts(), ["DONE"]);
 
-    rig.sim.react(&message, TOM, "Get");
+    rig.sim.mark(&message, TOM, "Get");
     for receipt in [Receipt::Accepted, Receipt::Queued, Receipt::Accepted] {
         rig.feishu.react(&id, receipt).await.expect("added");
     }

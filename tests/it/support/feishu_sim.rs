@@ -99,8 +99,8 @@ impl FeishuSim {
         self.with(|state| state.chats.get_mut(chat).expect("a chat of the test").bot_in = false);
     }
 
-    /// A person puts a reaction on a message (without an event).
-    pub fn react(&self, message: &str, user: &str, emoji: &str) {
+    /// A person marks a message with a reaction (without an event).
+    pub fn mark(&self, message: &str, user: &str, emoji: &str) {
         self.with(|state| {
             let id = state.fresh("r");
             let found = state.messages.iter_mut().find(|one| one.id == message).expect("a message of the test");

@@ -1,0 +1,182 @@
+//! What is sent besides plain words, and answers that are more than one message: whole, once, and in their place.
+
+use ally::bridge::ports::Prompt;
+use serde_json::{Value, json};
+
+use super::points::{arm, died};
+use crate::support::feishu_sim::{Fault, Say};
+use crate::support::world::*;
+
+/// Sends something as it stands on the wire.
+fn send(world: &World, chat: &str, user: &str, kind: &str, content: Value) -> String {
+    world.sim.post(Say {
+        chat: chat.to_owned(),
+        user: user.to_owned(),
+        raw: Some((kind.to_owned(), content.to_string())),
+        ..Say::default()
+    })
+}
+
+/// The prompts that were frozen, newest first.
+fn prompts(world: &World) -> Vec<Prompt> {
+    let turns: Vec<Value> = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    let ids: Vec<_> = turns.iter().map(|turn| turn["id"].as_str().unwrap().into()).collect();
+    let stored = |id| world.ledger(|tx| ally::ledger::turns::get(tx, &id)).prompt;
+    ids.into_iter().map(|id| serde_json::from_str(&stored(id)).unwrap()).collect()
+}
+
+fn only_prompt(world: &World) -> Prompt {
+    let mut prompts = prompts(world);
+    assert_eq!(prompts.len(), 1);
+    prompts.remove(0)
+}
+
+/// The file that a prompt names this way.
+fn attached(prompt: &Prompt, name: &str) -> Vec<u8> {
+    let mark = format!("- {name}: ");
+    let line = prompt.text.lines().find_map(|line| line.strip_prefix(&mark));
+    std::fs::read(line.unwrap_or_else(|| panic!("no {name} in {}", prompt.text))).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_and_a_file_are_there_with_their_bytes_though_the_bridge_dies_while_it_fetches_them() {
+    let world = World::start(Kind::Embedded).await;
+    let (picture, file) = (b"\x89PNG\r\n\x1a\n and more".as_slice(), "一,二\n".repeat(50_000).into_bytes());
+    world.sim.add_resource("img_1", "a.png", picture);
+    world.sim.add_resource("file_1", "data.csv", &file);
+    let sent = send(&world, OWNER_CHAT, OWNER, "image", json!({ "image_key": "img_1" }));
+    send(&world, OWNER_CHAT, OWNER, "file", json!({ "file_key": "file_1", "file_name": "数据/表.csv" }));
+    let path = format!("GET /open-apis/im/v1/messages/{sent}/resources");
+    world.sim.fault(&path, Fault::Hang, 1);
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+    let asked = |world: &World| world.sim.requests().iter().any(|line| line.starts_with(&path));
+    world.wait("the download", |world| asked(world).then_some(())).await;
+    world.kill_bridge().await;
+    assert_eq!(world.answer(&words).await.said(), "seen");
+    world.settled().await;
+    assert_eq!(world.answers(&words).len(), 1);
+    let prompt = only_prompt(&world);
+    assert_eq!(prompt.images.len(), 1);
+    assert_eq!(std::fs::read(&prompt.images[0]).unwrap(), picture);
+    assert_eq!(attached(&prompt, "数据/表.csv"), file);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_inside_of_words_reaches_the_runtime_with_them() {
+    let world = World::start(Kind::Codex).await;
+    world.sim.add_resource("img_1", "a.png", PIXEL);
+    let text = |text: &str| json!({ "tag": "text", "text": text });
+    let lines =
+        json!([[text("Look at this: ")], [json!({ "tag": "img", "image_key": "img_1" })], [text("[[say seen]]")]]);
+    let post = send(&world, OWNER_CHAT, OWNER, "post", json!({ "title": "A bug", "content": lines }));
+    assert_eq!(world.answer(&post).await.said(), "seen");
+    let prompt = only_prompt(&world);
+    assert!(prompt.text.starts_with("A bug\nLook at this:"), "{}", prompt.text);
+    assert_eq!(std::fs::read(&prompt.images[0]).unwrap(), PIXEL);
+}
+
+/// A picture that every decoder takes.
+const PIXEL: &[u8] = &[
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 58, 126, 155,
+    85, 0, 0, 0, 10, 73, 68, 65, 84, 120, 156, 99, 96, 0, 0, 0, 2, 0, 1, 72, 175, 164, 113, 0, 0, 0, 0, 73, 69, 78, 68,
+    174, 66, 96, 130,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forwarded_and_quoted_stands_in_the_prompt_with_names() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.forward(OWNER_CHAT, OWNER, &[(LI, "the build is red"), (STRANGER, "since noon")]);
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say read]]");
+    assert_eq!(world.answer(&words).await.said(), "read");
+    let text = prompts(&world)[0].text.clone();
+    let (li, nobody) = (text.find("Li: the build is red"), text.find("Nobody: since noon"));
+    assert!(li.is_some() && li < nobody, "{text}");
+    // Nobody asked the bot this, and whoever quotes it does.
+    let said = world.sim.say(GROUP, STRANGER, "the disk is full");
+    let quoting = world.sim.reply(&said, LI, "@bot [[say quoted]]");
+    assert_eq!(world.answer(&quoting).await.said(), "quoted");
+    let text = prompts(&world)[0].text.clone();
+    assert!(text.starts_with("Message from Li:") && text.contains("Nobody: the disk is full"), "{text}");
+    // An answer of the bot can be quoted as well.
+    let answer = world.answer(&words).await;
+    let again = world.sim.reply(&answer.id, OWNER, "[[say once more]]");
+    assert_eq!(world.answer(&again).await.said(), "once more");
+    assert!(prompts(&world)[0].text.contains("read"), "{:?}", prompts(&world)[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_topics_are_two_conversations_and_each_is_answered_in_its_own() {
+    let world = World::start(Kind::Embedded).await;
+    let first = world.sim.say(GROUP, OWNER, "@bot [[say one]]");
+    let second = world.sim.say(GROUP, LI, "@bot [[say two]]");
+    let one = world.answer(&first).await.thread.expect("a topic");
+    let two = world.answer(&second).await.thread.expect("a topic");
+    assert_ne!(one, two);
+    world.kill_bridge().await;
+    // Whoever writes in a topic goes on in it.
+    for (parent, user, text, topic) in [(&first, LI, "more of one", &one), (&second, OWNER, "more of two", &two)] {
+        let message = world.sim.reply(parent, user, &format!("@bot [[say {text}]]"));
+        let answer = world.answer(&message).await;
+        assert_eq!((answer.said().as_str(), answer.thread.as_ref()), (text, Some(topic)));
+    }
+    world.settled().await;
+    let turns: Vec<Value> = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    let of = |n: usize| world.ledger(|tx| ally::ledger::turns::get(tx, &turns[n]["id"].as_str().unwrap().into()));
+    let conversations: Vec<_> = (0..4).rev().map(|n| of(n).conversation).collect();
+    assert!(conversations[0] == conversations[2] && conversations[1] == conversations[3], "{conversations:?}");
+    assert_ne!(conversations[0], conversations[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_comes_whole_and_once_though_the_bridge_dies_between_its_parts() {
+    let paragraphs =
+        |count: usize| (0..count).map(|n| format!("Paragraph {n}. {}\n\n", "word ".repeat(60))).collect::<String>();
+    for (place, count) in [("w7.told", 30), ("w7.after", 30), ("w7.told", 200), ("w7.after", 200)] {
+        // The wait before a restart grows with each death, so each world has few.
+        let world = World::start(Kind::Embedded).await;
+        let text = paragraphs(count);
+        arm(&world, place);
+        let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[say {text}]]"));
+        // It dies at the first part, and at the second.
+        died(&world, place).await;
+        if count == 30 {
+            arm(&world, place);
+            died(&world, place).await;
+        }
+        world.settled().await;
+        // A long one is a card, and the last parts may be less.
+        let parts = world.sim.answers_to(&message);
+        if count == 30 {
+            assert!(parts.len() > 2, "{} parts", parts.len());
+            let whole: String = parts.iter().map(|part| part.text()).collect();
+            let places: Vec<_> = (0..count).map(|n| whole.find(&format!("Paragraph {n}."))).collect();
+            assert!(places.is_sorted() && places[0].is_some(), "in their order at {place}: {places:?}");
+            assert_eq!(whole.matches("Paragraph ").count(), count, "each once at {place}");
+        } else {
+            let files = parts.iter().filter(|part| part.msg_type == "file").count();
+            assert_eq!((parts.len(), files), (2, 1), "the beginning and a file, at {place}: {parts:#?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_message_for_an_agent_gets_a_clear_word() {
+    let world = World::start(Kind::Embedded).await;
+    for (kind, content, want) in [
+        ("location", json!({ "name": "Office", "longitude": "1", "latitude": "2" }), "cannot read"),
+        ("share_user", json!({ "user_id": LI }), "cannot read"),
+        ("brand_new", json!({ "whatever": [1] }), "cannot read"),
+    ] {
+        let sent = send(&world, OWNER_CHAT, OWNER, kind, content);
+        let said = world.wait("a word about it", |world| world.sim.answers_to(&sent).into_iter().next()).await;
+        assert!(said.text().to_lowercase().contains(want), "{kind}: {}", said.text());
+        world.settled().await;
+        assert_eq!(world.sim.message(&sent).receipts(), ["CrossMark"], "{kind}");
+    }
+    // A voice message is a file, and waits for words as files do.
+    world.sim.add_resource("file_v", "voice.opus", b"OggS");
+    send(&world, OWNER_CHAT, OWNER, "audio", json!({ "file_key": "file_v", "duration": 2000 }));
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say heard]]");
+    assert_eq!(world.answer(&words).await.said(), "heard");
+    assert_eq!(attached(&only_prompt(&world), "voice.opus"), b"OggS");
+}
