@@ -55,14 +55,14 @@ async fn reactions_do_no_harm() {
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 800]] [[say done]]");
     running(&world, 1).await;
     let mut deliveries = vec![
-        world.sim.react(&message, OWNER, "THUMBSUP", true),
-        world.sim.react(&message, OWNER, "THUMBSUP", false),
-        world.sim.react(&message, STRANGER, "SMILE", true),
-        world.sim.react("om_nobody_knows", OWNER, "SMILE", true),
+        world.sim.react_event(&message, OWNER, "THUMBSUP", true),
+        world.sim.react_event(&message, OWNER, "THUMBSUP", false),
+        world.sim.react_event(&message, STRANGER, "SMILE", true),
+        world.sim.react_event("om_nobody_knows", OWNER, "SMILE", true),
     ];
     let answer = world.answer(&message).await;
     assert_eq!(answer.said(), "done");
-    deliveries.push(world.sim.react(&answer.id, OWNER, "THUMBSUP", true));
+    deliveries.push(world.sim.react_event(&answer.id, OWNER, "THUMBSUP", true));
     for delivery in &deliveries {
         assert_eq!(world.sim.wait_delivery(delivery).await.code, 200);
     }

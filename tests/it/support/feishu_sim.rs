@@ -221,7 +221,7 @@ impl FeishuSim {
     }
 
     /// A person puts a reaction on a message, or takes it away.
-    pub fn react(&self, message: &str, user: &str, emoji: &str, added: bool) -> String {
+    pub fn react_event(&self, message: &str, user: &str, emoji: &str, added: bool) -> String {
         let body = json!({"message_id": message, "reaction_type": {"emoji_type": emoji}, "operator_type": "user",
             "user_id": {"union_id": "on_x", "user_id": null, "open_id": user}, "action_time": self.now_ms().to_string()});
         let what = if added { "created" } else { "deleted" };
