@@ -9,7 +9,7 @@ use super::companions::Stored;
 use super::core::Core;
 use super::ports::*;
 use super::prepare::Letter;
-use super::{render, say};
+use super::{render, route, say};
 use crate::domain::gate::hex;
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, IncomingMessage, Part};
@@ -56,6 +56,8 @@ pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>
     }
     if let Some(parent) = quoted_parent(&letter.message) {
         quote(core, &letter.row, parent, &mut pieces).await;
+    } else if let Some(root) = route::unknown_root(core, letter).await? {
+        opening(core, &letter.row, &root, &mut pieces).await;
     }
     let input = render::PromptInput {
         group: letter.message.chat_kind == ChatKind::Group,
@@ -176,6 +178,18 @@ async fn quote(core: &Core, row: &InboundRow, message: &MessageId, pieces: &mut 
             warn!(%error, "A quoted message could not be read");
             pieces.notices.push((row.seq, say::notice(pieces.lang, NoticeMsg::QuotedGone)));
             pieces.omitted.push("quoted message".to_owned());
+        }
+    }
+}
+
+/// What a topic is about that people began among themselves. Nobody quoted it, so nobody is told when it cannot be read.
+async fn opening(core: &Core, row: &InboundRow, root: &MessageId, pieces: &mut Pieces) {
+    let Some(adapter) = core.channel(&row.channel) else { return };
+    match adapter.quoted(root).await {
+        Ok(quoted) => pieces.quoted.extend(quoted),
+        Err(error) => {
+            warn!(%error, "The first message of a topic could not be read");
+            pieces.omitted.push("the topic's first message".to_owned());
         }
     }
 }

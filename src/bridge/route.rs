@@ -43,6 +43,24 @@ pub fn existing(
     Ok(None)
 }
 
+/// The first message of a topic that people began, as long as this conversation has not heard of it.
+pub(super) async fn unknown_root(core: &Core, letter: &Letter) -> Result<Option<MessageId>, LedgerError> {
+    let (channel, message, scope) = (letter.row.channel.clone(), letter.message.clone(), core.config.scope);
+    let Some(root) = message.root.clone().filter(|root| message.topic.is_some() && *root != message.message) else {
+        return Ok(None);
+    };
+    core.ledger
+        .read(move |tx| {
+            let known = match scope {
+                // One conversation holds all topics: whether it has this one, only the message itself tells.
+                Scope::Chat => quoted(tx, &channel, &root)?.is_some(),
+                Scope::Topic => existing(tx, &channel, &message, scope)?.is_some(),
+            };
+            Ok((!known).then_some(root))
+        })
+        .await
+}
+
 /// Quoting one of our messages, or a message of a conversation, continues that conversation.
 fn quoted(
     tx: &Transaction<'_>,

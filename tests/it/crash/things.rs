@@ -128,6 +128,21 @@ async fn two_topics_are_two_conversations_and_each_is_answered_in_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_topic_is_about_that_people_began_stands_in_its_first_prompt() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    world.sim.add_topic_group(GROUP, "Team", &[OWNER, LI]);
+    world.up().await;
+    let root = world.sim.say(GROUP, LI, "the nightly build is red");
+    let first = world.sim.reply(&root, OWNER, "@bot [[say looked]]");
+    assert_eq!(world.answer(&first).await.said(), "looked");
+    let second = world.sim.reply(&root, OWNER, "@bot [[say looked again]]");
+    assert_eq!(world.answer(&second).await.said(), "looked again");
+    let about: Vec<bool> =
+        prompts(&world).iter().map(|one| one.text.contains("Li: the nightly build is red")).collect();
+    assert_eq!(about, [false, true], "said once, newest first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_answer_comes_whole_and_once_though_the_bridge_dies_between_its_parts() {
     let paragraphs =
         |count: usize| (0..count).map(|n| format!("Paragraph {n}. {}\n\n", "word ".repeat(60))).collect::<String>();
