@@ -426,7 +426,7 @@ impl Health {
         Self {
             channel_ok: health.as_ref().is_some_and(|health| health.state == ChannelState::Connected),
             last_frame_ms: health.and_then(|health| health.last_frame_at_ms),
-            runtime: live.as_ref().map_or_else(|| core.host.kind().to_owned(), |live| live.version()),
+            runtime: say::runtime(core.host.kind(), live.as_ref().map(|live| live.version()).as_deref()),
             runtime_ok: live.is_some(),
             warnings: live.map_or_else(Vec::new, |live| live.warnings()),
         }

@@ -7,6 +7,12 @@ use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::view::{Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
+/// The runtime as people call it, with its version where it is known.
+pub fn runtime(kind: &str, version: Option<&str>) -> String {
+    let name = if kind == "codex" { "Codex" } else { kind };
+    version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"))
+}
+
 /// Most characters of a program's own words.
 const DETAIL: usize = 300;
 

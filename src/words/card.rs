@@ -154,8 +154,8 @@ super::messages! {
         StatusChannelOk { at: At } => "飞书 正常，最后消息 {at}", "Feishu connected, last frame {at}";
         StatusChannelOkQuiet => "飞书 正常，还没有消息", "Feishu connected, no frame yet";
         StatusChannelBad => "飞书 没有连上，正在重连", "Feishu not connected, reconnecting";
-        StatusRuntimeOk { runtime: &'a str } => "Codex {runtime} 正常", "Codex {runtime} ready";
-        StatusRuntimeBad { runtime: &'a str } => "Codex {runtime} 不能用", "Codex {runtime} not usable";
+        StatusRuntimeOk { runtime: &'a str } => "{runtime} 正常", "{runtime} ready";
+        StatusRuntimeBad { runtime: &'a str } => "{runtime} 不能用", "{runtime} not usable";
         StatusToday { n: u32 } => "今天 {n} 个任务", "Tasks today: {n}";
         StatusUndelivered { n: u32 } => "未送达 {n}", "{n} undelivered";
         StatusUndeliveredSince { n: u32, at: At } => "未送达 {n}（最早 {at}）", "{n} undelivered (oldest {at})";

@@ -80,7 +80,8 @@ fn draw_live(live: &LiveView, lang: Lang) -> String {
         ),
         LiveState::Paused { why } => format!("⏸ {why}"),
         LiveState::Done { duration_ms, tokens } => {
-            let tokens = tokens.map(|n| format!(", {n} tokens")).unwrap_or_default();
+            let comma = pick(lang, "，", ", ");
+            let tokens = tokens.map(|n| format!("{comma}{n} tokens")).unwrap_or_default();
             let steps = match live.steps.len() {
                 0 => String::new(),
                 1 => pick(lang, "1 步，", "1 step, "),
@@ -192,9 +193,8 @@ fn draw_ask(ask: &Ask, lang: Lang) -> String {
             for question in questions {
                 lines.push(format!("  {}", question.text));
                 for (index, option) in question.options.iter().enumerate() {
-                    lines.push(
-                        format!("    {}. {} {}", index + 1, option.label, option.description).trim_end().to_owned(),
-                    );
+                    let why = if option.description == option.label { "" } else { &option.description };
+                    lines.push(format!("    {}. {} {why}", index + 1, option.label).trim_end().to_owned());
                 }
             }
             lines.join("\n")
