@@ -32,6 +32,7 @@ fn a_scan_is_seen_in_each_of_its_disguises() {
         "SELECT * FROM inbound WHERE channel = ?1 AND sent_at_ms > ?2",
         "SELECT * FROM gates WHERE conversation = ?1 AND state = 'open'",
         "UPDATE surfaces SET next_at_ms = 0 WHERE state = 'shown'",
+        "SELECT max(number) FROM gates WHERE opened_at_ms > 1",
         "SELECT count(*) FROM audit",
     ] {
         assert!(!slow_steps(&ledger, sql).unwrap().is_empty(), "{sql}");
