@@ -56,7 +56,10 @@ pub(super) async fn did_you_mean(
 
 pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command) -> anyhow::Result<()> {
     let scope = core.config.scope;
-    let status = matches!(command, Command::Status).then(|| Health::of(core, &letter.row.channel));
+    let status = match command {
+        Command::Status => Some(Health::of(core, &letter.row.channel).await?),
+        _ => None,
+    };
     finish(core, letter, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
@@ -409,8 +412,9 @@ fn set_lang(tx: &Transaction<'_>, here: &Here, lang: Lang, wanted: Option<&str>)
     Ok(Reply::say(say::command(wanted, CommandMsg::LangSet)))
 }
 
-/// What the status card needs from outside the ledger.
+/// What the status card shows besides the chat. Gathered before the command's own write, which nobody is to wait for.
 struct Health {
+    counts: report::Counts,
     channel_ok: bool,
     last_frame_ms: Option<i64>,
     runtime: String,
@@ -419,17 +423,20 @@ struct Health {
 }
 
 impl Health {
-    fn of(core: &Core, channel: &ChannelName) -> Self {
+    async fn of(core: &Core, channel: &ChannelName) -> Result<Self, LedgerError> {
         use super::ports::ChannelState;
+        let now_ms = core.now_ms();
+        let counts = core.ledger.read(move |tx| report::counts(tx, now_ms)).await?;
         let health = core.channel(channel).map(|channel| channel.health());
         let live = core.host.now();
-        Self {
+        Ok(Self {
+            counts,
             channel_ok: health.as_ref().is_some_and(|health| health.state == ChannelState::Connected),
             last_frame_ms: health.and_then(|health| health.last_frame_at_ms),
             runtime: say::runtime(core.host.kind(), live.as_ref().map(|live| live.version()).as_deref()),
             runtime_ok: live.is_some(),
             warnings: live.map_or_else(Vec::new, |live| live.warnings()),
-        }
+        })
     }
 }
 
@@ -442,7 +449,7 @@ fn status_view(
 ) -> Result<Reply, LedgerError> {
     let Some(health) = health else { return Ok(Reply::default()) };
     let (mut running, mut waiting, mut queued) = (0, 0, 0);
-    let counts = report::counts(tx, frame.now_ms)?;
+    let counts = &health.counts;
     // The owner sees everything where only he reads; everybody else this chat.
     let owner_here = letter.person.role.is_owner() && letter.message.chat_kind == ChatKind::Direct;
     if owner_here {

@@ -94,18 +94,24 @@ pub fn of_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<Vec<Gate>, LedgerE
 
 /// Gates of a conversation that wait for a person.
 pub fn open_in(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Gate>, LedgerError> {
-    let sql = "SELECT * FROM gates WHERE conversation = ?1 AND state = 'open' ORDER BY number";
+    let sql = "SELECT * FROM gates INDEXED BY gates_open WHERE conversation = ?1 AND state IN ('open', 'decided', 'answering') AND state = 'open' ORDER BY number";
     all(tx, sql, [conversation.as_str()], read)
 }
 
 /// Every gate that waits for a person.
 pub fn all_open(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
-    all(tx, "SELECT * FROM gates WHERE state = 'open' ORDER BY opened_at_ms", [], read)
+    all(
+        tx,
+        "SELECT * FROM gates WHERE state IN ('open', 'decided', 'answering') AND state = 'open' ORDER BY opened_at_ms",
+        [],
+        read,
+    )
 }
 
 /// Gates of a generation that are not over.
 pub fn unfinished_of(tx: &Transaction<'_>, generation: Generation) -> Result<Vec<Gate>, LedgerError> {
-    let sql = "SELECT * FROM gates WHERE generation = ?1 AND state IN ('open', 'decided', 'answering')";
+    let sql =
+        "SELECT * FROM gates INDEXED BY gates_open WHERE generation = ?1 AND state IN ('open', 'decided', 'answering')";
     all(tx, sql, [generation.0], read)
 }
 

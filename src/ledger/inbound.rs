@@ -162,7 +162,7 @@ pub fn by_message(
     channel: &ChannelName,
     message: &MessageId,
 ) -> Result<Option<InboundRow>, LedgerError> {
-    let sql = "SELECT * FROM inbound WHERE message_id = ?2 AND channel = ?1 AND kind = 'message' ORDER BY seq LIMIT 1";
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_message WHERE message_id = ?2 AND channel = ?1 AND kind = 'message' ORDER BY seq LIMIT 1";
     first(tx, sql, params![channel.as_str(), message.as_str()], read)
 }
 
@@ -173,21 +173,19 @@ pub fn waiting(
     chat: &ChatId,
     reason: &str,
 ) -> Result<Vec<InboundRow>, LedgerError> {
-    let sql =
-        "SELECT * FROM inbound WHERE channel = ?1 AND chat = ?2 AND state = 'waiting' AND reason = ?3 ORDER BY seq";
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_waiting WHERE channel = ?1 AND chat = ?2 AND state = 'waiting' AND reason = ?3 ORDER BY seq";
     all(tx, sql, params![channel.as_str(), chat.as_str(), reason], read)
 }
 
 /// Everything without words that waits for some, or with late words for a decision, oldest first.
 pub fn waiting_for_words(tx: &Transaction<'_>) -> Result<Vec<InboundRow>, LedgerError> {
-    let sql =
-        "SELECT * FROM inbound WHERE state = 'waiting' AND (reason IN (?1, ?2) OR reason LIKE 'with %') ORDER BY seq";
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_waiting WHERE state = 'waiting' AND (reason IN (?1, ?2) OR reason LIKE 'with %') ORDER BY seq";
     all(tx, sql, [COMPANION, COMPANION_TOLD], read)
 }
 
 /// Whether anything of a chat was committed that nobody has looked at yet.
 pub fn is_expected(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<bool, LedgerError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM inbound WHERE state = 'received' AND channel = ?1 AND chat = ?2)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM inbound INDEXED BY inbound_received WHERE state = 'received' AND channel = ?1 AND chat = ?2)";
     Ok(first(tx, sql, params![channel.as_str(), chat.as_str()], |row| row.get(0))?.unwrap_or(false))
 }
 
@@ -197,15 +195,15 @@ pub fn of_queued_turns(
     channel: &ChannelName,
     chat: &ChatId,
 ) -> Result<Vec<InboundRow>, LedgerError> {
-    let sql = "SELECT i.* FROM turns t JOIN inbound i ON i.turn = t.id
-         WHERE t.state = 'queued' AND i.channel = ?1 AND i.chat = ?2 ORDER BY i.seq";
+    let sql = "SELECT i.* FROM turns t CROSS JOIN inbound i INDEXED BY inbound_turn ON i.turn = t.id
+         WHERE t.state <> 'settled' AND t.state = 'queued' AND i.channel = ?1 AND i.chat = ?2 ORDER BY i.seq";
     all(tx, sql, params![channel.as_str(), chat.as_str()], read)
 }
 
 /// The messages of a chat whose sender is asked whether they are still wanted: they came late, or their turns grew old.
 pub fn asked_about(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<InboundRow>, LedgerError> {
-    let sql = "SELECT i.* FROM turns t JOIN inbound i ON i.turn = t.id AND i.message_id = t.reply_to
-         WHERE t.state = 'queued' AND t.not_before_ms = ?3 AND i.channel = ?1 AND i.chat = ?2 ORDER BY i.seq";
+    let sql = "SELECT i.* FROM turns t CROSS JOIN inbound i INDEXED BY inbound_turn ON i.turn = t.id AND i.message_id = t.reply_to
+         WHERE t.state <> 'settled' AND t.state = 'queued' AND t.not_before_ms = ?3 AND i.channel = ?1 AND i.chat = ?2 ORDER BY i.seq";
     let mut asked = waiting(tx, channel, chat, "late")?;
     asked.extend(all(tx, sql, params![channel.as_str(), chat.as_str(), super::turns::ASKED_MS], read)?);
     Ok(asked)
@@ -218,8 +216,7 @@ pub fn cancel_waiting(
     chat: &ChatId,
     why: &str,
 ) -> Result<(), LedgerError> {
-    let sql =
-        "UPDATE inbound SET state = 'cancelled', reason = ?3 WHERE state = 'waiting' AND channel = ?1 AND chat = ?2";
+    let sql = "UPDATE inbound INDEXED BY inbound_waiting SET state = 'cancelled', reason = ?3 WHERE state = 'waiting' AND channel = ?1 AND chat = ?2";
     run(tx, sql, params![channel.as_str(), chat.as_str(), why])?;
     Ok(())
 }

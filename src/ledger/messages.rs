@@ -107,7 +107,7 @@ pub fn by_platform(
     channel: &ChannelName,
     message: &MessageId,
 ) -> Result<Option<OutMessage>, LedgerError> {
-    let sql = "SELECT * FROM messages WHERE platform_id = ?2 AND channel = ?1 LIMIT 1";
+    let sql = "SELECT * FROM messages INDEXED BY messages_platform WHERE platform_id = ?2 AND channel = ?1 LIMIT 1";
     first(tx, sql, params![channel.as_str(), message.as_str()], read)
 }
 

@@ -18,6 +18,8 @@ pub mod grants;
 pub mod inbound;
 pub mod messages;
 mod open;
+#[cfg(debug_assertions)]
+mod plan;
 pub mod report;
 pub mod said;
 mod sql;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Transaction, params};
+use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::gate::Ask;
@@ -89,10 +89,12 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
     counts.settled = one("SELECT count(*) FROM turns WHERE state = 'settled'")?;
     let day = "SELECT count(*) FROM turns WHERE state = 'settled' AND settled_at_ms > ?1";
     counts.settled_last_24h = first(tx, day, [now_ms - 86_400_000], |row| row.get(0))?.unwrap_or(0);
-    counts.gates_open = one("SELECT count(*) FROM gates WHERE state = 'open'")?;
+    counts.gates_open =
+        one("SELECT count(*) FROM gates WHERE state IN ('open', 'decided', 'answering') AND state = 'open'")?;
     counts.late_messages_waiting += one("SELECT count(*) FROM inbound WHERE state = 'waiting' AND reason = 'late'")?;
-    counts.outbox_ready = one("SELECT count(*) FROM messages WHERE state = 'ready'")?;
-    counts.outbox_sending = one("SELECT count(*) FROM messages WHERE state = 'sending'")?;
+    counts.outbox_ready = one("SELECT count(*) FROM messages WHERE state IN ('ready', 'sending') AND state = 'ready'")?;
+    counts.outbox_sending =
+        one("SELECT count(*) FROM messages WHERE state IN ('ready', 'sending') AND state = 'sending'")?;
     counts.outbox_undeliverable = one("SELECT count(*) FROM messages WHERE state = 'undeliverable'")?;
     let oldest = "SELECT min(created_at_ms) FROM messages WHERE state IN ('ready', 'sending')";
     let oldest: Option<i64> = first(tx, oldest, [], |row| row.get(0))?.flatten();
@@ -113,16 +115,17 @@ const LINES: &str = "SELECT t.*, c.chat,
 
 /// Newest turns first. `undelivered`: only those with a message that could not be delivered; `active`: only unsettled ones.
 pub fn turns(tx: &Transaction<'_>, undelivered: bool, active: bool, limit: u32) -> Result<Vec<TurnLine>, LedgerError> {
-    let sql = format!(
-        "SELECT * FROM ({LINES}) WHERE (?1 = 0 OR undelivered > 0) AND (?2 = 0 OR state <> 'settled')
-         ORDER BY created_at_ms DESC, id DESC LIMIT ?3"
-    );
-    all(tx, &sql, params![undelivered, active, limit], turn_line)
+    // Conditions as text: a partial index is not used for one that a parameter may switch off.
+    let undelivered =
+        if undelivered { "t.id IN (SELECT turn FROM messages WHERE state = 'undeliverable')" } else { "1" };
+    let active = if active { "t.state <> 'settled'" } else { "1" };
+    let sql = format!("{LINES} WHERE {undelivered} AND {active} ORDER BY t.created_at_ms DESC, t.id DESC LIMIT ?1");
+    all(tx, &sql, [limit], turn_line)
 }
 
 /// One turn by its id or the beginning of it, with a line for each of its messages. `None` when none or several match.
 pub fn turn(tx: &Transaction<'_>, id: &str) -> Result<Option<(TurnLine, Vec<String>)>, LedgerError> {
-    let sql = format!("SELECT * FROM ({LINES}) WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2");
+    let sql = format!("{LINES} WHERE t.id BETWEEN ?1 AND ?1 || '~' AND substr(t.id, 1, length(?1)) = ?1 LIMIT 2");
     let mut found = all(tx, &sql, [id], turn_line)?;
     if found.len() != 1 {
         return Ok(None);
@@ -161,7 +164,7 @@ fn turn_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<TurnLine> {
 /// Requests that wait for a person, oldest first.
 pub fn gates(tx: &Transaction<'_>) -> Result<Vec<GateLine>, LedgerError> {
     let sql = "SELECT g.id, g.number, c.chat, g.turn, g.ask, g.opened_at_ms FROM gates g JOIN conversations c ON c.id = g.conversation
-         WHERE g.state = 'open' ORDER BY g.opened_at_ms";
+         WHERE g.state IN ('open', 'decided', 'answering') AND g.state = 'open' ORDER BY g.opened_at_ms";
     all(tx, sql, [], |row| {
         Ok(GateLine {
             id: row.get("id")?,

@@ -1,7 +1,7 @@
 //! Small helpers that every table file uses.
 
 use rusqlite::types::Type;
-use rusqlite::{Row, Transaction};
+use rusqlite::{CachedStatement, Row, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,7 +49,7 @@ pub(super) fn all<T>(
     params: impl rusqlite::Params,
     map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, LedgerError> {
-    let mut statement = tx.prepare_cached(sql)?;
+    let mut statement = prepare(tx, sql)?;
     let rows = statement.query_map(params, map)?;
     Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
 }
@@ -66,5 +66,12 @@ pub(super) fn first<T>(
 
 /// Executes a statement; gives the number of changed rows.
 pub(super) fn run(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Params) -> Result<usize, LedgerError> {
-    Ok(tx.prepare_cached(sql)?.execute(params)?)
+    Ok(prepare(tx, sql)?.execute(params)?)
+}
+
+/// In debug builds, so in all tests: a statement that reads a table which grows from end to end is refused loudly.
+fn prepare<'t>(tx: &'t Transaction<'_>, sql: &str) -> rusqlite::Result<CachedStatement<'t>> {
+    #[cfg(debug_assertions)]
+    super::plan::check(tx, sql)?;
+    tx.prepare_cached(sql)
 }

@@ -183,7 +183,7 @@ pub fn by_platform(
     channel: &ChannelName,
     message: &MessageId,
 ) -> Result<Option<(String, Surface)>, LedgerError> {
-    let sql = "SELECT * FROM surfaces WHERE platform_id = ?2 AND channel = ?1 AND kind <> 'reaction' LIMIT 1";
+    let sql = "SELECT * FROM surfaces INDEXED BY surfaces_platform WHERE platform_id = ?2 AND channel = ?1 AND kind <> 'reaction' LIMIT 1";
     first(tx, sql, params![channel.as_str(), message.as_str()], |row| Ok((row.get("kind")?, read(row)?)))
 }
 
@@ -271,13 +271,14 @@ pub fn gone(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result
 /// After a restart nobody knows what an unanswered call did, and a channel may be back: everything that is not shown as it
 /// is wanted is painted at once.
 pub fn forget_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
-    run(tx, "UPDATE surfaces SET next_at_ms = 0 WHERE state <> 'gone'", [])?;
+    let sql = "UPDATE surfaces SET next_at_ms = 0 WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)";
+    run(tx, sql, [])?;
     Ok(())
 }
 
 /// Live cards of turns that are settled, or cards never finished: for the invariant "no card says running without a turn".
 pub fn unfinished_live(tx: &Transaction<'_>) -> Result<Vec<TurnId>, LedgerError> {
-    let sql = "SELECT s.subject FROM surfaces s JOIN turns t ON t.id = s.subject
+    let sql = "SELECT s.subject FROM surfaces s INDEXED BY surfaces_live CROSS JOIN turns t ON t.id = s.subject
          WHERE s.kind = 'live' AND s.final = 0 AND s.state <> 'gone' AND t.state = 'settled'";
     all(tx, sql, [], |row| id(row, "subject"))
 }

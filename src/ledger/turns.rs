@@ -138,7 +138,7 @@ pub fn active(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Opt
 pub fn all_active(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
     all(
         tx,
-        "SELECT * FROM turns WHERE state IN ('submitting', 'running', 'waiting') ORDER BY submitted_at_ms",
+        "SELECT * FROM turns WHERE state <> 'settled' AND state IN ('submitting', 'running', 'waiting') ORDER BY submitted_at_ms",
         [],
         read,
     )
@@ -157,7 +157,7 @@ pub fn queued_in_directory(
     except: &ConversationId,
 ) -> Result<i64, LedgerError> {
     let sql = "SELECT count(*) FROM turns
-         WHERE state = 'queued' AND not_before_ms <> ?3 AND directory = ?1 AND conversation <> ?2";
+         WHERE state <> 'settled' AND state = 'queued' AND not_before_ms <> ?3 AND directory = ?1 AND conversation <> ?2";
     let values = params![directory.to_string_lossy(), except.as_str(), ASKED_MS];
     Ok(first(tx, sql, values, |row| row.get(0))?.unwrap_or(0))
 }
@@ -168,8 +168,8 @@ pub fn queue_depth(
     conversation: &ConversationId,
     requester: &UserId,
 ) -> Result<(i64, i64), LedgerError> {
-    let sql = "SELECT coalesce(sum(requester = ?2), 0), count(*) FROM turns
-         WHERE conversation = ?1 AND state = 'queued' AND not_before_ms <> ?3";
+    let sql = "SELECT coalesce(sum(requester = ?2), 0), count(*) FROM turns INDEXED BY turns_queue
+         WHERE conversation = ?1 AND state <> 'settled' AND state = 'queued' AND not_before_ms <> ?3";
     let values = params![conversation.as_str(), requester.as_str(), ASKED_MS];
     Ok(first(tx, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or((0, 0)))
 }
@@ -243,7 +243,7 @@ pub fn settled_as(
     conversation: &ConversationId,
     native: &NativeTurnId,
 ) -> Result<Option<TurnId>, LedgerError> {
-    let sql = "SELECT id FROM turns WHERE conversation = ?1 AND native_turn = ?2 AND state = 'settled' ORDER BY ord DESC LIMIT 1";
+    let sql = "SELECT id FROM turns INDEXED BY turns_native WHERE conversation = ?1 AND native_turn = ?2 AND state = 'settled' ORDER BY ord DESC LIMIT 1";
     first(tx, sql, params![conversation.as_str(), native.as_str()], |row| id(row, "id"))
 }
 

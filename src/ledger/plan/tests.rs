@@ -1,0 +1,203 @@
+//! What a plan shows, and every look-up of the ledger once, over the newest schema.
+
+use rusqlite::Transaction;
+
+use super::*;
+use crate::domain::delivery::{Body, Target};
+use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::domain::view::{Lang, Receipt};
+use crate::ledger::conversations::NewConversation;
+use crate::ledger::inbound::InboundState;
+use crate::ledger::open::{self, Places};
+use crate::ledger::surfaces::SurfaceKind;
+use crate::ledger::turns::NewTurn;
+use crate::ledger::{
+    LedgerError, alive, conversations, gates, generations, inbound, messages, report, surfaces, turns,
+};
+
+fn ledger() -> (Connection, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+    (open::writer(&places).unwrap(), dir)
+}
+
+#[test]
+fn a_scan_is_seen_in_each_of_its_disguises() {
+    let (ledger, _dir) = ledger();
+    for sql in [
+        "SELECT * FROM turns WHERE state = 'queued'",
+        "SELECT t.id FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.title = ?1",
+        "SELECT * FROM inbound WHERE state = 'waiting' ORDER BY seq",
+        "SELECT * FROM inbound WHERE channel = ?1 AND sent_at_ms > ?2",
+        "SELECT * FROM gates WHERE conversation = ?1 AND state = 'open'",
+        "UPDATE surfaces SET next_at_ms = 0 WHERE state = 'shown'",
+        "SELECT max(number) FROM gates WHERE opened_at_ms > 1",
+        "SELECT count(*) FROM audit",
+    ] {
+        assert!(!slow_steps(&ledger, sql).unwrap().is_empty(), "{sql}");
+    }
+    for sql in [
+        "SELECT * FROM turns WHERE id = ?1",
+        "SELECT * FROM turns WHERE state <> 'settled' AND state = 'queued'",
+        "SELECT * FROM grants",
+    ] {
+        assert_eq!(slow_steps(&ledger, sql).unwrap(), Vec::<String>::new(), "{sql}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "from end to end")]
+fn a_scan_is_refused_before_it_runs() {
+    let (mut ledger, _dir) = ledger();
+    let tx = ledger.transaction().unwrap();
+    let _ = crate::ledger::sql::run(&tx, "UPDATE turns SET title = '' WHERE title = 'never'", []);
+}
+
+#[test]
+fn every_look_up_finds_its_rows_by_an_index() {
+    let (mut ledger, _dir) = ledger();
+    let tx = ledger.transaction().unwrap();
+    look_up_everything(&tx).unwrap();
+}
+
+/// Each function runs its statements, and so has them checked. An empty ledger is enough: plans do not depend on rows.
+fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    let (channel, chat, user) = (ChannelName::from("local"), ChatId::from("c"), UserId::from("u"));
+    let (message, gate, native) = (MessageId::from("m"), GateId::from("g"), NativeTurnId::from("n"));
+    let new = NewConversation {
+        channel: channel.clone(),
+        chat: chat.clone(),
+        chat_kind: ChatKind::Direct,
+        root: None,
+        topic: None,
+        directory: "/d".into(),
+        lang: Lang::En,
+        runtime_kind: "codex".to_owned(),
+        runtime_home: "/h".to_owned(),
+    };
+    let here = conversations::resolve(tx, &new, 1)?.id;
+    conversations::find(tx, &channel, &chat, None)?;
+    conversations::find_topic(tx, &channel, &chat, &TopicId::from("t"))?;
+    conversations::get(tx, &here)?;
+    conversations::of_chat(tx, &channel, &chat)?;
+    conversations::with_work(tx)?;
+
+    let new = NewTurn {
+        conversation: here.clone(),
+        ord: None,
+        requester: user.clone(),
+        requester_name: "U".to_owned(),
+        title: "t".to_owned(),
+        reply_to: None,
+        prompt: "{}".to_owned(),
+        continues: None,
+        not_before_ms: 0,
+    };
+    let turn = turns::insert(tx, &new, 1)?;
+    turns::get(tx, &turn)?;
+    turns::unsettled(tx, &here)?;
+    turns::all_active(tx)?;
+    turns::last_settled(tx, &here)?;
+    turns::queued_in_directory(tx, std::path::Path::new("/d"), &here)?;
+    turns::queue_depth(tx, &here, &user)?;
+    turns::settled_as(tx, &here, &native)?;
+
+    inbound::tombstone(tx, &channel, &message, 1)?;
+    let row = inbound::by_message(tx, &channel, &message)?.ok_or(LedgerError::Missing("the inbound row"))?.seq;
+    inbound::received(tx, 1)?;
+    inbound::get(tx, row)?;
+    inbound::waiting(tx, &channel, &chat, "late")?;
+    inbound::waiting_for_words(tx)?;
+    inbound::is_expected(tx, &channel, &chat)?;
+    inbound::of_queued_turns(tx, &channel, &chat)?;
+    inbound::asked_about(tx, &channel, &chat)?;
+    inbound::cancel_waiting(tx, &channel, &chat, "stopped")?;
+    inbound::of_turn(tx, &turn)?;
+    inbound::resolve(tx, row, InboundState::Cancelled, None, None)?;
+    inbound::steers(tx, &turn, "wanted")?;
+    inbound::direct_chat_of(tx, &channel, &user)?;
+
+    let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
+    let new = messages::NewMessage {
+        conversation: Some(here.clone()),
+        turn: Some(turn.clone()),
+        channel: channel.clone(),
+        target,
+        body: Body::Notice { text: "n".to_owned() },
+        lang: Lang::En,
+        after: None,
+        sending: false,
+    };
+    let delivery = messages::insert(tx, &new, 1)?;
+    messages::due(tx, 1, 1)?;
+    messages::next_due_ms(tx)?;
+    messages::get(tx, &delivery)?;
+    messages::by_platform(tx, &channel, &message)?;
+    messages::platform_ids_since(tx, &channel, 1)?;
+
+    surfaces::want_receipt(tx, &channel, &chat, &message, Receipt::Done, 1)?;
+    let over = surfaces::Wanted {
+        kind: SurfaceKind::Live,
+        subject: turn.as_str().to_owned(),
+        conversation: Some(here.clone()),
+        channel: channel.clone(),
+        target: Target { chat: chat.clone(), reply_to: None, in_topic: false },
+        lang: Lang::En,
+        picture: None,
+        not_before_ms: 0,
+        is_final: true,
+        create_final: false,
+    };
+    surfaces::want(tx, &over, 1)?;
+    surfaces::due(tx, 1, 1)?;
+    surfaces::due_now(tx, &delivery, 1)?;
+    surfaces::next_due_ms(tx)?;
+    surfaces::find(tx, SurfaceKind::Live, "s")?;
+    surfaces::by_platform(tx, &channel, &message)?;
+    surfaces::forget_unanswered(tx)?;
+    surfaces::unfinished_live(tx)?;
+
+    gates::by_native(tx, Generation(1), &NativeGateId::from("n"))?;
+    assert_eq!(gates::get(tx, &gate), Err(LedgerError::Missing("the request")));
+    gates::of_turn(tx, &turn)?;
+    gates::open_in(tx, &here)?;
+    gates::all_open(tx)?;
+    gates::unfinished_of(tx, Generation(1))?;
+    gates::decided_before(tx, &turn, "f")?;
+    gates::was_honoured(tx, &gate)?;
+    generations::not_dead(tx)?;
+
+    alive::has_work(tx)?;
+    report::counts(tx, 1)?;
+    for (undelivered, active) in [(false, false), (true, false), (false, true), (true, true)] {
+        report::turns(tx, undelivered, active, 10)?;
+    }
+    assert!(report::turn(tx, &turn.as_str()[..13])?.is_some(), "found by the beginning of its id");
+    report::gates(tx)?;
+    Ok(())
+}
+
+#[test]
+fn no_look_up_is_forgotten() {
+    let here = include_str!("tests.rs");
+    for (module, text) in [
+        ("alive", include_str!("../alive.rs")),
+        ("conversations", include_str!("../conversations.rs")),
+        ("gates", include_str!("../gates.rs")),
+        ("inbound", include_str!("../inbound.rs")),
+        ("messages", include_str!("../messages.rs")),
+        ("report", include_str!("../report.rs")),
+        ("surfaces", include_str!("../surfaces.rs")),
+        ("turns", include_str!("../turns.rs")),
+    ] {
+        for function in text.split("\npub fn ").skip(1) {
+            let name = function.split('(').next().unwrap();
+            // What changes one row by its key cannot scan.
+            let by_key = ["WHERE id = ?1", "WHERE seq = ?1"].iter().any(|key| function.contains(key));
+            let looks = function.contains("SELECT ")
+                || ["UPDATE ", "DELETE "].iter().any(|word| function.contains(word)) && !by_key;
+            assert!(!looks || here.contains(&format!("{module}::{name}(")), "{module}::{name} is not looked at");
+        }
+    }
+}
