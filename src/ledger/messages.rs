@@ -171,7 +171,8 @@ pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Re
 
 /// After a restart nobody knows what became of an attempt without an answer: it counts as one, and the next is made at once.
 pub fn count_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
-    run(tx, "UPDATE messages SET attempts = attempts + 1, next_at_ms = 0 WHERE state = 'sending'", [])?;
+    run(tx, "UPDATE messages INDEXED BY messages_open SET attempts = attempts + 1, next_at_ms = 0
+         WHERE state = 'sending' AND state IN ('ready', 'sending')", [])?;
     Ok(())
 }
 

@@ -46,7 +46,16 @@ struct Allowed {
     step: &'static str,
 }
 
-const ALLOWED: [Allowed; 5] = [
+const ALLOWED: [Allowed; 7] = [
+    // Newest first by the row's number, and no further than the limit.
+    Allowed {
+        statement: "SELECT * FROM (SELECT platform_id FROM messages ",
+        step: "SEARCH messages USING INDEX messages_seen (channel=?)",
+    },
+    Allowed {
+        statement: "SELECT * FROM (SELECT platform_id FROM messages ",
+        step: "SEARCH surfaces USING INDEX surfaces_seen (channel=?)",
+    },
     // max(ord) is the last entry, and no other is read.
     Allowed { statement: "INSERT INTO turns ", step: "SEARCH turns USING COVERING INDEX turns_place (conversation=?)" },
     // For the keys by which turns name turns; SQLite jumps over it unless the statement has broken one.

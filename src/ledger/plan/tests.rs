@@ -107,6 +107,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let row = inbound::by_message(tx, &channel, &message)?.ok_or(LedgerError::Missing("the inbound row"))?.seq;
     inbound::received(tx, 1)?;
     inbound::get(tx, row)?;
+    inbound::spent(tx, &[row], 1)?;
     inbound::waiting(tx, &channel, &chat, "late")?;
     inbound::waiting_for_words(tx)?;
     inbound::is_expected(tx, &channel, &chat)?;
@@ -127,14 +128,15 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         body: Body::Notice { text: "n".to_owned() },
         lang: Lang::En,
         after: None,
-        sending: false,
+        sending: None,
     };
     let delivery = messages::insert(tx, &new, 1)?;
     messages::due(tx, 1, 1)?;
     messages::next_due_ms(tx)?;
     messages::get(tx, &delivery)?;
     messages::by_platform(tx, &channel, &message)?;
-    messages::platform_ids_since(tx, &channel, 1)?;
+    messages::newest_platform_ids(tx, &channel, 1)?;
+    messages::count_unanswered(tx)?;
 
     surfaces::want_receipt(tx, &channel, &chat, &message, Receipt::Done, 1)?;
     let over = surfaces::Wanted {
