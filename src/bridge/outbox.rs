@@ -193,11 +193,14 @@ async fn refused(core: &Core, message: &OutMessage, error: &SendError) -> anyhow
         code: error.code,
     };
     match error.disposition {
-        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } => {
+        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms }
+            if message.state == MessageState::Ready =>
+        {
             let wait = wait_before(message.attempts, wait_ms, fastrand::f64());
             write_again(core, message, again(message.form, message.target.clone(), wait)).await?;
         }
-        Disposition::Ambiguous { wait_ms } => {
+        // That this try was refused says nothing about the one before it, whose fate is not known.
+        Disposition::RetryAfter { wait_ms } | Disposition::Paused { wait_ms } | Disposition::Ambiguous { wait_ms } => {
             let (id, problem) = (message.id.clone(), error.to_string());
             let wait = wait_before(message.attempts, wait_ms, fastrand::f64()) as i64;
             core.ledger.write(move |tx| messages::ambiguous(tx, &id, now + wait, &problem)).await?;

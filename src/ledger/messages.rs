@@ -161,7 +161,7 @@ pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Re
     Ok(())
 }
 
-/// No answer: stays `sending`, to be repeated with the same key.
+/// No answer, or a refusal after an attempt that had none: stays `sending`, to be repeated with the same key.
 pub fn ambiguous(
     tx: &Transaction<'_>,
     delivery: &DeliveryId,

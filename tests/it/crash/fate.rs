@@ -10,12 +10,17 @@ const LONG: Duration = Duration::from_secs(2 * 3600);
 
 /// A message whose answer is attempted once with this fault, and then never answered until the key is forgotten.
 async fn long_after(world: &World, text: &str, first: Fault) -> String {
+    long_after_both(world, text, first, Fault::Html { status: 502 }).await
+}
+
+/// The same, with what every later attempt meets.
+async fn long_after_both(world: &World, text: &str, first: Fault, later: Fault) -> String {
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[sleep 1000]] [[say {text}]]"));
     let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
     world.sim.fault(&path, first, 1);
-    world.sim.fault(&path, Fault::Html { status: 502 }, 1000);
+    world.sim.fault(&path, later, 1000);
     let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
-    world.wait("the attempt", |world| (attempts(world) > 0).then_some(())).await;
+    world.wait("a second attempt", |world| (attempts(world) > 1).then_some(())).await;
     world.sim.advance(LONG);
     world.warp(LONG).await;
     message
@@ -25,6 +30,16 @@ async fn long_after(world: &World, text: &str, first: Fault) -> String {
 async fn an_old_answer_that_is_in_the_chat_is_not_sent_again() {
     let world = World::start(Kind::Embedded).await;
     let message = long_after(&world, "found", Fault::AfterEffect).await;
+    world.settled().await;
+    assert_eq!(world.answers(&message).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_refusal_takes_no_doubt_away() {
+    let world = World::start(Kind::Embedded).await;
+    let busy = Fault::TooMany { reset: "0.1" };
+    let message = long_after_both(&world, "doubted", Fault::AfterEffectDrop, busy).await;
+    world.sim.no_more_faults();
     world.settled().await;
     assert_eq!(world.answers(&message).len(), 1);
 }
