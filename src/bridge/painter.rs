@@ -188,13 +188,16 @@ async fn shown(
 
 async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: bool) -> Result<(), LedgerError> {
     match error.disposition {
-        Disposition::RetryAfter { .. } | Disposition::Paused { .. } => retry(core, surface, error, creating).await,
+        // That this try was refused says nothing about an earlier one that had no answer: that card may be there.
+        Disposition::RetryAfter { .. } | Disposition::Paused { .. } => {
+            retry(core, surface, error, creating && !surface.creating).await
+        }
         Disposition::Ambiguous { .. } => retry(core, surface, error, false).await,
         Disposition::WithoutReply if creating && surface.target.reply_to.is_some() => {
-            let id = surface.id.clone();
+            let (id, doubtful) = (surface.id.clone(), surface.creating);
             let mut target = surface.target.clone();
             (target.reply_to, target.in_topic) = (None, false);
-            core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target)).await
+            core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target, doubtful)).await
         }
         Disposition::NextForm | Disposition::NoForm | Disposition::WithoutReply | Disposition::Undeliverable => {
             info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");

@@ -209,7 +209,8 @@ pub fn shown(
     Ok(())
 }
 
-/// Not done, or not known: again later. `back_to_wanted` when the creation was definitely refused.
+/// Not done, or not known: again later. `back_to_wanted` when the creation was definitely refused and no earlier one is in
+/// doubt.
 pub fn failed(
     tx: &Transaction<'_>,
     surface: &DeliveryId,
@@ -236,10 +237,17 @@ pub fn told_otherwise(
     Ok(())
 }
 
-/// The message that it was to answer is gone: created in the chat instead.
-pub fn retarget(tx: &Transaction<'_>, surface: &DeliveryId, target: &Target) -> Result<(), LedgerError> {
-    let sql = "UPDATE surfaces SET target = ?2, state = 'wanted', next_at_ms = 0 WHERE id = ?1";
-    run(tx, sql, params![surface.as_str(), json(target)?])?;
+/// The message that it was to answer is gone: created in the chat instead. `doubtful` when an earlier creation had no
+/// answer.
+pub fn retarget(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    target: &Target,
+    doubtful: bool,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET target = ?2, state = CASE WHEN ?3 THEN 'creating' ELSE 'wanted' END, next_at_ms = 0
+         WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), json(target)?, doubtful])?;
     Ok(())
 }
 

@@ -85,3 +85,20 @@ async fn a_platform_that_keeps_refusing_is_asked_less_and_less() {
     assert!(began.elapsed() >= Duration::from_secs(3), "at least 0.5, 1 and 2 s: {:?}", began.elapsed());
     assert_eq!(world.answer(&message).await.said(), "patience");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_came_without_an_answer_is_still_brought_to_its_end() {
+    let world = World::start(Kind::Embedded).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 600000]]");
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&path, Fault::AfterEffectDrop, 1);
+    world.sim.fault(&path, Fault::TooMany { reset: "0.1" }, 1000);
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("a refused repeat", |world| (attempts(world) > 2).then_some(())).await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.wait("the end", |world| (world.status()?["turns"]["running"] == 0).then_some(())).await;
+    world.sim.no_more_faults();
+    world.settled().await;
+    assert_eq!(world.cards(&message).len(), 1);
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}
