@@ -84,6 +84,9 @@ pub struct Wanted {
     pub create_final: bool,
 }
 
+/// A queue card that was let go before anybody tried to show it: the queue moved on, and may yet wait for something else.
+const NEVER_TRIED: &str = "kind = 'queue' AND state = 'gone' AND first_attempt_ms IS NULL AND problem IS NULL";
+
 /// Sets the desired state. Newest wins; the painter does the rest.
 pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), LedgerError> {
     let (text, hash) = picture_columns(wanted.picture.as_ref())?;
@@ -95,13 +98,18 @@ pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), Le
         run(tx, sql, params![wanted.kind.as_str(), wanted.subject, text, hash])?;
         return Ok(());
     }
-    let sql = "INSERT INTO surfaces (id, kind, subject, conversation, channel, target, lang, wanted, wanted_hash, state, not_before_ms, final, created_at_ms)
+    let sql = format!(
+        "INSERT INTO surfaces (id, kind, subject, conversation, channel, target, lang, wanted, wanted_hash, state, not_before_ms, final, created_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'wanted', ?10, ?11, ?12)
          ON CONFLICT (kind, subject) DO UPDATE SET wanted = excluded.wanted, wanted_hash = excluded.wanted_hash, final = excluded.final,
-             next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END";
+             next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END,
+             not_before_ms = CASE WHEN {NEVER_TRIED} THEN excluded.not_before_ms ELSE not_before_ms END,
+             target = CASE WHEN {NEVER_TRIED} THEN excluded.target ELSE target END,
+             state = CASE WHEN {NEVER_TRIED} THEN 'wanted' ELSE state END"
+    );
     run(
         tx,
-        sql,
+        &sql,
         params![
             DeliveryId::fresh().as_str(),
             wanted.kind.as_str(),
@@ -293,4 +301,70 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Surface> {
         created_at_ms: row.get("created_at_ms")?,
         first_shown_ms: row.get("shown_at_ms")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::view::{NoticeView, QueueView, WaitReason};
+    use crate::ledger::{Ledger, LedgerLock, Places};
+
+    fn wanted(kind: SurfaceKind, picture: View, is_final: bool) -> Wanted {
+        Wanted {
+            kind,
+            subject: "it".to_owned(),
+            conversation: None,
+            channel: "local".into(),
+            target: Target { chat: "main".into(), reply_to: None, in_topic: false },
+            lang: Lang::En,
+            picture: Some(Picture::Card(Box::new(picture))),
+            not_before_ms: 0,
+            is_final,
+            create_final: false,
+        }
+    }
+
+    fn queue(why: WaitReason) -> View {
+        View::Queue(QueueView { why, rows: Vec::new() })
+    }
+
+    async fn ledger() -> (Ledger, LedgerLock, tempfile::TempDir) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).expect("a lock");
+        (Ledger::open(&places, &lock).expect("a ledger"), lock, dir)
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_waits_for_something_else_is_shown_after_all() {
+        let (ledger, _lock, _dir) = ledger().await;
+        let due = ledger
+            .write(|tx| {
+                want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Limit), false), 1)?;
+                want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Limit), true), 2)?;
+                let let_go = due(tx, 10, 10)?.len();
+                want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Directory), false), 3)?;
+                Ok((let_go, due(tx, 10, 10)?))
+            })
+            .await
+            .expect("a commit");
+        assert_eq!((due.0, due.1.len()), (0, 1));
+        assert!(!due.1[0].is_final && !due.1[0].creating);
+    }
+
+    #[tokio::test]
+    async fn only_a_queue_comes_back() {
+        let (ledger, _lock, _dir) = ledger().await;
+        let notice = || View::Notice(NoticeView { text: "runs".to_owned(), buttons: Vec::new() });
+        let due = ledger
+            .write(move |tx| {
+                want(tx, &wanted(SurfaceKind::Live, notice(), false), 1)?;
+                want(tx, &wanted(SurfaceKind::Live, notice(), true), 2)?;
+                want(tx, &wanted(SurfaceKind::Live, notice(), false), 3)?;
+                due(tx, 10, 10)
+            })
+            .await
+            .expect("a commit");
+        assert!(due.is_empty(), "what is over is not painted as running");
+    }
 }
