@@ -4,7 +4,7 @@ use crate::bridge::actions::Told;
 use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::Body;
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
-use crate::domain::view::{Lang, Toast, View};
+use crate::domain::view::{ButtonRole, Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
 /// Most characters of a program's own words.
@@ -156,6 +156,11 @@ pub fn undeliverable(lang: Lang, chat: &str, reason: &str, turn: &str) -> String
 /// For a row that could not be made into anything after many tries.
 pub fn not_prepared(lang: Lang) -> String {
     NoticeMsg::NotPrepared.text(lang)
+}
+
+/// The way on that somebody chose.
+pub fn chosen(lang: Lang, role: &ButtonRole, who: &str) -> String {
+    CardMsg::Chosen { who, what: words::button(role, lang) }.text(lang)
 }
 
 /// What a card says, in one plain line, where the card itself is refused. `None` for pictures that nobody misses.

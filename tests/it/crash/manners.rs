@@ -162,6 +162,47 @@ async fn a_failing_model_is_said_plainly_and_can_be_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_choice_closes_the_card_that_offered_it_and_keeps_what_it_says() {
+    let mut world = World::start(Kind::Embedded).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 600000]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.down().await;
+    world.up().await;
+    let card = world.card_with(&message, "Dismiss").await;
+    let before = card.text();
+    assert!(!before.contains("outcome unknown"), "a stop by a person is no crash: {before}");
+    world.sim.click(&card.id, "Dismiss", OWNER).await;
+    world.settled().await;
+    let after = world.sim.message(&card.id);
+    assert!(after.button("Dismiss").is_none() && after.text().contains("chosen by Wang"), "{}", after.text());
+    assert!(after.text().contains("shut down") && !after.text().contains("outcome unknown"), "{}", after.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_or_stopped_task_that_is_tried_again_is_never_called_lost() {
+    let world = World::start(Kind::Codex).await;
+    let failed = world.sim.say(OWNER_CHAT, OWNER, "[[http 401]]");
+    let card = world.card_with(&failed, "Run again").await;
+    world.sim.click(&card.id, "Run again", OWNER).await;
+    world
+        .wait("the choice on the card", |world| {
+            let card = world.sim.message(&card.id);
+            (card.button("Run again").is_none() && card.text().contains("chosen by Wang")).then_some(())
+        })
+        .await;
+    world.settled().await;
+    let stopped = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 600]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.settled().await;
+    world.sim.say(OWNER_CHAT, OWNER, "/retry");
+    world.wait("it to run again", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    for card in [world.cards(&failed), world.cards(&stopped)].concat() {
+        assert!(!card.text().contains("outcome unknown"), "{}", card.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_term_during_a_stop_takes_back_the_grace_and_settles() {
     let mut world = World::prepare(Kind::Embedded, "[turn]\ngrace = \"30m\"\n").await;
     world.up().await;
