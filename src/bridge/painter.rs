@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::core::{Core, unless_outage};
-use super::intake::notice;
 use super::ports::*;
 use super::say;
 use crate::crash;
 use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::ids::*;
-use crate::domain::view::Receipt;
+use crate::domain::view::{Receipt, View};
 use crate::ledger::LedgerError;
+use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, Surface};
 use crate::tasks::OnExit;
 
@@ -113,12 +113,7 @@ async fn react(core: &Core, channel: &dyn Channel, surface: &Surface, receipt: R
     }
 }
 
-async fn create(
-    core: &Core,
-    channel: &dyn Channel,
-    surface: &Surface,
-    view: &crate::domain::view::View,
-) -> Result<(), LedgerError> {
+async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &View) -> Result<(), LedgerError> {
     let now = core.now_ms();
     // A creation of unknown fate: the same key gives the same card, but perhaps with the old picture.
     let doubtful = surface.creating;
@@ -157,7 +152,7 @@ async fn update(
     channel: &dyn Channel,
     surface: &Surface,
     card: &MessageId,
-    view: &crate::domain::view::View,
+    view: &View,
 ) -> Result<(), LedgerError> {
     match channel.update_card(card, view, surface.lang).await {
         Ok(()) => {
@@ -201,23 +196,35 @@ async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: boo
         }
         Disposition::NextForm | Disposition::NoForm | Disposition::WithoutReply | Disposition::Undeliverable => {
             info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");
-            say_instead(core, surface, error.to_string()).await
+            say_instead(core, surface, error.to_string(), creating).await
         }
     }
 }
 
-/// A question must reach people even where its card does not.
-async fn say_instead(core: &Core, surface: &Surface, why: String) -> Result<(), LedgerError> {
+/// A question must reach people even where its card does not. Where the card is there, and only its change was refused,
+/// nothing is asked any more.
+async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool) -> Result<(), LedgerError> {
     let (surface, now) = (surface.clone(), core.now_ms());
     core.ledger
         .write(move |tx| {
-            let Some(Picture::Card(view)) = &surface.wanted else { return surfaces::gone(tx, &surface.id, &why) };
-            let Some(text) = say::instead_of_card(view, surface.lang, now) else {
-                return surfaces::gone(tx, &surface.id, &why);
+            surfaces::gone(tx, &surface.id, &why)?;
+            let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
+            let asks = matches!(**view, View::Gate(_));
+            let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || !asks) else {
+                return Ok(());
             };
-            let conversation = surface.conversation.as_ref();
-            notice(tx, &surface.channel, surface.target.clone(), conversation, None, text, surface.lang, now)?;
-            surfaces::told_otherwise(tx, &surface.id, &why, now)
+            let new = NewMessage {
+                conversation: surface.conversation.clone(),
+                turn: None,
+                channel: surface.channel.clone(),
+                target: surface.target.clone(),
+                body,
+                lang: surface.lang,
+                after: None,
+                sending: false,
+            };
+            let message = messages::insert(tx, &new, now)?;
+            if asks { surfaces::told_by(tx, &surface.id, &message) } else { Ok(()) }
         })
         .await?;
     core.wakes.outbox.notify_one();

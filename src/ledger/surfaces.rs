@@ -2,8 +2,8 @@
 
 use rusqlite::{Row, Transaction, params};
 
-use super::LedgerError;
 use super::sql::{all, first, from_json, id, id_opt, json, run};
+use super::{LedgerError, said};
 use crate::domain::delivery::Target;
 use crate::domain::gate::hex;
 use crate::domain::ids::*;
@@ -233,16 +233,26 @@ pub fn failed(
     Ok(())
 }
 
-/// Its card was refused, and what it asks is said in plain words instead.
-pub fn told_otherwise(
-    tx: &Transaction<'_>,
-    surface: &DeliveryId,
-    problem: &str,
-    now_ms: i64,
-) -> Result<(), LedgerError> {
-    let sql = "UPDATE surfaces SET state = 'gone', problem = ?2, shown_at_ms = coalesce(shown_at_ms, ?3) WHERE id = ?1";
-    run(tx, sql, params![surface.as_str(), problem, now_ms])?;
+/// Its card was refused, and this message says what it asks instead.
+pub fn told_by(tx: &Transaction<'_>, surface: &DeliveryId, message: &DeliveryId) -> Result<(), LedgerError> {
+    said::set_meta(tx, &instead(message), surface.as_str())
+}
+
+/// The surface whose card this message stands for, if it does.
+pub fn told_in(tx: &Transaction<'_>, message: &DeliveryId) -> Result<Option<Surface>, LedgerError> {
+    let Some(surface) = said::meta(tx, &instead(message))? else { return Ok(None) };
+    first(tx, "SELECT * FROM surfaces WHERE id = ?1", [surface], read)
+}
+
+/// What it asks was seen in words: from now on words can answer it.
+pub fn seen(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET shown_at_ms = coalesce(shown_at_ms, ?2) WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), now_ms])?;
     Ok(())
+}
+
+fn instead(message: &DeliveryId) -> String {
+    format!("instead:{message}")
 }
 
 /// The message that it was to answer is gone: created in the chat instead. `doubtful` when an earlier creation had no
