@@ -117,6 +117,7 @@ async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &Vi
     let now = core.now_ms();
     // A creation of unknown fate: the same key gives the same card, but perhaps with the old picture.
     let doubtful = surface.creating;
+    // The first attempt may be "never": then its key is not to be used again.
     let expired = doubtful && surface.first_attempt_ms.is_some_and(|first| now - first > KEY_VALID_MS);
     let id = surface.id.clone();
     if !core.ledger.write(move |tx| surfaces::creating(tx, &id, now)).await? {
@@ -142,7 +143,11 @@ async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &Vi
             }
             shown(core, surface, Some(message.as_str()), hash, core.now_ms()).await
         }
-        Ok(Sent { message: None, .. }) => gone(core, surface, "sent, and its id is not known").await,
+        // It is there and can never be changed: its place is taken by another, under another key.
+        Ok(Sent { message: None, .. }) => {
+            let (id, next) = (surface.id.clone(), core.now_ms() + wait_before(surface.attempts, 0, 1.0) as i64);
+            core.ledger.write(move |tx| surfaces::anew(tx, &id, next, "sent, and its id is not known")).await
+        }
         Err(error) => failed(core, surface, &error, true).await,
     }
 }

@@ -269,6 +269,13 @@ pub fn retarget(
     Ok(())
 }
 
+/// There is a card that nobody can change: created again, with a key of its own.
+pub fn anew(tx: &Transaction<'_>, surface: &DeliveryId, next_at_ms: i64, problem: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET first_attempt_ms = 0, next_at_ms = ?2, problem = ?3 WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), next_at_ms, problem])?;
+    Ok(())
+}
+
 /// It cannot be shown or changed any more.
 pub fn gone(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result<(), LedgerError> {
     run(tx, "UPDATE surfaces SET state = 'gone', problem = ?2 WHERE id = ?1", params![surface.as_str(), problem])?;

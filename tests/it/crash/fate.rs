@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::feishu_sim::Fault;
+use crate::support::feishu_sim::{Fault, UuidRepeat};
 use crate::support::world::*;
 
 /// Longer than the platform knows a key.
@@ -101,4 +101,36 @@ async fn a_card_that_came_without_an_answer_is_still_brought_to_its_end() {
     world.settled().await;
     assert_eq!(world.cards(&message).len(), 1);
     world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}
+
+/// A card whose creation had no answer, on a platform that answers its key with "being sent" and no id.
+async fn card_without_an_id(world: &World) -> String {
+    world.sim.rules(|rules| rules.uuid_repeat = UuidRepeat::Refused);
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 600000]]");
+    world.sim.fault(&format!("POST /open-apis/im/v1/messages/{message}/reply"), Fault::AfterEffectDrop, 1);
+    world.wait("the card", |world| world.cards(&message).into_iter().next()).await;
+    message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_without_an_id_is_found_by_its_buttons() {
+    let world = World::start(Kind::Embedded).await;
+    let message = card_without_an_id(&world).await;
+    world.settled_surfaces().await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.settled().await;
+    assert_eq!(world.cards(&message).len(), 1);
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_cannot_be_found_is_replaced_by_one_that_tells_the_end() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.rules(|rules| rules.refuse_lists = true);
+    let message = card_without_an_id(&world).await;
+    let second = world.wait("another card", |world| world.cards(&message).into_iter().nth(1)).await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.settled().await;
+    assert_eq!(world.cards(&message).len(), 2);
+    assert!(world.sim.message(&second.id).text().contains("Stopped"), "{}", world.sim.message(&second.id).text());
 }
