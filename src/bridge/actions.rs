@@ -2,7 +2,7 @@
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
 use crate::bridge::alive;
-use crate::bridge::pictures::{self, Frame, Interrupted};
+use crate::bridge::pictures::{self, Frame};
 use crate::domain::access::Role;
 use crate::domain::action::{Action, Late, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
@@ -380,10 +380,7 @@ pub fn resume(
         Resume::StartFresh => ButtonRole::StartFresh,
         Resume::Dismiss => ButtonRole::Dismiss,
     };
-    let progress = turn.progress.clone().unwrap_or_default();
-    let picture =
-        Interrupted { how: None, shutdown: false, progress, steers: &[], chosen: Some((role, person.name.clone())) };
-    pictures::interrupted(tx, frame, &turn, &picture)?;
+    pictures::chosen(tx, frame, &turn, &role, &person.name)?;
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(told, &turn.conversation))
 }

@@ -19,6 +19,7 @@ use crate::crash;
 use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
+use crate::ledger::surfaces::Picture;
 use crate::ledger::{LedgerError, audit, conversations, messages, said, surfaces};
 use crate::tasks::OnExit;
 
@@ -182,6 +183,9 @@ async fn delivered(
     core.ledger
         .write(move |tx| {
             messages::sent(tx, &id, platform.as_ref(), now)?;
+            if let Some(card) = surfaces::told_in(tx, &id)? {
+                surfaces::seen(tx, &card.id, now)?;
+            }
             if let (Some(conversation), Some(topic)) = (conversation, topic) {
                 conversations::learn_topic(tx, &conversation, &topic)?;
             }
@@ -268,13 +272,18 @@ async fn no_form(core: &Core, message: &OutMessage, error: &SendError) -> Result
         .write(move |tx| {
             messages::undeliverable(tx, &message.id, &problem)?;
             audit::note(tx, "ally", "undeliverable", message.id.as_str(), &problem, now)?;
+            let (target, conversation) = (message.target.clone(), message.conversation.as_ref());
+            if let Some(surface) = surfaces::told_in(tx, &message.id)? {
+                let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
+                let Some(text) = say::waits_unseen(view, message.lang, now) else { return Ok(()) };
+                return notice(tx, &message.channel, target, conversation, None, text, message.lang, now);
+            }
             // A sentence of ally's own that is refused is not answered with another.
             let (Some(turn), false) = (&message.turn, matches!(message.body, Body::Notice { .. })) else {
                 return Ok(());
             };
             let text = say::answer_refused(message.lang, message.problem_code, turn.as_str());
-            let conversation = message.conversation.as_ref();
-            notice(tx, &message.channel, message.target.clone(), conversation, None, text, message.lang, now)
+            notice(tx, &message.channel, target, conversation, None, text, message.lang, now)
         })
         .await
 }

@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::core::{Core, unless_outage};
-use super::intake::notice;
 use super::ports::*;
 use super::say;
 use crate::crash;
 use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::ids::*;
-use crate::domain::view::Receipt;
+use crate::domain::view::{Receipt, View};
 use crate::ledger::LedgerError;
+use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, Surface};
 use crate::tasks::OnExit;
 
@@ -156,12 +156,7 @@ async fn react(
     }
 }
 
-async fn create(
-    core: &Core,
-    channel: &dyn Channel,
-    surface: &Surface,
-    view: &crate::domain::view::View,
-) -> Result<(), LedgerError> {
+async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &View) -> Result<(), LedgerError> {
     let asked = if surface.creating { channel.ask_platform_ms().await } else { channel.platform_ms() };
     let now = asked.unwrap_or_else(|| core.now_ms());
     // A creation of unknown fate: the same key gives the same card, but perhaps with the old picture.
@@ -192,7 +187,11 @@ async fn create(
             }
             shown(core, surface, Some(message.as_str()), hash, core.now_ms()).await
         }
-        Ok(Sent { message: None, .. }) => gone(core, surface, "sent, and its id is not known").await,
+        // It is there and can never be changed: its place is taken by another, under another key.
+        Ok(Sent { message: None, .. }) => {
+            let (id, next) = (surface.id.clone(), core.now_ms() + wait_before(surface.attempts, 0, 1.0) as i64);
+            core.ledger.write(move |tx| surfaces::anew(tx, &id, next, "sent, and its id is not known")).await
+        }
         Err(error) => failed(core, surface, &error, true).await,
     }
 }
@@ -202,7 +201,7 @@ async fn update(
     channel: &dyn Channel,
     surface: &Surface,
     card: &MessageId,
-    view: &crate::domain::view::View,
+    view: &View,
 ) -> Result<(), LedgerError> {
     match channel.update_card(card, view, surface.lang).await {
         Ok(()) => {
@@ -233,13 +232,16 @@ async fn shown(
 
 async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: bool) -> Result<(), LedgerError> {
     match error.disposition {
-        Disposition::RetryAfter { .. } | Disposition::Paused { .. } => retry(core, surface, error, creating).await,
+        // That this try was refused says nothing about an earlier one that had no answer: that card may be there.
+        Disposition::RetryAfter { .. } | Disposition::Paused { .. } => {
+            retry(core, surface, error, creating && !surface.creating).await
+        }
         Disposition::Ambiguous { .. } => retry(core, surface, error, false).await,
         Disposition::WithoutReply if creating && surface.target.reply_to.is_some() => {
-            let id = surface.id.clone();
+            let (id, doubtful) = (surface.id.clone(), surface.creating);
             let mut target = surface.target.clone();
             (target.reply_to, target.in_topic) = (None, false);
-            core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target)).await
+            core.ledger.write(move |tx| surfaces::retarget(tx, &id, &target, doubtful)).await
         }
         Disposition::WithoutReply if !creating => {
             let (id, why) = (surface.id.clone(), error.to_string());
@@ -247,27 +249,39 @@ async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: boo
                 info!(surface.id = %surface.id, code = error.code, %error, "A card is not there any more; it is drawn anew");
                 return Ok(());
             }
-            say_instead(core, surface, error.to_string()).await
+            say_instead(core, surface, error.to_string(), creating).await
         }
         Disposition::NextForm | Disposition::NoForm | Disposition::WithoutReply | Disposition::Undeliverable => {
             info!(surface.id = %surface.id, code = error.code, %error, "A card cannot be shown");
-            say_instead(core, surface, error.to_string()).await
+            say_instead(core, surface, error.to_string(), creating).await
         }
     }
 }
 
-/// A question must reach people even where its card does not.
-async fn say_instead(core: &Core, surface: &Surface, why: String) -> Result<(), LedgerError> {
+/// A question must reach people even where its card does not. Where the card is there, and only its change was refused,
+/// nothing is asked any more.
+async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool) -> Result<(), LedgerError> {
     let (surface, now) = (surface.clone(), core.now_ms());
     core.ledger
         .write(move |tx| {
-            let Some(Picture::Card(view)) = &surface.wanted else { return surfaces::gone(tx, &surface.id, &why) };
-            let Some(text) = say::instead_of_card(view, surface.lang, now) else {
-                return surfaces::gone(tx, &surface.id, &why);
+            surfaces::gone(tx, &surface.id, &why)?;
+            let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
+            let asks = matches!(**view, View::Gate(_));
+            let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || !asks) else {
+                return Ok(());
             };
-            let conversation = surface.conversation.as_ref();
-            notice(tx, &surface.channel, surface.target.clone(), conversation, None, text, surface.lang, now)?;
-            surfaces::told_otherwise(tx, &surface.id, &why, now)
+            let new = NewMessage {
+                conversation: surface.conversation.clone(),
+                turn: None,
+                channel: surface.channel.clone(),
+                target: surface.target.clone(),
+                body,
+                lang: surface.lang,
+                after: None,
+                sending: None,
+            };
+            let message = messages::insert(tx, &new, now)?;
+            if asks { surfaces::told_by(tx, &surface.id, &message) } else { Ok(()) }
         })
         .await?;
     core.wakes.outbox.notify_one();

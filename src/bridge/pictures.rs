@@ -389,7 +389,6 @@ pub struct Interrupted<'a> {
     pub shutdown: bool,
     pub progress: Progress,
     pub steers: &'a [InboundRow],
-    pub chosen: Option<(ButtonRole, String)>,
 }
 
 pub fn interrupted(
@@ -422,20 +421,16 @@ pub fn interrupted(
     )];
     offered.push((ButtonRole::RunAgain, Resume::RunAgain));
     offered.push((ButtonRole::Dismiss, Resume::Dismiss));
-    let buttons = if what.chosen.is_some() {
-        Vec::new()
-    } else {
-        offered
-            .into_iter()
-            .map(|(role, how)| {
-                let action = Action::Resume { turn: turn.id.clone(), how };
-                frame.button(tx, &conversation.chat, turn.id.as_str(), role, &action)
-            })
-            .collect::<Result<Vec<_>, _>>()?
-    };
+    let buttons = offered
+        .into_iter()
+        .map(|(role, how)| {
+            let action = Action::Resume { turn: turn.id.clone(), how };
+            frame.button(tx, &conversation.chat, turn.id.as_str(), role, &action)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     let view = View::Interrupted(InterruptedView {
         requester: turn.requester_name.clone(),
-        mention: (conversation.chat_kind == ChatKind::Group && what.chosen.is_none()).then(|| turn.requester.clone()),
+        mention: (conversation.chat_kind == ChatKind::Group).then(|| turn.requester.clone()),
         at_ms: turn.settled_at_ms.unwrap_or(frame.now_ms),
         certain,
         uncertain,
@@ -445,7 +440,7 @@ pub fn interrupted(
         partial: (!what.progress.draft.trim().is_empty()).then(|| what.progress.draft.clone()),
         steers: what.steers.iter().filter_map(|row| row.steer_text.clone()).collect(),
         buttons,
-        chosen: what.chosen.clone(),
+        chosen: None,
     });
     let wanted = Wanted {
         kind: SurfaceKind::Interrupted,
@@ -456,10 +451,56 @@ pub fn interrupted(
         lang: conversation.lang,
         picture: Some(Picture::Card(Box::new(view))),
         not_before_ms: 0,
-        is_final: what.chosen.is_some(),
+        is_final: false,
         create_final: true,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// What somebody chose about a turn that did not finish: its card keeps what it says, and the way on takes the buttons'
+/// place. A turn that was stopped by a person has no such card.
+pub fn chosen(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &Turn,
+    role: &ButtonRole,
+    who: &str,
+) -> Result<(), LedgerError> {
+    let failed = failed_subject(&turn.id);
+    for (kind, subject) in [(SurfaceKind::Interrupted, turn.id.as_str()), (SurfaceKind::Notice, failed.as_str())] {
+        let Some(stored) = surfaces::find(tx, kind, subject)? else { continue };
+        let Some(Picture::Card(mut view)) = stored.wanted else { continue };
+        match view.as_mut() {
+            View::Interrupted(card) => {
+                card.chosen = Some((role.clone(), who.to_owned()));
+                (card.buttons, card.mention) = (Vec::new(), None);
+            }
+            View::Notice(notice) => {
+                notice.text = format!("{}\n{}", notice.text, say::chosen(stored.lang, role, who));
+                notice.buttons = Vec::new();
+            }
+            _ => continue,
+        }
+        let wanted = Wanted {
+            kind,
+            subject: stored.subject,
+            conversation: stored.conversation,
+            channel: stored.channel,
+            target: stored.target,
+            lang: stored.lang,
+            picture: Some(Picture::Card(view)),
+            not_before_ms: 0,
+            is_final: true,
+            create_final: true,
+        };
+        surfaces::want(tx, &wanted, frame.now_ms)?;
+    }
+    Ok(())
+}
+
+/// The subject of the notice that says why a turn failed.
+pub fn failed_subject(turn: &TurnId) -> String {
+    format!("failed:{turn}")
 }
 
 // ------------------------------------------------------------------------------------------------ late messages

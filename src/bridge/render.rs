@@ -412,6 +412,12 @@ fn quoted_block(quoted: &[Quoted]) -> Option<String> {
     ))
 }
 
+/// A fenced block that its content cannot close.
+pub fn fenced(content: &str) -> String {
+    let fence = fence_for(content);
+    format!("{fence}\n{}\n{fence}", content.trim_end_matches('\n'))
+}
+
 fn fence_for(content: &str) -> String {
     let mut fence = "~~~~".to_owned();
     while content.contains(&fence) {

@@ -3,8 +3,9 @@
 use crate::bridge::actions::Told;
 use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::{Body, Obstacle};
+use crate::domain::gate::{Ask, Question};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
-use crate::domain::view::{Lang, Toast, View};
+use crate::domain::view::{ButtonRole, GateShown, GateView, Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
 /// The runtime as people call it, with its version where it is known.
@@ -15,6 +16,8 @@ pub fn runtime(kind: &str, version: Option<&str>) -> String {
 
 /// Most characters of a program's own words.
 const DETAIL: usize = 300;
+/// Most characters of a request that is said without its card.
+const ASKED: usize = 3_000;
 
 /// The machine's own zone. Formatting a given instant is not reading the clock.
 fn zone(at_ms: i64) -> Zone {
@@ -170,16 +173,111 @@ pub fn not_prepared(lang: Lang) -> String {
     NoticeMsg::NotPrepared.text(lang)
 }
 
-/// What a card says, in one plain line, where the card itself is refused. `None` for pictures that nobody misses.
-pub fn instead_of_card(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
-    match view {
-        View::Gate(gate) => Some(
-            NoticeMsg::GateReminder { number: gate.number, names: &gate.deciders, at: at(now_ms, now_ms) }.text(lang),
-        ),
-        View::Interrupted(lost) if lost.commands_ended => Some(NoticeMsg::LostCommandsEnded.text(lang)),
-        View::Interrupted(_) => Some(NoticeMsg::LostMayRunOn.text(lang)),
-        View::Notice(notice) => Some(notice.text.clone()),
-        _ => None,
+/// The way on that somebody chose.
+pub fn chosen(lang: Lang, role: &ButtonRole, who: &str) -> String {
+    CardMsg::Chosen { who, what: words::button(role, lang) }.text(lang)
+}
+
+/// What a card says, as a message, where the card itself is refused. `None` for pictures that nobody misses.
+pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
+    let text = match view {
+        View::Gate(gate) => return asks(gate).then(|| the_ask(gate, lang)),
+        View::Interrupted(lost) if lost.chosen.is_some() => return None,
+        View::Interrupted(lost) if lost.shutdown => NoticeMsg::ShutdownCut.text(lang),
+        View::Interrupted(lost) if lost.history_gone => NoticeMsg::LostHistoryGone.text(lang),
+        View::Interrupted(lost) if lost.commands_ended => NoticeMsg::LostCommandsEnded.text(lang),
+        View::Interrupted(_) => NoticeMsg::LostMayRunOn.text(lang),
+        View::Notice(notice) => notice.text.clone(),
+        _ => return None,
+    };
+    Some(Body::Notice { text })
+}
+
+/// That a request waits which could be shown in no form. It cannot be answered by what is typed, for nobody has seen it.
+pub fn waits_unseen(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
+    let View::Gate(gate) = view else { return None };
+    Some(NoticeMsg::GateReminder { number: gate.number, names: &gate.deciders, at: at(now_ms, now_ms) }.text(lang))
+}
+
+fn asks(gate: &GateView) -> bool {
+    matches!(gate.state, GateShown::Open | GateShown::OpenAgain { .. })
+}
+
+/// A request in full, and how it is answered without buttons. As the agent's words: a notice drops marks that a command
+/// may hold.
+fn the_ask(gate: &GateView, lang: Lang) -> Body {
+    let GateView { number, requester, project, deciders, .. } = gate;
+    let title = match gate.ask.is_question() {
+        true => CardMsg::QuestionTitle { number: *number },
+        false => CardMsg::GateTitle { number: *number },
+    };
+    let mut lines = vec![title.text(lang), CardMsg::GateWho { who: requester, project, deciders }.text(lang)];
+    let asked = asked(&gate.ask);
+    let shown = super::pictures::cut(&asked, ASKED);
+    lines.push(super::render::fenced(&shown));
+    if shown != asked {
+        lines.push(CardMsg::Cut { shown: ASKED, total: asked.chars().count() }.text(lang));
+    }
+    lines.extend(place(&gate.ask, lang));
+    if let GateShown::OpenAgain { who, at_ms } = &gate.state {
+        lines.push(CardMsg::GateOpenAgain { who, at: at(*at_ms, *at_ms) }.text(lang));
+    }
+    if let Ask::Questions { questions } = &gate.ask
+        && questions.iter().any(|question| question.secret)
+    {
+        lines.push(CardMsg::SecretNote.text(lang));
+    }
+    lines.push(how_to_answer(gate, lang));
+    Body::Answer {
+        markdown: lines.join("\n\n"),
+        part: 1,
+        parts: 1,
+        footer: None,
+        mention: gate.mention.first().cloned(),
+    }
+}
+
+fn asked(ask: &Ask) -> String {
+    match ask {
+        Ask::Command { command, .. } => command.clone(),
+        Ask::FileChange { changes, .. } => {
+            changes.iter().map(|change| format!("{} {}", change.kind, change.path)).collect::<Vec<_>>().join("\n")
+        }
+        Ask::Permissions { wanted, .. } => wanted.join("\n"),
+        Ask::Tool { server, tool, detail } => format!("{server} · {tool}\n{detail}"),
+        Ask::Questions { questions } => questions.iter().map(question).collect::<Vec<_>>().join("\n\n"),
+    }
+}
+
+fn question(question: &Question) -> String {
+    let options = question.options.iter().enumerate().map(|(n, option)| {
+        let said = !option.description.is_empty() && option.description != option.label;
+        let why = if said { format!(" — {}", option.description) } else { String::new() };
+        format!("{} {}{why}", n + 1, option.label)
+    });
+    std::iter::once(question.text.clone()).chain(options).collect::<Vec<_>>().join("\n")
+}
+
+fn place(ask: &Ask, lang: Lang) -> Option<String> {
+    let (directory, outside, network) = match ask {
+        Ask::Command { directory, outside_sandbox, network, .. } => (directory, *outside_sandbox, *network),
+        Ask::FileChange { directory, .. } | Ask::Permissions { directory, .. } => (directory, false, false),
+        Ask::Tool { .. } | Ask::Questions { .. } => return None,
+    };
+    let mut parts = vec![CardMsg::Where { directory }.text(lang)];
+    parts.extend(outside.then(|| CardMsg::OutsideSandbox.text(lang)));
+    parts.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
+    Some(parts.join(" · "))
+}
+
+fn how_to_answer(gate: &GateView, lang: Lang) -> String {
+    let (number, bot) = (gate.number, gate.bot_name.as_str());
+    match (&gate.ask, gate.direct) {
+        (Ask::Questions { questions }, _) if questions.len() != 1 => NoticeMsg::QuestionsNeedCard.text(lang),
+        (Ask::Questions { .. }, true) => CardMsg::QuestionHint { number }.text(lang),
+        (Ask::Questions { .. }, false) => NoticeMsg::QuestionAnswerGroup { bot }.text(lang),
+        (_, true) => NoticeMsg::GateAnswerDirect.text(lang),
+        (_, false) => NoticeMsg::GateAnswerGroup { bot, number }.text(lang),
     }
 }
 

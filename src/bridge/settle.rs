@@ -180,8 +180,7 @@ fn tell(
             (LiveState::Failed, Receipt::Failed)
         }
         Outcome::Interrupted if shutdown => {
-            let picture =
-                Interrupted { how: None, shutdown: true, progress: finish.progress.clone(), steers: &[], chosen: None };
+            let picture = Interrupted { how: None, shutdown: true, progress: finish.progress.clone(), steers: &[] };
             pictures::interrupted(tx, frame, turn, &picture)?;
             (LiveState::Interrupted, Receipt::Failed)
         }
@@ -340,7 +339,7 @@ fn tell_failure(
     let text = remedy::tell(tx, frame, conversation, &kind, |lang| say::failure(lang, failure, context))?;
     let offered = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
     let target = pictures::target_of(conversation, turn);
-    pictures::notice(tx, frame, conversation, target, &format!("failed:{}", turn.id), text, &offered)
+    pictures::notice(tx, frame, conversation, target, &pictures::failed_subject(&turn.id), text, &offered)
 }
 
 /// Requests that end with their turn.
@@ -427,8 +426,7 @@ pub fn lose(
     // What was read went down with the turn: it is named like the rest.
     steers.extend(inbound::steers(tx, &turn.id, "taken")?);
     let progress = turn.progress.clone().unwrap_or_default();
-    let picture =
-        Interrupted { how: Some(how), shutdown: false, progress: progress.clone(), steers: &steers, chosen: None };
+    let picture = Interrupted { how: Some(how), shutdown: false, progress: progress.clone(), steers: &steers };
     let turn = turns::get(tx, &turn.id)?;
     pictures::interrupted(tx, frame, &turn, &picture)?;
     pictures::live(

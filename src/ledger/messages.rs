@@ -171,12 +171,16 @@ pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Re
 
 /// After a restart nobody knows what became of an attempt without an answer: it counts as one, and the next is made at once.
 pub fn count_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
-    run(tx, "UPDATE messages INDEXED BY messages_open SET attempts = attempts + 1, next_at_ms = 0
-         WHERE state = 'sending' AND state IN ('ready', 'sending')", [])?;
+    run(
+        tx,
+        "UPDATE messages INDEXED BY messages_open SET attempts = attempts + 1, next_at_ms = 0
+         WHERE state = 'sending' AND state IN ('ready', 'sending')",
+        [],
+    )?;
     Ok(())
 }
 
-/// No answer: stays `sending`, to be repeated with the same key.
+/// No answer, or a refusal after an attempt that had none: stays `sending`, to be repeated with the same key.
 pub fn ambiguous(
     tx: &Transaction<'_>,
     delivery: &DeliveryId,

@@ -2,8 +2,8 @@
 
 use rusqlite::{Row, Transaction, params};
 
-use super::LedgerError;
 use super::sql::{all, first, from_json, id, id_opt, json, run};
+use super::{LedgerError, said};
 use crate::domain::delivery::Target;
 use crate::domain::gate::hex;
 use crate::domain::ids::*;
@@ -84,6 +84,9 @@ pub struct Wanted {
     pub create_final: bool,
 }
 
+/// A queue card that was let go before anybody tried to show it: the queue moved on, and may yet wait for something else.
+const NEVER_TRIED: &str = "kind = 'queue' AND state = 'gone' AND first_attempt_ms IS NULL AND problem IS NULL";
+
 /// Sets the desired state. Newest wins; the painter does the rest.
 pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), LedgerError> {
     let (text, hash) = picture_columns(wanted.picture.as_ref())?;
@@ -95,13 +98,18 @@ pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), Le
         run(tx, sql, params![wanted.kind.as_str(), wanted.subject, text, hash])?;
         return Ok(());
     }
-    let sql = "INSERT INTO surfaces (id, kind, subject, conversation, channel, target, lang, wanted, wanted_hash, state, not_before_ms, final, created_at_ms)
+    let sql = format!(
+        "INSERT INTO surfaces (id, kind, subject, conversation, channel, target, lang, wanted, wanted_hash, state, not_before_ms, final, created_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'wanted', ?10, ?11, ?12)
          ON CONFLICT (kind, subject) DO UPDATE SET wanted = excluded.wanted, wanted_hash = excluded.wanted_hash, final = excluded.final,
-             next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END";
+             next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END,
+             not_before_ms = CASE WHEN {NEVER_TRIED} THEN excluded.not_before_ms ELSE not_before_ms END,
+             target = CASE WHEN {NEVER_TRIED} THEN excluded.target ELSE target END,
+             state = CASE WHEN {NEVER_TRIED} THEN 'wanted' ELSE state END"
+    );
     run(
         tx,
-        sql,
+        &sql,
         params![
             DeliveryId::fresh().as_str(),
             wanted.kind.as_str(),
@@ -209,7 +217,8 @@ pub fn shown(
     Ok(())
 }
 
-/// Not done, or not known: again later. `back_to_wanted` when the creation was definitely refused.
+/// Not done, or not known: again later. `back_to_wanted` when the creation was definitely refused and no earlier one is in
+/// doubt.
 pub fn failed(
     tx: &Transaction<'_>,
     surface: &DeliveryId,
@@ -224,22 +233,46 @@ pub fn failed(
     Ok(())
 }
 
-/// Its card was refused, and what it asks is said in plain words instead.
-pub fn told_otherwise(
-    tx: &Transaction<'_>,
-    surface: &DeliveryId,
-    problem: &str,
-    now_ms: i64,
-) -> Result<(), LedgerError> {
-    let sql = "UPDATE surfaces SET state = 'gone', problem = ?2, shown_at_ms = coalesce(shown_at_ms, ?3) WHERE id = ?1";
-    run(tx, sql, params![surface.as_str(), problem, now_ms])?;
+/// Its card was refused, and this message says what it asks instead.
+pub fn told_by(tx: &Transaction<'_>, surface: &DeliveryId, message: &DeliveryId) -> Result<(), LedgerError> {
+    said::set_meta(tx, &instead(message), surface.as_str())
+}
+
+/// The surface whose card this message stands for, if it does.
+pub fn told_in(tx: &Transaction<'_>, message: &DeliveryId) -> Result<Option<Surface>, LedgerError> {
+    let Some(surface) = said::meta(tx, &instead(message))? else { return Ok(None) };
+    first(tx, "SELECT * FROM surfaces WHERE id = ?1", [surface], read)
+}
+
+/// What it asks was seen in words: from now on words can answer it.
+pub fn seen(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET shown_at_ms = coalesce(shown_at_ms, ?2) WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), now_ms])?;
     Ok(())
 }
 
-/// The message that it was to answer is gone: created in the chat instead.
-pub fn retarget(tx: &Transaction<'_>, surface: &DeliveryId, target: &Target) -> Result<(), LedgerError> {
-    let sql = "UPDATE surfaces SET target = ?2, state = 'wanted', next_at_ms = 0 WHERE id = ?1";
-    run(tx, sql, params![surface.as_str(), json(target)?])?;
+fn instead(message: &DeliveryId) -> String {
+    format!("instead:{message}")
+}
+
+/// The message that it was to answer is gone: created in the chat instead. `doubtful` when an earlier creation had no
+/// answer.
+pub fn retarget(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    target: &Target,
+    doubtful: bool,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET target = ?2, state = CASE WHEN ?3 THEN 'creating' ELSE 'wanted' END, next_at_ms = 0
+         WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), json(target)?, doubtful])?;
+    Ok(())
+}
+
+/// There is a card that nobody can change: created again, with a key of its own.
+pub fn anew(tx: &Transaction<'_>, surface: &DeliveryId, next_at_ms: i64, problem: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET first_attempt_ms = 0, next_at_ms = ?2, problem = ?3 WHERE id = ?1";
+    run(tx, sql, params![surface.as_str(), next_at_ms, problem])?;
     Ok(())
 }
 
@@ -306,4 +339,70 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Surface> {
         created_at_ms: row.get("created_at_ms")?,
         first_shown_ms: row.get("shown_at_ms")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::view::{NoticeView, QueueView, WaitReason};
+    use crate::ledger::{Ledger, LedgerLock, Places};
+
+    fn wanted(kind: SurfaceKind, picture: View, is_final: bool) -> Wanted {
+        Wanted {
+            kind,
+            subject: "it".to_owned(),
+            conversation: None,
+            channel: "local".into(),
+            target: Target { chat: "main".into(), reply_to: None, in_topic: false },
+            lang: Lang::En,
+            picture: Some(Picture::Card(Box::new(picture))),
+            not_before_ms: 0,
+            is_final,
+            create_final: false,
+        }
+    }
+
+    fn queue(why: WaitReason) -> View {
+        View::Queue(QueueView { why, rows: Vec::new() })
+    }
+
+    async fn ledger() -> (Ledger, LedgerLock, tempfile::TempDir) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).expect("a lock");
+        (Ledger::open(&places, &lock).expect("a ledger"), lock, dir)
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_waits_for_something_else_is_shown_after_all() {
+        let (ledger, _lock, _dir) = ledger().await;
+        let due = ledger
+            .write(|tx| {
+                want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Limit), false), 1)?;
+                want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Limit), true), 2)?;
+                let let_go = due(tx, 10, 10)?.len();
+                want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Directory), false), 3)?;
+                Ok((let_go, due(tx, 10, 10)?))
+            })
+            .await
+            .expect("a commit");
+        assert_eq!((due.0, due.1.len()), (0, 1));
+        assert!(!due.1[0].is_final && !due.1[0].creating);
+    }
+
+    #[tokio::test]
+    async fn only_a_queue_comes_back() {
+        let (ledger, _lock, _dir) = ledger().await;
+        let notice = || View::Notice(NoticeView { text: "runs".to_owned(), buttons: Vec::new() });
+        let due = ledger
+            .write(move |tx| {
+                want(tx, &wanted(SurfaceKind::Live, notice(), false), 1)?;
+                want(tx, &wanted(SurfaceKind::Live, notice(), true), 2)?;
+                want(tx, &wanted(SurfaceKind::Live, notice(), false), 3)?;
+                due(tx, 10, 10)
+            })
+            .await
+            .expect("a commit");
+        assert!(due.is_empty(), "what is over is not painted as running");
+    }
 }

@@ -92,6 +92,14 @@ super::messages! {
             "这句话没有批准 #{number}，已作为普通消息排队。", "This did not approve #{number}; it is queued as a message.";
         GateReminder { number: i64, names: &'a str, at: At } =>
             "#{number} 从 {at} 起在等 {names} 决定", "#{number} has been waiting for {names} since {at}";
+        /// Under a request whose card the platform refused: it is answered in words only.
+        GateAnswerDirect => "回复 y 允许，n 拒绝", "Reply y to allow, n to decline";
+        GateAnswerGroup { bot: &'a str, number: i64 } =>
+            "发 @{bot} a{number} 允许，@{bot} d{number} 拒绝", "Send @{bot} a{number} to allow, @{bot} d{number} to decline";
+        QuestionAnswerGroup { bot: &'a str } => "发 @{bot} 加上选项的数字，或直接写", "Send @{bot} and the option's number, or write";
+        QuestionsNeedCard =>
+            "几个问题一起时只能在卡片里回答，而飞书拒收了卡片；可以用 `/stop` 停止任务",
+            "Several questions at once can be answered on a card only, and Feishu refused it; `/stop` ends the task";
         GateRedirect { number: i64 } =>
             "在等批准 #{number}，这条先排队", "Waiting for approval #{number}; this is queued";
         ShortcutAmbiguous { numbers: &'a str } =>

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::send::{ours, rendered};
 use super::wire::MessageItem;
 use crate::bridge::ports::{Lookup, SendError};
-use crate::domain::delivery::{Body, Disposition, normalise_for_lookup};
+use crate::domain::delivery::{Body, Disposition, Target, normalise_for_lookup};
 use crate::domain::ids::MessageId;
 
 /// Pages of 50 messages that a look-up reads at most.
@@ -20,6 +20,9 @@ const MAX_PAGES: usize = 20;
 /// minute is more than a clock that is kept at all is wrong by; it finds nothing foreign, because what was sent in that
 /// minute is known or says something else.
 const SLACK_MS: i64 = 60_000;
+
+/// A card is looked for when the platform has just refused to create it twice: its key is known for an hour.
+const CARD_WINDOW_MS: i64 = 60 * 60 * 1000 + SLACK_MS;
 
 /// What the message must be.
 struct Sought<'a> {
@@ -52,6 +55,42 @@ impl Feishu {
         }
         let since = (lookup.since_ms - SLACK_MS).max(0) / 1000;
         self.find_in(&Container::Chat(lookup.target.chat.as_str(), since), &sought).await
+    }
+
+    /// A card that is surely there and whose id was never told, by its buttons: their ids are drawn once and never twice.
+    /// `None` where it cannot be found.
+    pub(super) async fn find_card(&self, target: &Target, card: &Value) -> Result<Option<MessageId>, SendError> {
+        let mut buttons = Vec::new();
+        buttons_of(card, &mut buttons);
+        if buttons.is_empty() {
+            return Ok(None);
+        }
+        let topic = match &target.reply_to {
+            Some(answered) => self.topic_of(answered).await?,
+            None => None,
+        };
+        let since_ms = self.clock.now_ms() - CARD_WINDOW_MS;
+        let container = match &topic {
+            Some(topic) => Container::Thread(topic),
+            None => Container::Chat(target.chat.as_str(), since_ms.max(0) / 1000),
+        };
+        let listed = self.client.list(&container, None).await.map_err(unreadable)?;
+        for item in listed.items.unwrap_or_default() {
+            let Some(id) = self.own(&item).filter(|_| item.msg_type.as_deref() == Some("interactive")) else {
+                continue;
+            };
+            if created(&item) < since_ms {
+                continue;
+            }
+            let content = self.client.card_content(id).await.map_err(unreadable)?.unwrap_or_default();
+            let mut there = Vec::new();
+            let content: Value = serde_json::from_str(&content).unwrap_or_default();
+            buttons_of(&content, &mut there);
+            if there.iter().any(|button| buttons.contains(button)) {
+                return Ok(Some(id.into()));
+            }
+        }
+        Ok(None)
     }
 
     async fn topic_of(&self, message: &MessageId) -> Result<Option<String>, SendError> {
@@ -89,15 +128,19 @@ impl Feishu {
     /// Whether it is of our app, of this time, in this place and of this kind, and not known to be another.
     fn may_be(&self, item: &MessageItem, container: &Container<'_>, sought: &Sought<'_>) -> bool {
         let lookup = sought.lookup;
-        let sender = item.sender.as_ref();
-        let ours = sender.is_some_and(|sender| {
-            sender.sender_type.as_deref() == Some("app") && sender.id.as_deref() == Some(self.config.app_id.as_str())
-        });
-        let Some(id) = item.message_id.as_deref().filter(|_| ours && item.deleted != Some(true)) else { return false };
+        let Some(id) = self.own(item) else { return false };
         item.msg_type.as_deref() == Some(sought.kind)
             && created(item) >= lookup.since_ms - SLACK_MS
             && !lookup.known.iter().any(|known| known.as_str() == id)
             && answers(item, lookup, matches!(container, Container::Thread(_)))
+    }
+
+    /// The id of a message of our app that was not deleted.
+    fn own<'a>(&self, item: &'a MessageItem) -> Option<&'a str> {
+        let ours = item.sender.as_ref().is_some_and(|sender| {
+            sender.sender_type.as_deref() == Some("app") && sender.id.as_deref() == Some(self.config.app_id.as_str())
+        });
+        item.message_id.as_deref().filter(|_| ours && item.deleted != Some(true))
     }
 
     async fn says(&self, item: &MessageItem, sought: &Sought<'_>) -> Result<bool, SendError> {
@@ -112,6 +155,18 @@ impl Feishu {
             Body::File { .. } => content["file_key"] == sought.content["file_key"],
             Body::Answer { .. } | Body::Notice { .. } => words(&content) == words(&sought.content),
         })
+    }
+}
+
+/// The ids in the buttons of a card, as `card` writes them.
+fn buttons_of<'a>(card: &'a Value, ids: &mut Vec<&'a str>) {
+    match card {
+        Value::Array(items) => items.iter().for_each(|item| buttons_of(item, ids)),
+        Value::Object(fields) => {
+            ids.extend(card["b"].as_str());
+            fields.values().for_each(|field| buttons_of(field, ids));
+        }
+        _ => {}
     }
 }
 

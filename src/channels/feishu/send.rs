@@ -1,6 +1,7 @@
 //! What goes out: messages in their forms, and cards.
 
 use serde_json::{Value, json};
+use tracing::info;
 
 use super::api::Draft;
 use super::error::ApiError;
@@ -46,9 +47,17 @@ impl Feishu {
     }
 
     pub(super) async fn send_card(&self, out: &CardOut) -> Result<Sent, SendError> {
-        let content = card::card(&out.view, out.lang).to_string();
-        let draft = Draft { msg_type: "interactive", content, uuid: &out.key };
-        self.send_draft(&out.target, &draft).await
+        let card = card::card(&out.view, out.lang);
+        let draft = Draft { msg_type: "interactive", content: card.to_string(), uuid: &out.key };
+        let mut sent = self.send_draft(&out.target, &draft).await?;
+        if sent.message.is_none() {
+            // Without its id it could never be changed.
+            sent.message = self.find_card(&out.target, &card).await.unwrap_or_else(|error| {
+                info!(delivery.id = %out.delivery, %error, "The card of delivery {} was not found", out.delivery);
+                None
+            });
+        }
+        Ok(sent)
     }
 
     /// The one message that goes out without a row: there is no ledger to write it to.

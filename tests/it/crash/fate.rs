@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::feishu_sim::Fault;
+use crate::support::feishu_sim::{Fault, UuidRepeat};
 use crate::support::world::*;
 
 /// Longer than the platform knows a key.
@@ -10,12 +10,17 @@ const LONG: Duration = Duration::from_secs(2 * 3600);
 
 /// A message whose answer is attempted once with this fault, and then never answered until the key is forgotten.
 async fn long_after(world: &World, text: &str, first: Fault) -> String {
+    long_after_both(world, text, first, Fault::Html { status: 502 }).await
+}
+
+/// The same, with what every later attempt meets.
+async fn long_after_both(world: &World, text: &str, first: Fault, later: Fault) -> String {
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[sleep 1000]] [[say {text}]]"));
     let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
     world.sim.fault(&path, first, 1);
-    world.sim.fault(&path, Fault::Html { status: 502 }, 1000);
+    world.sim.fault(&path, later, 1000);
     let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
-    world.wait("the attempt", |world| (attempts(world) > 0).then_some(())).await;
+    world.wait("a second attempt", |world| (attempts(world) > 1).then_some(())).await;
     world.sim.advance(LONG);
     world.warp(LONG).await;
     message
@@ -25,6 +30,16 @@ async fn long_after(world: &World, text: &str, first: Fault) -> String {
 async fn an_old_answer_that_is_in_the_chat_is_not_sent_again() {
     let world = World::start(Kind::Embedded).await;
     let message = long_after(&world, "found", Fault::AfterEffect).await;
+    world.settled().await;
+    assert_eq!(world.answers(&message).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_refusal_takes_no_doubt_away() {
+    let world = World::start(Kind::Embedded).await;
+    let busy = Fault::TooMany { reset: "0.1" };
+    let message = long_after_both(&world, "doubted", Fault::AfterEffectDrop, busy).await;
+    world.sim.no_more_faults();
     world.settled().await;
     assert_eq!(world.answers(&message).len(), 1);
 }
@@ -143,4 +158,53 @@ async fn a_refusal_for_speed_says_nothing_of_the_attempt_before_it() {
     world.sim.no_more_faults();
     world.settled().await;
     assert_eq!(world.answers(&message).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_came_without_an_answer_is_still_brought_to_its_end() {
+    let world = World::start(Kind::Embedded).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 600000]]");
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&path, Fault::AfterEffectDrop, 1);
+    world.sim.fault(&path, Fault::TooMany { reset: "0.1" }, 1000);
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("a refused repeat", |world| (attempts(world) > 2).then_some(())).await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.wait("the end", |world| (world.status()?["turns"]["running"] == 0).then_some(())).await;
+    world.sim.no_more_faults();
+    world.settled().await;
+    assert_eq!(world.cards(&message).len(), 1);
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}
+
+/// A card whose creation had no answer, on a platform that answers its key with "being sent" and no id.
+async fn card_without_an_id(world: &World) -> String {
+    world.sim.rules(|rules| rules.uuid_repeat = UuidRepeat::Refused);
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 600000]]");
+    world.sim.fault(&format!("POST /open-apis/im/v1/messages/{message}/reply"), Fault::AfterEffectDrop, 1);
+    world.wait("the card", |world| world.cards(&message).into_iter().next()).await;
+    message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_without_an_id_is_found_by_its_buttons() {
+    let world = World::start(Kind::Embedded).await;
+    let message = card_without_an_id(&world).await;
+    world.settled_surfaces().await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.settled().await;
+    assert_eq!(world.cards(&message).len(), 1);
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_cannot_be_found_is_replaced_by_one_that_tells_the_end() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.rules(|rules| rules.refuse_lists = true);
+    let message = card_without_an_id(&world).await;
+    let second = world.wait("another card", |world| world.cards(&message).into_iter().nth(1)).await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.settled().await;
+    assert_eq!(world.cards(&message).len(), 2);
+    assert!(world.sim.message(&second.id).text().contains("Stopped"), "{}", world.sim.message(&second.id).text());
 }

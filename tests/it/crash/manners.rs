@@ -162,6 +162,79 @@ async fn a_failing_model_is_said_plainly_and_can_be_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_card_is_refused_is_asked_in_full_and_answered_in_words() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.rules(|rules| rules.refuse_cards = Some((200550, "card rendering failed")));
+    let file = world.file("asked.txt");
+    let command = format!("echo `printf n1` >> {}", file.display());
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate {command}]] [[say done]]"));
+    let asked = world.answer(&message).await.text();
+    assert!(asked.contains(&command) && asked.contains("#1") && asked.contains("Reply y"), "{asked}");
+    world.wait("its row", |world| (world.status()?["outbox"]["sending"] == 0).then_some(())).await;
+    world.sim.say(OWNER_CHAT, OWNER, "y");
+    world.wait("the effect", |world| (!world.nonces(&file).is_empty()).then_some(())).await;
+    world.settled().await;
+    let said: Vec<String> = world.answers(&message).iter().map(|answer| answer.said()).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said[1], "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_decided_is_not_asked_again_when_its_card_cannot_change() {
+    let world = World::start(Kind::Embedded).await;
+    let file = world.file("decided.txt");
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo n1 >> {}]] [[say done]]", file.display()));
+    let card = world.card_with(&message, "Allow once").await;
+    world.sim.rules(|rules| rules.refuse_cards = Some((200550, "card rendering failed")));
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    world.answer(&message).await;
+    world.settled().await;
+    let said: Vec<String> = world.answers(&message).iter().map(|answer| answer.said()).collect();
+    assert_eq!(said, ["done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_closes_the_card_that_offered_it_and_keeps_what_it_says() {
+    let mut world = World::start(Kind::Embedded).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 600000]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.down().await;
+    world.up().await;
+    let card = world.card_with(&message, "Dismiss").await;
+    let before = card.text();
+    assert!(!before.contains("outcome unknown"), "a stop by a person is no crash: {before}");
+    world.sim.click(&card.id, "Dismiss", OWNER).await;
+    world.settled().await;
+    let after = world.sim.message(&card.id);
+    assert!(after.button("Dismiss").is_none() && after.text().contains("chosen by Wang"), "{}", after.text());
+    assert!(after.text().contains("shut down") && !after.text().contains("outcome unknown"), "{}", after.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_or_stopped_task_that_is_tried_again_is_never_called_lost() {
+    let world = World::start(Kind::Codex).await;
+    let failed = world.sim.say(OWNER_CHAT, OWNER, "[[http 401]]");
+    let card = world.card_with(&failed, "Run again").await;
+    world.sim.click(&card.id, "Run again", OWNER).await;
+    world
+        .wait("the choice on the card", |world| {
+            let card = world.sim.message(&card.id);
+            (card.button("Run again").is_none() && card.text().contains("chosen by Wang")).then_some(())
+        })
+        .await;
+    world.settled().await;
+    let stopped = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 600]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.settled().await;
+    world.sim.say(OWNER_CHAT, OWNER, "/retry");
+    world.wait("it to run again", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    for card in [world.cards(&failed), world.cards(&stopped)].concat() {
+        assert!(!card.text().contains("outcome unknown"), "{}", card.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_term_during_a_stop_takes_back_the_grace_and_settles() {
     let mut world = World::prepare(Kind::Embedded, "[turn]\ngrace = \"30m\"\n").await;
     world.up().await;
