@@ -162,7 +162,7 @@ impl Daemon {
         let claimed = self.core.access(&"feishu".into()).owner;
         if let Some(owner) = claimed {
             return Err(ServiceError::Failed(format!(
-                "the bot has an owner already ({owner}); remove `[access] owner` or start with a new home"
+                "the bot has an owner already ({owner}); to name another, set `[access] owner` in ally.toml and restart"
             )));
         }
         let code = pairing::fresh();

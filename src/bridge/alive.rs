@@ -1,4 +1,4 @@
-//! Knows when ally was down or the machine slept. What waited meanwhile is as old as if it had come late: it asks before it
+//! Knows when ally was down, the machine slept, or no runtime came up. What waited meanwhile is as old as if it had come late: it asks before it
 //! runs. Waiting behind another turn does not count.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::core::Core;
+use super::host::HostState;
 use super::pictures;
 use super::prepare::mark;
 use crate::domain::ids::*;
@@ -73,7 +74,23 @@ async fn beat(core: &Core, slept: Option<Outage>, now: i64) -> Result<(), Ledger
         core.set_outages(core.ledger.write(move |tx| alive::add_outage(tx, outage)).await?);
         core.registry.wake_all();
     }
-    if core.ledger.read(alive::has_work).await? {
+    let works = core.host.now().is_some();
+    match (works, core.outage_since()) {
+        // Not yet live is not yet trouble.
+        (false, None) if matches!(core.host.state(), HostState::Trouble(_) | HostState::Stuck(_)) => {
+            core.set_outage_since(Some(now));
+        }
+        (true, Some(from_ms)) => {
+            if now - from_ms >= SHORTEST_MS {
+                let outage = Outage { from_ms, to_ms: now };
+                core.set_outages(core.ledger.write(move |tx| alive::add_outage(tx, outage)).await?);
+            }
+            core.set_outage_since(None);
+        }
+        _ => {}
+    }
+    // Without a beat the next start counts the time as lost, too.
+    if core.outage_since().is_none() && core.ledger.read(alive::has_work).await? {
         core.ledger.write(move |tx| alive::beat(tx, now)).await?;
     }
     Ok(())

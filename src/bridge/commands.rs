@@ -285,7 +285,7 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
     };
     let performed = actions::resume(tx, frame, &turn.id, Resume::RunAgain, &letter.person)?;
     let text = match performed.told {
-        Told::Queued if turn.state == TurnState::Settled(Outcome::Lost) => CommandMsg::RetryAsks,
+        Told::Queued if turn.state == TurnState::Settled(Outcome::Lost) => CommandMsg::RetryLost,
         Told::Queued => CommandMsg::RetryQueued,
         _ => CommandMsg::NothingToRetry,
     };
@@ -440,6 +440,8 @@ impl Health {
     }
 }
 
+const DAY_MS: i64 = 86_400_000;
+
 fn status_view(
     tx: &Transaction<'_>,
     frame: &Frame,
@@ -466,6 +468,15 @@ fn status_view(
             }
         }
     }
+    let today = if owner_here {
+        counts.settled_last_24h
+    } else {
+        let mut today = 0;
+        for conversation in conversations::of_chat(tx, &frame.channel, &letter.message.chat)? {
+            today += turns::settled_since(tx, &conversation.id, frame.now_ms - DAY_MS)?;
+        }
+        today
+    };
     let undelivered =
         (owner_here && counts.outbox_undeliverable > 0).then_some((counts.outbox_undeliverable as u32, None));
     let view = View::Status(StatusView {
@@ -480,7 +491,7 @@ fn status_view(
         // They name files of the machine.
         warnings: if owner_here { health.warnings.clone() } else { Vec::new() },
         undelivered,
-        today: counts.settled_last_24h as u32,
+        today: today as u32,
     });
     Ok(Reply { view: Some(view), ..Reply::default() })
 }

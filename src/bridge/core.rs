@@ -88,10 +88,16 @@ pub struct Core {
     pub wakes: Wakes,
     access: RwLock<HashMap<ChannelName, Access>>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
-    /// As the ledger knows them.
-    outages: RwLock<Vec<Outage>>,
+    outages: RwLock<Outages>,
     /// Secret answers on their way to the runtime. Never stored: a restart voids their gates anyway.
     secrets: Mutex<HashMap<GateId, Decision>>,
+}
+
+/// When nothing could be done: ally was down, the machine slept, or no runtime came up.
+#[derive(Debug, Default)]
+struct Outages {
+    past: Vec<Outage>,
+    since_ms: Option<i64>,
 }
 
 /// One per worker that waits for rows.
@@ -206,17 +212,28 @@ impl Core {
     }
 
     pub fn set_outages(&self, outages: Vec<Outage>) {
-        *self.outages.write().expect("no code panics while it holds this lock") = outages;
+        self.outages.write().expect("no code panics while it holds this lock").past = outages;
+    }
+
+    /// Since when nothing can be done; `None` when all goes well again.
+    pub fn set_outage_since(&self, since_ms: Option<i64>) {
+        self.outages.write().expect("no code panics while it holds this lock").since_ms = since_ms;
+    }
+
+    pub fn outage_since(&self) -> Option<i64> {
+        self.outages.read().expect("no code panics while it holds this lock").since_ms
     }
 
     pub fn was_ever_down(&self) -> bool {
-        !self.outages.read().expect("no code panics while it holds this lock").is_empty()
+        let outages = self.outages.read().expect("no code panics while it holds this lock");
+        outages.since_ms.is_some() || !outages.past.is_empty()
     }
 
     /// How long ally was down, or the machine slept, within a span.
     pub fn down_within(&self, from_ms: i64, to_ms: i64) -> i64 {
         let outages = self.outages.read().expect("no code panics while it holds this lock");
-        outages.iter().map(|outage| outage.within(from_ms, to_ms)).sum()
+        let present = outages.since_ms.map(|from_ms| Outage { from_ms, to_ms: i64::MAX });
+        outages.past.iter().chain(&present).map(|outage| outage.within(from_ms, to_ms)).sum()
     }
 
     pub fn channel(&self, name: &ChannelName) -> Option<&Arc<dyn Channel>> {

@@ -145,9 +145,10 @@ fn accept_message(
         }
     });
     Box::pin(async move {
-        let claimed = pending.await.map_err(not_stored)?;
+        let told = |error| NotStored { may_be_told: admitted, ..not_stored(error) };
+        let claimed = pending.await.map_err(told)?;
         if claimed {
-            core.refresh_access().await.map_err(not_stored)?;
+            core.refresh_access().await.map_err(told)?;
         }
         if admitted {
             crash::point("w1.after");
@@ -389,5 +390,5 @@ fn accept_other(
 }
 
 fn not_stored(error: LedgerError) -> NotStored {
-    NotStored { reason: error.to_string() }
+    NotStored { reason: error.to_string(), may_be_told: false }
 }

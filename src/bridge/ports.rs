@@ -54,6 +54,8 @@ pub enum Accepted {
 #[error("the event could not be stored: {reason}")]
 pub struct NotStored {
     pub reason: String,
+    /// Its sender is somebody whom ally works for, and may be told.
+    pub may_be_told: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -150,6 +150,12 @@ pub fn last_settled(tx: &Transaction<'_>, conversation: &ConversationId) -> Resu
     first(tx, sql, [conversation.as_str()], read)
 }
 
+/// How many turns of a conversation have settled since.
+pub fn settled_since(tx: &Transaction<'_>, conversation: &ConversationId, since_ms: i64) -> Result<i64, LedgerError> {
+    let sql = "SELECT count(*) FROM turns WHERE conversation = ?1 AND state = 'settled' AND settled_at_ms >= ?2";
+    Ok(first(tx, sql, params![conversation.as_str(), since_ms], |row| row.get(0))?.unwrap_or(0))
+}
+
 /// Turns that other people wait for in a directory, besides those of one conversation.
 pub fn queued_in_directory(
     tx: &Transaction<'_>,

@@ -40,7 +40,9 @@ super::messages! {
         NoSuchRow { n: u32 } => "没有排在第 {n} 位的消息", "There is no message number {n} in the queue";
         NotYours { who: &'a str } => "这条是 {who} 的，你不能取消", "This one is {who}'s; you cannot cancel it";
         NothingToRetry => "没有可以重新运行的请求", "There is no request to run again";
-        RetryAsks => "上一个任务结果未知，重新运行可能重复它做过的事", "The last task's outcome is unknown; running it again may repeat what it did";
+        RetryLost =>
+            "已排队，从头再做；上一次结果未知，它做过的事可能再做一遍",
+            "Queued, from the start. What came of the last try is unknown: what it did may be done again";
         RetryQueued => "已排队，从头再做", "Queued, from the start";
         SteerEmpty => "要插什么话？写在 `/steer` 后面", "What shall I pass on? Write it behind `/steer`";
         SteerQueued => "没有正在进行的任务，这条改为排队", "No task is running, so this is queued";

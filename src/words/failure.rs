@@ -149,10 +149,10 @@ pub fn launch_failure(launch: Launch, detail: &str, lang: Lang) -> Told {
         (Launch::Failed, Lang::En) => "See `ally status` and `ally logs` on the computer",
     };
     let chat = match lang {
-        Lang::Zh => format!("{zh}，任务没有开始。消息已保存，恢复后继续，超过 30 分钟先问你"),
+        Lang::Zh => format!("{zh}，任务没有开始。消息已保存，恢复后继续；隔得太久会先问你"),
         Lang::En => {
             format!(
-                "{en}; the task did not start. Your message is kept and runs once this is fixed; after 30 minutes I ask first"
+                "{en}; the task did not start. Your message is kept and runs once this is fixed; after a long time I ask first"
             )
         }
     };

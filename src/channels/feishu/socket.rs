@@ -355,18 +355,20 @@ impl<'a> Session<'a> {
     ) {
         let (feishu, acks) = (Arc::clone(self.feishu), self.acks.clone());
         self.tasks.spawn("feishu-ack", OnExit::LogOnly, |_| async move {
+            let mut may_be_told = false;
             let verdict = match accepted.await {
                 Ok(Accepted::Answer(shown)) => Verdict::Answer(toast(&shown)),
                 Ok(Accepted::Stored) => nothing(callback),
                 Err(error) => {
                     warn!(error = %error, "Event not stored");
+                    may_be_told = error.may_be_told;
                     not_stored(callback)
                 }
             };
             let refused = verdict == Verdict::NotTaken;
             // Closed when the connection is gone: then the platform delivers again.
             let _ = acks.send(Answered::new(frame, &verdict, started)).await;
-            if refused {
+            if refused && may_be_told {
                 feishu.say_not_stored(&event).await;
             }
             Ok(())

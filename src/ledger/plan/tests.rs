@@ -99,6 +99,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::unsettled(tx, &here)?;
     turns::all_active(tx)?;
     turns::last_settled(tx, &here)?;
+    turns::settled_since(tx, &here, 1)?;
     turns::queued_in_directory(tx, std::path::Path::new("/d"), &here)?;
     turns::queue_depth(tx, &here, &user)?;
     turns::settled_as(tx, &here, &native)?;
@@ -159,6 +160,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::by_platform(tx, &channel, &message)?;
     surfaces::forget_unanswered(tx)?;
     surfaces::unfinished_live(tx)?;
+    surfaces::told_in(tx, &delivery)?;
 
     gates::by_native(tx, Generation(1), &NativeGateId::from("n"))?;
     assert_eq!(gates::get(tx, &gate), Err(LedgerError::Missing("the request")));

@@ -262,3 +262,19 @@ async fn an_unreachable_model_is_asked_about_once_and_patience_counts() {
     room.until(&message, "over", |turn| turn.state.is_settled()).await;
     room.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_long_for_a_runtime_asks_before_it_runs() {
+    let room = Room::open("long").await;
+    let live = room.wait("a runtime", || room.core.host.now()).await;
+    on(&room.moods.starts_never);
+    live.give_up();
+    let message = room.say("[[say late]]").await;
+    room.wait("the trouble to be noticed", || room.core.outage_since()).await;
+    room.clock.warp(40 * 60_000, 1.0);
+    room.moods.starts_never.store(false, Ordering::SeqCst);
+    let asks = |view: &View| matches!(view, View::Stale(_)).then_some(());
+    room.wait("the question", || room.cards().values().find_map(asks)).await;
+    assert!(room.answers(&message).is_empty(), "it does not run unasked");
+    room.close().await;
+}

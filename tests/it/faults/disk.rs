@@ -139,10 +139,14 @@ async fn a_held_ledger_answers_in_time_and_goes_on_after_it() {
     let other = rusqlite::Connection::open(ledger(&world)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let message = assert_nothing_is_taken(&world, &card, "允许一次").await;
+    world.sim.add_direct("oc_stranger", STRANGER);
+    world.sim.say("oc_stranger", STRANGER, "who are you?");
     let told = world.wait("the trouble in status", problem).await;
     assert!(told.contains("另一个程序占着它") && told.contains("lsof"), "{told}");
     other.execute_batch("ROLLBACK").unwrap();
     assert_all_is_made_up_for(&world, &first, &card, "允许一次", &message).await;
+    let heard = world.sim.messages("oc_stranger");
+    assert!(!heard.iter().any(|said| said.text().contains(IN_BOTH[0])), "a stranger learns nothing of the disk");
     assert_eq!(lines(&world, "The ledger takes no writes"), 1, "{}", world.log());
     world.down().await;
 }

@@ -70,7 +70,7 @@ impl Intake for Recorder {
         Box::pin(async move {
             held.wait_for(|held| !held).await.expect("the recorder lives");
             if *broken.borrow() {
-                return Err(NotStored { reason: "disk full".to_owned() });
+                return Err(NotStored { reason: "disk full".to_owned(), may_be_told: true });
             }
             if is_click {
                 let (zh, en) = ("已允许".to_owned(), "Allowed".to_owned());
