@@ -1,5 +1,6 @@
 //! What the bridge makes of a runtime without manners: nothing is lost, nothing is done twice, nothing waits for ever.
 
+mod clumsy;
 mod moody;
 mod room;
 
@@ -260,5 +261,24 @@ async fn an_unreachable_model_is_asked_about_once_and_patience_counts() {
     room.wait("the next question", || (asked() == 2).then_some(())).await;
     room.say("/stop").await;
     room.until(&message, "over", |turn| turn.state.is_settled()).await;
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_keeps_no_chat_no_card_and_no_conversation_waiting() {
+    let room = Room::open("panics").await;
+    on(&room.slips.decode);
+    on(&room.moods.panics_open);
+    on(&room.slips.send);
+    let first = room.say("[[say first]]").await;
+    assert_eq!(room.answered(&first).await, ["first"]);
+    on(&room.slips.paint);
+    room.say("/help").await;
+    let help = |view: &View| matches!(view, View::Help(_)).then_some(());
+    room.wait("the help", || room.cards().values().find_map(help)).await;
+    let slips = &room.slips;
+    for slip in [&slips.decode, &slips.send, &slips.paint, &room.moods.panics_open] {
+        assert!(!slip.load(Ordering::SeqCst), "each was fallen into");
+    }
     room.close().await;
 }
