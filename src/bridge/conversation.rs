@@ -4,14 +4,17 @@
 //! only "look again".
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
+use super::at_end::AtEnd;
 use super::core::{Core, is_outage};
 use super::{alive, recovery, turn_runner};
 use crate::domain::ids::*;
@@ -55,6 +58,14 @@ impl Registry {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// The task of this handle is over; its successor's handle stays.
+    fn leave(&self, conversation: &ConversationId, handle: &Arc<Handle>) {
+        let mut handles = self.handles.lock().expect("no code panics while it holds this lock");
+        if handles.get(conversation).is_some_and(|known| Arc::ptr_eq(known, handle)) {
+            handles.remove(conversation);
+        }
+    }
+
     pub fn wake_all(&self) {
         for handle in self.handles.lock().expect("no code panics while it holds this lock").values() {
             handle.again.store(true, Ordering::Release);
@@ -87,11 +98,17 @@ async fn run(
     handle: Arc<Handle>,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
+    let _leave = {
+        let (core, id, handle) = (Arc::clone(&core), id.clone(), Arc::clone(&handle));
+        AtEnd::new(move || core.registry.leave(&id, &handle))
+    };
     let mut failures = 0u32;
     loop {
+        // A panic is a failed step like any other: the ledger holds all there is to know.
+        let stepped = AssertUnwindSafe(step(&core, &id, &handle)).catch_unwind();
         let worked = tokio::select! {
             () = cancel.cancelled() => break,
-            worked = step(&core, &id, &handle) => worked,
+            worked = stepped => worked.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked"))),
         };
         match worked {
             Ok(Next::Again) => failures = 0,
@@ -127,7 +144,6 @@ async fn run(
             }
         }
     }
-    core.registry.handles.lock().expect("no code panics while it holds this lock").remove(&id);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::at_end::AtEnd;
 use super::core::{Core, unless_outage};
 use super::intake::notice;
 use super::ports::*;
@@ -76,12 +77,16 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
     let (core, busy) = (Arc::clone(core), busy.clone());
     let family = core.tasks.clone();
     family.spawn("send", OnExit::LogOnly, move |_| async move {
+        let leave = {
+            let message = message.clone();
+            AtEnd::new(move || busy.leave(&message))
+        };
         let result = send_fresh(&core, &message).await;
         if result.is_err() {
             // The row is as it was; a short rest keeps a broken ledger from a hot loop.
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        busy.leave(&message);
+        drop(leave);
         core.wakes.outbox.notify_one();
         unless_outage(result)
     });

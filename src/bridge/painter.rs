@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use super::at_end::AtEnd;
 use super::core::{Core, unless_outage};
 use super::ports::*;
 use super::say;
@@ -75,11 +76,15 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, inherited:
     let (core, busy, inherited) = (Arc::clone(core), Arc::clone(busy), Arc::clone(inherited));
     let family = core.tasks.clone();
     family.spawn("paint", OnExit::LogOnly, move |_| async move {
+        let id = surface.id.clone();
+        let leave = AtEnd::new(move || {
+            busy.lock().expect("no code panics while it holds this lock").remove(&id);
+        });
         let result = paint_fresh(&core, &inherited, &surface.id).await;
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        busy.lock().expect("no code panics while it holds this lock").remove(&surface.id);
+        drop(leave);
         core.wakes.painter.notify_one();
         unless_outage(result.map_err(Into::into))
     });

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::actions::{self, Person};
+use super::at_end::AtEnd;
 use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
 use super::gather::{self, Gathered};
 use super::intake::notice;
@@ -83,19 +84,25 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Fai
     let (core, busy, failures) = (Arc::clone(core), Arc::clone(busy), failures.clone());
     let family = core.tasks.clone();
     family.spawn("prepare", OnExit::LogOnly, move |_| async move {
+        let lane = AtEnd::new(move || {
+            busy.lock().expect("no code panics while it holds this lock").remove(&lane);
+        });
         let seq = row.seq;
-        let result = prepare_fresh(&core, seq).await;
-        if let Err(error) = &result {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            // A full disk is not the message's fault: it waits for the end of the outage, however long that takes.
-            if !is_outage(error) {
-                warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
-                if failures.count(seq) >= MAX_TRIES {
-                    give_up(&core, seq).await?;
+        // Counted before it is tried: a panic is a try, too.
+        let tried = failures.count(seq) > MAX_TRIES;
+        match if tried { give_up(&core, seq).await } else { prepare_fresh(&core, seq).await } {
+            Ok(()) => failures.forget(seq),
+            Err(error) => {
+                // A full disk is not the message's fault: it waits for the end of the outage, however long that takes.
+                if is_outage(&error) {
+                    failures.forget(seq);
+                } else {
+                    warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
                 }
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }
-        busy.lock().expect("no code panics while it holds this lock").remove(&lane);
+        drop(lane);
         core.wakes.intake.notify_one();
         Ok(())
     });
@@ -113,6 +120,10 @@ impl Failures {
         let count = failures.entry(seq).or_insert(0);
         *count += 1;
         *count
+    }
+
+    fn forget(&self, seq: InboundSeq) {
+        self.0.lock().expect("no code panics while it holds this lock").remove(&seq);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the bridge makes of a runtime without manners: nothing is lost, nothing is done twice, nothing waits for ever.
 
+mod clumsy;
 mod moody;
 mod room;
 
@@ -276,5 +277,24 @@ async fn what_waited_long_for_a_runtime_asks_before_it_runs() {
     let asks = |view: &View| matches!(view, View::Stale(_)).then_some(());
     room.wait("the question", || room.cards().values().find_map(asks)).await;
     assert!(room.answers(&message).is_empty(), "it does not run unasked");
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_keeps_no_chat_no_card_and_no_conversation_waiting() {
+    let room = Room::open("panics").await;
+    on(&room.slips.decode);
+    on(&room.moods.panics_open);
+    on(&room.slips.send);
+    let first = room.say("[[say first]]").await;
+    assert_eq!(room.answered(&first).await, ["first"]);
+    on(&room.slips.paint);
+    room.say("/help").await;
+    let help = |view: &View| matches!(view, View::Help(_)).then_some(());
+    room.wait("the help", || room.cards().values().find_map(help)).await;
+    let slips = &room.slips;
+    for slip in [&slips.decode, &slips.send, &slips.paint, &room.moods.panics_open] {
+        assert!(!slip.load(Ordering::SeqCst), "each was fallen into");
+    }
     room.close().await;
 }

@@ -27,6 +27,8 @@ pub struct Moods {
     pub claims: AtomicBool,
     /// Its history holds nothing.
     pub forgets: AtomicBool,
+    /// The next attempt to open a thread panics.
+    pub panics_open: AtomicBool,
     /// So many attempts to open a thread find it busy.
     pub busy_opens: AtomicU32,
     /// The next thread is not opened at all.
@@ -157,6 +159,7 @@ impl Runtime for MoodyRuntime {
     }
 
     fn open<'a>(&'a self, how: &'a Open) -> Boxed<'a, Result<ThreadId, CallError>> {
+        assert!(!self.moods.panics_open.swap(false, Ordering::SeqCst), "on purpose");
         let less = |left: u32| left.checked_sub(1);
         if self.moods.busy_opens.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             return Box::pin(async { Err(CallError::Busy { detail: "overloaded".to_owned() }) });

@@ -20,6 +20,7 @@ use ally::ledger::turns::{self, Turn};
 use ally::ledger::{Ledger, LedgerLock, Places};
 use ally::tasks::Tasks;
 
+use super::clumsy::{Clumsy, Slips};
 use super::moody::{Moods, Moody};
 use crate::support::runtimes::{PATIENCE, Site};
 
@@ -27,6 +28,7 @@ pub struct Room {
     pub core: Arc<Core>,
     pub clock: Clock,
     pub moods: Arc<Moods>,
+    pub slips: Arc<Slips>,
     pub site: Site,
     bridge: Bridge,
     work: Tasks,
@@ -50,15 +52,16 @@ impl Room {
         let host = Host::new(Box::new(moody), ledger.clone(), clock.clone());
         let work = site.tasks.child();
         let config = config(&site, &channel);
-        let core =
-            Arc::new(Core::new(ledger, clock.clone(), work.clone(), config, vec![Arc::new(channel.clone())], host));
+        let slips = Arc::new(Slips::default());
+        let clumsy = Arc::new(Clumsy { inner: channel.clone(), slips: Arc::clone(&slips) });
+        let core = Arc::new(Core::new(ledger, clock.clone(), work.clone(), config, vec![clumsy], host));
         let bridge = Bridge::start(Arc::clone(&core)).await.expect("a bridge");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let router = routes(channel, bridge.intake(), site.tasks.token());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let said = AtomicU32::new(0);
-        Self { core, clock, moods, site, bridge, work, base, local, said, _lock: lock }
+        Self { core, clock, moods, slips, site, bridge, work, base, local, said, _lock: lock }
     }
 
     /// The owner says something.
