@@ -155,6 +155,12 @@ pub fn command(line: &str, place: &Place<'_>) -> Verdict {
     }
 }
 
+/// What the parser says, `None` if it does not understand the line or panics: some of its numbers and here-documents do.
+fn parsed<T, E>(parse: impl FnOnce() -> Result<T, E>) -> Option<T> {
+    // It keeps nothing from one call to the next that could be left half done.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(parse)).ok()?.ok()
+}
+
 /// Characters that make a line look different from what it does.
 fn is_hidden(c: char) -> bool {
     let invisible =

@@ -132,7 +132,7 @@ const POWER: [&str; 15] = [
     "ld.so.preload",
 ];
 
-/// The directories in which a command may be; empty when nobody knows.
+/// The directories in which a command may be. An empty path: anywhere.
 pub(super) type Dirs = [PathBuf];
 
 /// An absolute path without `.` and `..`.
@@ -291,13 +291,17 @@ fn holds_secrets(path: &Path, place: &Place<'_>) -> bool {
 
 /// The worst over all directories in which the command may be.
 fn over(word: &Word, dirs: &Dirs, judge: impl Fn(&Path) -> Class) -> Class {
-    if word.dynamic || (dirs.is_empty() && !word.text.starts_with('/')) {
+    if word.dynamic {
         return Class::Unknown;
     }
     if word.text.starts_with('/') {
         return judge(&resolve(&word.text, Path::new("/")));
     }
-    dirs.iter().map(|dir| judge(&resolve(&word.text, dir))).max().unwrap_or(Class::Unknown)
+    let at = |dir: &PathBuf| match dir.as_os_str().is_empty() {
+        true => Class::Unknown,
+        false => judge(&resolve(&word.text, dir)),
+    };
+    dirs.iter().map(at).max().unwrap_or(Class::Unknown)
 }
 
 pub(super) fn read(word: &Word, dirs: &Dirs, place: &Place<'_>) -> Class {

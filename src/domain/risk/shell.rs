@@ -36,11 +36,13 @@ pub(super) struct Stdin {
 
 pub(super) struct Judge<'a> {
     pub place: &'a Place<'a>,
-    /// Where the command may be run; empty when nobody knows.
+    /// Where the command may be run. An empty path: anywhere.
     pub dirs: Vec<PathBuf>,
     parts: Vec<Part>,
     /// `None`: set to something that is not known.
     vars: BTreeMap<String, Option<Vec<Word>>>,
+    /// Those that were set on the way to here: before that, they are what the environment says.
+    set: BTreeSet<String>,
     functions: BTreeSet<String>,
     /// The value of each variable while one choice of them is judged.
     chosen: BTreeMap<String, Word>,
@@ -61,6 +63,7 @@ impl<'a> Judge<'a> {
             dirs: vec![paths::resolve("", place.directory)],
             parts: Vec::new(),
             vars: BTreeMap::new(),
+            set: BTreeSet::new(),
             functions: BTreeSet::new(),
             chosen: BTreeMap::new(),
             inner: Class::Read,
@@ -80,6 +83,7 @@ impl<'a> Judge<'a> {
         self.parts.clear();
         self.dirs = vec![start.unwrap_or_else(|| paths::resolve("", self.place.directory))];
         (self.commands, self.learning) = (0, false);
+        self.set.clear();
         self.program(&program);
         (!self.parts.is_empty()).then_some(self.parts)
     }
@@ -129,30 +133,39 @@ impl<'a> Judge<'a> {
         if word.dynamic || word.glob {
             return self.lose_directory();
         }
-        let mut found: Vec<PathBuf> = self.dirs.iter().map(|dir| paths::resolve(&word.text, dir)).collect();
-        let away = word.text.contains("..") || found.iter().any(|path| !paths::is_inside(path, self.place));
-        if self.repeats > 0 && away {
-            return self.lose_directory();
-        }
-        found.retain(|path| !self.dirs.contains(path));
-        self.dirs.append(&mut found);
-        if self.dirs.len() > 16 {
-            self.lose_directory();
+        let from = self.dirs.clone();
+        for dir in &from {
+            let climbs =
+                word.text.contains("..") || (!dir.as_os_str().is_empty() && !paths::is_inside(dir, self.place));
+            match Path::new(&word.text).is_absolute() {
+                // Nobody knows from where, or how often.
+                false if dir.as_os_str().is_empty() || (self.repeats > 0 && climbs) => self.lose_directory(),
+                _ => self.may_be_in(paths::resolve(&word.text, dir)),
+            }
         }
     }
 
+    /// From here on the command may be anywhere as well.
     pub fn lose_directory(&mut self) {
-        self.dirs.clear();
+        self.may_be_in(PathBuf::new());
+    }
+
+    fn may_be_in(&mut self, dir: PathBuf) {
+        let dir = if self.dirs.len() > 16 { PathBuf::new() } else { dir };
+        if !self.dirs.contains(&dir) {
+            self.dirs.push(dir);
+        }
     }
 
     /// Runs `judge` as if in other directories.
     pub fn within<T>(&mut self, dir: &Word, judge: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.dirs.clone();
-        if dir.dynamic || dir.glob {
-            self.dirs.clear();
-        } else {
-            self.dirs = before.iter().map(|from| paths::resolve(&dir.text, from)).collect();
-        }
+        let known = !dir.dynamic && !dir.glob;
+        let to = |from: &PathBuf| match known && (!from.as_os_str().is_empty() || dir.text.starts_with('/')) {
+            true => paths::resolve(&dir.text, from),
+            false => PathBuf::new(),
+        };
+        self.dirs = before.iter().map(to).collect();
         let result = judge(self);
         self.dirs = before;
         result
@@ -160,6 +173,7 @@ impl<'a> Judge<'a> {
 
     /// A variable gets a value; all values that it may have are kept.
     pub fn assign(&mut self, name: &str, value: Option<Word>) {
+        self.set.insert(name.to_owned());
         if !self.learning {
             return;
         }
@@ -209,7 +223,7 @@ impl<'a> Judge<'a> {
             }
             Command::Function(function) => {
                 self.functions.insert(function.fname.value.clone());
-                let before = self.dirs.clone();
+                // Called from wherever the line has gone.
                 if self.moves {
                     self.lose_directory();
                 }
@@ -217,11 +231,6 @@ impl<'a> Judge<'a> {
                 let stdin = self.redirects(function.body.1.as_ref(), stdin);
                 self.compound(&function.body.0, &stdin);
                 self.repeats -= 1;
-                if self.dirs != before && !self.dirs.is_empty() {
-                    self.lose_directory();
-                } else if !self.moves {
-                    self.dirs = before;
-                }
             }
             Command::ExtendedTest(test, redirects) => {
                 self.redirects(redirects.as_ref(), stdin);
@@ -421,6 +430,7 @@ impl<'a> Judge<'a> {
         let suffix = simple.suffix.iter().flat_map(|items| &items.0);
         let mut class = Class::Read;
         let mut raw: Vec<&str> = Vec::new();
+        let set = self.set.clone();
         for item in prefix {
             match item {
                 AssignmentWord(assignment, _) => class = class.max(self.assignment(assignment)),
@@ -428,6 +438,10 @@ impl<'a> Judge<'a> {
                 Word(word) => raw.push(&word.value),
                 ProcessSubstitution(_, shell) => self.list(&shell.list),
             }
+        }
+        // In front of a command they count for that command alone, and not yet for its words.
+        if simple.word_or_name.is_some() {
+            self.set = set;
         }
         raw.extend(simple.word_or_name.as_ref().map(|word| word.value.as_str()));
         let mut piped = Vec::new();
@@ -465,7 +479,7 @@ impl<'a> Judge<'a> {
                 class = class.max(Class::Unknown);
             }
             class = class.max(self.words(&argv, &stdin));
-            names = programs::prints_names(&argv, &stdin);
+            names = class <= Class::Read && programs::prints_names(&argv, &stdin);
         }
         if shown.is_empty() {
             shown = simple.to_string();
@@ -510,7 +524,7 @@ impl<'a> Judge<'a> {
         let names: BTreeSet<&str> = raw.flat_map(names_in).collect();
         let mut all = vec![BTreeMap::new()];
         for name in names {
-            let Some(Some(values)) = self.vars.get(name) else { continue };
+            let Some(Some(values)) = self.vars.get(name).filter(|_| self.set.contains(name)) else { continue };
             if all.len() * values.len() > MAX_CHOICES {
                 return vec![BTreeMap::new()];
             }
@@ -531,14 +545,14 @@ impl<'a> Judge<'a> {
 
 impl Scope for Judge<'_> {
     fn variable(&mut self, name: &str) -> Option<Word> {
-        if let Some(values) = self.vars.get(name) {
+        if let Some(values) = self.vars.get(name).filter(|_| self.set.contains(name)) {
             let single = values.as_ref().filter(|values| values.len() == 1).map(|values| values[0].clone());
             return self.chosen.get(name).cloned().or(single);
         }
         match name {
             "HOME" => Some(Word::fixed(self.home())),
             "PWD" => match self.dirs.as_slice() {
-                [dir] => Some(Word::fixed(dir.display().to_string())),
+                [dir] if !dir.as_os_str().is_empty() => Some(Word::fixed(dir.display().to_string())),
                 _ => None,
             },
             "TMPDIR" => self.place.temp.map(|temp| Word::fixed(temp.display().to_string())),
@@ -592,8 +606,8 @@ fn parse(line: &str) -> Option<Program> {
         return None;
     }
     let options = ParserOptions::default();
-    let tokens = uncached_tokenize_str(line, &options.tokenizer_options()).ok()?;
-    parse_tokens(&tokens, &options).ok()
+    let tokens = super::parsed(|| uncached_tokenize_str(line, &options.tokenizer_options()))?;
+    super::parsed(|| parse_tokens(&tokens, &options))
 }
 
 /// The last part of a program's path, if it lies where the system keeps its programs.

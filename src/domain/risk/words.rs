@@ -44,9 +44,9 @@ pub(super) fn expand(raw: &str, scope: &mut impl Scope) -> Vec<Word> {
 
 pub(super) fn expand_one(raw: &str, scope: &mut impl Scope) -> Word {
     let mut word = Word::default();
-    match word::parse(raw, &ParserOptions::default()) {
-        Ok(pieces) => add(&mut word, &pieces, false, raw, scope),
-        Err(_) => {
+    match super::parsed(|| word::parse(raw, &ParserOptions::default())) {
+        Some(pieces) => add(&mut word, &pieces, false, raw, scope),
+        None => {
             scope.opaque();
             word.dynamic = true;
         }
@@ -57,9 +57,9 @@ pub(super) fn expand_one(raw: &str, scope: &mut impl Scope) -> Word {
 /// The body of a here-document whose end mark is not quoted.
 pub(super) fn expand_document(raw: &str, scope: &mut impl Scope) -> Word {
     let mut word = Word::default();
-    match word::parse_heredoc(raw, &ParserOptions::default()) {
-        Ok(pieces) => add(&mut word, &pieces, true, raw, scope),
-        Err(_) => {
+    match super::parsed(|| word::parse_heredoc(raw, &ParserOptions::default())) {
+        Some(pieces) => add(&mut word, &pieces, true, raw, scope),
+        None => {
             scope.opaque();
             word.dynamic = true;
         }

@@ -63,12 +63,12 @@ impl<'a> Args<'a> {
                 {
                     found.push(Word::fixed(value));
                 }
-            } else if let Some(rest) = text.strip_prefix('-').filter(|_| !short.is_empty()) {
-                if let Some(at) = rest.find(short) {
-                    match &rest[at + short.len()..] {
-                        "" => found.push(next()),
-                        value => found.push(Word::fixed(value)),
-                    }
+            } else if let Some(rest) = text.strip_prefix('-').filter(|_| !short.is_empty())
+                && let Some(at) = rest.find(short)
+            {
+                match &rest[at + short.len()..] {
+                    "" => found.push(next()),
+                    value => found.push(Word::fixed(value)),
                 }
             }
         }

@@ -33,26 +33,28 @@ pub(super) fn own_script(judge: &mut Judge<'_>, word: &str, args: &[Word]) -> Cl
     }
     let outs = args.iter().map(|arg| path_like(judge, arg)).max().unwrap_or(Class::Read);
     let bin = word.strip_prefix("./").unwrap_or(word).strip_prefix("node_modules/.bin/");
+    // The same program in another place.
+    let named = match word.rsplit('/').next() {
+        Some("ally") => Class::Privilege,
+        name => name.and_then(super::system::always).unwrap_or(Class::Unknown).max(Class::Unknown),
+    };
     let known = bin.is_some_and(|name| BIN[..13].contains(&name)) || OWN[..3].contains(&word);
-    if known { here.max(tasks(args)).max(outs) } else { Class::Unknown }
+    if known { here.max(tasks(args)).max(outs) } else { named }
 }
 
 /// Words that lead out of the project count as changes there.
 fn path_like(judge: &Judge<'_>, arg: &Word) -> Class {
     let value = arg.text.split_once('=').map_or(arg.text.as_str(), |(_, value)| value);
-    let path = value.starts_with('/') || value.contains("../") || value == ".." || value.starts_with('~');
-    let attached = arg.text.starts_with('-') && arg.text.contains('/') && !path;
+    let path = !value.starts_with('-')
+        && (value.starts_with('/') || value.contains("../") || value == ".." || value.starts_with('~'));
+    // `-f../x`, `-o/tmp/x`.
+    let attached = arg.text.strip_prefix('-').and_then(|rest| rest.find(['/', '~', '.']).map(|at| &rest[at..]));
+    let attached = attached.filter(|text| text.starts_with(['/', '~']) || text.contains(".."));
     match (path, attached) {
-        (true, _) => match paths::write(&Word::fixed(value), &judge.dirs, judge.place) {
-            Class::Read => Class::Read,
-            class => class,
-        },
-        (_, true) => arg.text.find(['/', '~']).map_or(Class::Read, |at| {
-            match arg.text[..at].ends_with(|c: char| c.is_ascii_uppercase()) {
-                true => paths::write(&Word::fixed(&arg.text[at..]), &judge.dirs, judge.place),
-                false => Class::Read,
-            }
-        }),
+        (true, _) => paths::write(&Word::fixed(value), &judge.dirs, judge.place),
+        (_, Some(path)) if !arg.text.starts_with("--") && !path.starts_with("...") => {
+            paths::write(&Word::fixed(path), &judge.dirs, judge.place)
+        }
         _ => Class::Read,
     }
 }
@@ -118,7 +120,14 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
         | "rspec" | "rubocop" | "swiftformat" | "swiftlint" | "ktlint" | "hadolint" | "yamllint" | "markdownlint"
         | "rustc" | "gcc" | "g++" | "cc" | "c++" | "clang" | "clang++" | "javac" | "protoc" | "coverage" => {
             let file = args.0.iter().map(|arg| call.read(arg)).max().unwrap_or(Class::Read);
-            build.max(if file == Class::Secret { Class::Secret } else { Class::Read })
+            let plugin = args.any(&["-fplugin", "-wrapper", "-B", "-load", "--plugin"])
+                || args.0.iter().any(|arg| arg.text.starts_with('@'));
+            let plugin = plugin && name != "prettier";
+            build.max(if file == Class::Secret { Class::Secret } else { Class::Read }).max(if plugin {
+                Class::Unknown
+            } else {
+                Class::Read
+            })
         }
         "pytest" | "py.test" => build.max(if args.has('p', "") { Class::Unknown } else { Class::Write }),
         "go" => go(call, first, build),

@@ -200,7 +200,9 @@ fn search(call: &Call<'_, '_, '_>, name: &str) -> Class {
         return Class::Unknown;
     }
     if name == "jq" || name == "yq" {
-        let text = |word: &Word| word.text.contains("env") || word.text.contains("ENV") || word.text.contains("load(");
+        let text = |word: &Word| {
+            word.text.replace(".env", "").contains("env") || word.text.contains("ENV") || word.text.contains("load(")
+        };
         if args.0.iter().any(text) {
             return Class::Secret;
         }
@@ -242,17 +244,25 @@ fn find(call: &mut Call<'_, '_, '_>) -> Class {
     }
     let mut class = roots.iter().map(|root| call.list(root)).max().unwrap_or(Class::Read);
     let mut at = start;
+    // Whether the names that are looked for are those of secrets, and whether a command gets what is found.
+    let (mut named, mut handed) = (false, false);
     while at < words.len() {
         let next = words.get(at + 1).cloned().unwrap_or_else(Word::unknown);
         match words[at].text.as_str() {
             "-delete" => class = class.max(Class::Destroy),
             "-fprint" | "-fprint0" | "-fprintf" | "-fls" => class = class.max(call.write(&next)),
             "-files0-from" => class = class.max(Class::Unknown),
+            // Looking for what is secret by its name.
+            "-name" | "-iname" | "-path" | "-ipath" | "-wholename" => named |= call.read(&next) == Class::Secret,
+            "-regex" | "-iregex" => {
+                named |= ["env", "ssh", "key", "pem", "id_"].iter().any(|part| next.text.contains(part))
+            }
             "-newer" | "-samefile" | "-anewer" | "-cnewer" => class = class.max(call.list(&next)),
             "-exec" | "-execdir" | "-ok" | "-okdir" => {
                 let end = words[at..].iter().position(|arg| arg.text == ";" || arg.text == "+");
                 let Some(end) = end else { return Class::Unknown };
                 let inner = &words[at + 1..at + end];
+                handed = true;
                 for root in &roots {
                     let name = match words[at].text.as_str() {
                         "-execdir" | "-okdir" => Word::unknown(),
@@ -271,7 +281,8 @@ fn find(call: &mut Call<'_, '_, '_>) -> Class {
         }
         at += 1;
     }
-    class
+    let below = roots.iter().any(|root| call.read_all(root) == Class::Secret);
+    if handed && (named || below) { class.max(Class::Secret) } else { class }
 }
 
 /// The word with what stands for `mark` in it.
@@ -410,10 +421,15 @@ fn copy(call: &Call<'_, '_, '_>, name: &str) -> Class {
             let all = matches!(last, "." | "..") || source.text.is_empty();
             let below = Word { text: format!("{}/{last}", target.text), dynamic: target.dynamic, glob: source.glob };
             class = class.max(call.write_into(target)).max(call.write_into(&below));
-            class = class.max(if all { Class::Autorun } else { Class::Write });
+            class = class.max(if all { unpacked(call.write_into(target)) } else { Class::Write });
         }
     }
     class
+}
+
+/// Files whose names nobody knows go into a directory of this class: some of them may run by themselves.
+pub(super) fn unpacked(into: Class) -> Class {
+    if into <= Class::Write { Class::Autorun } else { into.max(Class::Unknown) }
 }
 
 /// A link makes another place look like one of the project.
@@ -483,7 +499,7 @@ fn archive(call: &Call<'_, '_, '_>, name: &str) -> Class {
         "unzip" => {
             let into = call.args.values("d", "");
             let to = into.iter().map(|dir| call.write_into(dir)).max().unwrap_or_else(|| call.here());
-            read_paths(call, 0).max(to).max(Class::Autorun)
+            read_paths(call, 0).max(unpacked(to))
         }
         _ => Class::Unknown,
     }
@@ -505,10 +521,15 @@ fn chmod(call: &Call<'_, '_, '_>) -> Class {
     let words: Vec<&words::Word> = call.args.positionals();
     let Some((mode, files)) = words.split_first() else { return Class::Unknown };
     let text = mode.text.as_str();
-    let four = text.len() >= 4 && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-    if text.contains('s') || four || call.args.options().any(|option| option.contains('s') && !option.starts_with("--"))
+    let special = u32::from_str_radix(text, 8).is_ok_and(|mode| mode & 0o7000 != 0);
+    if text.contains('s')
+        || special
+        || call.args.options().any(|option| option.contains('s') && !option.starts_with("--"))
     {
         return Class::Privilege;
+    }
+    if call.args.has('\0', "--reference") {
+        return Class::Unknown;
     }
     files.iter().map(|file| call.write(file)).max().unwrap_or(Class::Write).max(Class::Write)
 }

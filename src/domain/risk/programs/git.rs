@@ -129,9 +129,9 @@ fn subcommand(call: &mut Call<'_, '_, '_>, sub: &str) -> Class {
                     Class::Read
                 }
             });
-            let secrets = plain.iter().map(|word| {
+            let secrets = args.0.iter().map(|word| {
                 let path = Word::fixed(word.text.rsplit(':').next().unwrap_or_default());
-                if sub == "ls-files" || sub == "check-ignore" || sub == "log" && !args.has('p', "--patch") {
+                if matches!(sub, "ls-files" | "check-ignore" | "status") {
                     return Class::Read;
                 }
                 if call.read(&path) == Class::Secret { Class::Secret } else { Class::Read }
@@ -209,8 +209,7 @@ fn subcommand(call: &mut Call<'_, '_, '_>, sub: &str) -> Class {
         "config" => config(call, here, change),
         "add" | "commit" | "mv" | "merge" | "rebase" | "cherry-pick" | "revert" | "init" | "notes" | "write-tree"
         | "commit-tree" | "hash-object" | "format-patch" | "switch" | "mktree" | "read-tree" => {
-            let editor =
-                args.has('i', "--interactive") && sub == "rebase" || sub == "rebase" && args.has('x', "--exec");
+            let editor = sub == "rebase" && (args.has('i', "--interactive") || args.has('x', "--exec"));
             let strategy = args.has('s', "--strategy") && matches!(sub, "merge" | "rebase" | "cherry-pick" | "revert");
             let template = sub == "init" && args.has('\0', "--template");
             if editor || strategy || template {
@@ -315,7 +314,14 @@ fn subcommand(call: &mut Call<'_, '_, '_>, sub: &str) -> Class {
             outside_helper(&plain).max(known).max(target)
         }
         "archive" => {
-            let remote = if args.any(&["--remote", "--exec"]) { Class::Unknown } else { here };
+            let secret = plain.iter().any(|word| call.read(word) == Class::Secret);
+            let remote = if secret {
+                Class::Secret
+            } else if args.any(&["--remote", "--exec"]) {
+                Class::Unknown
+            } else {
+                here
+            };
             args.values("o", "--output")
                 .iter()
                 .map(|path| call.write(path).max(Class::Write))

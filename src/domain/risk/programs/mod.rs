@@ -22,6 +22,9 @@ const INERT: [&str; 25] = [
     "shift", "wait", "clear", "times", "uname", "arch", "nproc", "whoami", "groups", "tty", "cal", "uptime",
 ];
 
+/// Parts of the names of secrets.
+const SECRET_HINTS: [&str; 9] = ["env", "ssh", ".pem", ".key", "id_", "rc", "aws", "credential", "secret"];
+
 /// One call of a program.
 struct Call<'c, 'j, 'p> {
     judge: &'c mut Judge<'j>,
@@ -76,7 +79,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, word: &str, args: &[Word], stdin: &St
     let mut call = Call { judge, args: Args(args), stdin };
     match known(&mut call, name) {
         // What destroys does so whatever it is given; the rest is not known.
-        Some(class) if dynamic && !system::takes_commands(name) => class.max(Class::Unknown),
+        Some(class) if dynamic => class.max(Class::Unknown),
         Some(class) => class,
         // The line's own function: its body is judged where it stands.
         None if function => Class::Read,
@@ -88,10 +91,26 @@ fn known(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
     if name == "git" {
         return Some(git::judge(call));
     }
-    system::judge(call, name)
-        .or_else(|| files::judge(call, name))
-        .or_else(|| builds::judge(call, name))
-        .or_else(|| network::judge(call, name))
+    system::judge(call, name).or_else(|| files::judge(call, name)).or_else(|| {
+        let class = builds::judge(call, name).or_else(|| network::judge(call, name))?;
+        Some(class.max(named_secrets(call)))
+    })
+}
+
+/// Secrets that are named anywhere in the words: `-d @.env`, `--env-file=.env`, `x=@key.pem`.
+fn named_secrets(call: &Call<'_, '_, '_>) -> Class {
+    let secret = |text: &str| !text.is_empty() && call.read(&Word::fixed(text)) == Class::Secret;
+    let within = |arg: &Word| {
+        let text = arg.text.trim_start_matches("file://");
+        let home = call.judge.place.home.display().to_string();
+        let parts = text.split(['@', '=', ',', ';', '<']).map(|part| match part.strip_prefix("~/") {
+            Some(rest) => format!("{home}/{rest}"),
+            None => part.to_owned(),
+        });
+        let attached = text.strip_prefix('-').and_then(|rest| rest.get(1..)).unwrap_or_default();
+        !text.contains("://") && (parts.into_iter().any(|part| secret(&part)) || secret(attached))
+    };
+    if call.args.0.iter().any(within) { Class::Secret } else { Class::Read }
 }
 
 /// What it means that the line sets a variable: some change what other programs do.
@@ -209,6 +228,13 @@ pub(super) fn prints_names(argv: &[Word], stdin: &Stdin) -> bool {
         return false;
     }
     match name.text.as_str() {
+        // Those that tell secrets and hidden files apart from the rest only.
+        _ if args.0.iter().any(|arg| SECRET_HINTS.iter().any(|hint| arg.text.contains(hint))) => false,
+        "rg" | "fd"
+            if args.has('u', "--unrestricted") || args.has('H', "--hidden") || args.has('\0', "--no-ignore") =>
+        {
+            false
+        }
         "find" | "fd" => !args.any(&["-printf", "-exec", "-execdir"]),
         "rg" => args.any(&["-l", "--files", "--files-with-matches"]) && !args.has('f', "--file"),
         "grep" => args.has('l', "--files-with-matches"),

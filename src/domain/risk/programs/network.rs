@@ -161,8 +161,12 @@ fn curl(call: &Call<'_, '_, '_>) -> Class {
                 "proto",
             ];
             let plain = text.split('=').next().unwrap_or_default();
+            // What sends; of the rest some write files and run things.
+            let sends =
+                ["--data", "--form", "--json", "--upload-file", "--user", "--cookie", "--referer", "--oauth2-bearer"];
             if !long.contains(&plain) {
-                class = class.max(Class::Publish);
+                let known = sends.iter().any(|name| plain.starts_with(name)) && !plain.starts_with("--cookie-jar");
+                class = class.max(if known { Class::Publish } else { Class::Unknown });
             }
             skip = takes.contains(&name) && plain != "--url";
             class = class.max(match plain {
@@ -176,7 +180,7 @@ fn curl(call: &Call<'_, '_, '_>) -> Class {
         } else if let Some(cluster) = text.strip_prefix('-').filter(|cluster| !cluster.is_empty()) {
             for (at, c) in cluster.char_indices() {
                 if !short.contains(c) {
-                    class = class.max(Class::Publish);
+                    class = class.max(if "dFTbuexQn".contains(c) { Class::Publish } else { Class::Unknown });
                 }
                 let rest = &cluster[at + c.len_utf8()..];
                 let value = if rest.is_empty() { next } else { rest };
@@ -188,7 +192,7 @@ fn curl(call: &Call<'_, '_, '_>) -> Class {
                     'w' if value.contains("output{") || value.starts_with('@') => Class::Unknown,
                     _ => Class::Read,
                 });
-                if "oHAmwrXyd".contains(c) {
+                if "oHAmwrXydFTbuexQ".contains(c) {
                     skip = rest.is_empty();
                     break;
                 }
@@ -325,7 +329,11 @@ fn remote(call: &Call<'_, '_, '_>, name: &str) -> Class {
             }
             let Some((target, sources)) = paths.split_last() else { return Class::Unknown };
             let mut class = sources.iter().filter(local).map(|path| call.read_all(path)).max().unwrap_or(Class::Read);
-            class = class.max(if local(&target) { call.write_into(target) } else { Class::Publish });
+            class = class.max(if local(&target) {
+                super::files::unpacked(call.write_into(target))
+            } else {
+                Class::Publish
+            });
             if sources.iter().any(|path| path.text.contains(':')) {
                 class = class.max(Class::Publish);
             }
@@ -391,7 +399,13 @@ fn database(call: &Call<'_, '_, '_>, name: &str) -> Class {
     let file = matches!(name, "sqlite3" | "duckdb");
     let plain = args.positionals();
     if !file {
-        return Class::Publish;
+        // Statements that stand in a file.
+        let told =
+            ["-c", "--command", "-e", "--execute", "--eval", "-l", "--list"].iter().any(|option| args.any(&[option]))
+                || name == "redis-cli";
+        let hidden =
+            args.any(&["-f", "--file", "--pipe", "--init-command"]) || call.stdin.given && call.stdin.text.is_none();
+        return if told && !hidden { Class::Publish } else { Class::Unknown };
     }
     let [path, statement] = plain.as_slice() else { return Class::Unknown };
     if args.options().any(|o| !matches!(o, "-readonly" | "-json" | "-csv" | "-header" | "-column" | "-line")) {
@@ -415,9 +429,8 @@ fn database(call: &Call<'_, '_, '_>, name: &str) -> Class {
 fn docker(name: &str, first: &str, second: &str) -> Class {
     match (first, second) {
         ("version" | "--version", _) => Class::Read,
-        ("ps" | "images" | "info", _) | ("image" | "container" | "volume" | "network" | "compose", "ls" | "list") => {
-            Class::ReadOut
-        }
+        ("ps" | "images" | "info" | "logs", _)
+        | ("image" | "container" | "volume" | "network" | "compose", "ls" | "list") => Class::ReadOut,
         ("push", _) | ("image" | "compose", "push") => Class::Publish,
         ("pull", _) | ("image" | "compose", "pull") => Class::Fetch,
         ("rm" | "rmi" | "kill" | "stop" | "prune", _)

@@ -85,43 +85,6 @@ pub(super) fn always(name: &str) -> Option<Class> {
     })
 }
 
-/// Programs that run the words behind them: those are judged even where some of them are not known.
-pub(super) fn takes_commands(name: &str) -> bool {
-    matches!(
-        name,
-        "env"
-            | "nohup"
-            | "timeout"
-            | "nice"
-            | "ionice"
-            | "stdbuf"
-            | "time"
-            | "setsid"
-            | "command"
-            | "xargs"
-            | "find"
-            | "caffeinate"
-            | "cd"
-            | "export"
-            | "declare"
-            | "local"
-            | "readonly"
-            | "typeset"
-            | "read"
-            | "unset"
-            | "set"
-            | "bash"
-            | "sh"
-            | "zsh"
-            | "dash"
-            | "printf"
-            | "pushd"
-            | "chronic"
-            | "git"
-    ) && name != "git"
-        && !matches!(name, "bash" | "sh" | "zsh" | "dash")
-}
-
 pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
     let args = call.args;
     let words = args.0;
@@ -176,11 +139,7 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
                     )
             }) =>
             {
-                if matches!(words, [only] if only.text == "-o" || only.text == "+o") {
-                    Class::Read
-                } else {
-                    Class::Read
-                }
+                Class::Read
             }
             _ => Class::Unknown,
         },
