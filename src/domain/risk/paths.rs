@@ -196,6 +196,7 @@ fn is_secret_name(name: &str) -> bool {
         !rest.contains('.') || ["rsa", "dsa", "ecdsa", "ed25519"].iter().any(|kind| rest.starts_with(kind))
     });
     let plain = SECRET_NAMES.contains(&name) || SECRET_ENDINGS.iter().any(|end| name.ends_with(end));
+    let host = name.starts_with("ssh_host_") && name.ends_with("_key");
     let account = name.ends_with(".json") && (name.starts_with("service-account") || name.starts_with("credentials"));
     let pattern = name.contains(['*', '?', '['])
         && (SECRET_NAMES.iter().any(|secret| may_be(name, secret))
@@ -203,7 +204,7 @@ fn is_secret_name(name: &str) -> bool {
                 .iter()
                 // `*.k*` is asked about, `*` and `s*` are not.
                 .any(|secret| may_be(name, secret) && !"sidc*".contains(name.trim_end_matches('*'))));
-    env || (id && !name.contains('*')) || plain || account || pattern
+    env || host || (id && !name.contains('*')) || plain || account || pattern
 }
 
 /// Whether a path holds secrets, by its names.
@@ -237,7 +238,10 @@ pub(super) fn read_path(path: &Path, place: &Place<'_>) -> Class {
         Class::Read
     } else if path.starts_with("/dev/tcp") || path.starts_with("/dev/udp") {
         Class::Publish
-    } else if is_secret(path, place) {
+    } else if is_secret(path, place)
+        || path.starts_with("/dev") && !path.starts_with("/dev/fd") && path != Path::new("/dev/tty")
+    {
+        // Memory and whole disks are in there.
         Class::Secret
     } else if is_inside(path, place) {
         Class::Read
