@@ -191,7 +191,7 @@ fn is_secret_name(name: &str) -> bool {
     if template || name.ends_with(".pub") {
         return false;
     }
-    let env = name == ".env" || name.starts_with(".env.") || name.starts_with(".env-") || name.starts_with(".env_");
+    let env = name.starts_with(".env");
     let id = name.strip_prefix("id_").is_some_and(|rest| {
         !rest.contains('.') || ["rsa", "dsa", "ecdsa", "ed25519"].iter().any(|kind| rest.starts_with(kind))
     });
@@ -228,7 +228,8 @@ fn is_secret(path: &Path, place: &Place<'_>) -> bool {
         ["environ", "mem", "cmdline"].iter().any(|secret| may_be(last, secret) || last.contains('*'))
             || names.iter().any(|name| ["fd", "root", "cwd", "map_files"].contains(&name.as_str()))
     };
-    in_secret_dir || kernel || below.last().is_some_and(|name| is_secret_name(name))
+    let env = |name: &String| name.starts_with(".env") && is_secret_name(name);
+    in_secret_dir || kernel || below.iter().any(env) || below.last().is_some_and(|name| is_secret_name(name))
 }
 
 /// What it means to read the content of a path.
