@@ -13,6 +13,7 @@ pub mod history;
 pub mod ids;
 pub mod message;
 pub mod plain;
+pub mod risk;
 pub mod turn;
 pub mod verdict;
 pub mod view;

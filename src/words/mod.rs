@@ -11,6 +11,7 @@ pub mod card;
 mod command;
 mod failure;
 mod notice;
+mod risk;
 mod time;
 mod toast;
 
@@ -19,6 +20,7 @@ pub use card::CardMsg;
 pub use command::{CommandMsg, help_topic};
 pub use failure::{FailureContext, Launch, Told, failure, launch_failure, runtime_trouble};
 pub use notice::{NoticeMsg, unreadable_name};
+pub use risk::risk;
 pub use time::{At, Span, Zone};
 pub use toast::{ToastMsg, toast};
 
