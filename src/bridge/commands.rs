@@ -10,6 +10,7 @@ use super::pictures::Frame;
 use super::prepare::{Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
 use super::{route, say};
+use crate::domain::access::{Act, Role, may};
 use crate::domain::action::Resume;
 use crate::domain::command::Command;
 use crate::domain::ids::*;
@@ -17,7 +18,7 @@ use crate::domain::message::ChatKind;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::{HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
-use crate::ledger::grants::{self, Right};
+use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
@@ -293,12 +294,13 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
 }
 
 fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
-    use crate::domain::access::Role;
     let owner = frame.access.owner.as_ref().map_or("", UserId::as_str);
     say::command(
         lang,
         match letter.person.role {
             Role::Owner => CommandMsg::WhoamiOwner,
+            Role::Admin => CommandMsg::WhoamiAdmin,
+            Role::Approver => CommandMsg::WhoamiApprover,
             Role::User => CommandMsg::WhoamiUser,
             Role::Member => CommandMsg::WhoamiMember,
             Role::Stranger | Role::Outsider => CommandMsg::WhoamiStranger { owner },
@@ -313,7 +315,8 @@ fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError
 
 /// `/allow`, `/deny`: people by mention, or, alone in a group, the group. The configured floor cannot be taken away here.
 fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give: bool) -> Result<Reply, LedgerError> {
-    if !letter.person.role.is_owner() {
+    let act = if letter.message.mentions.is_empty() { Act::OpenChat } else { Act::Allow };
+    if !may(letter.person.role, act) {
         return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
     }
     let channel = &letter.row.channel;
@@ -323,10 +326,10 @@ fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give:
         }
         let chat = letter.message.chat.as_str();
         let msg = if give {
-            grants::give(tx, channel, Right::Chat, chat, Some(&letter.person.user), frame.now_ms)?;
+            grants::give(tx, channel, &Grant::new(Right::Chat, chat), Some(&letter.person.user), frame.now_ms)?;
             CommandMsg::GroupOpened
         } else {
-            grants::take(tx, channel, Right::Chat, chat)?;
+            grants::take(tx, channel, &Grant::new(Right::Chat, chat))?;
             CommandMsg::GroupClosed
         };
         audit::note(
@@ -346,10 +349,13 @@ fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give:
             if give { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::DenyOwner }
         } else if give {
             let before = frame.access.users.contains(user);
-            grants::give(tx, channel, Right::User, user.as_str(), Some(&letter.person.user), frame.now_ms)?;
+            let grant = Grant::new(Right::User, user.as_str());
+            grants::give(tx, channel, &grant, Some(&letter.person.user), frame.now_ms)?;
             crate::ledger::said::learn_name(tx, channel, user, who, frame.now_ms)?;
             if before { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::Allowed { who } }
-        } else if grants::take(tx, channel, Right::User, user.as_str())? {
+        } else if frame.access.admins.contains(user) && !may(letter.person.role, Act::NameAdmins) {
+            CommandMsg::DenyAdmin { who }
+        } else if !grants::take_all(tx, channel, user)?.is_empty() {
             CommandMsg::Denied { who }
         } else {
             CommandMsg::NotAllowedBefore { who }

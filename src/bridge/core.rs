@@ -19,8 +19,8 @@ use crate::domain::gate::Decision;
 use crate::domain::ids::*;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
-use crate::ledger::grants::Right;
-use crate::ledger::{Ledger, LedgerError, grants, said};
+use crate::ledger::grants::{Grant, Right};
+use crate::ledger::{Ledger, LedgerError, Transaction, grants, said, settings};
 use crate::tasks::Tasks;
 
 /// How the bridge behaves. Resolved: nothing in here has to be decided again.
@@ -30,6 +30,9 @@ pub struct BridgeConfig {
     /// Working directory of every conversation; `None`: one of its own below `workspaces`.
     pub directory: Option<PathBuf>,
     pub workspaces: PathBuf,
+    /// The home of the person that ally runs as.
+    pub user_home: PathBuf,
+    pub ally_home: PathBuf,
     /// Attachments that people sent, one folder an inbound row.
     pub attachments: PathBuf,
     /// Files on their way out, by SHA-256.
@@ -165,15 +168,19 @@ impl Core {
     pub async fn refresh_access(&self) -> Result<(), LedgerError> {
         for channel in self.channels.keys().cloned() {
             let name = channel.clone();
-            let granted = self.ledger.read(move |tx| grants::of_channel(tx, &name)).await?;
+            let read = move |tx: &Transaction<'_>| Ok((grants::of_channel(tx, &name)?, settings::is_locked(tx)?));
+            let (granted, locked) = self.ledger.read(read).await?;
             let mut access = self.config.floor.get(&channel).cloned().unwrap_or_default();
-            for (right, id) in granted {
-                match right {
-                    Right::Owner => access.owner = access.owner.or_else(|| Some(id.into())),
-                    Right::User => drop(access.users.insert(id.into())),
-                    Right::Chat => drop(access.chats.insert(id.into())),
+            for Grant { right, chat, id } in granted {
+                match (right, chat) {
+                    (Right::Owner, _) => access.owner = access.owner.or_else(|| Some(id.into())),
+                    (Right::Admin, _) => drop(access.admins.insert(id.into())),
+                    (Right::Approver, Some(chat)) => drop(access.approvers.insert((chat, id.into()))),
+                    (Right::User | Right::Approver, _) => drop(access.users.insert(id.into())),
+                    (Right::Chat, _) => drop(access.chats.insert(id.into())),
                 }
             }
+            access.locked = locked;
             access.tenant = self.bot(&channel).and_then(|bot| bot.tenant);
             self.access.write().expect("no code panics while it holds this lock").insert(channel, access);
         }
@@ -251,7 +258,8 @@ impl Core {
     /// Learns the names of those whose clicks are told by name although they never wrote.
     pub async fn learn_names(&self, channel: &ChannelName) {
         let access = self.access(channel);
-        for user in access.owner.iter().chain(&access.users) {
+        let approvers = access.approvers.iter().map(|(_, user)| user);
+        for user in access.owner.iter().chain(&access.admins).chain(approvers).chain(&access.users) {
             // No chat is at hand; a directory look-up needs none.
             self.name_of(channel, &ChatId::new(""), user).await;
         }

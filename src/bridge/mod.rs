@@ -21,6 +21,7 @@ pub mod gates;
 mod gather;
 pub mod host;
 pub mod intake;
+pub mod judge;
 pub mod leases;
 pub mod outbox;
 pub mod painter;

@@ -16,6 +16,7 @@ use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::domain::view::{Receipt, View};
 use crate::ledger::LedgerError;
+use crate::ledger::gates;
 use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, Surface};
 use crate::tasks::OnExit;
@@ -154,7 +155,8 @@ async fn react(
     match result.await {
         Ok(reaction) => {
             inherited.tidied(surface);
-            shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms()).await
+            shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms(), (Vec::new(), 0))
+                .await
         }
         Err(_) if surface.attempts + 1 >= REACTION_TRIES => gone(core, surface, "the reaction was refused").await,
         Err(error) => retry(core, surface, &error, false).await,
@@ -183,14 +185,16 @@ async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &Vi
     let answered = channel.create_card(&card).await;
     crash::point("card.told");
     match answered {
-        Ok(Sent { message: Some(message), topic, .. }) => {
+        Ok(Sent { message: Some(message), topic, platform_ms }) => {
             let hash = (!doubtful).then(|| surface.wanted_hash.clone());
             if let (Some(conversation), Some(topic)) = (surface.conversation.clone(), topic) {
                 core.ledger
                     .write(move |tx| crate::ledger::conversations::learn_topic(tx, &conversation, &topic))
                     .await?;
             }
-            shown(core, surface, Some(message.as_str()), hash, core.now_ms()).await
+            let seen = if doubtful { Vec::new() } else { view.gates() };
+            let since = platform_ms.unwrap_or_else(|| core.now_ms());
+            shown(core, surface, Some(message.as_str()), hash, core.now_ms(), (seen, since)).await
         }
         // It is there and can never be changed: its place is taken by another, under another key.
         Ok(Sent { message: None, .. }) => {
@@ -218,7 +222,7 @@ async fn update(
             } else {
                 core.now_ms() + channel.limits().update_every_ms as i64
             };
-            shown(core, surface, None, hash, next).await
+            shown(core, surface, None, hash, next, (view.gates(), core.now_ms())).await
         }
         Err(error) => failed(core, surface, &error, false).await,
     }
@@ -230,9 +234,16 @@ async fn shown(
     platform: Option<&str>,
     hash: Option<String>,
     next_at_ms: i64,
+    (seen, since_ms): (Vec<GateId>, i64),
 ) -> Result<(), LedgerError> {
     let (id, platform, now) = (surface.id.clone(), platform.map(str::to_owned), core.now_ms());
-    core.ledger.write(move |tx| surfaces::shown(tx, &id, platform.as_deref(), hash.as_deref(), next_at_ms, now)).await
+    core.ledger
+        .write(move |tx| {
+            surfaces::shown(tx, &id, platform.as_deref(), hash.as_deref(), next_at_ms, now)?;
+            // From now on words can answer them.
+            seen.iter().try_for_each(|gate| gates::seen(tx, gate, since_ms))
+        })
+        .await
 }
 
 async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: bool) -> Result<(), LedgerError> {
@@ -271,7 +282,7 @@ async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool
         .write(move |tx| {
             surfaces::gone(tx, &surface.id, &why)?;
             let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
-            let asks = matches!(**view, View::Gate(_));
+            let asks = matches!(**view, View::Gate(_) | View::Gates(_));
             let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || !asks) else {
                 return Ok(());
             };

@@ -275,6 +275,8 @@ pub struct Capabilities {
     pub per_thread_directory: bool,
     pub fork: bool,
     pub compact: bool,
+    /// What it runs is held by a sandbox unless a request says otherwise.
+    pub sandbox: bool,
 }
 
 /// One kind of runtime with its configuration: finds the program, starts it, and knows how to make sure that it is dead.

@@ -90,8 +90,10 @@ super::messages! {
         RecordedTelling => "已记录，正在告诉 Codex", "Recorded, telling Codex";
         NearMiss { number: i64 } =>
             "这句话没有批准 #{number}，已作为普通消息排队。", "This did not approve #{number}; it is queued as a message.";
-        GateReminder { number: i64, names: &'a str, at: At } =>
-            "#{number} 从 {at} 起在等 {names} 决定", "#{number} has been waiting for {names} since {at}";
+        GateReminder { numbers: &'a str, names: &'a str, at: At } =>
+            "{numbers} 从 {at} 起在等 {names} 决定", "{numbers} has been waiting for {names} since {at}";
+        GatesAnswerDirect { number: i64 } =>
+            "回复 a{number} 允许，d{number} 拒绝；可以一次写几个", "Reply a{number} to allow, d{number} to decline; several at once are fine";
         /// Under a request whose card the platform refused: it is answered in words only.
         GateAnswerDirect => "回复 y 允许，n 拒绝", "Reply y to allow, n to decline";
         GateAnswerGroup { bot: &'a str, number: i64 } =>
@@ -111,6 +113,9 @@ super::messages! {
             "{numbers} 没有在等决定，其余已记录", "{numbers} does not wait for a decision; the rest is recorded";
         DecidedList { allowed: &'a str, declined: &'a str } =>
             "已记录：允许 {allowed}；拒绝 {declined}", "Recorded: allowed {allowed}; declined {declined}";
+        ShortcutRed { numbers: &'a str } =>
+            "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
+        StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";
         AllSafeNothing => "没有可以这样一起允许的，什么也没有决定", "Nothing here can be allowed like that; nothing was decided";
         WaitsForDirectory =>
             "已记录，等同一目录空出来再继续", "Recorded; it goes on once the directory is free";
