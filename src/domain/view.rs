@@ -40,6 +40,7 @@ impl Lang {
 /// A surface's wanted picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "view", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and in a box wherever it is kept")]
 pub enum View {
     Live(LiveView),
     Gate(GateView),
