@@ -38,6 +38,25 @@ const BATCH: u32 = 64;
 #[derive(Clone, Default)]
 struct Busy(Arc<Mutex<HashSet<(ChannelName, ChatId)>>>);
 
+/// Deliveries whose last attempt the ledger knows nothing of, because it took no writes then.
+#[derive(Clone, Default)]
+struct Unrecorded(Arc<Mutex<HashSet<DeliveryId>>>);
+
+impl Unrecorded {
+    fn has(&self, message: &OutMessage) -> bool {
+        self.0.lock().expect("no code panics while it holds this lock").contains(&message.id)
+    }
+
+    fn note(&self, message: &OutMessage, unrecorded: bool) {
+        let mut all = self.0.lock().expect("no code panics while it holds this lock");
+        if unrecorded {
+            all.insert(message.id.clone())
+        } else {
+            all.remove(&message.id)
+        };
+    }
+}
+
 impl Busy {
     fn enter(&self, message: &OutMessage) -> bool {
         let chat = (message.channel.clone(), message.target.chat.clone());
@@ -52,13 +71,13 @@ impl Busy {
 
 /// Sends what is due until `cancel`. A send that has begun is finished before the task family ends.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
-    let busy = Busy::default();
+    let (busy, unrecorded) = (Busy::default(), Unrecorded::default());
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
         let due = core.ledger.read(move |tx| messages::due(tx, now, BATCH)).await?;
         for message in due {
             if busy.enter(&message) {
-                dispatch(&core, &busy, message);
+                dispatch(&core, &busy, &unrecorded, message);
             }
         }
         let next = core.ledger.read(messages::next_due_ms).await?;
@@ -73,15 +92,16 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
-    let (core, busy) = (Arc::clone(core), busy.clone());
+fn dispatch(core: &Arc<Core>, busy: &Busy, unrecorded: &Unrecorded, message: OutMessage) {
+    let (core, busy, unrecorded) = (Arc::clone(core), busy.clone(), unrecorded.clone());
     let family = core.tasks.clone();
     family.spawn("send", OnExit::LogOnly, move |_| async move {
         let leave = {
             let message = message.clone();
             AtEnd::new(move || busy.leave(&message))
         };
-        let result = send_fresh(&core, &message).await;
+        let result = send_fresh(&core, &unrecorded, &message).await;
+        unrecorded.note(&message, result.is_err());
         if result.is_err() {
             // The row is as it was; a short rest keeps a broken ledger from a hot loop.
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -93,9 +113,12 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
 }
 
 /// The list that named the row may be older than the end of the chat's last send: the row as it is now decides.
-async fn send_fresh(core: &Core, listed: &OutMessage) -> anyhow::Result<()> {
+async fn send_fresh(core: &Core, unrecorded: &Unrecorded, listed: &OutMessage) -> anyhow::Result<()> {
     let (id, now) = (listed.id.clone(), core.now_ms());
-    let message = core.ledger.read(move |tx| messages::get(tx, &id)).await?;
+    let mut message = core.ledger.read(move |tx| messages::get(tx, &id)).await?;
+    if unrecorded.has(&message) {
+        message.attempts = message.attempts.max(1);
+    }
     let open = matches!(message.state, MessageState::Ready | MessageState::Sending);
     if open && message.next_at_ms <= now { send(core, &message).await } else { Ok(()) }
 }
@@ -105,7 +128,8 @@ async fn send(core: &Core, message: &OutMessage) -> anyhow::Result<()> {
         // The channel is not configured any more: nothing is lost, it waits for the channel to come back.
         return postpone(core, message, 60_000, "the channel is switched off").await.map_err(Into::into);
     };
-    if is_doubtful(message) {
+    // Whether it was attempted may be known to nobody: the ledger may have been unable to take that.
+    if message.state == MessageState::Sending {
         // Without an answer of the platform nothing can be sent either.
         let Some(platform_ms) = channel.ask_platform_ms().await else {
             let wait = wait_before(message.attempts, 0, fastrand::f64()) as i64;

@@ -208,3 +208,42 @@ async fn a_card_that_cannot_be_found_is_replaced_by_one_that_tells_the_end() {
     assert_eq!(world.cards(&message).len(), 2);
     assert!(world.sim.message(&second.id).text().contains("Stopped"), "{}", world.sim.message(&second.id).text());
 }
+
+/// An answer that the platform takes while the ledger can record nothing. That lasts `long`, or not.
+async fn unrecorded(world: &World, long: bool) -> String {
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 1000]] [[say once]]");
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&path, Fault::Delay(Duration::from_secs(2)), 1);
+    world.sim.fault(&path, Fault::TooMany { reset: "0.1" }, if long { 0 } else { 1000 });
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("the attempt", |world| (attempts(world) > 0).then_some(())).await;
+    let other = rusqlite::Connection::open(world.home.path().join("ally/ledger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    world.answer(&message).await;
+    world.wait("the trouble", |world| world.status()?["ledger"]["problem"].as_str().map(drop)).await;
+    if long {
+        world.sim.advance(LONG);
+        world.warp(LONG).await;
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    if !long {
+        world.wait("the next attempt", |world| (attempts(world) > 1).then_some(())).await;
+    }
+    message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_sending_could_not_be_recorded_is_not_sent_again() {
+    for long in [true, false] {
+        let world = World::start(Kind::Embedded).await;
+        let message = unrecorded(&world, long).await;
+        if !long {
+            // Refused for speed: that says nothing of the attempt that was taken.
+            world.sim.advance(LONG);
+            world.warp(LONG).await;
+            world.sim.no_more_faults();
+        }
+        world.settled().await;
+        assert_eq!(world.answers(&message).len(), 1, "{long}");
+    }
+}
