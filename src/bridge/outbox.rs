@@ -15,7 +15,7 @@ use super::at_end::AtEnd;
 use super::core::{Core, unless_outage};
 use super::intake::notice;
 use super::ports::*;
-use super::say;
+use super::{remedy, say};
 use crate::crash;
 use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target, send_key, wait_before};
 use crate::domain::ids::*;
@@ -31,6 +31,8 @@ const NEIGHBOURS: u32 = 10_000;
 /// Between two look-ups of a message, and how long they may fail before it is sent as a possible repeat.
 const LOOK_AGAIN_MS: i64 = 30_000;
 const LOOK_FOR_MS: i64 = 10 * 60 * 1000;
+/// How long an upload may fail before those who wait behind it go on without the file.
+const UPLOAD_FOR_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
 const BATCH: u32 = 64;
 
@@ -162,9 +164,9 @@ fn is_old(message: &OutMessage, platform_ms: i64) -> bool {
 }
 
 async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> anyhow::Result<()> {
-    let resource = match upload_if_needed(core, channel, message).await {
+    let resource = match upload_if_needed(core, channel, message).await? {
         Ok(resource) => resource,
-        Err(error) => return refused(core, message, &error).await,
+        Err(error) => return not_uploaded(core, channel, message, &error).await,
     };
     let out = Outgoing {
         delivery: message.id.clone(),
@@ -183,21 +185,78 @@ async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
     }
 }
 
+/// Without its key in the ledger nothing is sent: what has no key there was surely never sent.
 async fn upload_if_needed(
     core: &Core,
     channel: &dyn Channel,
     message: &OutMessage,
-) -> Result<Option<ResourceKey>, SendError> {
-    let (Body::File { sha256, .. } | Body::Image { sha256, .. }) = &message.body else { return Ok(None) };
+) -> Result<Result<Option<ResourceKey>, SendError>, LedgerError> {
+    let (Body::File { sha256, .. } | Body::Image { sha256, .. }) = &message.body else { return Ok(Ok(None)) };
     if message.resource.is_some() {
-        return Ok(message.resource.clone());
+        return Ok(Ok(message.resource.clone()));
     }
-    let key = channel.upload(&message.body, &core.config.outbox.join(sha256)).await?;
+    let key = match channel.upload(&message.body, &core.config.outbox.join(sha256)).await {
+        Ok(key) => key,
+        Err(error) => return Ok(Err(error)),
+    };
     let (id, stored) = (message.id.clone(), key.clone());
-    if let Err(error) = core.ledger.write(move |tx| messages::set_resource(tx, &id, &stored)).await {
-        warn!(%error, "An uploaded file's key could not be kept; it is uploaded again");
-    }
-    Ok(Some(key))
+    core.ledger.write(move |tx| messages::set_resource(tx, &id, &stored)).await?;
+    Ok(Ok(Some(key)))
+}
+
+/// Certainly not sent, whatever became of the upload. It holds up its chat, so it is not tried for ever.
+async fn not_uploaded(
+    core: &Core,
+    channel: &dyn Channel,
+    message: &OutMessage,
+    error: &SendError,
+) -> anyhow::Result<()> {
+    let right = channel.right_to_upload(error);
+    let wait = match error.disposition {
+        _ if right.is_some() => None,
+        // Without a connection, or where the platform lets nothing through, nothing else could be sent either.
+        Disposition::Paused { wait_ms } => Some(wait_ms),
+        Disposition::RetryAfter { wait_ms } if error.code.is_none() => Some(wait_ms),
+        Disposition::RetryAfter { wait_ms } | Disposition::Ambiguous { wait_ms } => {
+            let (key, now) = (format!("upload:{}", message.id), core.now_ms());
+            let began = core.ledger.write(move |tx| said::first_at(tx, &key, now)).await?;
+            (now - began < UPLOAD_FOR_MS).then_some(wait_ms)
+        }
+        // An upload names no chat: no refusal of one says anything of the chat.
+        _ => None,
+    };
+    let Some(asked) = wait else { return Ok(leave_file(core, message, error, right).await?) };
+    info!(delivery.id = %message.id, code = error.code, %error, "The file of delivery {} was not uploaded", message.id);
+    let again = Again {
+        form: message.form,
+        target: message.target.clone(),
+        next_at_ms: core.now_ms() + wait_before(message.attempts, asked, fastrand::f64()) as i64,
+        problem: error.to_string(),
+        code: error.code,
+    };
+    Ok(write_again(core, message, again).await?)
+}
+
+/// The file stays on the computer: its chat is told so, and the owner what is missing.
+async fn leave_file(
+    core: &Core,
+    message: &OutMessage,
+    error: &SendError,
+    right: Option<&'static str>,
+) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, %error, "The file of delivery {} cannot be uploaded", message.id);
+    let (message, problem, frame) = (message.clone(), error.to_string(), core.frame(&message.channel));
+    core.ledger
+        .write(move |tx| {
+            messages::undeliverable(tx, &message.id, &problem)?;
+            audit::note(tx, "ally", "undeliverable", message.id.as_str(), &problem, frame.now_ms)?;
+            let (Some(turn), Some(id)) = (&message.turn, &message.conversation) else { return Ok(()) };
+            let conversation = conversations::get(tx, id)?;
+            let told = |lang| say::file_left(lang, turn.as_str(), right);
+            let text = remedy::tell(tx, &frame, &conversation, "upload", told)?;
+            notice(tx, &message.channel, message.target.clone(), Some(id), None, text, message.lang, frame.now_ms)
+        })
+        .await
 }
 
 /// W7.

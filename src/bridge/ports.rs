@@ -125,6 +125,11 @@ pub trait Channel: Send + Sync + 'static {
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
 
+    /// The right that the bot would need, where an upload was refused for want of one.
+    fn right_to_upload(&self, _error: &SendError) -> Option<&'static str> {
+        None
+    }
+
     /// What an error is about that says [`Disposition::Undeliverable`].
     fn obstacle(&self, error: &SendError) -> Obstacle;
 

@@ -247,3 +247,40 @@ async fn an_answer_whose_sending_could_not_be_recorded_is_not_sent_again() {
         assert_eq!(world.answers(&message).len(), 1, "{long}");
     }
 }
+
+const UPLOAD: &str = "POST /open-apis/im/v1/files";
+
+/// Two answers of the group, of which the first has a file that cannot be uploaded.
+async fn a_file_that_stays(world: &World, fault: Fault) -> Vec<String> {
+    world.sim.fault(UPLOAD, fault, 1000);
+    let message = world.sim.say(GROUP, OWNER, "@bot [[stream 8000 0]]");
+    let uploads = |world: &World| world.sim.requests().iter().filter(|line| line.as_str() == UPLOAD).count();
+    world.wait("the upload", |world| (uploads(world) > 0).then_some(())).await;
+    let next = world.sim.say(GROUP, OWNER, "@bot [[say next]]");
+    let left = |world: &World| world.answers(&message).iter().any(|one| one.text().contains("could not be uploaded"));
+    world.wait("an end of the uploads", |world| (left(world) || uploads(world) > 1).then_some(())).await;
+    if !left(world) {
+        world.warp(Duration::from_secs(11 * 60)).await;
+    }
+    world.wait("the words instead", |world| left(world).then_some(())).await;
+    assert_eq!(world.answer(&next).await.said(), "next");
+    world.settled().await;
+    let told = world.sim.messages(OWNER_CHAT).into_iter().filter(|one| one.by_bot());
+    told.map(|one| one.text()).filter(|text| text.contains("im:resource")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_may_not_be_uploaded_holds_up_nothing_and_the_owner_learns_why() {
+    let world = World::start(Kind::Embedded).await;
+    // Where the owner can be told.
+    let hello = world.sim.say(OWNER_CHAT, OWNER, "[[say hello]]");
+    world.answer(&hello).await;
+    let told = a_file_that_stays(&world, Fault::BeforeEffect { status: 400, code: 99991672 }).await;
+    assert!(told.len() == 1 && told[0].contains(GROUP), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_never_gets_through_holds_up_nothing() {
+    let world = World::start(Kind::Embedded).await;
+    assert_eq!(a_file_that_stays(&world, Fault::Html { status: 413 }).await, [""; 0]);
+}
