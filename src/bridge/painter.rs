@@ -21,8 +21,8 @@ use crate::ledger::surfaces::{self, Picture, Surface};
 use crate::tasks::OnExit;
 
 const BATCH: u32 = 64;
-/// A reaction is a courtesy: it never keeps anything else waiting.
-const REACTION_TRIES: u32 = 3;
+/// A reaction is a courtesy: what does not get through is left after hours, or days where the platform asks for pauses.
+const REACTION_TRIES: u32 = 1000;
 /// After an update of unknown fate a late one may still arrive; the last picture is sent again after this.
 const REPEAT_FINAL_MS: i64 = 10_000;
 /// As for messages: the platform recognises the key of a creation for an hour.
@@ -156,8 +156,16 @@ async fn react(
             inherited.tidied(surface);
             shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms()).await
         }
-        Err(_) if surface.attempts + 1 >= REACTION_TRIES => gone(core, surface, "the reaction was refused").await,
-        Err(error) => retry(core, surface, &error, false).await,
+        // A first refusal may have been of taking the old one away: the next try looks what is there.
+        Err(error) if !inherited.is_in_doubt(surface) => retry(core, surface, &error, false).await,
+        Err(error) if error.may_pass() && surface.attempts < REACTION_TRIES => {
+            retry(core, surface, &error, false).await
+        }
+        Err(error) => {
+            debug!(surface.id = %surface.id, %error, "A reaction is left out");
+            let (id, hash, why) = (surface.id.clone(), surface.wanted_hash.clone(), error.to_string());
+            core.ledger.write(move |tx| surfaces::left_out(tx, &id, &hash, &why)).await
+        }
     }
 }
 

@@ -217,6 +217,16 @@ pub struct SendError {
     pub platform_ms: Option<i64>,
 }
 
+impl SendError {
+    /// The same call may go well later.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self.disposition,
+            Disposition::RetryAfter { .. } | Disposition::Paused { .. } | Disposition::Ambiguous { .. }
+        )
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     pub message: MessageId,

@@ -105,6 +105,41 @@ async fn a_reaction_of_unknown_fate_does_not_stay_beside_the_next() {
     }
 }
 
+/// A message of which every reaction goes wrong, and a count of the tries.
+fn without_reactions(world: &World, text: &str, fault: Fault) -> (String, impl Fn(&World) -> usize + use<>) {
+    // The first one comes before the message's id is known here.
+    world.sim.fault("POST /open-apis/im/v1/messages/", fault.clone(), 1);
+    let message = world.sim.say(OWNER_CHAT, OWNER, text);
+    let path = format!("POST /open-apis/im/v1/messages/{message}/reactions");
+    world.sim.fault(&path, fault, 1000);
+    (message, move |world: &World| world.sim.requests().iter().filter(|line| **line == path).count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_outlasts_a_platform_in_trouble() {
+    for fault in [Fault::TooMany { reset: "0.1" }, Fault::Html { status: 502 }] {
+        let world = World::start(Kind::Embedded).await;
+        let (message, tries) = without_reactions(&world, "[[say done]]", fault);
+        world.wait("many tries", |world| (tries(world) > 3).then_some(())).await;
+        world.sim.no_more_faults();
+        world.settled().await;
+        assert_eq!(world.sim.message(&message).receipts(), ["DONE"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_was_refused_makes_way_for_the_next() {
+    let world = World::start(Kind::Embedded).await;
+    let refused = Fault::BeforeEffect { status: 400, code: 231001 };
+    let (message, tries) = without_reactions(&world, "[[sleep 600000]]", refused);
+    world.wait("the tries", |world| (tries(world) > 1).then_some(())).await;
+    world.settled_surfaces().await;
+    world.sim.no_more_faults();
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.settled().await;
+    assert_eq!(world.sim.message(&message).receipts().len(), 1);
+}
+
 /// A message whose answer was sent once and not acknowledged, and then `then` until told otherwise.
 async fn unacknowledged(world: &World, text: &str, then: Fault) -> String {
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[sleep 1000]] [[say {text}]]"));
