@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::at_end::AtEnd;
-use super::core::{Core, unless_outage};
+use super::core::{Core, rest, unless_outage};
 use super::intake::notice;
 use super::ports::*;
 use super::{remedy, say};
@@ -21,7 +21,7 @@ use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target,
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
 use crate::ledger::surfaces::Picture;
-use crate::ledger::{LedgerError, audit, conversations, messages, said, surfaces};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, messages, said, surfaces};
 use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
@@ -76,19 +76,18 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     let (busy, unrecorded) = (Busy::default(), Unrecorded::default());
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
-        let due = core.ledger.read(move |tx| messages::due(tx, now, BATCH)).await?;
+        let look = move |tx: &Transaction<'_>| Ok((messages::due(tx, now, BATCH)?, messages::next_due_ms(tx, now)?));
+        let (due, next) = core.ledger.read(look).await?;
         for message in due {
             if busy.enter(&message) {
                 dispatch(&core, &busy, &unrecorded, message);
             }
         }
-        let next = core.ledger.read(messages::next_due_ms).await?;
-        // The poll is the fallback of a lost wake-up; a busy chat's end wakes us itself.
-        let wait = next.map_or(1_000, |at| (at - core.now_ms()).clamp(20, 1_000)) as u64;
+        // All that is due is under way now, and each end of that wakes us.
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.outbox.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(wait.max(20))) => {}
+            () = tokio::time::sleep(rest(next, core.now_ms())) => {}
         }
     }
     Ok(())
@@ -403,11 +402,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
 }
 
 /// The owner's direct chat, where he has ever written to the bot.
-fn owner_chat(
-    tx: &crate::ledger::Transaction<'_>,
-    channel: &ChannelName,
-    owner: &UserId,
-) -> Result<Option<ChatId>, LedgerError> {
+fn owner_chat(tx: &Transaction<'_>, channel: &ChannelName, owner: &UserId) -> Result<Option<ChatId>, LedgerError> {
     crate::ledger::inbound::direct_chat_of(tx, channel, owner)
 }
 

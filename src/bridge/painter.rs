@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::at_end::AtEnd;
-use super::core::{Core, unless_outage};
+use super::core::{Core, rest, unless_outage};
 use super::ports::*;
 use super::say;
 use crate::crash;
 use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::domain::view::{Receipt, View};
-use crate::ledger::LedgerError;
 use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, Surface};
+use crate::ledger::{LedgerError, Transaction};
 use crate::tasks::OnExit;
 
 const BATCH: u32 = 64;
@@ -55,18 +55,18 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     let busy: Arc<Mutex<HashSet<DeliveryId>>> = Arc::default();
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
-        let due = core.ledger.read(move |tx| surfaces::due(tx, now, BATCH)).await?;
+        let look = move |tx: &Transaction<'_>| Ok((surfaces::due(tx, now, BATCH)?, surfaces::next_due_ms(tx, now)?));
+        let (due, next) = core.ledger.read(look).await?;
         for surface in due {
             if busy.lock().expect("no code panics while it holds this lock").insert(surface.id.clone()) {
                 dispatch(&core, &busy, &inherited, surface);
             }
         }
-        let next = core.ledger.read(surfaces::next_due_ms).await?;
-        let wait = next.map_or(1_000, |at| (at - core.now_ms()).clamp(20, 1_000)) as u64;
+        // All that is due is under way now, and each end of that wakes us.
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.painter.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+            () = tokio::time::sleep(rest(next, core.now_ms())) => {}
         }
     }
     Ok(())

@@ -178,11 +178,14 @@ pub fn due_now(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Resul
     first(tx, &format!("SELECT * FROM surfaces WHERE {DUE} AND id = ?2"), params![now_ms, surface.as_str()], read)
 }
 
-/// When the next surface becomes due.
-pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
-    let sql = "SELECT min(max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)) FROM surfaces
-         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)";
-    Ok(first(tx, sql, [], |row| row.get::<_, Option<i64>>(0))?.flatten())
+/// When the next surface becomes due that is not yet.
+pub fn next_due_ms(tx: &Transaction<'_>, now_ms: i64) -> Result<Option<i64>, LedgerError> {
+    const AT: &str = "max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)";
+    let sql = format!(
+        "SELECT min({AT}) FROM surfaces
+         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash) AND {AT} > ?1"
+    );
+    Ok(first(tx, &sql, [now_ms], |row| row.get::<_, Option<i64>>(0))?.flatten())
 }
 
 pub fn find(tx: &Transaction<'_>, kind: SurfaceKind, subject: &str) -> Result<Option<Surface>, LedgerError> {
@@ -427,6 +430,26 @@ mod tests {
         assert_eq!((due.0, due.1), (1, 0));
         assert_eq!(due.2.wanted, Some(Picture::Reaction(Receipt::Accepted)));
         assert_eq!(due.2.platform_id.as_deref(), Some("one"), "the old one is still to be taken away");
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_nothing_to_wait_for() {
+        let (ledger, _lock, _dir) = ledger().await;
+        let seen = ledger
+            .write(|tx| {
+                let (channel, chat) = ("local".into(), "main".into());
+                want_receipt(tx, &channel, &chat, &"m".into(), Receipt::Accepted, 1)?;
+                let none = next_due_ms(tx, 10)?;
+                let card = wanted(SurfaceKind::Queue, queue(WaitReason::Limit), false);
+                want(tx, &Wanted { not_before_ms: 20, ..card }, 1)?;
+                let not_before = next_due_ms(tx, 10)?;
+                let painted = due(tx, 10, 10)?.remove(0);
+                failed(tx, &painted.id, 15, "busy", false)?;
+                Ok((none, not_before, next_due_ms(tx, 10)?, next_due_ms(tx, 20)?))
+            })
+            .await
+            .expect("a commit");
+        assert_eq!(seen, (None, Some(20), Some(15), None));
     }
 
     #[tokio::test]
