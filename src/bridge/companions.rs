@@ -15,10 +15,11 @@ use tracing::info;
 
 use super::actions::Person;
 use super::core::Core;
-use super::gather;
+use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::prepare::{Letter, mark, receipt};
 use super::{prompts, say};
+use crate::domain::access::Role;
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
 use crate::domain::ids::*;
@@ -120,12 +121,7 @@ async fn join(core: &Core, letter: &Letter, words: (Turn, Stored)) -> Result<boo
     let mut pieces: Vec<Stored> =
         others.into_iter().filter(|other| other.seq != row.seq).filter_map(|other| read(core, other)).collect();
     pieces.push((letter.row.clone(), letter.message.clone()));
-    let text = match parse(&message.text()) {
-        Typed::Text(text) => text,
-        _ => message.text(),
-    };
-    let person = Person { user: turn.requester.clone(), name: turn.requester_name.clone(), role: letter.person.role };
-    let gathered = gather::gather(core, &Letter { row, message, person, text }, pieces).await?;
+    let gathered = anew(core, &turn, (row, message), pieces, letter.person.role).await?;
     let (frame, letter) = (core.frame(&letter.row.channel), letter.clone());
     let joined = core
         .ledger
@@ -153,6 +149,45 @@ async fn join(core: &Core, letter: &Letter, words: (Turn, Stored)) -> Result<boo
         .await?;
     core.wakes.outbox.notify_one();
     Ok(joined)
+}
+
+/// What the prompt of a queued turn is with these pieces beside its words.
+async fn anew(
+    core: &Core,
+    turn: &Turn,
+    (row, message): Stored,
+    pieces: Vec<Stored>,
+    role: Role,
+) -> Result<Gathered, LedgerError> {
+    let text = match parse(&message.text()) {
+        Typed::Text(text) => text,
+        _ => message.text(),
+    };
+    let person = Person { user: turn.requester.clone(), name: turn.requester_name.clone(), role };
+    gather::gather(core, &Letter { row, message, person, text }, pieces).await
+}
+
+/// A queued turn, as it was read, with its prompt without a message that goes. Nothing where that message is the words
+/// themselves, or where it is no part of a queued turn.
+pub(super) async fn without(core: &Core, gone: &InboundRow) -> Result<Option<(Turn, String)>, LedgerError> {
+    let Some(turn) = gone.turn.clone() else { return Ok(None) };
+    let read_both = move |tx: &Transaction<'_>| Ok((turns::get(tx, &turn)?, inbound::of_turn(tx, &turn)?));
+    let (turn, rows) = core.ledger.read(read_both).await?;
+    // The prompt of *Continue* is not that of its message: the runtime knows the piece already.
+    if turn.state != TurnState::Queued || turn.reply_to == gone.message || turn.continues.is_some() {
+        return Ok(None);
+    }
+    let rest = rows.into_iter().filter(|row| row.seq != gone.seq).filter_map(|row| read(core, row));
+    let (mut words, pieces): (Vec<Stored>, Vec<Stored>) = rest.partition(|(row, _)| row.message == turn.reply_to);
+    let Some(words) = words.pop() else { return Ok(None) };
+    let role = core.access(&gone.channel).role(
+        &turn.requester,
+        words.1.sender.tenant.as_deref(),
+        Some(&words.1.chat),
+        words.1.chat_kind,
+    );
+    let gathered = anew(core, &turn, words, pieces, role).await?;
+    Ok(Some((turn, prompts::freeze(&gathered.prompt))))
 }
 
 /// Goes the way of late words: with them when they are wanted, cancelled with them when not.

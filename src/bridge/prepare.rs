@@ -28,7 +28,7 @@ use crate::domain::turn::{StopReason, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::inbound::{InboundRow, InboundState};
-use crate::ledger::turns::NewTurn;
+use crate::ledger::turns::{NewTurn, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, surfaces, turns};
 use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
@@ -432,9 +432,15 @@ fn dismiss_lost(
 
 // ------------------------------------------------------------------------------------------------ recall, membership
 
-/// A recalled message cancels its queued turn, or offers to stop the running one. Its words are forgotten.
+/// Recalled words cancel their queued turn, what was sent along with words only leaves it; where the turn runs, a stop is
+/// offered. What was recalled is forgotten.
 async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::Result<()> {
     let frame = core.frame(&row.channel);
+    let (channel, message) = (row.channel.clone(), recall.message.clone());
+    let without = match core.ledger.read(move |tx| inbound::by_message(tx, &channel, &message)).await? {
+        Some(original) => companions::without(core, &original).await?,
+        None => None,
+    };
     let woken = core
         .ledger
         .write(move |tx| {
@@ -444,8 +450,8 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
                 return Ok(None);
             };
             inbound::wipe(tx, original.seq)?;
-            match original.turn {
-                Some(turn) => recall_turn(tx, &frame, original.seq, &turn),
+            match &original.turn {
+                Some(turn) => recall_turn(tx, &frame, &original, turn, without),
                 None => {
                     inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
                     Ok(None)
@@ -463,13 +469,28 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
 fn recall_turn(
     tx: &Transaction<'_>,
     frame: &Frame,
-    seq: InboundSeq,
+    original: &InboundRow,
     turn: &TurnId,
+    without: Option<(Turn, String)>,
 ) -> Result<Option<ConversationId>, LedgerError> {
     let turn = turns::get(tx, turn)?;
-    inbound::resolve(tx, seq, InboundState::Turn, Some("recalled"), None)?;
+    if turn.state == TurnState::Queued && turn.reply_to != original.message {
+        if let Some((read, prompt)) = without {
+            turns::replace_prompt(tx, &read, &prompt, &read.title)?;
+        }
+        inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
+        inbound::leave_turn(tx, original.seq)?;
+        return Ok(Some(turn.conversation));
+    }
+    inbound::resolve(tx, original.seq, InboundState::Turn, Some("recalled"), None)?;
     match turn.state {
-        TurnState::Queued => actions::recall_queued(tx, frame, &turn)?,
+        TurnState::Queued => {
+            actions::recall_queued(tx, frame, &turn)?;
+            // What was sent along goes with the words.
+            for other in inbound::of_turn(tx, &turn.id)?.iter().filter(|other| other.seq != original.seq) {
+                mark(tx, other, Receipt::Failed, frame.now_ms)?;
+            }
+        }
         TurnState::Settled(_) => return Ok(None),
         _ => {
             let conversation = conversations::get(tx, &turn.conversation)?;

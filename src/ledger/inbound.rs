@@ -239,6 +239,12 @@ pub fn resolve(
     Ok(())
 }
 
+/// The row is no part of its turn any more.
+pub fn leave_turn(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerError> {
+    run(tx, "UPDATE inbound SET turn = NULL WHERE seq = ?1", [seq.0])?;
+    Ok(())
+}
+
 /// Forgets the words of a row (refused late, recalled, secret answer); the key that recognises repetitions stays.
 pub fn wipe(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerError> {
     run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL, sender = NULL WHERE seq = ?1", [seq.0])?;
