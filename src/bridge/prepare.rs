@@ -29,7 +29,7 @@ use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::inbound::{InboundRow, InboundState};
 use crate::ledger::turns::{NewTurn, Turn};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, surfaces, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, said, surfaces, turns};
 use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
 
@@ -104,6 +104,8 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Fai
         }
         drop(lane);
         core.wakes.intake.notify_one();
+        // Words that ended may have left something behind.
+        core.wakes.companions.notify_one();
         Ok(())
     });
 }
@@ -454,6 +456,15 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
                 Some(turn) => recall_turn(tx, &frame, &original, turn, without),
                 None => {
                     inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
+                    if original.state == InboundState::Waiting && original.reason.as_deref() == Some("late") {
+                        // Nothing is asked about it any more, and the question no longer shows its words.
+                        let by = match &original.sender {
+                            Some(user) => said::name_of(tx, &row.channel, user)?.map(|(name, _)| name),
+                            None => None,
+                        };
+                        let chosen = Some((ButtonRole::Cancel, by.unwrap_or_default()));
+                        pictures::late(tx, &frame, &original, frame.lang, "", chosen)?;
+                    }
                     Ok(None)
                 }
             }

@@ -50,8 +50,10 @@ pub const COMPANION_TOLD: &str = "companion, told";
 
 /// Why a row without words waits whose words are late themselves.
 pub fn bound_to(words: InboundSeq) -> String {
-    format!("with {}", words.0)
+    format!("{BOUND}{}", words.0)
 }
+
+const BOUND: &str = "with ";
 
 /// A row as it is committed in W1. What is refused brings neither raw text nor people.
 #[derive(Debug, Clone)]
@@ -86,6 +88,13 @@ pub struct InboundRow {
     pub turn: Option<TurnId>,
     pub steer: Option<String>,
     pub steer_text: Option<String>,
+}
+
+impl InboundRow {
+    /// The late words that it waits with.
+    pub fn bound_to(&self) -> Option<InboundSeq> {
+        self.reason.as_deref()?.strip_prefix(BOUND)?.parse().ok().map(InboundSeq)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -186,6 +186,28 @@ async fn late_words_keep_their_picture_until_they_are_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_picture_ends_with_its_late_words_or_outlives_a_command() {
+    let world = World::start(Kind::Embedded).await;
+    world.warp(Duration::from_secs(3600)).await;
+    let gone = picture(&world, "img_1");
+    let recalled = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
+    let card = world.card_with(&recalled, "Do it").await;
+    world.sim.recall(&recalled);
+    world.wait("its end", |world| (world.sim.message(&gone).receipts() == ["CrossMark"]).then_some(())).await;
+    world.wait("no question", |world| (!world.sim.message(&card.id).text().contains("Do it")).then_some(())).await;
+    let kept = picture(&world, "img_2");
+    let command = world.sim.say(OWNER_CHAT, OWNER, "/status");
+    let card = world.card_with(&command, "Do it").await;
+    world.sim.click(&card.id, "Do it", OWNER).await;
+    world.wait("it waits again", |world| (world.sim.message(&kept).receipts() == ["Get"]).then_some(())).await;
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+    let card = world.card_with(&words, "Do it").await;
+    world.sim.click(&card.id, "Do it", OWNER).await;
+    assert_eq!(world.answer(&words).await.said(), "seen");
+    assert!(only_prompt(&world).contains(&format!("image-{}-", seq(&world, &kept))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recalled_picture_leaves_the_queue_and_recalled_words_take_theirs_along() {
     let world = World::start(Kind::Embedded).await;
     let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo hold]]");
