@@ -21,7 +21,7 @@ use super::intake::notice;
 use super::prepare::{Letter, mark, receipt};
 use super::{prompts, say};
 use crate::domain::access::Role;
-use crate::domain::command::{Typed, parse};
+use crate::domain::command::for_agent;
 use crate::domain::delivery::Target;
 use crate::domain::ids::*;
 use crate::domain::message::{Event, IncomingMessage, Part};
@@ -160,10 +160,7 @@ async fn anew(
     pieces: Vec<Stored>,
     role: Role,
 ) -> Result<Gathered, LedgerError> {
-    let text = match parse(&message.text()) {
-        Typed::Text(text) => text,
-        _ => message.text(),
-    };
+    let text = for_agent(&message.text());
     let person = Person { user: turn.requester.clone(), name: turn.requester_name.clone(), role };
     gather::gather(core, &Letter { row, message, person, text }, pieces).await
 }

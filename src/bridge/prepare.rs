@@ -367,6 +367,9 @@ fn put(
             frame.now_ms,
         );
     }
+    if let Some(root) = &gathered.opening {
+        route::heard_of(tx, letter, root)?;
+    }
     // A steer holds words only: what has files stays a turn.
     let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty();
     if let (Some(active), Busy::Steer, TurnState::Running, true) =

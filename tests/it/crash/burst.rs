@@ -208,6 +208,21 @@ async fn a_picture_ends_with_its_late_words_or_outlives_a_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_joins_words_behind_a_command_leaves_them_as_they_were() {
+    let world = World::start(Kind::Embedded).await;
+    let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo hold]]");
+    let gate = world.card_with(&asked, "Allow once").await;
+    let words = world.sim.say(OWNER_CHAT, OWNER, "/new [[say fixed]]");
+    let along = picture(&world, "img_1");
+    world.wait("it to join", |world| (world.sim.message(&along).receipts() == ["OneSecond"]).then_some(())).await;
+    world.sim.click(&gate.id, "Allow once", OWNER).await;
+    world.settled().await;
+    assert!(world.sim.answers_to(&words).iter().any(|answer| answer.said() == "fixed"));
+    let told = prompt(&world, &turns(&world)[0]);
+    assert!(told.starts_with("[[say fixed]]") && told.contains(".png"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recalled_picture_leaves_the_queue_and_recalled_words_take_theirs_along() {
     let world = World::start(Kind::Embedded).await;
     let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo hold]]");

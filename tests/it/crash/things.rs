@@ -129,17 +129,45 @@ async fn two_topics_are_two_conversations_and_each_is_answered_in_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_topic_is_about_that_people_began_stands_in_its_first_prompt() {
+    for scope in ["topic", "chat"] {
+        let mut world = World::prepare(Kind::Embedded, &format!("[conversation]\nscope = \"{scope}\"")).await;
+        world.sim.add_topic_group(GROUP, "Team", &[OWNER, LI]);
+        world.up().await;
+        let root = world.sim.say(GROUP, LI, "the nightly build is red");
+        let first = world.sim.reply(&root, OWNER, "@bot [[say looked]]");
+        assert_eq!(world.answer(&first).await.said(), "looked");
+        let second = world.sim.reply(&root, OWNER, "@bot [[say looked again]]");
+        assert_eq!(world.answer(&second).await.said(), "looked again");
+        let about: Vec<bool> =
+            prompts(&world).iter().map(|one| one.text.contains("Li: the nightly build is red")).collect();
+        assert_eq!(about, [false, true], "said once, newest first, with {scope}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_a_picture_joins_still_says_what_its_topic_is_about() {
     let mut world = World::prepare(Kind::Embedded, "").await;
     world.sim.add_topic_group(GROUP, "Team", &[OWNER, LI]);
+    world.sim.add_resource("img_1", "a.png", PIXEL);
     world.up().await;
+    let other = world.sim.say(GROUP, LI, "@bot [[sleep 3000]] [[say elsewhere]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
     let root = world.sim.say(GROUP, LI, "the nightly build is red");
-    let first = world.sim.reply(&root, OWNER, "@bot [[say looked]]");
-    assert_eq!(world.answer(&first).await.said(), "looked");
-    let second = world.sim.reply(&root, OWNER, "@bot [[say looked again]]");
-    assert_eq!(world.answer(&second).await.said(), "looked again");
-    let about: Vec<bool> =
-        prompts(&world).iter().map(|one| one.text.contains("Li: the nightly build is red")).collect();
-    assert_eq!(about, [false, true], "said once, newest first");
+    let words = world.sim.reply(&root, OWNER, "@bot [[say looked]]");
+    let content = json!({ "title": "", "content":
+        [[{ "tag": "at", "user_id": "@_user_1", "user_name": "ally" }, { "tag": "img", "image_key": "img_1" }]] });
+    world.sim.post(Say {
+        chat: GROUP.to_owned(),
+        user: OWNER.to_owned(),
+        raw: Some(("post".to_owned(), content.to_string())),
+        parent: Some(root),
+        ..Say::default()
+    });
+    assert_eq!(world.answer(&words).await.said(), "looked");
+    world.answer(&other).await;
+    let prompt = &prompts(&world)[0];
+    assert!(prompt.text.contains("Li: the nightly build is red"), "{}", prompt.text);
+    assert_eq!(prompt.images.len(), 1, "{}", prompt.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
