@@ -7,7 +7,7 @@ use super::actions::{self, Told};
 use super::core::{Core, Scope};
 use super::intake::{after, notice};
 use super::pictures::Frame;
-use super::prepare::{Letter, make_turn, put_steer, receipt};
+use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
 use super::{route, say};
 use crate::domain::action::Resume;
@@ -31,8 +31,10 @@ struct Reply {
     performed: Vec<actions::Performed>,
     rights_changed: bool,
     release: Option<ThreadId>,
-    /// The command carries a message for the agent.
+    /// The command carries a message for the agent. What it says and does is written with the turn, not before.
     then: Option<String>,
+    /// With that turn the conversation begins anew.
+    fresh: bool,
     /// The row's end is written already (a steer).
     keep_row: bool,
 }
@@ -92,7 +94,10 @@ async fn finish(
         .ledger
         .write(move |tx| {
             let mut result = command(tx, &frame, &letter)?;
-            if result.then.is_none() && !result.keep_row {
+            if result.then.is_some() {
+                return Ok((result, letter));
+            }
+            if !result.keep_row {
                 inbound::resolve(tx, letter.row.seq, InboundState::Command, None, None)?;
                 receipt(tx, &frame, &letter, Receipt::Done)?;
             }
@@ -119,7 +124,10 @@ async fn finish(
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     match result.then {
-        Some(text) => make_turn(core, Letter { text, ..letter }, None).await,
+        Some(text) => {
+            let beside = Beside { remark: result.say, fresh: result.fresh };
+            make_turn(core, Letter { text, ..letter }, beside).await
+        }
         None => Ok(()),
     }
 }
@@ -198,16 +206,18 @@ fn new(
         return Ok(Reply { then: text, ..Reply::say(say::command(lang, msg)) });
     };
     let busy = turns::active(tx, &conversation.id)?.is_some();
-    conversations::set_thread(tx, &conversation.id, None, None)?;
-    conversations::release(tx, &conversation.id)?;
     let msg = if busy { CommandMsg::NewWaits } else { CommandMsg::NewDone };
+    if text.is_some() {
+        return Ok(Reply { then: text, fresh: true, ..Reply::say(say::command(lang, msg)) });
+    }
+    conversations::begin_anew(tx, &conversation.id)?;
     let woken = actions::Performed {
         told: Told::Queued,
         wake: vec![conversation.id.clone()],
         secret: None,
         rerun_intake: false,
     };
-    Ok(Reply { performed: vec![woken], then: text, ..Reply::say(say::command(lang, msg)) })
+    Ok(Reply { performed: vec![woken], ..Reply::say(say::command(lang, msg)) })
 }
 
 fn stop(

@@ -291,8 +291,16 @@ pub(super) fn receipt(
 
 // ------------------------------------------------------------------------------------------------ a turn
 
-/// Makes a turn of a message, or a steer where the conversation is set to that. `remark` is said beside it.
-pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<String>) -> anyhow::Result<()> {
+/// What happens beside a new turn, in its transaction: a repetition after a crash says and does nothing twice.
+#[derive(Default)]
+pub(super) struct Beside {
+    pub remark: Option<String>,
+    /// The conversation begins anew with this turn.
+    pub fresh: bool,
+}
+
+/// Makes a turn of a message, or a steer where the conversation is set to that.
+pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
     let gathered = gather::gather(core, &letter, companions).await?;
     let place = route::place(core, &letter).await?;
@@ -303,9 +311,18 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<S
     let id = core
         .ledger
         .write(move |tx| {
-            let conversation = conversations::resolve(tx, &place, frame.now_ms)?;
+            let row = inbound::get(tx, letter.row.seq)?;
+            if row.turn.is_some() || row.state != InboundState::Received {
+                // Recalled meanwhile, or made into a turn before: a message never makes a second one.
+                return Ok(None);
+            }
+            let mut conversation = conversations::resolve(tx, &place, frame.now_ms)?;
+            if beside.fresh {
+                conversations::begin_anew(tx, &conversation.id)?;
+                conversation = conversations::get(tx, &conversation.id)?;
+            }
             put(tx, &frame, &conversation, &letter, &gathered, busy)?;
-            for text in gathered.notices.iter().map(|(_, text)| text).chain(&remark) {
+            for text in gathered.notices.iter().map(|(_, text)| text).chain(&beside.remark) {
                 notice(
                     tx,
                     &letter.row.channel,
@@ -317,11 +334,13 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<S
                     frame.now_ms,
                 )?;
             }
-            Ok(conversation.id)
+            Ok(Some(conversation.id))
         })
         .await?;
     crash::point("w1b.after");
-    conversation::wake(core, &id);
+    if let Some(id) = id {
+        conversation::wake(core, &id);
+    }
     core.wakes.painter.notify_one();
     core.wakes.outbox.notify_one();
     Ok(())
@@ -336,11 +355,6 @@ fn put(
     busy: Busy,
 ) -> Result<(), LedgerError> {
     let seq = letter.row.seq;
-    let row = inbound::get(tx, seq)?;
-    if row.turn.is_some() || row.state != InboundState::Received {
-        // Recalled meanwhile, or made into a turn before: a message never makes a second one.
-        return Ok(());
-    }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
     let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;
@@ -390,7 +404,7 @@ fn put(
     };
     let turn = turns::insert(tx, &new, frame.now_ms)?;
     inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn))?;
-    if row.reason.as_deref() == Some("wanted") {
+    if letter.row.reason.as_deref() == Some("wanted") {
         alive::set_wanted(tx, &turn, frame.now_ms)?;
     }
     for companion in &gathered.companions {

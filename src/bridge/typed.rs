@@ -7,7 +7,7 @@ use super::actions::{self, Performed, Told};
 use super::core::Core;
 use super::intake::{after, notice};
 use super::pictures::Frame;
-use super::prepare::{Letter, make_turn, put_steer, receipt};
+use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::{route, say};
 use crate::domain::command::{Meant, Shortcut};
 use crate::domain::gate::Decision;
@@ -66,7 +66,7 @@ async fn conclude(core: &Arc<Core>, letter: Letter, came: Came) -> anyhow::Resul
             core.wakes.outbox.notify_one();
             Ok(())
         }
-        Came::Message(remark) => make_turn(core, letter, remark).await,
+        Came::Message(remark) => make_turn(core, letter, Beside { remark, fresh: false }).await,
     }
 }
 
@@ -231,7 +231,7 @@ pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Resul
             Ok((remark, letter))
         })
         .await?;
-    make_turn(core, letter, remark).await
+    make_turn(core, letter, Beside { remark, fresh: false }).await
 }
 
 /// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.
