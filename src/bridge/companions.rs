@@ -19,7 +19,7 @@ use super::core::Core;
 use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::prepare::{Letter, mark, receipt};
-use super::{prompts, say};
+use super::{prepare, prompts, say};
 use crate::domain::access::Role;
 use crate::domain::command::for_agent;
 use crate::domain::delivery::Target;
@@ -47,7 +47,7 @@ pub(super) fn can_wait(message: &IncomingMessage) -> bool {
     message.content.iter().any(|part| matches!(part, Part::Image { .. } | Part::File { .. } | Part::Forward))
 }
 
-fn read(core: &Core, row: InboundRow) -> Option<Stored> {
+pub(super) fn read(core: &Core, row: InboundRow) -> Option<Stored> {
     let decoded = core.channel(&row.channel)?.decode(row.raw.as_deref()?).ok()?;
     match decoded.event {
         Event::Message(message) => Some((row, message)),
@@ -122,7 +122,10 @@ async fn join(core: &Core, letter: &Letter, words: (Turn, Stored)) -> Result<boo
     let mut pieces: Vec<Stored> =
         others.into_iter().filter(|other| other.seq != row.seq).filter_map(|other| read(core, other)).collect();
     pieces.push((letter.row.clone(), letter.message.clone()));
-    let gathered = anew(core, &turn, (row, message), pieces, letter.person.role).await?;
+    let gathered = {
+        let _fetching = prepare::fetching(core, letter);
+        anew(core, &turn, (row, message), pieces, letter.person.role).await?
+    };
     let (frame, letter) = (core.frame(&letter.row.channel), letter.clone());
     let joined = core
         .ledger

@@ -1,10 +1,11 @@
 //! W1b: off the three-second path and repeated by a restart. What a committed message means: a command, a decision, a
 //! steer, a question back to its sender, or a turn.
 //!
-//! Messages of one chat are looked at one after the other, in commit order; chats side by side. Everything that needs the
-//! network (names, quotes, attachments) happens before the one transaction that makes the result.
+//! Messages of one chat are looked at one after the other, in commit order (but see `overtake`); chats side by side.
+//! Everything that needs the network (names, quotes, attachments) happens before the one transaction that makes the
+//! result.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,9 +17,11 @@ use super::at_end::AtEnd;
 use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
 use super::gather::{self, Gathered};
 use super::intake::notice;
+use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
 use super::{alive, commands, companions, conversation, prompts, render, route, say, typed};
 use crate::crash;
+use crate::domain::access::Role;
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
@@ -56,7 +59,7 @@ impl Letter {
 }
 
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
-    let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let lanes = Lanes::default();
     let failures = Failures::default();
     while core.until_writable(&cancel).await {
         let rows = core.ledger.read(|tx| inbound::received(tx, BATCH)).await?;
@@ -66,10 +69,10 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
                 continue;
             }
             let lane = format!("{}:{}", row.channel, row.chat.as_ref().map_or("", ChatId::as_str));
-            if !busy.lock().expect("no code panics while it holds this lock").insert(lane.clone()) {
-                continue;
+            match lanes.enter(&lane, row.seq) {
+                Some(entered) => dispatch(&core, entered, &failures, row.seq),
+                None => overtake::offer(&core, &lanes, &lane, &row).await?,
             }
-            dispatch(&core, &busy, &failures, lane, row);
         }
         tokio::select! {
             () = cancel.cancelled() => break,
@@ -80,14 +83,10 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Failures, lane: String, row: InboundRow) {
-    let (core, busy, failures) = (Arc::clone(core), Arc::clone(busy), failures.clone());
+fn dispatch(core: &Arc<Core>, lane: AtEnd<impl FnOnce() + Send + 'static>, failures: &Failures, seq: InboundSeq) {
+    let (core, failures) = (Arc::clone(core), failures.clone());
     let family = core.tasks.clone();
     family.spawn("prepare", OnExit::LogOnly, move |_| async move {
-        let lane = AtEnd::new(move || {
-            busy.lock().expect("no code panics while it holds this lock").remove(&lane);
-        });
-        let seq = row.seq;
         // Counted before it is tried: a panic is a try, too.
         let tried = failures.count(seq) > MAX_TRIES;
         match if tried { give_up(&core, seq).await } else { prepare_fresh(&core, seq).await } {
@@ -183,13 +182,8 @@ async fn resolve(core: &Core, seq: InboundSeq, state: InboundState, reason: &'st
 // ------------------------------------------------------------------------------------------------ messages
 
 async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessage) -> anyhow::Result<()> {
-    let (seq, channel) = (row.seq, row.channel.clone());
-    // Judged again: what was admitted before the bot knew itself, or before a right was taken away.
-    let access = core.access(&channel);
-    let role =
-        access.role(&message.sender.user, message.sender.tenant.as_deref(), Some(&message.chat), message.chat_kind);
-    let unaddressed = message.chat_kind == ChatKind::Group && !message.mentions_bot && core.bot(&channel).is_some();
-    if unaddressed || !role.may_talk() {
+    let seq = row.seq;
+    let Some(role) = role_of(core, &row, &message) else {
         core.ledger
             .write(move |tx| {
                 inbound::wipe(tx, seq)?;
@@ -197,10 +191,8 @@ async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessag
             })
             .await?;
         return Ok(());
-    }
-    let name = core.name_of(&channel, &message.chat, &message.sender.user).await;
-    let person = Person { user: message.sender.user.clone(), name, role };
-    let letter = Letter { text: message.text(), row, message, person };
+    };
+    let letter = letter_of(core, row, message, role).await;
     if letter.text.is_empty() {
         return wordless(core, letter).await;
     }
@@ -208,13 +200,58 @@ async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessag
         return ask_late(core, letter).await;
     }
     match parse(&letter.text) {
-        Typed::Command(command) => commands::run(core, letter, command).await,
-        Typed::DidYouMean { typed, suggestion } => commands::did_you_mean(core, letter, typed, suggestion).await,
-        Typed::Shortcut(shortcut) => typed::shortcut(core, letter, shortcut).await,
-        Typed::StopWord => typed::stop_word(core, letter).await,
         Typed::NearMiss => typed::near_miss(core, letter).await,
-        Typed::Text(text) => typed::text(core, Letter { text, ..letter }).await,
+        typed => act(core, letter, typed, Order::InPlace).await,
     }
+}
+
+async fn act(core: &Arc<Core>, letter: Letter, typed: Typed, order: Order) -> anyhow::Result<()> {
+    match typed {
+        Typed::Command(command) => commands::run(core, letter, command, order).await,
+        Typed::DidYouMean { typed, suggestion } => commands::did_you_mean(core, letter, typed, suggestion).await,
+        Typed::Shortcut(shortcut) => typed::shortcut(core, letter, shortcut, order).await,
+        Typed::StopWord => typed::stop_word(core, letter, order).await,
+        Typed::NearMiss => Ok(()),
+        Typed::Text(text) => typed::text(core, Letter { text, ..letter }, order).await,
+    }
+}
+
+/// What a message does before it is its turn. Whatever is not certain (rights, age) is judged in its place.
+pub(super) async fn overtake(core: &Arc<Core>, seq: InboundSeq) -> anyhow::Result<()> {
+    let row = core.ledger.read(move |tx| inbound::get(tx, seq)).await?;
+    if row.state != InboundState::Received {
+        return Ok(());
+    }
+    let Some((row, message)) = companions::read(core, row) else { return Ok(()) };
+    let Some(role) = role_of(core, &row, &message) else { return Ok(()) };
+    let letter = letter_of(core, row, message, role).await;
+    if is_late(core, &letter) {
+        return Ok(());
+    }
+    let typed = parse(&letter.text);
+    act(core, letter, typed, Order::Overtaking).await
+}
+
+/// Until what it gives is dropped, this message only waits for the network, and others may overtake it.
+pub(super) fn fetching(core: &Core, letter: &Letter) -> AtEnd<impl FnOnce() + use<>> {
+    let fetching = core.fetching.begin(letter.row.seq);
+    core.wakes.intake.notify_one();
+    fetching
+}
+
+/// Judged again: what was admitted before the bot knew itself, or before a right was taken away. Nothing when it is not
+/// for us or not allowed.
+fn role_of(core: &Core, row: &InboundRow, message: &IncomingMessage) -> Option<Role> {
+    let (access, sender) = (core.access(&row.channel), &message.sender);
+    let role = access.role(&sender.user, sender.tenant.as_deref(), Some(&message.chat), message.chat_kind);
+    let unaddressed = message.chat_kind == ChatKind::Group && !message.mentions_bot && core.bot(&row.channel).is_some();
+    (!unaddressed && role.may_talk()).then_some(role)
+}
+
+async fn letter_of(core: &Core, row: InboundRow, message: IncomingMessage, role: Role) -> Letter {
+    let name = core.name_of(&row.channel, &message.chat, &message.sender.user).await;
+    let person = Person { user: message.sender.user.clone(), name, role };
+    Letter { text: message.text(), row, message, person }
 }
 
 /// Older than the limit when it came, with the time that ally was down since, and nobody has said that it is still wanted.
@@ -243,7 +280,7 @@ async fn ask_late(core: &Core, letter: Letter) -> anyhow::Result<()> {
 /// No words: a file waits for them, a bare mention asks for help, the rest cannot be read.
 async fn wordless(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
     if !letter.message.has_attachments() {
-        return commands::run(core, letter, crate::domain::command::Command::Help(None)).await;
+        return commands::run(core, letter, crate::domain::command::Command::Help(None), Order::InPlace).await;
     }
     if companions::can_wait(&letter.message) {
         return companions::came(core, letter).await;
@@ -302,7 +339,10 @@ pub(super) struct Beside {
 /// Makes a turn of a message, or a steer where the conversation is set to that.
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
-    let gathered = gather::gather(core, &letter, companions).await?;
+    let gathered = {
+        let _fetching = fetching(core, &letter);
+        gather::gather(core, &letter, companions).await?
+    };
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);

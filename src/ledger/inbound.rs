@@ -162,6 +162,18 @@ pub fn received(tx: &Transaction<'_>, limit: u32) -> Result<Vec<InboundRow>, Led
     all(tx, sql, [limit], read)
 }
 
+/// What of a chat was committed after a row and not looked at, oldest first.
+pub fn received_behind(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    after: InboundSeq,
+    limit: u32,
+) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_received WHERE state = 'received' AND channel = ?1 AND chat = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+    all(tx, sql, params![channel.as_str(), chat.as_str(), after.0, limit], read)
+}
+
 pub fn get(tx: &Transaction<'_>, seq: InboundSeq) -> Result<InboundRow, LedgerError> {
     first(tx, "SELECT * FROM inbound WHERE seq = ?1", [seq.0], read)?.ok_or(LedgerError::Missing("the inbound row"))
 }
