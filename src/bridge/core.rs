@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::conversation::Registry;
 use super::host::Host;
 use super::leases::Leases;
+use super::overtake::Fetching;
 use super::pictures::Frame;
 use super::ports::{BotIdentity, Channel};
 use crate::clock::Clock;
@@ -86,6 +87,7 @@ pub struct Core {
     pub registry: Registry,
     pub leases: Leases,
     pub wakes: Wakes,
+    pub fetching: Fetching,
     access: RwLock<HashMap<ChannelName, Access>>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
@@ -129,6 +131,7 @@ impl Core {
             registry: Registry::default(),
             leases,
             wakes: Wakes::default(),
+            fetching: Fetching::default(),
             access: RwLock::new(config.floor.clone()),
             bots: RwLock::default(),
             outages: RwLock::default(),

@@ -23,6 +23,7 @@ pub mod host;
 pub mod intake;
 pub mod leases;
 pub mod outbox;
+mod overtake;
 pub mod painter;
 pub mod pairing;
 pub mod pictures;
