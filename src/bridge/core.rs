@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::conversation::Registry;
 use super::host::Host;
 use super::leases::Leases;
+use super::overtake::Fetching;
 use super::pictures::Frame;
 use super::ports::{BotIdentity, Channel};
 use crate::clock::Clock;
@@ -89,6 +90,7 @@ pub struct Core {
     pub registry: Registry,
     pub leases: Leases,
     pub wakes: Wakes,
+    pub fetching: Fetching,
     access: RwLock<HashMap<ChannelName, Access>>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
@@ -132,6 +134,7 @@ impl Core {
             registry: Registry::default(),
             leases,
             wakes: Wakes::default(),
+            fetching: Fetching::default(),
             access: RwLock::new(config.floor.clone()),
             bots: RwLock::default(),
             outages: RwLock::default(),
@@ -307,6 +310,14 @@ pub fn is_outage(error: &anyhow::Error) -> bool {
 /// What is left to report of a task that is tried again.
 pub fn unless_outage(result: anyhow::Result<()>) -> anyhow::Result<()> {
     result.or_else(|error| if is_outage(&error) { Ok(()) } else { Err(error) })
+}
+
+/// How long a worker rests that events wake: until its next row is due. The poll is the fallback of a lost wake-up and of
+/// a clock that was set.
+pub fn rest(next_due_ms: Option<i64>, now_ms: i64) -> Duration {
+    const POLL_MS: i64 = 1000;
+    let left = next_due_ms.map_or(POLL_MS, |at| at.saturating_sub(now_ms).clamp(1, POLL_MS));
+    Duration::from_millis(left.unsigned_abs())
 }
 
 /// 128 random bits for a button.

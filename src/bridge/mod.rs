@@ -24,6 +24,7 @@ pub mod intake;
 pub mod judge;
 pub mod leases;
 pub mod outbox;
+mod overtake;
 pub mod painter;
 pub mod pairing;
 pub mod pictures;

@@ -125,6 +125,11 @@ pub trait Channel: Send + Sync + 'static {
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
 
+    /// The right that the bot would need, where an upload was refused for want of one.
+    fn right_to_upload(&self, _error: &SendError) -> Option<&'static str> {
+        None
+    }
+
     /// What an error is about that says [`Disposition::Undeliverable`].
     fn obstacle(&self, error: &SendError) -> Obstacle;
 
@@ -210,6 +215,16 @@ pub struct SendError {
     pub disposition: Disposition,
     /// The platform's clock at the answer, where there was one.
     pub platform_ms: Option<i64>,
+}
+
+impl SendError {
+    /// The same call may go well later.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self.disposition,
+            Disposition::RetryAfter { .. } | Disposition::Paused { .. } | Disposition::Ambiguous { .. }
+        )
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

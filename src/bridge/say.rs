@@ -150,6 +150,12 @@ pub fn answer_refused(lang: Lang, code: Option<i64>, turn: &str) -> String {
     }
 }
 
+/// A file that stays on the computer, and the right that is missing where it is one.
+pub fn file_left(lang: Lang, turn: &str, right: Option<&str>) -> words::Told {
+    let owner = right.map(|scope| NoticeMsg::ScopeMissing { scope }.text(lang));
+    words::Told { chat: NoticeMsg::FileLeft { turn }.text(lang), owner }
+}
+
 pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {
     let minutes = u32::try_from(minutes).unwrap_or(u32::MAX);
     if in_tool {

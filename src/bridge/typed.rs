@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::actions::{self, Performed, Person, Told};
 use super::core::Core;
 use super::intake::{after, notice};
+use super::overtake::Order;
 use super::pictures::Frame;
-use super::prepare::{Letter, make_turn, put_steer, receipt};
+use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::{route, say};
 use crate::domain::command::{Meant, Shortcut};
 use crate::domain::gate::Decision;
@@ -56,7 +57,7 @@ async fn until_cards_are_out(core: &Core, letter: &Letter) -> Result<(), LedgerE
     Ok(())
 }
 
-pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcut) -> anyhow::Result<()> {
+pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcut, order: Order) -> anyhow::Result<()> {
     until_cards_are_out(core, &letter).await?;
     let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
     let (came, letter) = core
@@ -83,10 +84,10 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
             Ok((came, letter))
         })
         .await?;
-    conclude(core, letter, came).await
+    conclude(core, letter, came, order).await
 }
 
-async fn conclude(core: &Arc<Core>, letter: Letter, came: Came) -> anyhow::Result<()> {
+async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) -> anyhow::Result<()> {
     match came {
         Came::Done(performed) => {
             performed.into_iter().for_each(|performed| after(core, performed));
@@ -94,7 +95,8 @@ async fn conclude(core: &Arc<Core>, letter: Letter, came: Came) -> anyhow::Resul
             core.wakes.outbox.notify_one();
             Ok(())
         }
-        Came::Message(remark) => make_turn(core, letter, remark).await,
+        Came::Message(_) if order == Order::Overtaking => Ok(()),
+        Came::Message(remark) => make_turn(core, letter, Beside { remark, fresh: false }).await,
     }
 }
 
@@ -235,7 +237,7 @@ fn numbers(gates: &[Gate]) -> String {
 }
 
 /// "停" alone stops what runs here; when nothing runs it is a message.
-pub(super) async fn stop_word(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
+pub(super) async fn stop_word(core: &Arc<Core>, letter: Letter, order: Order) -> anyhow::Result<()> {
     let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
     let (came, letter) = core
         .ledger
@@ -259,7 +261,7 @@ pub(super) async fn stop_word(core: &Arc<Core>, letter: Letter) -> anyhow::Resul
             Ok((came, letter))
         })
         .await?;
-    conclude(core, letter, came).await
+    conclude(core, letter, came, order).await
 }
 
 /// Turns that a runtime has, in the message's conversation or else in its chat.
@@ -295,18 +297,19 @@ pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Resul
             Ok((remark, letter))
         })
         .await?;
-    make_turn(core, letter, remark).await
+    make_turn(core, letter, Beside { remark, fresh: false }).await
 }
 
 /// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.
-pub(super) async fn text(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
+pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyhow::Result<()> {
     until_cards_are_out(core, &letter).await?;
     let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
     let (came, letter) = core
         .ledger
         .write(move |tx| {
             // A steer holds words only: with something to look at it is a turn of its own.
-            let only_words = !letter.message.has_attachments() && !has_companions(tx, &letter)?;
+            let may_steer = order == Order::InPlace;
+            let only_words = may_steer && !letter.message.has_attachments() && !has_companions(tx, &letter)?;
             if only_words && let Some(turn) = live_card_of(tx, &letter)? {
                 put_steer(tx, &frame, &turn.id, &letter, &letter.text)?;
                 let told = Performed {
@@ -330,7 +333,7 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()>
             Ok((came, letter))
         })
         .await?;
-    conclude(core, letter, came).await
+    conclude(core, letter, came, order).await
 }
 
 fn may_decide(tx: &Transaction<'_>, gate: &Gate, person: &Person) -> Result<bool, LedgerError> {

@@ -42,8 +42,10 @@ super::messages! {
             "你引用的内容已经读不到了。请贴文字", "What you quoted can no longer be read. Paste the text";
         FileTooBig { name: &'a str, megabytes: u32 } => "{name} 超过 {megabytes} MB，没有取下", "{name} is over {megabytes} MB; not fetched";
         FileNotFetched { name: &'a str } => "{name} 没有取下，任务里没有它", "{name} could not be fetched; the task does not have it";
-        ScopeMissing { scope: &'a str, owner: &'a str } =>
-            "缺少飞书权限 {scope}，已通知 {owner}", "Feishu permission {scope} is missing; {owner} was told";
+        /// To the owner.
+        ScopeMissing { scope: &'a str } =>
+            "缺少飞书权限 {scope}。在开发者后台加上它，再发布一个版本",
+            "The Feishu permission {scope} is missing. Add it in the developer console and publish a version";
         WaitingForText =>
             "收到了。要我用它做什么？请在 10 分钟内发文字", "Received. What shall I do with it? Send text within 10 minutes";
         CompanionDropped =>
@@ -76,6 +78,9 @@ super::messages! {
         AnswerTooHard { turn: &'a str } =>
             "飞书拒收了答案的每一种形式。全文在电脑上：`ally turns show {turn}`",
             "Feishu refused every form of the answer. Full text on the computer: `ally turns show {turn}`";
+        FileLeft { turn: &'a str } =>
+            "全文的文件没能上传。全文在电脑上：`ally turns show {turn}`",
+            "The file with the full text could not be uploaded. Full text on the computer: `ally turns show {turn}`";
         /// To the owner.
         Undeliverable { chat: &'a str, reason: &'a str, turn: &'a str } =>
             "「{chat}」里的一条消息没有送达：{reason}。内容在电脑上：`ally turns show {turn}`",

@@ -107,6 +107,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::tombstone(tx, &channel, &message, 1)?;
     let row = inbound::by_message(tx, &channel, &message)?.ok_or(LedgerError::Missing("the inbound row"))?.seq;
     inbound::received(tx, 1)?;
+    inbound::received_behind(tx, &channel, &chat, row, 1)?;
     inbound::get(tx, row)?;
     inbound::spent(tx, &[row], 1)?;
     inbound::waiting(tx, &channel, &chat, "late")?;
@@ -133,7 +134,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     };
     let delivery = messages::insert(tx, &new, 1)?;
     messages::due(tx, 1, 1)?;
-    messages::next_due_ms(tx)?;
+    messages::next_due_ms(tx, 1)?;
     messages::get(tx, &delivery)?;
     messages::by_platform(tx, &channel, &message)?;
     messages::newest_platform_ids(tx, &channel, 1)?;
@@ -155,7 +156,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::want(tx, &over, 1)?;
     surfaces::due(tx, 1, 1)?;
     surfaces::due_now(tx, &delivery, 1)?;
-    surfaces::next_due_ms(tx)?;
+    surfaces::next_due_ms(tx, 1)?;
     surfaces::find(tx, SurfaceKind::Live, "s")?;
     surfaces::by_platform(tx, &channel, &message)?;
     surfaces::forget_unanswered(tx)?;
