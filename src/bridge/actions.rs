@@ -495,7 +495,7 @@ pub fn resume(
     if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    if !said::first_time(tx, &format!("resumed:{}", turn.id), frame.now_ms)? {
+    if !said::first_time(tx, &resumed_key(&turn.id), frame.now_ms)? {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     let conversation = conversations::get(tx, &turn.conversation)?;
@@ -526,6 +526,11 @@ pub fn resume(
     pictures::chosen(tx, frame, &turn, &role, &person.name)?;
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(told, &turn.conversation))
+}
+
+/// Said once the way on from a turn is chosen.
+pub(super) fn resumed_key(turn: &TurnId) -> String {
+    format!("resumed:{turn}")
 }
 
 /// A turn made of a former one, in its place in the queue.

@@ -1,28 +1,31 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+mod conversing;
+mod usage;
+
 use std::sync::Arc;
 
 use super::actions::{self, Told};
 use super::core::{Core, Scope};
 use super::intake::{after, notice};
 use super::overtake::Order;
-use super::pictures::Frame;
+use super::pictures::{self, Frame};
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
 use super::{route, say};
 use crate::domain::access::{Act, Role, may};
-use crate::domain::action::Resume;
+use crate::domain::action::{Action, Resume};
 use crate::domain::command::Command;
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::turn::{Outcome, TurnState};
-use crate::domain::view::{HelpView, Lang, Receipt, StatusView, View};
+use crate::domain::view::{ButtonRole, HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
 use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, report, said, turns};
 use crate::words::CommandMsg;
 
 /// What a command came to, inside its transaction.
@@ -86,6 +89,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
+            Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
     })
@@ -306,13 +310,39 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
     let Some(turn) = last.filter(unfinished) else {
         return Ok(Reply::nothing(say::command(lang, CommandMsg::NothingToRetry)));
     };
+    let chosen_before = said::was_said(tx, &actions::resumed_key(&turn.id))?;
+    let may_choose = may(letter.person.role, Act::Requeue { own: turn.requester == letter.person.user });
+    if turn.state == TurnState::Settled(Outcome::Lost) && may_choose && !chosen_before {
+        return ask_before_retry(tx, frame, letter, &turn, lang);
+    }
     let performed = actions::resume(tx, frame, &turn.id, Resume::RunAgain, &letter.person)?;
     let text = match performed.told {
-        Told::Queued if turn.state == TurnState::Settled(Outcome::Lost) => CommandMsg::RetryLost,
         Told::Queued => CommandMsg::RetryQueued,
         _ => CommandMsg::NothingToRetry,
     };
     Ok(Reply { performed: vec![performed], ..Reply::say(say::command(lang, text)) })
+}
+
+/// Nobody knows what a lost turn did, and from the start it may do that twice: the one who wants it says so once more.
+fn ask_before_retry(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    turn: &turns::Turn,
+    lang: Lang,
+) -> Result<Reply, LedgerError> {
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let text = say::command(lang, CommandMsg::RetryAsks { title: &turn.title });
+    let offered = [
+        (ButtonRole::RunAgain, Resume::RunAgain),
+        (ButtonRole::Continue, Resume::Continue),
+        (ButtonRole::Dismiss, Resume::Dismiss),
+    ]
+    .map(|(role, how)| (role, Action::Resume { turn: turn.id.clone(), how }));
+    // Under this name the choice takes the buttons away, wherever it is made.
+    let subject = pictures::failed_subject(&turn.id);
+    pictures::notice(tx, frame, &conversation, letter.reply(), &subject, text, &offered)?;
+    Ok(Reply::default())
 }
 
 fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
@@ -332,7 +362,7 @@ fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
 
 fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
     let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
-    Ok(crate::ledger::said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
+    Ok(said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
 }
 
 /// `/allow`, `/deny`: people by mention, or, alone in a group, the group. The configured floor cannot be taken away here.
@@ -373,7 +403,7 @@ fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give:
             let before = frame.access.users.contains(user);
             let grant = Grant::new(Right::User, user.as_str());
             grants::give(tx, channel, &grant, Some(&letter.person.user), frame.now_ms)?;
-            crate::ledger::said::learn_name(tx, channel, user, who, frame.now_ms)?;
+            said::learn_name(tx, channel, user, who, frame.now_ms)?;
             if before { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::Allowed { who } }
         } else if frame.access.admins.contains(user) && !may(letter.person.role, Act::NameAdmins) {
             CommandMsg::DenyAdmin { who }

@@ -88,6 +88,8 @@ struct Seen {
     changed: Vec<ChangedFile>,
     failure: Option<Failure>,
     tokens: Option<i64>,
+    /// What the thread had taken before this turn.
+    tokens_before: Option<i64>,
     unreachable_since_ms: Option<i64>,
     /// Retries since the model last said something.
     retries: u32,
@@ -99,6 +101,14 @@ struct Seen {
     unsaved_step: bool,
     painted_at_ms: i64,
     saved_at_ms: i64,
+}
+
+impl Seen {
+    /// A runtime counts a thread's tokens, people ask for a turn's: from the first request that was heard of here.
+    fn use_tokens(&mut self, total: i64, request: i64) {
+        let before = *self.tokens_before.get_or_insert(total - request);
+        self.tokens = Some(total - before);
+    }
 }
 
 /// What people want of the turn, read from the ledger at each wake-up.
@@ -308,7 +318,7 @@ impl Follow {
                 self.seen.dirty = true;
             }
             Fact::Trouble(failure) => self.seen.failure = Some(failure),
-            Fact::Usage { total_tokens } => self.seen.tokens = Some(total_tokens),
+            Fact::Usage { total_tokens, request_tokens } => self.seen.use_tokens(total_tokens, request_tokens),
             Fact::TurnEnded { end, failure } => {
                 self.on_ended(envelope.turn, end, failure).await?;
                 return Ok(true);

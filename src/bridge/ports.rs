@@ -537,8 +537,10 @@ pub enum Fact {
     },
     /// The turn's error, before its end is reported. Advisory.
     Trouble(Failure),
+    /// What the thread took in all so far, and the last request to the model of it.
     Usage {
         total_tokens: i64,
+        request_tokens: i64,
     },
     /// The one terminal event that is told truly; the text comes from a pull.
     TurnEnded {

@@ -30,6 +30,12 @@ fn at(ms: i64, now_ms: i64) -> At {
     At::new(ms, zone(ms), now_ms)
 }
 
+/// A day as it is written in a list.
+pub fn day(ms: i64) -> String {
+    use chrono::{Local, TimeZone};
+    Local.timestamp_millis_opt(ms).single().map_or_else(String::new, |at| at.format("%m-%d").to_string())
+}
+
 pub fn toast(told: &Told, now_ms: i64) -> Toast {
     words::toast(match told {
         Told::Recorded => ToastMsg::Recorded,

@@ -5,6 +5,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::conversing::{self, Conversing};
+
 /// What a whole message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
@@ -46,6 +48,8 @@ pub enum Command {
     Steer(String),
     Release,
     Lang(Option<String>),
+    /// About conversations and where they work.
+    Conversing(Conversing),
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -225,8 +229,8 @@ fn slashed(behind_slash: &str, trimmed: &str) -> Typed {
     // "/取消2": people do not type a space behind a Chinese word.
     let folded = fold(word);
     let stem = folded.trim_end_matches(|c: char| c.is_ascii_digit());
-    if let (Some("cancel"), true) = (known_word(stem), rest.is_empty()) {
-        return command("cancel", &folded[stem.len()..]);
+    if let (Some(known @ ("cancel" | "resume")), true) = (known_word(stem), rest.is_empty()) {
+        return command(known, &folded[stem.len()..]);
     }
     match suggestion(&folded, rest) {
         Some(known) => Typed::DidYouMean { typed: format!("/{folded}"), suggestion: format!("/{known}") },
@@ -252,8 +256,17 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "steer" => Command::Steer(rest.to_owned()),
         "release" => Command::Release,
         "lang" => Command::Lang(optional()),
-        later => Command::Later(later),
+        other => match conversing::parse(other, &fold_rest(other, rest)) {
+            Some(Ok(command)) => Command::Conversing(command),
+            Some(Err(())) => Command::Help(Some(other.to_owned())),
+            None => Command::Later(other),
+        },
     })
+}
+
+/// Numbers are typed in all widths; words stay as they are.
+fn fold_rest(word: &str, rest: &str) -> String {
+    if matches!(word, "resume" | "usage") { fold(rest) } else { rest.to_owned() }
 }
 
 /// An argument that is not a number cancels nothing; it gets the explanation.
@@ -470,8 +483,11 @@ mod tests {
             ("/语言 en", Lang(Some("en".into()))),
             ("/gates", Later("gates")),
             ("/待批准", Later("gates")),
-            ("/threads", Later("threads")),
-            ("/历史", Later("threads")),
+            ("/threads", Conversing(conversing::Conversing::Threads)),
+            ("/历史", Conversing(conversing::Conversing::Threads)),
+            ("/接着2", Conversing(conversing::Conversing::Resume(Some(2)))),
+            ("/resume ２", Conversing(conversing::Conversing::Resume(Some(2)))),
+            ("/resume my work", Help(Some("resume".into()))),
             ("/model gpt", Later("model")),
             ("/绑定 x", Later("project")),
             ("/cd ..", Later("cd")),

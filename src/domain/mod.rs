@@ -6,6 +6,7 @@
 pub mod access;
 pub mod action;
 pub mod command;
+pub mod conversing;
 pub mod delivery;
 pub mod gate;
 pub mod history;

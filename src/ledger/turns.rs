@@ -156,6 +156,27 @@ pub fn settled_since(tx: &Transaction<'_>, conversation: &ConversationId, since_
     Ok(first(tx, sql, params![conversation.as_str(), since_ms], |row| row.get(0))?.unwrap_or(0))
 }
 
+/// What a turn that is over took of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    pub title: String,
+    pub tokens: i64,
+    pub settled_at_ms: i64,
+}
+
+/// What the turns of a conversation took since, the newest first; those that took nothing are left out.
+pub fn spent_since(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    since_ms: i64,
+) -> Result<Vec<Spent>, LedgerError> {
+    let sql = "SELECT title, tokens, settled_at_ms FROM turns
+         WHERE conversation = ?1 AND state = 'settled' AND settled_at_ms >= ?2 AND tokens > 0 ORDER BY settled_at_ms DESC, ord DESC";
+    all(tx, sql, params![conversation.as_str(), since_ms], |row| {
+        Ok(Spent { title: row.get(0)?, tokens: row.get(1)?, settled_at_ms: row.get(2)? })
+    })
+}
+
 /// Turns that other people wait for in a directory, besides those of one conversation.
 pub fn queued_in_directory(
     tx: &Transaction<'_>,

@@ -40,9 +40,8 @@ super::messages! {
         NoSuchRow { n: u32 } => "没有排在第 {n} 位的消息", "There is no message number {n} in the queue";
         NotYours { who: &'a str } => "这条是 {who} 的，你不能取消", "This one is {who}'s; you cannot cancel it";
         NothingToRetry => "没有可以重新运行的请求", "There is no request to run again";
-        RetryLost =>
-            "已排队，从头再做；上一次结果未知，它做过的事可能再做一遍",
-            "Queued, from the start. What came of the last try is unknown: what it did may be done again";
+        RetryAsks { title: &'a str } =>
+            "「{title}」的结果未知，重新运行可能把做过的事再做一遍。继续会先查看做过什么", "What came of “{title}” is unknown: run again, and what it did may be done twice. Continue first looks at what was done";
         RetryQueued => "已排队，从头再做", "Queued, from the start";
         SteerEmpty => "要插什么话？写在 `/steer` 后面", "What shall I pass on? Write it behind `/steer`";
         SteerQueued => "没有正在进行的任务，这条改为排队", "No task is running, so this is queued";
@@ -62,6 +61,14 @@ super::messages! {
         AllowWhom => "要允许谁？写 `/allow @人`", "Allow whom? Write `/allow @person`";
         DenyWhom => "要移除谁？写 `/deny @人`", "Remove whom? Write `/deny @person`";
         NoOutsiders { who: &'a str } => "{who} 是外部人员，只能在电脑上允许", "{who} is from outside; that can be allowed only on the computer";
+        // ---- what it cost
+        UsageNone { days: u32 } => "最近 {days} 天这里没有用量", "Nothing was used here; days: {days}";
+        UsageHead { days: u32, tokens: i64, turns: usize } =>
+            "最近 {days} 天：{tokens} tokens，{turns} 个任务", "In days: {days} · {tokens} tokens · tasks: {turns}";
+        UsageHere { tokens: i64, turns: usize } => "这个会话：{tokens} tokens，{turns} 个任务", "This conversation: {tokens} tokens · tasks: {turns}";
+        UsageDay { day: &'a str, tokens: i64, turns: usize } => "{day}：{tokens} tokens，{turns} 个任务", "{day}: {tokens} tokens · tasks: {turns}";
+        UsageTurns => "最近的任务：", "Newest tasks:";
+        UsageTurn { title: &'a str, tokens: i64 } => "{title}：{tokens} tokens", "{title}: {tokens} tokens";
         // ---- whoami
         WhoamiOwner => "你是所有者：可以用我，可以批准，可以允许别人", "You are the owner: you may talk, approve, and allow others";
         WhoamiAdmin =>
@@ -95,7 +102,14 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/steer` 加一句话：说给正在进行的任务；没有任务时排队",
             "`/steer` and a sentence: adds it to the running task, else queues it",
         ),
-        "retry" => ("`/retry`：把最后一个没做完的请求从头再做", "`/retry`: runs the last unfinished request again"),
+        "retry" => (
+            "`/retry`：把最后一个没做完的请求从头再做；结果未知的先问你",
+            "`/retry`: runs the last unfinished request again; asks first where its outcome is unknown",
+        ),
+        "usage" => (
+            "`/usage`：今天这里用了多少 tokens；`/usage 7d` 看 7 天",
+            "`/usage`: tokens used here within a day; `/usage 7d` within 7 days",
+        ),
         "release" => (
             "`/release`：放开这个会话，让电脑上的 Codex 打开它",
             "`/release`: lets go of this conversation, so that Codex on the computer can open it",
@@ -125,9 +139,10 @@ mod tests {
 
     #[test]
     fn topics_keep_the_rules() {
-        for word in
-            ["help", "new", "stop", "cancel", "status", "steer", "retry", "release", "whoami", "lang", "allow", "deny"]
-        {
+        for word in [
+            "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "usage", "whoami", "lang", "allow",
+            "deny",
+        ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);
             }

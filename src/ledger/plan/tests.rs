@@ -100,6 +100,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::all_active(tx)?;
     turns::last_settled(tx, &here)?;
     turns::settled_since(tx, &here, 1)?;
+    turns::spent_since(tx, &here, 1)?;
     turns::queued_in_directory(tx, std::path::Path::new("/d"), &here)?;
     turns::queue_depth(tx, &here, &user)?;
     turns::settled_as(tx, &here, &native)?;
@@ -181,6 +182,9 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     rules::end_hours(tx, &channel, &chat, 1)?;
     settings::get(tx, &channel, &chat, settings::Setting::Autonomy)?;
     settings::of_chat(tx, &channel, &chat)?;
+    for value in [Some("gpt"), None] {
+        settings::set(tx, &channel, &chat, settings::Setting::Model, value, &user, 1)?;
+    }
     generations::not_dead(tx)?;
 
     alive::has_work(tx)?;

@@ -38,7 +38,10 @@ pub fn fact(method: &str, about: &About) -> Option<Fact> {
         "serverRequest/resolved" => Fact::GateResolved { native: native_gate(about.request_id.as_ref()?) },
         "error" if about.will_retry => Fact::Retrying { detail: about.error.as_ref()?.message.clone() },
         "error" => Fact::Trouble(failure(about.error.as_ref()?)),
-        "thread/tokenUsage/updated" => Fact::Usage { total_tokens: about.token_usage.as_ref()?.total.total_tokens },
+        "thread/tokenUsage/updated" => {
+            let usage = about.token_usage.as_ref()?;
+            Fact::Usage { total_tokens: usage.total.total_tokens, request_tokens: usage.last.total_tokens }
+        }
         method if method.starts_with("item/") || method.starts_with("turn/") => Fact::Activity,
         _ => return None,
     })

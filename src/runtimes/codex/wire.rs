@@ -123,9 +123,12 @@ pub struct About {
 #[derive(Debug, Clone, Deserialize)]
 pub struct TokenUsage {
     pub total: TokenCount,
+    /// Of the last request to the model.
+    #[serde(default, deserialize_with = "nullable")]
+    pub last: TokenCount,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct TokenCount {
     #[serde(rename = "totalTokens", default, deserialize_with = "nullable")]
     pub total_tokens: i64,

@@ -100,7 +100,7 @@ impl Runner {
         self.inner.idle(&self.thread);
         // A generation that ends says nothing more but that; the history tells the rest.
         if !self.inner.tasks.token().is_cancelled() {
-            self.tell(Fact::Usage { total_tokens: self.tokens }).await;
+            self.tell(Fact::Usage { total_tokens: self.tokens, request_tokens: self.tokens }).await;
             self.tell(Fact::TurnEnded { end, failure }).await;
         }
         Ok(())

@@ -158,6 +158,15 @@ impl Room {
         found.await.expect("a ledger")
     }
 
+    /// How many turns a message became.
+    pub async fn turns(&self, of: &MessageId) -> i64 {
+        let of = of.clone();
+        let count = self.core.ledger.read(move |tx| {
+            Ok(tx.query_row("SELECT count(*) FROM turns WHERE reply_to = ?1", [of.as_str()], |row| row.get(0))?)
+        });
+        count.await.expect("a ledger")
+    }
+
     /// Waits until the turn of a message is as wanted.
     pub async fn until(&self, of: &MessageId, what: &str, is: impl Fn(&Turn) -> bool) -> Turn {
         let until = Instant::now() + PATIENCE;
