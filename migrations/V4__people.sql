@@ -65,6 +65,29 @@ ALTER TABLE new_grants RENAME TO grants;
 
 -- How far the agent might go by itself when the turn was submitted.
 ALTER TABLE turns ADD COLUMN level TEXT;
--- What people call a conversation.
-ALTER TABLE conversations ADD COLUMN name TEXT;
+-- Every thread that a turn of a chat was handed over on: people go on with an old one.
+CREATE TABLE threads (
+    channel      TEXT NOT NULL,
+    chat         TEXT NOT NULL,
+    thread       TEXT NOT NULL,
+    runtime_home TEXT NOT NULL,
+    directory    TEXT NOT NULL,
+    -- The first words that went into it, and what people call it.
+    title        TEXT NOT NULL,
+    name         TEXT,
+    -- Where its conversation left it.
+    cursor       TEXT,
+    settled      INTEGER NOT NULL DEFAULT 0,
+    active_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (channel, chat, thread)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX threads_recent ON threads (channel, chat, active_at_ms);
+CREATE INDEX threads_thread ON threads (thread);
+INSERT INTO threads (channel, chat, thread, runtime_home, directory, title, settled, active_at_ms)
+SELECT c.channel, c.chat, t.thread, t.runtime_home, t.directory, t.title, 1,
+       (SELECT max(created_at_ms) FROM turns u WHERE u.conversation = c.id AND u.thread = t.thread)
+FROM turns t JOIN conversations c ON c.id = t.conversation
+WHERE t.thread IS NOT NULL AND t.thread <> 'never opened'
+ORDER BY t.ord
+ON CONFLICT DO NOTHING;
 CREATE INDEX audit_time ON audit (at_ms);

@@ -2,6 +2,7 @@
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
 use crate::bridge::alive;
+use crate::bridge::commands::threads;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
 use crate::domain::access::{Act, Role, may};
@@ -60,6 +61,10 @@ pub enum Told {
     /// A form was sent without what it must hold.
     AnswerMissing,
     NothingRunning,
+    /// The conversation goes on with another thread.
+    TakenUp,
+    /// Something runs that has to end first.
+    StillWorking,
 }
 
 /// What follows an action once its transaction is committed.
@@ -74,7 +79,7 @@ pub struct Performed {
 }
 
 impl Performed {
-    fn told(told: Told) -> Self {
+    pub(super) fn told(told: Told) -> Self {
         Self { told, wake: Vec::new(), secret: None, rerun_intake: false }
     }
 
@@ -114,6 +119,7 @@ pub fn perform(
         Action::KeepWaiting { turn } => keep_waiting(tx, frame, turn, person),
         Action::Resume { turn, how } => resume(tx, frame, turn, *how, person),
         Action::Late { inbound, how } => late(tx, frame, *inbound, *how, person),
+        Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
     }
 }
@@ -662,7 +668,7 @@ fn reopen(
     match how {
         Reopen::TryAgain => {}
         Reopen::StartFresh => conversations::set_thread(tx, &conversation.id, None, None)?,
-        Reopen::Fork => said::set_meta(tx, &format!("fork:{}", conversation.id), "wanted")?,
+        Reopen::Fork => conversations::set_fork_wanted(tx, &conversation.id, true)?,
     }
     conversations::release(tx, &conversation.id)?;
     audit::note(tx, person.user.as_str(), "reopen", conversation.id.as_str(), &format!("{how:?}"), frame.now_ms)?;

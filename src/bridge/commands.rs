@@ -2,10 +2,12 @@
 //! stream, on the chat; they open no topic.
 
 mod conversing;
+pub(super) mod threads;
 mod usage;
 
 use std::sync::Arc;
 
+use self::conversing::Beforehand;
 use super::actions::{self, Told};
 use super::core::{Core, Scope};
 use super::intake::{after, notice};
@@ -36,6 +38,8 @@ struct Reply {
     performed: Vec<actions::Performed>,
     rights_changed: bool,
     release: Option<ThreadId>,
+    /// Called so where the runtime shows it, too.
+    name: Option<(ThreadId, String)>,
     /// The command carries a message for the agent. What it says and does is written with the turn, not before.
     then: Option<String>,
     /// With that turn the conversation begins anew.
@@ -73,6 +77,10 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Status => Some(Health::of(core, &letter.row.channel).await?),
         _ => None,
     };
+    let before = match &command {
+        Command::Conversing(command) => Beforehand::of(core, &letter, command).await?,
+        _ => Beforehand::default(),
+    };
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
@@ -89,7 +97,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
-            Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command),
+            Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
     })
@@ -136,6 +144,11 @@ async fn finish(
         if let Err(error) = live.call(|runtime| runtime.release(&thread)).await {
             tracing::info!(%error, "A thread could not be released");
         }
+    }
+    if let (Some((thread, name)), Some(live)) = (result.name, core.host.now())
+        && let Err(error) = live.call(|runtime| runtime.name_thread(&thread, &name)).await
+    {
+        tracing::info!(%error, "The runtime does not take a thread's name");
     }
     result.performed.into_iter().for_each(|performed| after(core, performed));
     core.wakes.outbox.notify_one();

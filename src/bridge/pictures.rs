@@ -57,7 +57,7 @@ impl Frame {
         directory.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
-    fn button(
+    pub(super) fn button(
         &self,
         tx: &Transaction<'_>,
         chat: &ChatId,
@@ -107,6 +107,12 @@ pub fn target_of(conversation: &Conversation, turn: &Turn) -> Target {
         reply_to: turn.reply_to.clone().or_else(|| conversation.root.clone()),
         in_topic: conversation.root.is_some(),
     }
+}
+
+/// Where something is said in a conversation that answers no message.
+pub fn place_of(conversation: &Conversation) -> Target {
+    let (chat, reply_to) = (conversation.chat.clone(), conversation.root.clone());
+    Target { chat, in_topic: reply_to.is_some(), reply_to }
 }
 
 // ------------------------------------------------------------------------------------------------ live card

@@ -391,6 +391,14 @@ pub trait Runtime: Send + Sync {
     /// Frees the thread for other programs.
     fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>>;
     fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>>;
+    /// Threads that it keeps of a directory, whoever began them, the newest first.
+    fn threads<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
+    /// Calls a thread by a name where people see it outside of ally.
+    fn name_thread<'a>(&'a self, _thread: &'a ThreadId, _name: &'a str) -> Boxed<'a, Result<(), CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
     /// EOF, TERM, KILL; resolves when the process is gone.
     fn shutdown(&self) -> Boxed<'_, ()>;
 }
@@ -400,6 +408,16 @@ pub struct Open {
     /// `None` starts a new thread.
     pub thread: Option<ThreadId>,
     pub directory: PathBuf,
+}
+
+/// A thread as a runtime lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptThread {
+    pub thread: ThreadId,
+    pub directory: PathBuf,
+    /// Its name, or its first words.
+    pub title: String,
+    pub active_at_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

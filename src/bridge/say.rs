@@ -30,6 +30,16 @@ fn at(ms: i64, now_ms: i64) -> At {
     At::new(ms, zone(ms), now_ms)
 }
 
+/// A conversation that began without words.
+pub fn untitled(lang: Lang) -> String {
+    CommandMsg::ThreadsUntitled.text(lang)
+}
+
+/// A row of the conversations.
+pub fn thread_row(n: usize, title: &str, at_ms: i64, now_ms: i64) -> String {
+    format!("{n}. {title} · {}", at(at_ms, now_ms))
+}
+
 /// A day as it is written in a list.
 pub fn day(ms: i64) -> String {
     use chrono::{Local, TimeZone};
@@ -54,6 +64,8 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::Unknown => ToastMsg::Unknown,
         Told::AnswerMissing => ToastMsg::AnswerMissing,
         Told::NothingRunning => ToastMsg::Over,
+        Told::TakenUp => ToastMsg::TakenUp,
+        Told::StillWorking => ToastMsg::StillWorking,
     })
 }
 
@@ -202,6 +214,7 @@ pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
         View::Interrupted(lost) if lost.commands_ended => NoticeMsg::LostCommandsEnded.text(lang),
         View::Interrupted(_) => NoticeMsg::LostMayRunOn.text(lang),
         View::Notice(notice) => notice.text.clone(),
+        View::List(list) => list.text(),
         _ => return None,
     };
     Some(Body::Notice { text })

@@ -22,7 +22,7 @@ use crate::domain::turn::Outcome;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::{Progress, Submission, Turn};
-use crate::ledger::{LedgerError, Transaction, conversations, said, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, threads, turns};
 
 /// Thread of a turn that ended before there was one.
 const NEVER_OPENED: &str = "never opened";
@@ -141,6 +141,12 @@ async fn thread(
     conversation: &Conversation,
     turn: &Turn,
 ) -> anyhow::Result<Result<ThreadId, Next>> {
+    if works_elsewhere(core, conversation, turn).await? {
+        // A thread works where it was begun: in another directory the conversation begins another one.
+        let id = conversation.id.clone();
+        core.ledger.write(move |tx| conversations::set_thread(tx, &id, None, None)).await?;
+        return Ok(Err(Next::Again));
+    }
     if let Some(forked) = fork_if_wanted(core, live, conversation).await? {
         return Ok(Ok(forked));
     }
@@ -186,15 +192,22 @@ async fn thread(
     }))
 }
 
+/// Whether the conversation's thread belongs to another directory than the turn.
+async fn works_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
+    let Some(thread) = conversation.thread.clone() else { return Ok(false) };
+    let (channel, chat) = (conversation.channel.clone(), conversation.chat.clone());
+    let known = core.ledger.read(move |tx| threads::get(tx, &channel, &chat, &thread)).await?;
+    Ok(known.is_some_and(|known| known.directory != turn.directory))
+}
+
 async fn fork_if_wanted(
     core: &Core,
     live: &LiveRuntime,
     conversation: &Conversation,
 ) -> anyhow::Result<Option<ThreadId>> {
     let Some(thread) = &conversation.thread else { return Ok(None) };
-    let key = format!("fork:{}", conversation.id);
-    let (id, name) = (conversation.id.clone(), key.clone());
-    if core.ledger.read(move |tx| said::meta(tx, &name)).await?.as_deref() != Some("wanted") {
+    let (id, of) = (conversation.id.clone(), conversation.id.clone());
+    if !core.ledger.read(move |tx| conversations::is_fork_wanted(tx, &of)).await? {
         return Ok(None);
     }
     let forked = match live.call(|runtime| runtime.fork(thread, &conversation.directory)).await {
@@ -206,7 +219,7 @@ async fn fork_if_wanted(
             // No copy to be had: the conversation goes on without its past rather than not at all.
             warn!(conversation.id = %id, %error, "The thread cannot be forked; a new one is opened");
             let write = core.ledger.write(move |tx| {
-                said::set_meta(tx, &key, "done")?;
+                conversations::set_fork_wanted(tx, &id, false)?;
                 conversations::set_thread(tx, &id, None, None)
             });
             write.await?;
@@ -216,7 +229,7 @@ async fn fork_if_wanted(
     let (fresh, cursor) = (forked.clone(), conversation.thread_cursor.clone());
     core.ledger
         .write(move |tx| {
-            said::set_meta(tx, &key, "done")?;
+            conversations::set_fork_wanted(tx, &id, false)?;
             conversations::set_thread(tx, &id, Some(&fresh), cursor.as_ref())
         })
         .await?;
@@ -294,6 +307,11 @@ async fn commit_submission(
             conversations::set_thread(tx, &conversation.id, Some(&submission.thread), submission.cursor.as_ref())?;
         }
         let turn = turns::get(tx, &turn.id)?;
+        if submission.thread != NEVER_OPENED.into() {
+            let (channel, chat) = (&conversation.channel, &conversation.chat);
+            let owner = threads::Owner { channel, chat, home: &conversation.runtime_home };
+            threads::used(tx, owner, &submission.thread, &turn.directory, &turn.title, submission.at_ms)?;
+        }
         actions::receipts(tx, &frame, &turn, Receipt::Accepted)?;
         let progress = Progress::default();
         pictures::live(

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::conversing::Listed;
 use super::ids::{ConversationId, GateId, InboundSeq, TurnId};
 use super::rule::Span;
 
@@ -66,6 +67,11 @@ pub enum Action {
     Late {
         inbound: InboundSeq,
         how: Late,
+    },
+    /// Goes on with another thread in the conversation.
+    TakeUp {
+        conversation: ConversationId,
+        listed: Listed,
     },
     /// A conversation whose thread is open elsewhere, or whose history is gone.
     Reopen {

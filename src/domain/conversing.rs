@@ -1,5 +1,11 @@
 //! Commands about conversations and where they work: which one goes on, how it is called, what it cost.
 
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::ThreadId;
+
 /// One of these commands, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conversing {
@@ -7,8 +13,32 @@ pub enum Conversing {
     Threads,
     /// Goes on with one of them; without a number they are listed.
     Resume(Option<u32>),
+    /// From the next message on in a copy.
+    Fork,
+    /// Calls the conversation by a name; without one its name is told.
+    Name(Option<String>),
     /// What the conversation, or everything in the chat, took of the model in the last days.
     Usage { days: u32 },
+}
+
+impl Conversing {
+    /// It changes nothing for what was sent before it.
+    pub fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Conversing::Threads | Conversing::Usage { .. } | Conversing::Name(None) | Conversing::Resume(None)
+        )
+    }
+}
+
+/// A row of `/threads`, as a number or a button refers to it later.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Listed {
+    pub thread: ThreadId,
+    pub directory: PathBuf,
+    pub title: String,
+    /// It was begun on the computer, not here.
+    pub at_desk: bool,
 }
 
 /// The longest time that `/usage` looks back.
@@ -19,6 +49,8 @@ pub fn parse(word: &str, rest: &str) -> Option<Result<Conversing, ()>> {
     Some(match word {
         "threads" => Ok(Conversing::Threads),
         "resume" => number(rest).map(Conversing::Resume),
+        "fork" => Ok(Conversing::Fork),
+        "name" => Ok(Conversing::Name((!rest.is_empty()).then(|| rest.to_owned()))),
         "usage" => days(rest).map(|days| Conversing::Usage { days }),
         _ => return None,
     })
@@ -51,6 +83,9 @@ mod tests {
             ("resume", "", Some(Ok(Conversing::Resume(None)))),
             ("resume", "#2", Some(Ok(Conversing::Resume(Some(2))))),
             ("resume", "the build", Some(Err(()))),
+            ("fork", "", Some(Ok(Conversing::Fork))),
+            ("name", "", Some(Ok(Conversing::Name(None)))),
+            ("name", "Login page", Some(Ok(Conversing::Name(Some("Login page".into()))))),
             ("usage", "", Some(Ok(Conversing::Usage { days: 1 }))),
             ("usage", "7d", Some(Ok(Conversing::Usage { days: 7 }))),
             ("usage", "7 天", Some(Ok(Conversing::Usage { days: 7 }))),

@@ -53,6 +53,8 @@ pub enum View {
     Stranger(StrangerView),
     /// One line of ally's own, replaced as things change.
     Notice(NoticeView),
+    /// Rows to choose from.
+    List(ListView),
 }
 
 impl View {
@@ -445,6 +447,28 @@ pub struct StrangerView {
 pub struct NoticeView {
     pub text: String,
     pub buttons: Vec<Button>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListView {
+    pub title: String,
+    pub rows: Vec<ListRow>,
+    /// What else can be done.
+    pub note: Option<String>,
+}
+
+impl ListView {
+    /// In the terminal, and where a card is refused: its rows are chosen by their numbers.
+    pub fn text(&self) -> String {
+        let rows = self.rows.iter().map(|row| row.text.as_str());
+        std::iter::once(self.title.as_str()).chain(rows).chain(self.note.as_deref()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListRow {
+    pub text: String,
+    pub button: Option<Button>,
 }
 
 /// The one reaction that tells a message's state. Shapes differ, not only colours.

@@ -26,6 +26,7 @@ pub mod said;
 pub mod settings;
 mod sql;
 pub mod surfaces;
+pub mod threads;
 pub mod turns;
 mod worker;
 

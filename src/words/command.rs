@@ -13,8 +13,8 @@ super::messages! {
             "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
-            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/lang` language · `/whoami` your role";
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/usage` tokens · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
@@ -61,6 +61,27 @@ super::messages! {
         AllowWhom => "要允许谁？写 `/allow @人`", "Allow whom? Write `/allow @person`";
         DenyWhom => "要移除谁？写 `/deny @人`", "Remove whom? Write `/deny @person`";
         NoOutsiders { who: &'a str } => "{who} 是外部人员，只能在电脑上允许", "{who} is from outside; that can be allowed only on the computer";
+        // ---- conversations
+        ThreadsTitle => "这里的会话", "Conversations here";
+        ThreadsNone => "这里还没有会话", "There is no conversation here yet";
+        ThreadsUntitled => "（没有标题）", "(no title)";
+        ThreadsRowHere => "正在用", "this one";
+        ThreadsRowDesk => "在电脑上开始的", "begun on the computer";
+        ThreadsRowIn { project: &'a str } => "在 {project}", "in {project}";
+        ThreadsNote => "接着第 2 个：`/resume 2`；给现在的起名：`/name 名字`", "Continue the second: `/resume 2`; call this one: `/name WORDS`";
+        ResumeNoSuch { n: u32 } => "没有第 {n} 个会话，`/threads` 看全部", "There is no conversation {n}; `/threads` lists them";
+        ResumeInTopic => "群里一个话题一个会话：请在话题里发 `/resume`", "In a group each topic is a conversation: send `/resume` inside one";
+        ResumeAlready => "现在用的就是这个会话", "This is that conversation";
+        ResumeWorking => "那个会话还在运行，等它结束再接着", "That conversation is still running; continue it when it has ended";
+        ResumeElsewhere { project: &'a str } => "那个会话在 {project} 里工作，先用 `/cd` 把这里换过去", "That conversation works in {project}; first bring this chat there with `/cd`";
+        ResumeGone => "那个会话已经不能在这里接着", "That conversation can no longer be continued here";
+        Resumed { title: &'a str } => "从下一条起接着「{title}」", "From the next message on this continues “{title}”";
+        Forked => "从下一条起在一份副本里继续，原来的会话不变", "From the next message on this goes on in a copy; the original stays as it is";
+        NothingToFork => "还没有会话可以复制", "There is no conversation to copy yet";
+        Named { name: &'a str } => "这个会话现在叫「{name}」", "This conversation is now called “{name}”";
+        NameIs { name: &'a str } => "这个会话叫「{name}」；`/name 名字` 换一个", "This conversation is called “{name}”; `/name WORDS` changes that";
+        NameNone => "这个会话还没有名字，`/name 名字` 起一个", "This conversation has no name; `/name WORDS` gives it one";
+        NothingToName => "先说一句话，才有会话可以命名", "Say something first: there is no conversation to name yet";
         // ---- what it cost
         UsageNone { days: u32 } => "最近 {days} 天这里没有用量", "Nothing was used here; days: {days}";
         UsageHead { days: u32, tokens: i64, turns: usize } =>
@@ -106,6 +127,18 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/retry`：把最后一个没做完的请求从头再做；结果未知的先问你",
             "`/retry`: runs the last unfinished request again; asks first where its outcome is unknown",
         ),
+        "threads" => {
+            ("`/threads`：这里用过的会话，新的在前", "`/threads`: the conversations of this chat, newest first")
+        }
+        "resume" => (
+            "`/resume 2`：接着 `/threads` 里的第 2 个会话",
+            "`/resume 2`: continues the second conversation of `/threads`",
+        ),
+        "fork" => (
+            "`/fork`：从下一条起在一份副本里继续，原来的会话不变",
+            "`/fork`: goes on in a copy of this conversation, the original stays as it is",
+        ),
+        "name" => ("`/name 名字`：给这个会话起名", "`/name WORDS`: gives this conversation a name"),
         "usage" => (
             "`/usage`：今天这里用了多少 tokens；`/usage 7d` 看 7 天",
             "`/usage`: tokens used here within a day; `/usage 7d` within 7 days",
@@ -140,8 +173,8 @@ mod tests {
     #[test]
     fn topics_keep_the_rules() {
         for word in [
-            "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "usage", "whoami", "lang", "allow",
-            "deny",
+            "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "threads", "resume", "fork",
+            "name", "usage", "whoami", "lang", "allow", "deny",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

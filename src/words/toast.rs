@@ -14,6 +14,8 @@ super::messages! {
         Dismissed => "已记录：不用了", "Recorded: dismissed";
         KeepsWaiting => "继续等", "Keeps waiting";
         SteerRecorded => "已记录，正在插话", "Recorded, steering";
+        TakenUp => "从下一条起接着那个会话", "The next message continues that conversation";
+        StillWorking => "它还在运行，没有切换", "It is still running; nothing was changed";
         OnlyCanDecide { names: &'a str } => "只有 {names} 能决定", "Only {names} can decide";
         OnlyCanPress { names: &'a str } => "只有 {names} 能按这个", "Only {names} can press this";
         AlreadyDecided { who: &'a str, at: At } => "{who} 已在 {at} 决定", "Already decided by {who} at {at}";
@@ -38,11 +40,17 @@ pub fn toast(msg: ToastMsg<'_>) -> Toast {
 fn kind(msg: &ToastMsg<'_>) -> ToastKind {
     use ToastMsg::*;
     match msg {
-        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded => ToastKind::Success,
-        AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
-        OnlyCanDecide { .. } | OnlyCanPress { .. } | NoLongerValid | Over | ListChanged { .. } | Changed => {
-            ToastKind::Warning
+        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | TakenUp => {
+            ToastKind::Success
         }
+        AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
+        OnlyCanDecide { .. }
+        | OnlyCanPress { .. }
+        | NoLongerValid
+        | Over
+        | ListChanged { .. }
+        | Changed
+        | StillWorking => ToastKind::Warning,
         AnswerMissing | NotAllowed => ToastKind::Warning,
         NotRecorded | Unknown => ToastKind::Error,
         Never(never, _) => match *never {},

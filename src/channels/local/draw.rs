@@ -30,6 +30,7 @@ pub fn draw(view: &View, lang: Lang) -> String {
             &format!("only people whom {} allows can use me", stranger.owner),
         ),
         View::Notice(notice) => notice.text.clone(),
+        View::List(list) => list.text(),
     };
     reveal(&text)
 }
@@ -42,6 +43,8 @@ pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
         View::Queue(queue) => queue.rows.iter().flat_map(|row| row.steer.iter().chain(&row.cancel)).collect(),
         View::Stale(stale) => stale.buttons.iter().collect(),
         View::Notice(notice) => notice.buttons.iter().collect(),
+        // Numbers are typed here: a row of buttons would not say which is whose.
+        View::List(_) => Vec::new(),
         View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
     };
     found.into_iter().map(|button| (button.clone(), crate::words::button(&button.role, lang))).collect()

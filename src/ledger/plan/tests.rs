@@ -13,7 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, conversations, gates, generations, inbound, messages, report, rules, settings, surfaces, turns,
+    LedgerError, alive, conversations, gates, generations, inbound, messages, report, rules, settings, surfaces,
+    threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -82,6 +83,13 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     conversations::get(tx, &here)?;
     conversations::of_chat(tx, &channel, &chat)?;
     conversations::with_work(tx)?;
+    let (thread, owner) = (ThreadId::from("t"), threads::Owner { channel: &channel, chat: &chat, home: "/h" });
+    threads::used(tx, owner, &thread, std::path::Path::new("/d"), "t", 1)?;
+    threads::recent(tx, owner, 1)?;
+    threads::is_known(tx, &thread)?;
+    threads::set_name(tx, &channel, &chat, &thread, "n")?;
+    let found = threads::get(tx, &channel, &chat, &thread)?.ok_or(LedgerError::Missing("the thread"))?;
+    conversations::go_on_with(tx, &here, &found)?;
 
     let new = NewTurn {
         conversation: here.clone(),
@@ -210,6 +218,7 @@ fn no_look_up_is_forgotten() {
         ("rules", include_str!("../rules.rs")),
         ("settings", include_str!("../settings.rs")),
         ("surfaces", include_str!("../surfaces.rs")),
+        ("threads", include_str!("../threads.rs")),
         ("turns", include_str!("../turns.rs")),
     ] {
         for function in text.split("\npub fn ").skip(1) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{About, Asked, FileUpdate, Item, Turn, TurnError};
-use crate::bridge::ports::{CallError, Fact, GateRequest, TurnEnd};
+use super::wire::{About, Asked, FileUpdate, Item, Thread, Turn, TurnError};
+use crate::bridge::ports::{CallError, Fact, GateRequest, KeptThread, TurnEnd};
 use crate::domain::gate::{Ask, Change, Choice, Decision, Effect, Question, QuestionOption};
 use crate::domain::history::{ChangedFile, EndEvidence, Failure, FailureKind, PulledItem, PulledTurn};
 use crate::domain::ids::{ClientId, NativeGateId};
@@ -54,6 +54,16 @@ fn completed(item: &Item) -> Option<Fact> {
         Item::Other => Fact::Activity,
         item => Fact::StepEnded { item: item_id(item)?.to_owned(), step: step(item)?, changed: changed(item) },
     })
+}
+
+/// A thread of a list.
+pub fn kept_thread(thread: Thread) -> KeptThread {
+    KeptThread {
+        title: thread.name.filter(|name| !name.is_empty()).unwrap_or(thread.preview),
+        thread: thread.id.into(),
+        directory: thread.cwd,
+        active_at_ms: thread.updated_at * 1_000,
+    }
 }
 
 /// The id of a server request as opaque text, so that it can go back verbatim.

@@ -13,7 +13,7 @@ use tracing::{debug, error, warn};
 
 use super::convert;
 use super::launch::{CodexConfig, Judged, judge_warning};
-use super::wire::{About, Asked, FileUpdate, Item, Thread, ThreadOpened, TurnHolder, TurnPage};
+use super::wire::{About, Asked, FileUpdate, Item, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage};
 use crate::bridge::ports::*;
 use crate::domain::history::{Completeness, History};
 use crate::domain::ids::*;
@@ -30,6 +30,8 @@ const PROMPTLY: Duration = Duration::from_secs(5);
 const LOAD: Duration = Duration::from_secs(60);
 /// Turns of one page; codex caps it at 100.
 const PAGE: u32 = 20;
+/// Threads of a directory that are asked for.
+const LISTED: u32 = 20;
 /// Pages that one pull reads at most: 2,000 turns back the cursor is not to be expected any more.
 const MAX_PAGES: u32 = 100;
 
@@ -307,6 +309,20 @@ impl Runtime for Session {
             params["threadId"] = json!(thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
             Ok(forked.thread.id.into())
+        })
+    }
+
+    fn threads<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
+        Box::pin(async move {
+            let params = json!({ "cwd": directory, "limit": LISTED });
+            let list: ThreadList = self.call("thread/list", params, SOON).await?;
+            Ok(list.data.into_iter().map(convert::kept_thread).collect())
+        })
+    }
+
+    fn name_thread<'a>(&'a self, thread: &'a ThreadId, name: &'a str) -> Boxed<'a, Result<(), CallError>> {
+        Box::pin(async move {
+            self.call::<Value>("thread/name/set", json!({ "threadId": thread, "name": name }), SOON).await.map(|_| ())
         })
     }
 

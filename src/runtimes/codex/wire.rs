@@ -4,6 +4,8 @@
 //! Two things are strict on purpose, because a pull draws conclusions from what is *not* there: a page has its `data` and
 //! every turn its `id`, and `items` is a list.
 
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -38,6 +40,22 @@ pub struct Thread {
     pub id: String,
     #[serde(default, deserialize_with = "lenient")]
     pub status: ThreadStatus,
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+    /// First words of the first message.
+    #[serde(default, deserialize_with = "lenient")]
+    pub preview: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub cwd: PathBuf,
+    /// Seconds.
+    #[serde(rename = "updatedAt", default, deserialize_with = "lenient")]
+    pub updated_at: i64,
+}
+
+/// Answer of `thread/list`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ThreadList {
+    pub data: Vec<Thread>,
 }
 
 /// `idle`, `active`, `systemError`, `notLoaded`.

@@ -15,7 +15,8 @@ use ally::clock::Clock;
 use ally::domain::access::Access;
 use ally::domain::delivery::Body;
 use ally::domain::ids::{MessageId, TurnId};
-use ally::domain::view::{ButtonRole, Lang, View};
+use ally::domain::turn::{Outcome, TurnState};
+use ally::domain::view::{ButtonRole, Lang, ListView, View};
 use ally::ledger::turns::{self, Turn};
 use ally::ledger::{Ledger, LedgerLock, Places};
 use ally::tasks::Tasks;
@@ -156,6 +157,38 @@ impl Room {
             ids.into_iter().next().map(|id| turns::get(tx, &TurnId::from(id))).transpose()
         });
         found.await.expect("a ledger")
+    }
+
+    /// Says something and waits until it is done.
+    pub async fn done(&self, text: &str) -> Turn {
+        let message = self.say(text).await;
+        let completed = |turn: &Turn| turn.state == TurnState::Settled(Outcome::Completed);
+        self.until(&message, "completed", completed).await
+    }
+
+    /// The list that a message was answered with, as it is now.
+    pub async fn list(&self, to: &MessageId) -> ListView {
+        self.wait("a list", || self.listed(to).map(|(_, list)| list)).await
+    }
+
+    fn listed(&self, to: &MessageId) -> Option<(MessageId, ListView)> {
+        let (card, _) = self.lines().into_iter().find_map(|line| match line.event {
+            ChatEvent::Card { message, target, view, .. } if target.reply_to.as_ref() == Some(to) => {
+                Some((message, view))
+            }
+            _ => None,
+        })?;
+        match self.cards().remove(&card)? {
+            View::List(list) => Some((card, list)),
+            _ => None,
+        }
+    }
+
+    /// Presses the button of a row.
+    pub async fn press_row(&self, to: &MessageId, row: usize) {
+        let (card, list) = self.wait("a list", || self.listed(to)).await;
+        let button = list.rows[row].button.clone().expect("a button").id;
+        self.post("main/clicks", &ClickIn { card, button, click: format!("row {row}"), form: Vec::new() }).await;
     }
 
     /// How many turns a message became.

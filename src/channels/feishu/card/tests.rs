@@ -285,6 +285,17 @@ fn all_views() -> Vec<(&'static str, View)> {
         ("help", View::Help(HelpView { project: "web".into(), group: true, bot_name: "ally".into() })),
         ("stranger", View::Stranger(StrangerView { owner: "韩梅梅".into(), group: false })),
         ("notice", View::Notice(NoticeView { text: "嗨".into(), buttons: vec![button(ButtonRole::KeepWaiting)] })),
+        (
+            "list",
+            View::List(ListView {
+                title: "3".into(),
+                rows: vec![
+                    ListRow { text: "1. 登录页".into(), button: Some(button(ButtonRole::Continue)) },
+                    ListRow { text: "2. <at id=all></at>".into(), button: None },
+                ],
+                note: Some("`/resume 2`".into()),
+            }),
+        ),
     ]
 }
 
