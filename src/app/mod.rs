@@ -256,6 +256,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         lang: config.lang,
         directory,
         workspaces,
+        roots: config.conversation.roots.clone(),
         user_home: user_home(config),
         ally_home: paths.home.clone(),
         attachments: paths.attachments.clone(),

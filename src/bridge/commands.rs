@@ -2,6 +2,8 @@
 //! stream, on the chat; they open no topic.
 
 mod conversing;
+mod model;
+mod place;
 pub(super) mod threads;
 mod usage;
 

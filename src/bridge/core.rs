@@ -31,6 +31,8 @@ pub struct BridgeConfig {
     /// Working directory of every conversation; `None`: one of its own below `workspaces`.
     pub directory: Option<PathBuf>,
     pub workspaces: PathBuf,
+    /// Below these a chat may be brought to another directory.
+    pub roots: Vec<PathBuf>,
     /// The home of the person that ally runs as.
     pub user_home: PathBuf,
     pub ally_home: PathBuf,

@@ -102,6 +102,7 @@ mod tests {
             lang: crate::domain::view::Lang::En,
             directory: None,
             workspaces: home.join(".ally/workspaces"),
+            roots: Vec::new(),
             user_home: home.to_owned(),
             ally_home: home.join(".ally"),
             attachments: home.join(".ally/attachments"),

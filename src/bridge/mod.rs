@@ -28,6 +28,7 @@ mod overtake;
 pub mod painter;
 pub mod pairing;
 pub mod pictures;
+mod places;
 pub mod ports;
 pub mod prepare;
 mod prompts;

@@ -395,6 +395,10 @@ pub trait Runtime: Send + Sync {
     fn threads<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
         Box::pin(async { Err(CallError::Unsupported) })
     }
+    /// The models that it offers, the first one first.
+    fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
     /// Calls a thread by a name where people see it outside of ally.
     fn name_thread<'a>(&'a self, _thread: &'a ThreadId, _name: &'a str) -> Boxed<'a, Result<(), CallError>> {
         Box::pin(async { Err(CallError::Unsupported) })
@@ -408,6 +412,17 @@ pub struct Open {
     /// `None` starts a new thread.
     pub thread: Option<ThreadId>,
     pub directory: PathBuf,
+}
+
+/// A model as a runtime offers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub name: String,
+    /// How hard it can think, in the runtime's words.
+    pub efforts: Vec<String>,
+    pub default_effort: Option<String>,
+    /// Works where nobody chose another.
+    pub is_default: bool,
 }
 
 /// A thread as a runtime lists it.
@@ -425,6 +440,9 @@ pub struct Submit {
     pub thread: ThreadId,
     pub client: ClientId,
     pub input: Prompt,
+    /// Chosen for the chat; `None` leaves the thread's own.
+    pub model: Option<String>,
+    pub effort: Option<String>,
 }
 
 /// A frozen prompt.

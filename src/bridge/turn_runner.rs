@@ -1,5 +1,6 @@
 //! Hands one queued turn to the runtime: lease, thread, W2, submit. What follows the submit is [`super::follow`].
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::leases::Lease;
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{actions, prompts, remedy, say};
+use super::{actions, places, prompts, remedy, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -21,6 +22,7 @@ use crate::domain::ids::*;
 use crate::domain::turn::Outcome;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::turns::{Progress, Submission, Turn};
 use crate::ledger::{LedgerError, Transaction, conversations, threads, turns};
 
@@ -44,11 +46,34 @@ pub async fn run(
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
-    let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
+    let (model, effort) = chosen_model(core, conversation).await?;
+    let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt), model, effort };
     let submitted = live.call(|runtime| runtime.submit(&submit)).await;
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
+}
+
+/// What people chose for the chat.
+async fn chosen_model(
+    core: &Core,
+    conversation: &Conversation,
+) -> Result<(Option<String>, Option<String>), LedgerError> {
+    let (channel, chat) = (conversation.channel.clone(), conversation.chat.clone());
+    let read = move |tx: &Transaction<'_>| {
+        let get = |setting| settings::get(tx, &channel, &chat, setting);
+        Ok((get(Setting::Model)?, get(Setting::Effort)?))
+    };
+    core.ledger.read(read).await
+}
+
+/// A directory that a chat was brought to was judged by its real path: should a link stand there now, it leads to
+/// something that nobody judged.
+async fn is_where_it_was_bound(core: &Core, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
+    let (channel, chat) = (conversation.channel.clone(), conversation.chat.clone());
+    let bound = core.ledger.read(move |tx| settings::get(tx, &channel, &chat, Setting::Directory)).await?;
+    let is_bound = bound.is_some_and(|bound| turn.directory == Path::new(&bound));
+    Ok(!is_bound || places::is_still_real(&turn.directory))
 }
 
 /// Waits for the directory and a slot; `None` when something changed meanwhile and the ledger must be read again.
@@ -141,6 +166,11 @@ async fn thread(
     conversation: &Conversation,
     turn: &Turn,
 ) -> anyhow::Result<Result<ThreadId, Next>> {
+    if !is_where_it_was_bound(core, conversation, turn).await? {
+        let detail = format!("{} is not the folder any more that the chat was brought to", turn.directory.display());
+        fail_unsubmitted(core, live, conversation, turn, &CallError::Refused { detail }).await?;
+        return Ok(Err(Next::Again));
+    }
     if works_elsewhere(core, conversation, turn).await? {
         // A thread works where it was begun: in another directory the conversation begins another one.
         let id = conversation.id.clone();

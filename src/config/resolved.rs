@@ -100,6 +100,8 @@ pub struct CodexConfig {
 pub struct ConversationConfig {
     /// Working directory of conversations.
     pub directory: Directory,
+    /// Folders below which a chat may be brought to another directory.
+    pub roots: Vec<PathBuf>,
     /// What one conversation is in a group.
     pub scope: Scope,
     /// What a message does while a turn runs.
@@ -491,12 +493,34 @@ impl Resolver<'_> {
             }
             None => Directory::OwnBelow(self.paths.workspaces.clone()),
         };
+        let roots = self.roots(&directory, home);
         ConversationConfig {
             directory,
+            roots,
             scope: self.raw.choice("conversation.scope", &SCOPES, self.problems).map_or(Scope::Topic, |s| s.value),
             busy: self.raw.choice("conversation.busy", &BUSY, self.problems).map_or(Busy::Queue, |b| b.value),
             parallel: self.raw.number("conversation.parallel", 1..=64, self.problems).unwrap_or(4) as usize,
             shared_directory: self.raw.bool("conversation.shared_directory", self.problems).is_some_and(|s| s.value),
+        }
+    }
+
+    /// Where none are named: beside the configured directory, or below the home of the person.
+    fn roots(&mut self, directory: &Directory, home: &Path) -> Vec<PathBuf> {
+        let named = self.raw.list("conversation.roots", self.problems);
+        let roots: Vec<PathBuf> = named.value.iter().map(|root| self.absolute(root, home)).collect();
+        if let Some(missing) = roots.iter().find(|root| !root.is_dir() || root.parent().is_none()) {
+            let what = format!("{} is no folder below which projects lie", missing.display());
+            let problem =
+                self.raw.problem("conversation.roots", named.line, what, "name folders that are there, and not /");
+            self.problems.add(problem);
+        }
+        match directory {
+            _ if !roots.is_empty() => roots,
+            Directory::Fixed(path) => match path.parent().filter(|parent| parent.parent().is_some()) {
+                Some(parent) => vec![parent.to_owned()],
+                None => vec![path.clone()],
+            },
+            Directory::OwnBelow(_) => vec![home.to_owned()],
         }
     }
 
@@ -771,6 +795,14 @@ mod tests {
         let home = Home::new("lang = \"en\"\n[intake]\nbackfill_run = \"1h\"\n", "");
         let warnings = home.load(&[]).unwrap().warnings;
         assert!(matches!(&warnings[..], [one] if one.contains("backfill_run does nothing yet")), "{warnings:?}");
+    }
+
+    #[test]
+    fn roots_are_folders_and_have_a_default() {
+        let told = Home::new("[conversation]\nroots = [\"~/nowhere\", \"/\"]\n", "").load(&[]).unwrap_err().to_string();
+        assert!(told.contains("ally.toml:2: conversation.roots"), "{told}");
+        let by_itself = Home::new("", "").load(&[]).unwrap().conversation;
+        assert_eq!(by_itself.roots.len(), 1, "the person's home");
     }
 
     #[test]

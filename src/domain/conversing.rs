@@ -17,6 +17,14 @@ pub enum Conversing {
     Fork,
     /// Calls the conversation by a name; without one its name is told.
     Name(Option<String>),
+    /// Which model works for the chat; without a name it is told.
+    Model(Option<String>),
+    /// How hard it thinks.
+    Effort(Option<String>),
+    /// Where the chat works, and the projects that it could be brought to.
+    Project,
+    /// Brings the chat to another directory: a path, or a number of that list.
+    Bind(String),
     /// What the conversation, or everything in the chat, took of the model in the last days.
     Usage { days: u32 },
 }
@@ -24,10 +32,8 @@ pub enum Conversing {
 impl Conversing {
     /// It changes nothing for what was sent before it.
     pub fn only_looks(&self) -> bool {
-        matches!(
-            self,
-            Conversing::Threads | Conversing::Usage { .. } | Conversing::Name(None) | Conversing::Resume(None)
-        )
+        use Conversing::*;
+        matches!(self, Threads | Usage { .. } | Project | Name(None) | Resume(None) | Model(None) | Effort(None))
     }
 }
 
@@ -50,9 +56,26 @@ pub fn parse(word: &str, rest: &str) -> Option<Result<Conversing, ()>> {
         "threads" => Ok(Conversing::Threads),
         "resume" => number(rest).map(Conversing::Resume),
         "fork" => Ok(Conversing::Fork),
-        "name" => Ok(Conversing::Name((!rest.is_empty()).then(|| rest.to_owned()))),
+        "name" => Ok(Conversing::Name(optional(rest))),
+        "model" => Ok(Conversing::Model(optional(rest))),
+        "effort" => Ok(Conversing::Effort(optional(rest))),
+        "cd" => Ok(optional(rest).map_or(Conversing::Project, Conversing::Bind)),
+        "project" => Ok(optional(unbind(rest)).map_or(Conversing::Project, Conversing::Bind)),
         "usage" => days(rest).map(|days| Conversing::Usage { days }),
         _ => return None,
+    })
+}
+
+fn optional(rest: &str) -> Option<String> {
+    (!rest.is_empty()).then(|| rest.to_owned())
+}
+
+/// `/project bind PATH` and `/project PATH` say the same.
+fn unbind(rest: &str) -> &str {
+    ["bind", "绑定"].iter().find_map(|word| rest.strip_prefix(word)).map_or(rest, |path| match path {
+        "" => path,
+        path if path.starts_with(char::is_whitespace) => path.trim_start(),
+        _ => rest,
     })
 }
 
@@ -86,6 +109,14 @@ mod tests {
             ("fork", "", Some(Ok(Conversing::Fork))),
             ("name", "", Some(Ok(Conversing::Name(None)))),
             ("name", "Login page", Some(Ok(Conversing::Name(Some("Login page".into()))))),
+            ("model", "gpt-5.5", Some(Ok(Conversing::Model(Some("gpt-5.5".into()))))),
+            ("effort", "", Some(Ok(Conversing::Effort(None)))),
+            ("cd", "", Some(Ok(Conversing::Project))),
+            ("cd", "..", Some(Ok(Conversing::Bind("..".into())))),
+            ("project", "bind ~/web", Some(Ok(Conversing::Bind("~/web".into())))),
+            ("project", "bind", Some(Ok(Conversing::Project))),
+            ("project", "2", Some(Ok(Conversing::Bind("2".into())))),
+            ("project", "binder", Some(Ok(Conversing::Bind("binder".into())))),
             ("usage", "", Some(Ok(Conversing::Usage { days: 1 }))),
             ("usage", "7d", Some(Ok(Conversing::Usage { days: 7 }))),
             ("usage", "7 天", Some(Ok(Conversing::Usage { days: 7 }))),

@@ -1,6 +1,6 @@
 //! Conversations: one chat, or one topic of it, bound to a runtime thread and a directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Row, Transaction, params};
 
@@ -184,6 +184,18 @@ pub fn go_on_with(tx: &Transaction<'_>, conversation: &ConversationId, thread: &
     let sql = "UPDATE conversations SET settled_on_thread = ?2, directory = ?3 WHERE id = ?1";
     run(tx, sql, params![conversation.as_str(), thread.settled, thread.directory.to_string_lossy()])?;
     release(tx, conversation)
+}
+
+/// Where the next turns of a chat work.
+pub fn set_directory(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    directory: &Path,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET directory = ?3 WHERE channel = ?1 AND chat = ?2";
+    run(tx, sql, params![channel.as_str(), chat.as_str(), directory.to_string_lossy()])?;
+    Ok(())
 }
 
 /// From its next turn on the conversation goes on in a copy of its thread.

@@ -19,18 +19,21 @@ pub enum Setting {
     Model,
     Effort,
     Language,
+    /// Where the chat works.
+    Directory,
     /// Whether the one who asked may also let it act on others.
     TwoPersons,
 }
 
 impl Setting {
-    pub const ALL: [Setting; 7] = [
+    pub const ALL: [Setting; 8] = [
         Setting::Autonomy,
         Setting::Busy,
         Setting::Noise,
         Setting::Model,
         Setting::Effort,
         Setting::Language,
+        Setting::Directory,
         Setting::TwoPersons,
     ];
 
@@ -42,6 +45,7 @@ impl Setting {
             Setting::Model => "model",
             Setting::Effort => "effort",
             Setting::Language => "language",
+            Setting::Directory => "directory",
             Setting::TwoPersons => "two_persons",
         }
     }

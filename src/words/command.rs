@@ -13,8 +13,8 @@ super::messages! {
             "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
-            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/usage` tokens · `/lang` language · `/whoami` your role";
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
@@ -82,6 +82,31 @@ super::messages! {
         NameIs { name: &'a str } => "这个会话叫「{name}」；`/name 名字` 换一个", "This conversation is called “{name}”; `/name WORDS` changes that";
         NameNone => "这个会话还没有名字，`/name 名字` 起一个", "This conversation has no name; `/name WORDS` gives it one";
         NothingToName => "先说一句话，才有会话可以命名", "Say something first: there is no conversation to name yet";
+        // ---- the model
+        ModelIs { name: &'a str, all: &'a str } => "模型：{name}。可选：{all}", "Model: {name}. To choose from: {all}";
+        ModelSet { name: &'a str } => "从下一个任务起用 {name}", "From the next task on {name} works here";
+        NoSuchModel { name: &'a str } => "没有 {name} 这个模型", "There is no model {name}";
+        ModelsUnknown => "现在问不到有哪些模型，过一会儿再试", "The models cannot be asked for now; try again in a while";
+        EffortIs { name: &'a str, model: &'a str, all: &'a str } =>
+            "强度：{name}。{model} 可选：{all}", "Effort: {name}. {model} knows: {all}";
+        EffortSet { name: &'a str } => "从下一个任务起强度是 {name}", "From the next task on the effort is {name}";
+        NoSuchEffort { model: &'a str, name: &'a str } => "{model} 没有强度 {name}", "{model} has no effort {name}";
+        // ---- where it works
+        WorksIn { project: &'a str } => "这里在 {project} 里工作", "This chat works in {project}";
+        ProjectsNote => "换到第 2 个：`/project 2`；换到别的目录：`/cd 路径`；换回原来的：`/cd -`", "Bring it to the second: `/project 2`; to any folder: `/cd PATH`; back to the configured one: `/cd -`";
+        ProjectsNone =>
+            "允许的目录下没有找到 git 仓库；换目录：`/cd 路径`", "No git repository was found below the allowed folders; to any folder: `/cd PATH`";
+        Bound { project: &'a str } => "从下一条起在 {project} 里做", "From the next message on this chat works in {project}";
+        BoundAnew { project: &'a str } =>
+            "从下一条起在 {project} 里做，那里开新会话；之前的会话在 `/threads` 里", "From the next message on this chat works in {project}, in a new conversation; the former one is in `/threads`";
+        PlaceNotThere => "没有这个目录", "There is no such folder";
+        PlaceTooWide => "这个目录太大：整个主目录或 ally 自己的数据在里面。请选一个项目的目录", "That is too wide: a whole home or ally's own data lies in it. Choose the folder of one project";
+        PlaceSystem => "这是系统目录，不能在里面工作", "That is a folder of the system; no work is done there";
+        PlaceTemp => "这是临时目录，不能在里面工作", "That is a folder for temporary files; no work is done there";
+        PlaceOwn => "这是 ally 自己的目录，不能在里面工作", "That is ally's own folder; no work is done there";
+        PlaceHidden => "这是隐藏目录，不能在里面工作", "That is a hidden folder; no work is done there";
+        PlaceOutside =>
+            "这个目录不在允许的范围里，范围在电脑上的 `ally.toml` 里写：`[conversation] roots`", "That folder is not below the allowed ones, which stand in `ally.toml` on the computer: `[conversation] roots`";
         // ---- what it cost
         UsageNone { days: u32 } => "最近 {days} 天这里没有用量", "Nothing was used here; days: {days}";
         UsageHead { days: u32, tokens: i64, turns: usize } =>
@@ -139,6 +164,22 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/fork`: goes on in a copy of this conversation, the original stays as it is",
         ),
         "name" => ("`/name 名字`：给这个会话起名", "`/name WORDS`: gives this conversation a name"),
+        "model" => (
+            "`/model`：现在的模型和可选的；`/model 名字` 换一个，从下一个任务起",
+            "`/model`: the model and what there is; `/model NAME` chooses one from the next task on",
+        ),
+        "effort" => (
+            "`/effort`：模型想得多深；`/effort high` 从下一个任务起换",
+            "`/effort`: how hard the model thinks; `/effort high` changes it from the next task on",
+        ),
+        "cd" => (
+            "`/cd 路径`：这里从下一条起在那个目录里工作；`/cd -` 换回原来的。所有者和管理员能用",
+            "`/cd PATH`: this chat works there from the next message on; `/cd -` goes back. Owner and admins",
+        ),
+        "project" => (
+            "`/project`：这里的目录和可选的项目；`/project 2` 换到第 2 个。所有者和管理员能换",
+            "`/project`: where this chat works and what there is; `/project 2` goes to the second. Owner and admins",
+        ),
         "usage" => (
             "`/usage`：今天这里用了多少 tokens；`/usage 7d` 看 7 天",
             "`/usage`: tokens used here within a day; `/usage 7d` within 7 days",
@@ -174,7 +215,7 @@ mod tests {
     fn topics_keep_the_rules() {
         for word in [
             "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "threads", "resume", "fork",
-            "name", "usage", "whoami", "lang", "allow", "deny",
+            "name", "model", "effort", "cd", "project", "usage", "whoami", "lang", "allow", "deny",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

@@ -1,16 +1,22 @@
 //! Commands about conversations and where they work.
 
-use super::{Here, Reply, threads, usage};
+use std::path::PathBuf;
+
+use super::model::Which;
+use super::place::{self, Ground};
+use super::{Here, Reply, model, threads, usage};
 use crate::bridge::core::Core;
 use crate::bridge::pictures::Frame;
-use crate::bridge::ports::{Capabilities, KeptThread};
+use crate::bridge::places::Refused;
+use crate::bridge::ports::{Capabilities, KeptThread, Model};
 use crate::bridge::prepare::Letter;
-use crate::bridge::{route, say};
+use crate::bridge::{places, route, say};
+use crate::domain::access::{Act, may};
 use crate::domain::conversing::Conversing;
 use crate::domain::message::ChatKind;
 use crate::domain::view::Lang;
 use crate::ledger::conversations::NewConversation;
-use crate::ledger::{LedgerError, Transaction};
+use crate::ledger::{LedgerError, Transaction, said};
 use crate::words::CommandMsg;
 
 /// What such a command has to know beyond the ledger: asked before its transaction.
@@ -24,6 +30,9 @@ pub(super) struct Beforehand {
     pub place: Option<NewConversation>,
     /// Threads of the chat's directory, for the owner alone.
     pub kept: Vec<KeptThread>,
+    /// What the runtime offers; `None` when it could not be asked.
+    pub models: Option<Vec<Model>>,
+    pub ground: Ground,
 }
 
 impl Beforehand {
@@ -40,13 +49,55 @@ impl Beforehand {
                 Err(error) => tracing::debug!(%error, "The runtime lists no threads"),
             }
         }
-        Ok(Self { capabilities, home: core.host.home(), place, kept })
+        let models = match (command, core.host.now()) {
+            (Conversing::Model(_) | Conversing::Effort(_), Some(live)) => live
+                .call(|runtime| runtime.models())
+                .await
+                .inspect_err(|error| tracing::debug!(%error, "No models"))
+                .ok(),
+            _ => None,
+        };
+        let ground = ground(core, letter, command).await?;
+        Ok(Self { capabilities, home: core.host.home(), place, kept, models, ground })
     }
 
     /// The runtime is there and cannot do it.
     pub fn lacks(&self, has: impl FnOnce(&Capabilities) -> bool) -> bool {
         self.capabilities.as_ref().is_some_and(|capabilities| !has(capabilities))
     }
+}
+
+/// Projects that are listed.
+const PROJECTS: usize = 10;
+
+/// Looks at the disk, where a command is about it.
+async fn ground(core: &Core, letter: &Letter, command: &Conversing) -> Result<Ground, LedgerError> {
+    let may_bind = may(letter.person.role, Act::Bind);
+    let (channel, chat) = (letter.row.channel.clone(), letter.message.chat.clone());
+    let configured = route::directory(core, &channel, &chat);
+    let config = core.config.clone();
+    Ok(match command {
+        Conversing::Project if may_bind => {
+            Ground { configured, projects: places::projects(&config, PROJECTS), wanted: None }
+        }
+        Conversing::Bind(typed) if may_bind => {
+            let wanted = match typed.as_str() {
+                "-" => std::fs::create_dir_all(&configured).map(|()| configured.clone()).map_err(|_| Refused::NotThere),
+                typed => {
+                    let key = place::listed_key(&channel, &chat);
+                    let listed = core.ledger.read(move |tx| said::meta(tx, &key)).await?;
+                    let listed: Vec<PathBuf> =
+                        listed.map(|rows| serde_json::from_str(&rows)).transpose()?.unwrap_or_default();
+                    let numbered = typed.parse::<usize>().ok().and_then(|n| listed.get(n.wrapping_sub(1)).cloned());
+                    let typed = numbered.map_or_else(|| typed.to_owned(), |path| path.to_string_lossy().into_owned());
+                    let from = route::place(core, letter).await?.directory;
+                    places::allowed(&typed, &from, &config)
+                }
+            };
+            Ground { configured, wanted: Some(wanted), projects: Vec::new() }
+        }
+        _ => Ground { configured, ..Ground::default() },
+    })
 }
 
 pub(super) fn run(
@@ -66,6 +117,10 @@ pub(super) fn run(
         }
         Conversing::Fork => threads::fork(tx, here, lang),
         Conversing::Name(name) => threads::name(tx, here, lang, name.as_deref()),
+        Conversing::Model(name) => model::run(tx, frame, letter, lang, before, Which::Model, name.as_deref()),
+        Conversing::Effort(name) => model::run(tx, frame, letter, lang, before, Which::Effort, name.as_deref()),
+        Conversing::Project => place::show(tx, frame, letter, here, lang, before),
+        Conversing::Bind(_) => place::bind(tx, frame, letter, here, lang, before),
         Conversing::Usage { days } => usage::usage(tx, frame, here, lang, *days),
     }
 }

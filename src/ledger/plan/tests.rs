@@ -90,6 +90,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     threads::set_name(tx, &channel, &chat, &thread, "n")?;
     let found = threads::get(tx, &channel, &chat, &thread)?.ok_or(LedgerError::Missing("the thread"))?;
     conversations::go_on_with(tx, &here, &found)?;
+    conversations::set_directory(tx, &channel, &chat, std::path::Path::new("/d"))?;
 
     let new = NewTurn {
         conversation: here.clone(),

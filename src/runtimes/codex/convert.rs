@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{About, Asked, FileUpdate, Item, Thread, Turn, TurnError};
-use crate::bridge::ports::{CallError, Fact, GateRequest, KeptThread, TurnEnd};
+use super::wire::{About, Asked, FileUpdate, Item, ModelEntry, Thread, Turn, TurnError};
+use crate::bridge::ports::{CallError, Fact, GateRequest, KeptThread, Model, TurnEnd};
 use crate::domain::gate::{Ask, Change, Choice, Decision, Effect, Question, QuestionOption};
 use crate::domain::history::{ChangedFile, EndEvidence, Failure, FailureKind, PulledItem, PulledTurn};
 use crate::domain::ids::{ClientId, NativeGateId};
@@ -54,6 +54,16 @@ fn completed(item: &Item) -> Option<Fact> {
         Item::Other => Fact::Activity,
         item => Fact::StepEnded { item: item_id(item)?.to_owned(), step: step(item)?, changed: changed(item) },
     })
+}
+
+/// A model of the catalogue; `own` is the one that ally was configured with.
+pub fn model(entry: ModelEntry, own: Option<&str>) -> Model {
+    Model {
+        is_default: own.map_or(entry.is_default, |own| own == entry.model),
+        efforts: entry.supported_reasoning_efforts.into_iter().map(|effort| effort.reasoning_effort).collect(),
+        default_effort: entry.default_reasoning_effort,
+        name: entry.model,
+    }
 }
 
 /// A thread of a list.

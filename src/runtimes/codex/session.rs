@@ -13,7 +13,7 @@ use tracing::{debug, error, warn};
 
 use super::convert;
 use super::launch::{CodexConfig, Judged, judge_warning};
-use super::wire::{About, Asked, FileUpdate, Item, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage};
+use super::wire::{About, Asked, FileUpdate, Item, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage};
 use crate::bridge::ports::*;
 use crate::domain::history::{Completeness, History};
 use crate::domain::ids::*;
@@ -152,7 +152,11 @@ impl Session {
     async fn start_turn(&self, turn: &Submit) -> Result<Submitted, CallError> {
         let mut input = vec![json!({ "type": "text", "text": turn.input.text })];
         input.extend(turn.input.images.iter().map(|path| json!({ "type": "localImage", "path": path })));
-        let params = json!({ "threadId": turn.thread, "clientUserMessageId": turn.client, "input": input });
+        // They stick to the thread, so what was chosen once is said with every turn.
+        let params = without_null(json!({
+            "threadId": turn.thread, "clientUserMessageId": turn.client, "input": input,
+            "model": turn.model, "effort": turn.effort,
+        }));
         let started: TurnHolder = self.call("turn/start", params, SOON).await?;
         // Accepted in memory only: killed right after, 7 of 8 were gone.
         Ok(Submitted { turn: Some(started.turn.id.into()), evidence: Evidence::Acknowledged })
@@ -317,6 +321,21 @@ impl Runtime for Session {
             let params = json!({ "cwd": directory, "limit": LISTED });
             let list: ThreadList = self.call("thread/list", params, SOON).await?;
             Ok(list.data.into_iter().map(convert::kept_thread).collect())
+        })
+    }
+
+    fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
+        Box::pin(async move {
+            let list: ModelList = self.call("model/list", json!({}), SOON).await?;
+            let own = match &self.shared.config.model {
+                Some(model) => Some(model.clone()),
+                // Its own configuration may name one, too.
+                None => {
+                    let read: Result<Value, CallError> = self.call("config/read", json!({}), SOON).await;
+                    read.ok().and_then(|read| read.pointer("/config/model")?.as_str().map(str::to_owned))
+                }
+            };
+            Ok(list.data.into_iter().map(|model| convert::model(model, own.as_deref())).collect())
         })
     }
 

@@ -58,6 +58,31 @@ pub struct ThreadList {
     pub data: Vec<Thread>,
 }
 
+/// Answer of `model/list`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ModelList {
+    pub data: Vec<ModelEntry>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelEntry {
+    pub model: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub supported_reasoning_efforts: Vec<EffortEntry>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub default_reasoning_effort: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub is_default: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EffortEntry {
+    #[serde(default, deserialize_with = "lenient")]
+    pub reasoning_effort: String,
+}
+
 /// `idle`, `active`, `systemError`, `notLoaded`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ThreadStatus {

@@ -45,7 +45,8 @@ impl Bench {
 
     async fn submit(&self, text: &str) -> NativeTurnId {
         let input = Prompt { text: text.to_owned(), images: Vec::new() };
-        let submit = Submit { thread: self.thread.clone(), client: ClientId::new(text), input };
+        let submit =
+            Submit { thread: self.thread.clone(), client: ClientId::new(text), input, model: None, effort: None };
         let submitted = self.runtime.submit(&submit).await.unwrap();
         submitted.turn.unwrap()
     }
@@ -302,7 +303,7 @@ async fn a_shutdown_closes_what_runs() {
     assert_eq!(pulled.status, FoundStatus::InterruptedClosed);
     assert!(pulled.saw_tool());
     let input = Prompt { text: "hello".to_owned(), images: Vec::new() };
-    let submit = Submit { thread: bench.thread.clone(), client: ClientId::new("c"), input };
+    let submit = Submit { thread: bench.thread.clone(), client: ClientId::new("c"), input, model: None, effort: None };
     assert!(matches!(bench.runtime.submit(&submit).await, Err(CallError::NoThread { .. })));
     let how = Open { thread: Some(bench.thread.clone()), directory: bench.work("") };
     assert_eq!(bench.runtime.open(&how).await, Ok(bench.thread.clone()));

@@ -243,6 +243,18 @@ impl Runtime for MoodyRuntime {
         self.unless_mute(|| self.inner.fork(thread, directory))
     }
 
+    fn threads<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
+        self.inner.threads(directory)
+    }
+
+    fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
+        self.inner.models()
+    }
+
+    fn name_thread<'a>(&'a self, thread: &'a ThreadId, name: &'a str) -> Boxed<'a, Result<(), CallError>> {
+        self.inner.name_thread(thread, name)
+    }
+
     fn shutdown(&self) -> Boxed<'_, ()> {
         self.inner.shutdown()
     }

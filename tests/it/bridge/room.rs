@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ally::bridge::Bridge;
 use ally::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use ally::bridge::host::Host;
+use ally::bridge::ports::Launcher;
 use ally::channels::local::{ChatEvent, ClickIn, Line, LocalChannel, LocalConfig, MessageIn, routes};
 use ally::clock::Clock;
 use ally::domain::access::Access;
@@ -41,6 +42,17 @@ pub struct Room {
 
 impl Room {
     pub async fn open(name: &str) -> Self {
+        Self::open_with(name, Site::embedded).await
+    }
+
+    /// With the real codex.
+    pub async fn with_codex(name: &str) -> Self {
+        let room = Self::open_with(name, Site::codex).await;
+        room.wait("codex", || room.core.host.now()).await;
+        room
+    }
+
+    async fn open_with(name: &str, runtime: impl FnOnce(&Site) -> Box<dyn Launcher>) -> Self {
         let site = Site::new(&format!("bridge-{name}")).await;
         let places = Places { file: site.root.join("ledger.db"), backups: site.root.join("backups") };
         let lock = LedgerLock::take(&site.root.join("ledger.lock"), &places.file).expect("a lock");
@@ -49,7 +61,7 @@ impl Room {
         let local = site.root.join("local");
         std::fs::create_dir_all(&local).expect("a folder");
         let channel = LocalChannel::new(LocalConfig { folder: local.clone(), user: "me".to_owned() }, clock.clone());
-        let moody = Moody { inner: site.embedded(), moods: Arc::clone(&moods) };
+        let moody = Moody { inner: runtime(&site), moods: Arc::clone(&moods) };
         let host = Host::new(Box::new(moody), ledger.clone(), clock.clone());
         let work = site.tasks.child();
         let config = config(&site, &channel);
@@ -252,6 +264,7 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         lang: Lang::En,
         directory: Some(site.work()),
         workspaces: site.root.join("workspaces"),
+        roots: vec![site.root.clone()],
         user_home: PathBuf::from("/home/nobody"),
         ally_home: PathBuf::from("/home/nobody/.ally"),
         attachments: site.root.join("attachments"),

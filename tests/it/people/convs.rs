@@ -113,3 +113,145 @@ async fn a_fork_leaves_the_original_alone() {
     assert_eq!(fourth.thread, fifth.thread, "a copy was wanted of what was left since");
     room.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_is_brought_to_another_directory_and_to_no_forbidden_one() {
+    let room = Room::open("places").await;
+    let root = room.site.root.clone();
+    let other = root.join("other");
+    std::fs::create_dir_all(other.join(".git")).unwrap();
+    std::os::unix::fs::symlink("/etc", root.join("link")).unwrap();
+    let first = room.done("[[say here]]").await;
+    for (typed, want) in [
+        ("/cd /", "too wide"),
+        ("/cd /etc", "folder of the system"),
+        ("/cd ../link", "folder of the system"),
+        ("/cd /tmp", "temporary files"),
+        ("/cd ../other/.git", "hidden folder"),
+        ("/cd ..", "not below the allowed ones"),
+        ("/cd ../nowhere", "no such folder"),
+    ] {
+        let asked = room.say(typed).await;
+        assert!(room.answered(&asked).await[0].contains(want), "{typed}: {:?}", room.answers(&asked));
+    }
+    assert_eq!(room.done("[[say still here]]").await.thread, first.thread);
+
+    let list = room.list(&room.say("/project").await).await;
+    assert_eq!((list.rows.len(), list.rows[0].text.as_str()), (1, "1. other"), "{list:?}");
+    let bound = room.say("/project 1").await;
+    assert!(room.answered(&bound).await[0].contains("works in other, in a new conversation"));
+    let moved = room.done("[[say there]]").await;
+    assert_eq!(moved.directory, other.canonicalize().unwrap());
+    assert_ne!(moved.thread, first.thread);
+    let refused = room.say("/resume 2").await;
+    assert!(room.answered(&refused).await[0].contains("That conversation works in work"));
+
+    // A link took its place: what it leads to was judged by nobody.
+    std::fs::rename(&other, root.join("former")).unwrap();
+    std::os::unix::fs::symlink("/etc", &other).unwrap();
+    let message = room.say("[[say somewhere]]").await;
+    let failed = room.until(&message, "over", |turn| turn.state.is_settled()).await;
+    assert_eq!(failed.state, TurnState::Settled(Outcome::Failed));
+    let back = room.say("/cd -").await;
+    room.answered(&back).await;
+    room.say("/threads").await;
+    let rows = room.list(&room.say("/threads").await).await.rows;
+    let n = rows.iter().position(|row| row.text.contains("say here")).expect("the first one") + 1;
+    room.say(&format!("/resume {n}")).await;
+    let again = room.done("[[say back]]").await;
+    assert_eq!((again.directory, again.thread), (first.directory, first.thread));
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_cannot_says_so() {
+    let room = Room::open("cannot").await;
+    room.done("[[say hello]]").await;
+    for typed in ["/model", "/effort high"] {
+        let asked = room.say(typed).await;
+        assert_eq!(room.answered(&asked).await, ["This runtime cannot do that"], "{typed}");
+    }
+    room.close().await;
+}
+
+/// What codex wrote of its threads.
+fn rollouts(room: &Room) -> String {
+    fn read(folder: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.path() {
+                path if path.is_dir() => read(&path, text),
+                path => text.push_str(&std::fs::read_to_string(path).unwrap_or_default()),
+            }
+        }
+    }
+    let mut text = String::new();
+    read(&room.site.root.join("codex/sessions"), &mut text);
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codex_works_with_the_model_and_the_effort_that_were_chosen() {
+    let room = Room::with_codex("model").await;
+    let shown = room.say("/model").await;
+    let shown = room.answered(&shown).await.concat();
+    assert!(shown.starts_with("Model: gpt-5.5."), "what codex is configured with: {shown}");
+    let other = shown.rsplit([' ', ':']).find(|name| !name.trim_matches(',').starts_with("gpt-5.5")).unwrap();
+    let other = other.trim_matches(',').to_owned();
+    let wrong = room.say("/model gpt-9").await;
+    assert!(room.answered(&wrong).await[0].starts_with("There is no model gpt-9\nModel: gpt-5.5."));
+    let chosen = room.say(&format!("/model {}", other.to_uppercase())).await;
+    assert_eq!(room.answered(&chosen).await, [format!("From the next task on {other} works here")]);
+    let wrong = room.say("/effort enormous").await;
+    assert!(room.answered(&wrong).await[0].contains("has no effort enormous"));
+    let chosen = room.say("/effort high").await;
+    assert_eq!(room.answered(&chosen).await, ["From the next task on the effort is high"]);
+    room.done("[[say hello]]").await;
+    let written = rollouts(&room);
+    assert!(
+        written.contains(&format!("\"model\":\"{other}\"")) && written.contains("\"effort\":\"high\""),
+        "{written}"
+    );
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_at_the_desk_goes_on_in_the_owners_chat() {
+    let room = Room::with_codex("desk").await;
+    let here = room.done("[[say from the chat]]").await;
+    let live = room.core.host.now().unwrap();
+    let desk = live.open(None, &here.directory).await.unwrap();
+    let submit = ally::bridge::ports::Submit {
+        thread: desk.clone(),
+        client: ally::domain::ids::ClientId::new("desk.1"),
+        input: ally::bridge::ports::Prompt { text: "[[say from the desk]]".to_owned(), images: Vec::new() },
+        model: None,
+        effort: None,
+    };
+    live.call(|runtime| runtime.submit(&submit)).await.unwrap();
+    let until = std::time::Instant::now() + crate::support::runtimes::PATIENCE;
+    let row = loop {
+        let list = room.list(&room.say("/threads").await).await;
+        if let Some(row) = list.rows.iter().position(|row| row.text.ends_with("begun on the computer")) {
+            assert!(list.rows[row].text.contains("say from the desk"), "{list:?}");
+            break row + 1;
+        }
+        assert!(std::time::Instant::now() < until, "{list:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let idle = async || {
+        let status = live.call(|runtime| runtime.thread_status(&desk)).await;
+        status == Ok(ally::bridge::ports::ThreadStatus::Idle)
+    };
+    while !idle().await {
+        assert!(std::time::Instant::now() < until, "the desk's turn never ends");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    room.say(&format!("/resume {row}")).await;
+    let next = room.done("[[say onwards]]").await;
+    assert_eq!(next.thread, Some(desk));
+    let named = room.say("/name Desk work").await;
+    room.answered(&named).await;
+    let listed = live.call(|runtime| runtime.threads(&here.directory)).await.unwrap();
+    assert!(listed.iter().any(|kept| kept.title == "Desk work"), "{listed:?}");
+    room.close().await;
+}

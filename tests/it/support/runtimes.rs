@@ -124,7 +124,7 @@ impl Alive {
 
     pub async fn submit(&self, thread: &ThreadId, client: &str, text: &str) -> NativeTurnId {
         let input = Prompt { text: text.to_owned(), images: Vec::new() };
-        let submit = Submit { thread: thread.clone(), client: ClientId::new(client), input };
+        let submit = Submit { thread: thread.clone(), client: ClientId::new(client), input, model: None, effort: None };
         self.runtime.submit(&submit).await.expect("taken").turn.expect("a turn")
     }
 
