@@ -67,6 +67,7 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>) -> Core {
         outbox: dir.join("outbox"),
         scope: Scope::Topic,
         busy: Busy::Queue,
+        roots: Vec::new(),
         parallel: 2,
         shared_directory: false,
         idle_timeout: Duration::from_secs(600),
