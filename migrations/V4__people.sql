@@ -78,6 +78,8 @@ CREATE TABLE threads (
     -- Where its conversation left it.
     cursor       TEXT,
     settled      INTEGER NOT NULL DEFAULT 0,
+    -- A turn of it was to make a plan: runtimes keep to that until they are told otherwise.
+    has_planned  INTEGER NOT NULL DEFAULT 0,
     active_at_ms INTEGER NOT NULL,
     PRIMARY KEY (channel, chat, thread)
 ) STRICT, WITHOUT ROWID;

@@ -455,8 +455,10 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
-    // A steer holds words only: what has pictures stays a turn.
-    let (Some(running), true) = (running, prompt.images.is_empty()) else { return Ok(Performed::told(Told::Queued)) };
+    // A steer holds words only: what has pictures stays a turn, and so does what wants a plan.
+    let (Some(running), true) = (running, prompt.images.is_empty() && !prompt.plan) else {
+        return Ok(Performed::told(Told::Queued));
+    };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
     close_question(tx, frame, &turn, &person.name)?;

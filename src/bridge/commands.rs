@@ -46,6 +46,8 @@ struct Reply {
     then: Option<String>,
     /// With that turn the conversation begins anew.
     fresh: bool,
+    /// That turn is to make a plan.
+    plan: bool,
     /// The row's end is written already (a steer).
     keep_row: bool,
     /// There is nothing here that it could act on.
@@ -157,7 +159,7 @@ async fn finish(
     core.wakes.painter.notify_one();
     match result.then {
         Some(text) => {
-            let beside = Beside { remark: result.say, fresh: result.fresh };
+            let beside = Beside { remark: result.say, fresh: result.fresh, plan: result.plan };
             make_turn(core, Letter { text, ..letter }, beside).await
         }
         None => Ok(()),

@@ -290,6 +290,8 @@ pub struct Capabilities {
     pub per_thread_directory: bool,
     pub fork: bool,
     pub compact: bool,
+    /// A turn can be held to making a plan.
+    pub plan: bool,
     /// What it runs is held by a sandbox unless a request says otherwise.
     pub sandbox: bool,
 }
@@ -395,6 +397,11 @@ pub trait Runtime: Send + Sync {
     fn threads<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
         Box::pin(async { Err(CallError::Unsupported) })
     }
+    /// What has changed in a directory since its last commit, as a few lines; empty where nothing has. Whatever it runs
+    /// for that, it holds in its sandbox: the directory may be the agent's.
+    fn changes<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<String, CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
     /// The models that it offers, the first one first.
     fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
         Box::pin(async { Err(CallError::Unsupported) })
@@ -443,6 +450,8 @@ pub struct Submit {
     /// Chosen for the chat; `None` leaves the thread's own.
     pub model: Option<String>,
     pub effort: Option<String>,
+    /// The thread may have been told to plan before: whether this turn does, the prompt says.
+    pub has_planned: bool,
 }
 
 /// A frozen prompt.
@@ -451,6 +460,9 @@ pub struct Prompt {
     pub text: String,
     /// Absolute paths of local pictures.
     pub images: Vec<PathBuf>,
+    /// A plan is wanted, and nothing is to be changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -334,15 +334,18 @@ pub(super) struct Beside {
     pub remark: Option<String>,
     /// The conversation begins anew with this turn.
     pub fresh: bool,
+    /// It is to make a plan.
+    pub plan: bool,
 }
 
 /// Makes a turn of a message, or a steer where the conversation is set to that.
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
-    let gathered = {
+    let mut gathered = {
         let _fetching = fetching(core, &letter);
         gather::gather(core, &letter, companions).await?
     };
+    gathered.prompt.plan = beside.plan;
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
@@ -425,7 +428,7 @@ fn put(
         route::heard_of(tx, letter, root)?;
     }
     // A steer holds words only: what has files stays a turn.
-    let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty();
+    let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty() && !gathered.prompt.plan;
     if let (Some(active), Busy::Steer, TurnState::Running, true) =
         (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
     {

@@ -46,23 +46,28 @@ pub async fn run(
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
-    let (model, effort) = chosen_model(core, conversation).await?;
-    let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt), model, effort };
+    let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
+    let input = prompts::thaw(&turn.prompt);
+    let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned };
     let submitted = live.call(|runtime| runtime.submit(&submit)).await;
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
 }
 
-/// What people chose for the chat.
-async fn chosen_model(
-    core: &Core,
-    conversation: &Conversation,
-) -> Result<(Option<String>, Option<String>), LedgerError> {
-    let (channel, chat) = (conversation.channel.clone(), conversation.chat.clone());
+/// What people chose for the chat, and what the thread may still keep to.
+struct Chosen {
+    model: Option<String>,
+    effort: Option<String>,
+    has_planned: bool,
+}
+
+async fn chosen(core: &Core, conversation: &Conversation, thread: &ThreadId) -> Result<Chosen, LedgerError> {
+    let (channel, chat, thread) = (conversation.channel.clone(), conversation.chat.clone(), thread.clone());
     let read = move |tx: &Transaction<'_>| {
         let get = |setting| settings::get(tx, &channel, &chat, setting);
-        Ok((get(Setting::Model)?, get(Setting::Effort)?))
+        let has_planned = threads::get(tx, &channel, &chat, &thread)?.is_some_and(|thread| thread.has_planned);
+        Ok(Chosen { model: get(Setting::Model)?, effort: get(Setting::Effort)?, has_planned })
     };
     core.ledger.read(read).await
 }
@@ -260,6 +265,7 @@ async fn fork_if_wanted(
     core.ledger
         .write(move |tx| {
             conversations::set_fork_wanted(tx, &id, false)?;
+            threads::copied(tx, &id, &fresh)?;
             conversations::set_thread(tx, &id, Some(&fresh), cursor.as_ref())
         })
         .await?;
@@ -341,6 +347,9 @@ async fn commit_submission(
             let (channel, chat) = (&conversation.channel, &conversation.chat);
             let owner = threads::Owner { channel, chat, home: &conversation.runtime_home };
             threads::used(tx, owner, &submission.thread, &turn.directory, &turn.title, submission.at_ms)?;
+            if prompts::thaw(&turn.prompt).plan {
+                threads::set_planned(tx, channel, chat, &submission.thread)?;
+            }
         }
         actions::receipts(tx, &frame, &turn, Receipt::Accepted)?;
         let progress = Progress::default();

@@ -96,7 +96,7 @@ async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) ->
             Ok(())
         }
         Came::Message(_) if order == Order::Overtaking => Ok(()),
-        Came::Message(remark) => make_turn(core, letter, Beside { remark, fresh: false }).await,
+        Came::Message(remark) => make_turn(core, letter, Beside { remark, ..Beside::default() }).await,
     }
 }
 
@@ -297,7 +297,7 @@ pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Resul
             Ok((remark, letter))
         })
         .await?;
-    make_turn(core, letter, Beside { remark, fresh: false }).await
+    make_turn(core, letter, Beside { remark, ..Beside::default() }).await
 }
 
 /// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.

@@ -198,6 +198,7 @@ pub fn parse(text: &str) -> Typed {
 pub fn for_agent(text: &str) -> String {
     match parse(text) {
         Typed::Text(words) | Typed::Command(Command::New(Some(words)) | Command::Steer(words)) => words,
+        Typed::Command(Command::Conversing(Conversing::Plan(Some(words)))) => words,
         _ => text.to_owned(),
     }
 }
@@ -412,6 +413,7 @@ mod tests {
             ("fix it", "fix it"),
             (" //etc ", "/etc"),
             ("/new fix it", "fix it"),
+            ("/计划 fix it", "fix it"),
             ("/插话 also the tests", "also the tests"),
             ("y", "y"),
             ("好的", "好的"),

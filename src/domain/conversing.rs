@@ -25,15 +25,23 @@ pub enum Conversing {
     Project,
     /// Brings the chat to another directory: a path, or a number of that list.
     Bind(String),
+    /// What has changed in the chat's directory.
+    Diff,
+    /// Words for the agent that want a plan and no change.
+    Plan(Option<String>),
+    Compact,
+    Review,
     /// What the conversation, or everything in the chat, took of the model in the last days.
-    Usage { days: u32 },
+    Usage {
+        days: u32,
+    },
 }
 
 impl Conversing {
     /// It changes nothing for what was sent before it.
     pub fn only_looks(&self) -> bool {
         use Conversing::*;
-        matches!(self, Threads | Usage { .. } | Project | Name(None) | Resume(None) | Model(None) | Effort(None))
+        matches!(self, Threads | Diff | Usage { .. } | Project | Name(None) | Resume(None) | Model(None) | Effort(None))
     }
 }
 
@@ -57,6 +65,10 @@ pub fn parse(word: &str, rest: &str) -> Option<Result<Conversing, ()>> {
         "resume" => number(rest).map(Conversing::Resume),
         "fork" => Ok(Conversing::Fork),
         "name" => Ok(Conversing::Name(optional(rest))),
+        "diff" => Ok(Conversing::Diff),
+        "plan" => Ok(Conversing::Plan(optional(rest))),
+        "compact" => Ok(Conversing::Compact),
+        "review" => Ok(Conversing::Review),
         "model" => Ok(Conversing::Model(optional(rest))),
         "effort" => Ok(Conversing::Effort(optional(rest))),
         "cd" => Ok(optional(rest).map_or(Conversing::Project, Conversing::Bind)),
@@ -109,6 +121,9 @@ mod tests {
             ("fork", "", Some(Ok(Conversing::Fork))),
             ("name", "", Some(Ok(Conversing::Name(None)))),
             ("name", "Login page", Some(Ok(Conversing::Name(Some("Login page".into()))))),
+            ("diff", "", Some(Ok(Conversing::Diff))),
+            ("plan", "the login page", Some(Ok(Conversing::Plan(Some("the login page".into()))))),
+            ("compact", "", Some(Ok(Conversing::Compact))),
             ("model", "gpt-5.5", Some(Ok(Conversing::Model(Some("gpt-5.5".into()))))),
             ("effort", "", Some(Ok(Conversing::Effort(None)))),
             ("cd", "", Some(Ok(Conversing::Project))),

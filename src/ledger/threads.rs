@@ -21,6 +21,8 @@ pub struct Thread {
     /// Where its conversation left it.
     pub cursor: Option<NativeTurnId>,
     pub settled: i64,
+    /// A turn of it was to make a plan.
+    pub has_planned: bool,
     pub active_at_ms: i64,
 }
 
@@ -78,6 +80,28 @@ pub fn is_known(tx: &Transaction<'_>, thread: &ThreadId) -> Result<bool, LedgerE
     Ok(first(tx, "SELECT 1 FROM threads WHERE thread = ?1 LIMIT 1", [thread.as_str()], |_| Ok(()))?.is_some())
 }
 
+/// A copy of a thread is of the same chat, and as it was.
+pub fn copied(tx: &Transaction<'_>, conversation: &ConversationId, copy: &ThreadId) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO threads (channel, chat, thread, runtime_home, directory, title, has_planned, active_at_ms)
+         SELECT h.channel, h.chat, ?2, h.runtime_home, h.directory, h.title, h.has_planned, h.active_at_ms
+         FROM conversations c JOIN threads h ON h.channel = c.channel AND h.chat = c.chat AND h.thread = c.thread WHERE c.id = ?1
+         ON CONFLICT DO NOTHING";
+    run(tx, sql, params![conversation.as_str(), copy.as_str()])?;
+    Ok(())
+}
+
+/// From now on each turn of it says whether it is to make a plan.
+pub fn set_planned(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    thread: &ThreadId,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE threads SET has_planned = 1 WHERE channel = ?1 AND chat = ?2 AND thread = ?3";
+    run(tx, sql, params![channel.as_str(), chat.as_str(), thread.as_str()])?;
+    Ok(())
+}
+
 pub fn set_name(
     tx: &Transaction<'_>,
     channel: &ChannelName,
@@ -98,6 +122,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Thread> {
         name: row.get("name")?,
         cursor: id_opt(row, "cursor")?,
         settled: row.get("settled")?,
+        has_planned: row.get("has_planned")?,
         active_at_ms: row.get("active_at_ms")?,
     })
 }

@@ -13,8 +13,8 @@ super::messages! {
             "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
-            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
@@ -82,6 +82,11 @@ super::messages! {
         NameIs { name: &'a str } => "这个会话叫「{name}」；`/name 名字` 换一个", "This conversation is called “{name}”; `/name WORDS` changes that";
         NameNone => "这个会话还没有名字，`/name 名字` 起一个", "This conversation has no name; `/name WORDS` gives it one";
         NothingToName => "先说一句话，才有会话可以命名", "Say something first: there is no conversation to name yet";
+        // ---- the work
+        DiffNothing => "没有改动", "Nothing has changed";
+        DiffNoRepository => "看不到改动：这里不是有提交的 git 仓库", "No changes can be shown: this is no git repository with a commit";
+        DiffNotNow => "现在问不到改动，过一会儿再试", "The changes cannot be asked for now; try again in a while";
+        PlanWhat => "要计划什么？写在 `/plan` 后面", "Plan what? Write it behind `/plan`";
         // ---- the model
         ModelIs { name: &'a str, all: &'a str } => "模型：{name}。可选：{all}", "Model: {name}. To choose from: {all}";
         ModelSet { name: &'a str } => "从下一个任务起用 {name}", "From the next task on {name} works here";
@@ -164,6 +169,16 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/fork`: goes on in a copy of this conversation, the original stays as it is",
         ),
         "name" => ("`/name 名字`：给这个会话起名", "`/name WORDS`: gives this conversation a name"),
+        "diff" => ("`/diff`：这里的目录里改了哪些文件", "`/diff`: which files have changed in this chat's folder"),
+        "plan" => ("`/plan` 加要做的事：先给计划，不改东西", "`/plan` and a task: makes a plan and changes nothing"),
+        "compact" => (
+            "`/compact`：压缩会话；现在的运行时没有此功能",
+            "`/compact`: shortens the conversation; this runtime cannot do that",
+        ),
+        "review" => (
+            "`/review`：审查改动；现在的运行时没有此功能",
+            "`/review`: reviews the changes; this runtime cannot do that",
+        ),
         "model" => (
             "`/model`：现在的模型和可选的；`/model 名字` 换一个，从下一个任务起",
             "`/model`: the model and what there is; `/model NAME` chooses one from the next task on",
@@ -215,7 +230,8 @@ mod tests {
     fn topics_keep_the_rules() {
         for word in [
             "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "threads", "resume", "fork",
-            "name", "model", "effort", "cd", "project", "usage", "whoami", "lang", "allow", "deny",
+            "name", "diff", "plan", "compact", "review", "model", "effort", "cd", "project", "usage", "whoami", "lang",
+            "allow", "deny",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

@@ -8,7 +8,7 @@ use super::{Here, Reply, model, threads, usage};
 use crate::bridge::core::Core;
 use crate::bridge::pictures::Frame;
 use crate::bridge::places::Refused;
-use crate::bridge::ports::{Capabilities, KeptThread, Model};
+use crate::bridge::ports::{CallError, Capabilities, KeptThread, Model};
 use crate::bridge::prepare::Letter;
 use crate::bridge::{places, route, say};
 use crate::domain::access::{Act, may};
@@ -33,6 +33,7 @@ pub(super) struct Beforehand {
     /// What the runtime offers; `None` when it could not be asked.
     pub models: Option<Vec<Model>>,
     pub ground: Ground,
+    pub changes: Option<Result<String, CallError>>,
 }
 
 impl Beforehand {
@@ -57,8 +58,15 @@ impl Beforehand {
                 .ok(),
             _ => None,
         };
+        let changes = match (command, core.host.now()) {
+            (Conversing::Diff, Some(live)) => {
+                let directory = route::place(core, letter).await?.directory;
+                Some(live.call(|runtime| runtime.changes(&directory)).await)
+            }
+            _ => None,
+        };
         let ground = ground(core, letter, command).await?;
-        Ok(Self { capabilities, home: core.host.home(), place, kept, models, ground })
+        Ok(Self { changes, capabilities, home: core.host.home(), place, kept, models, ground })
     }
 
     /// The runtime is there and cannot do it.
@@ -100,6 +108,23 @@ async fn ground(core: &Core, letter: &Letter, command: &Conversing) -> Result<Gr
     })
 }
 
+/// Lines of a list of changes.
+const CHANGES: usize = 40;
+
+fn diff(lang: Lang, before: &Beforehand) -> String {
+    match &before.changes {
+        Some(Ok(changes)) if changes.trim().is_empty() => say::command(lang, CommandMsg::DiffNothing),
+        Some(Ok(changes)) => {
+            let mut lines: Vec<&str> = changes.lines().take(CHANGES).collect();
+            lines.extend((changes.lines().count() > CHANGES).then_some("…"));
+            lines.join("\n")
+        }
+        Some(Err(CallError::Unsupported)) => say::command(lang, CommandMsg::CannotRuntime),
+        Some(Err(CallError::Refused { .. })) => say::command(lang, CommandMsg::DiffNoRepository),
+        Some(Err(_)) | None => say::command(lang, CommandMsg::DiffNotNow),
+    }
+}
+
 pub(super) fn run(
     tx: &Transaction<'_>,
     frame: &Frame,
@@ -117,6 +142,14 @@ pub(super) fn run(
         }
         Conversing::Fork => threads::fork(tx, here, lang),
         Conversing::Name(name) => threads::name(tx, here, lang, name.as_deref()),
+        Conversing::Diff => Ok(Reply::say(diff(lang, before))),
+        Conversing::Plan(_) if before.lacks(|runtime| runtime.plan) => {
+            Ok(Reply::say(say::command(lang, CommandMsg::CannotRuntime)))
+        }
+        Conversing::Plan(None) => Ok(Reply::say(say::command(lang, CommandMsg::PlanWhat))),
+        Conversing::Plan(words) => Ok(Reply { then: words.clone(), plan: true, ..Reply::default() }),
+        // codex runs both as turns that carry no id of ours: after a death nobody could say for sure that one did not run.
+        Conversing::Compact | Conversing::Review => Ok(Reply::say(say::command(lang, CommandMsg::CannotRuntime))),
         Conversing::Model(name) => model::run(tx, frame, letter, lang, before, Which::Model, name.as_deref()),
         Conversing::Effort(name) => model::run(tx, frame, letter, lang, before, Which::Effort, name.as_deref()),
         Conversing::Project => place::show(tx, frame, letter, here, lang, before),

@@ -226,6 +226,7 @@ fn take_up(
             name: None,
             cursor: None,
             settled: 1,
+            has_planned: false,
             active_at_ms: frame.now_ms,
         });
     }

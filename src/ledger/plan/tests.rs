@@ -88,6 +88,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     threads::recent(tx, owner, 1)?;
     threads::is_known(tx, &thread)?;
     threads::set_name(tx, &channel, &chat, &thread, "n")?;
+    threads::set_planned(tx, &channel, &chat, &thread)?;
+    threads::copied(tx, &here, &ThreadId::from("copy"))?;
     let found = threads::get(tx, &channel, &chat, &thread)?.ok_or(LedgerError::Missing("the thread"))?;
     conversations::go_on_with(tx, &here, &found)?;
     conversations::set_directory(tx, &channel, &chat, std::path::Path::new("/d"))?;

@@ -30,7 +30,7 @@ pub fn fact(method: &str, about: &About) -> Option<Fact> {
             Fact::TurnEnded { end, failure: turn.error.as_ref().map(failure) }
         }
         "item/started" => match about.item.as_ref()? {
-            Item::AgentMessage { .. } | Item::UserMessage { .. } | Item::Other => Fact::Activity,
+            Item::AgentMessage { .. } | Item::Plan { .. } | Item::UserMessage { .. } | Item::Other => Fact::Activity,
             item => Fact::StepStarted { item: item_id(item)?.to_owned(), step: step(item)? },
         },
         "item/completed" => completed(about.item.as_ref()?)?,
@@ -50,7 +50,9 @@ pub fn fact(method: &str, about: &About) -> Option<Fact> {
 fn completed(item: &Item) -> Option<Fact> {
     Some(match item {
         Item::UserMessage { client_id, .. } => Fact::InputTaken { client: client_id.clone().map(ClientId::new) },
-        Item::AgentMessage { id, text } => Fact::TextDone { item: id.clone(), text: text.clone() },
+        Item::AgentMessage { id, text } | Item::Plan { id, text } => {
+            Fact::TextDone { item: id.clone(), text: text.clone() }
+        }
         Item::Other => Fact::Activity,
         item => Fact::StepEnded { item: item_id(item)?.to_owned(), step: step(item)?, changed: changed(item) },
     })
@@ -85,6 +87,7 @@ fn item_id(item: &Item) -> Option<&str> {
     match item {
         Item::UserMessage { id, .. }
         | Item::AgentMessage { id, .. }
+        | Item::Plan { id, .. }
         | Item::CommandExecution { id, .. }
         | Item::FileChange { id, .. }
         | Item::McpToolCall { id, .. }
@@ -113,7 +116,7 @@ fn step(item: &Item) -> Option<Step> {
             (StepKind::Tool, tool.clone(), state(status, true), *started_at_ms)
         }
         Item::WebSearch { query, .. } => (StepKind::Search, query.clone(), StepState::Ok, None),
-        Item::UserMessage { .. } | Item::AgentMessage { .. } | Item::Other => return None,
+        Item::UserMessage { .. } | Item::AgentMessage { .. } | Item::Plan { .. } | Item::Other => return None,
     };
     Some(Step { what, object: cut(&object.replace('\n', " "), OBJECT), state, started_at_ms: started.unwrap_or(0) })
 }
@@ -261,7 +264,7 @@ pub fn pulled_turn(turn: &Turn) -> PulledTurn {
 fn pulled_item(item: &Item) -> PulledItem {
     match item {
         Item::UserMessage { client_id, .. } => PulledItem::Input { client: client_id.clone().map(ClientId::new) },
-        Item::AgentMessage { text, .. } => PulledItem::Text { text: text.clone() },
+        Item::AgentMessage { text, .. } | Item::Plan { text, .. } => PulledItem::Text { text: text.clone() },
         Item::Other => PulledItem::Other,
         item => match step(item) {
             Some(step) => PulledItem::Tool { step, changed_files: changed(item) },

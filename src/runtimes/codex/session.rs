@@ -13,7 +13,9 @@ use tracing::{debug, error, warn};
 
 use super::convert;
 use super::launch::{CodexConfig, Judged, judge_warning};
-use super::wire::{About, Asked, FileUpdate, Item, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage};
+use super::wire::{
+    About, Asked, Executed, FileUpdate, Item, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage,
+};
 use crate::bridge::ports::*;
 use crate::domain::history::{Completeness, History};
 use crate::domain::ids::*;
@@ -62,6 +64,8 @@ struct Shared {
     /// Requests that codex put to people: how each must be answered.
     asked: Mutex<HashMap<NativeGateId, Pending>>,
     warnings: Mutex<Vec<String>>,
+    /// Model and effort of the threads that are loaded.
+    models: Mutex<HashMap<ThreadId, (String, Option<String>)>>,
     /// The process shall end. Fires with the family of the pipes as well.
     stopping: CancellationToken,
     /// The process is gone.
@@ -75,6 +79,10 @@ impl Shared {
 
     fn warnings(&self) -> MutexGuard<'_, Vec<String>> {
         self.warnings.lock().expect("no code panics while it holds this lock")
+    }
+
+    fn models(&self) -> MutexGuard<'_, HashMap<ThreadId, (String, Option<String>)>> {
+        self.models.lock().expect("no code panics while it holds this lock")
     }
 
     fn approval_policy(&self) -> &str {
@@ -97,6 +105,7 @@ impl Session {
             peer,
             asked: Mutex::default(),
             warnings: Mutex::new(warnings),
+            models: Mutex::default(),
             stopping: tasks.token().child_token(),
             ended: CancellationToken::new(),
         });
@@ -146,7 +155,50 @@ impl Session {
                 self.call("thread/resume", params, LOAD).await?
             }
         };
-        Ok(opened.thread.id.into())
+        Ok(self.opened(opened))
+    }
+
+    /// A thread is loaded: what it works with is kept for turns that must name it.
+    fn opened(&self, opened: ThreadOpened) -> ThreadId {
+        let thread = ThreadId::from(opened.thread.id);
+        if let Some(model) = opened.model {
+            self.shared.models().insert(thread.clone(), (model, opened.reasoning_effort));
+        }
+        thread
+    }
+
+    /// Planning sticks to a thread, and so is said anew with every turn of one that has planned. It names the model and
+    /// the effort, too.
+    fn mode(&self, turn: &Submit) -> Result<Value, CallError> {
+        if !turn.input.plan && !turn.has_planned {
+            return Ok(Value::Null);
+        }
+        let known = self.shared.models().get(&turn.thread).cloned();
+        let (model, effort) = match (&turn.model, known) {
+            (Some(model), known) => (model.clone(), turn.effort.clone().or(known.and_then(|(_, effort)| effort))),
+            (None, Some((model, effort))) => (model, turn.effort.clone().or(effort)),
+            (None, None) => {
+                return Err(CallError::Refused { detail: "codex did not say which model the thread has".to_owned() });
+            }
+        };
+        let mode = if turn.input.plan { "plan" } else { "default" };
+        let settings = json!({ "model": model, "reasoning_effort": effort, "developer_instructions": null });
+        Ok(json!({ "mode": mode, "settings": settings }))
+    }
+
+    async fn git(&self, directory: &Path, words: &[&str]) -> Result<String, CallError> {
+        // Neither a hook nor a program that the repository names; and all of it only reads, in the sandbox.
+        let mut command = vec!["git", "--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false"];
+        command.extend(words);
+        let params = json!({
+            "command": command, "cwd": directory, "timeoutMs": 15_000, "outputBytesCap": 16_384,
+            "sandboxPolicy": { "type": "readOnly" },
+        });
+        let ran: Executed = self.call("command/exec", params, SOON).await?;
+        if ran.exit_code != 0 {
+            return Err(CallError::Refused { detail: ran.stderr.trim().to_owned() });
+        }
+        Ok(ran.stdout)
     }
 
     async fn start_turn(&self, turn: &Submit) -> Result<Submitted, CallError> {
@@ -155,7 +207,7 @@ impl Session {
         // They stick to the thread, so what was chosen once is said with every turn.
         let params = without_null(json!({
             "threadId": turn.thread, "clientUserMessageId": turn.client, "input": input,
-            "model": turn.model, "effort": turn.effort,
+            "model": turn.model, "effort": turn.effort, "collaborationMode": self.mode(turn)?,
         }));
         let started: TurnHolder = self.call("turn/start", params, SOON).await?;
         // Accepted in memory only: killed right after, 7 of 8 were gone.
@@ -230,6 +282,7 @@ impl Runtime for Session {
             per_thread_directory: true,
             fork: true,
             compact: true,
+            plan: true,
             sandbox: self.shared.config.sandbox.as_deref() != Some("danger-full-access"),
         }
     }
@@ -312,7 +365,7 @@ impl Runtime for Session {
             let mut params = self.settings(directory);
             params["threadId"] = json!(thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
-            Ok(forked.thread.id.into())
+            Ok(self.opened(forked))
         })
     }
 
@@ -321,6 +374,20 @@ impl Runtime for Session {
             let params = json!({ "cwd": directory, "limit": LISTED });
             let list: ThreadList = self.call("thread/list", params, SOON).await?;
             Ok(list.data.into_iter().map(convert::kept_thread).collect())
+        })
+    }
+
+    fn changes<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<String, CallError>> {
+        Box::pin(async move {
+            let changed = ["diff", "--no-ext-diff", "--no-textconv", "--stat=72", "HEAD"];
+            let changed = self.git(directory, &changed).await?;
+            let new = self.git(directory, &["ls-files", "--others", "--exclude-standard"]).await?;
+            Ok(changed
+                .lines()
+                .map(str::to_owned)
+                .chain(new.lines().map(|file| format!(" + {file}")))
+                .collect::<Vec<_>>()
+                .join("\n"))
         })
     }
 

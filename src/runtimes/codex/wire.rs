@@ -31,8 +31,24 @@ fn item<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Item>, D::Error> {
 
 /// Answer of `thread/start`, `thread/resume`, `thread/fork`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ThreadOpened {
     pub thread: Thread,
+    #[serde(default, deserialize_with = "lenient")]
+    pub model: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub reasoning_effort: Option<String>,
+}
+
+/// Answer of `command/exec`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Executed {
+    pub exit_code: i64,
+    #[serde(default, deserialize_with = "lenient")]
+    pub stdout: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub stderr: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -247,7 +263,14 @@ pub enum Item {
         #[serde(default, deserialize_with = "nullable")]
         query: String,
     },
-    /// Reasoning, plans, marks, and whatever comes to be.
+    /// What a turn that was to make a plan comes to.
+    Plan {
+        #[serde(default, deserialize_with = "nullable")]
+        id: String,
+        #[serde(default, deserialize_with = "nullable")]
+        text: String,
+    },
+    /// Reasoning, marks, and whatever comes to be.
     #[serde(other)]
     Other,
 }

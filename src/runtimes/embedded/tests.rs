@@ -44,9 +44,15 @@ impl Bench {
     }
 
     async fn submit(&self, text: &str) -> NativeTurnId {
-        let input = Prompt { text: text.to_owned(), images: Vec::new() };
-        let submit =
-            Submit { thread: self.thread.clone(), client: ClientId::new(text), input, model: None, effort: None };
+        let input = Prompt { text: text.to_owned(), images: Vec::new(), plan: false };
+        let submit = Submit {
+            thread: self.thread.clone(),
+            client: ClientId::new(text),
+            input,
+            model: None,
+            effort: None,
+            has_planned: false,
+        };
         let submitted = self.runtime.submit(&submit).await.unwrap();
         submitted.turn.unwrap()
     }
@@ -302,8 +308,15 @@ async fn a_shutdown_closes_what_runs() {
     let pulled = bench.pulled(&turn).await;
     assert_eq!(pulled.status, FoundStatus::InterruptedClosed);
     assert!(pulled.saw_tool());
-    let input = Prompt { text: "hello".to_owned(), images: Vec::new() };
-    let submit = Submit { thread: bench.thread.clone(), client: ClientId::new("c"), input, model: None, effort: None };
+    let input = Prompt { text: "hello".to_owned(), images: Vec::new(), plan: false };
+    let submit = Submit {
+        thread: bench.thread.clone(),
+        client: ClientId::new("c"),
+        input,
+        model: None,
+        effort: None,
+        has_planned: false,
+    };
     assert!(matches!(bench.runtime.submit(&submit).await, Err(CallError::NoThread { .. })));
     let how = Open { thread: Some(bench.thread.clone()), directory: bench.work("") };
     assert_eq!(bench.runtime.open(&how).await, Ok(bench.thread.clone()));

@@ -247,6 +247,10 @@ impl Runtime for MoodyRuntime {
         self.inner.threads(directory)
     }
 
+    fn changes<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<String, CallError>> {
+        self.inner.changes(directory)
+    }
+
     fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
         self.inner.models()
     }

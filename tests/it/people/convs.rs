@@ -167,7 +167,7 @@ async fn a_chat_is_brought_to_another_directory_and_to_no_forbidden_one() {
 async fn a_runtime_that_cannot_says_so() {
     let room = Room::open("cannot").await;
     room.done("[[say hello]]").await;
-    for typed in ["/model", "/effort high"] {
+    for typed in ["/model", "/effort high", "/diff", "/plan the login page", "/compact", "/review"] {
         let asked = room.say(typed).await;
         assert_eq!(room.answered(&asked).await, ["This runtime cannot do that"], "{typed}");
     }
@@ -223,9 +223,14 @@ async fn what_was_begun_at_the_desk_goes_on_in_the_owners_chat() {
     let submit = ally::bridge::ports::Submit {
         thread: desk.clone(),
         client: ally::domain::ids::ClientId::new("desk.1"),
-        input: ally::bridge::ports::Prompt { text: "[[say from the desk]]".to_owned(), images: Vec::new() },
+        input: ally::bridge::ports::Prompt {
+            text: "[[say from the desk]]".to_owned(),
+            images: Vec::new(),
+            plan: false,
+        },
         model: None,
         effort: None,
+        has_planned: false,
     };
     live.call(|runtime| runtime.submit(&submit)).await.unwrap();
     let until = std::time::Instant::now() + crate::support::runtimes::PATIENCE;
@@ -253,5 +258,53 @@ async fn what_was_begun_at_the_desk_goes_on_in_the_owners_chat() {
     room.answered(&named).await;
     let listed = live.call(|runtime| runtime.threads(&here.directory)).await.unwrap();
     assert!(listed.iter().any(|kept| kept.title == "Desk work"), "{listed:?}");
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codex_plans_when_it_is_asked_to_and_only_then() {
+    let room = Room::with_codex("plan").await;
+    let empty = room.say("/plan").await;
+    assert!(room.answered(&empty).await[0].starts_with("Plan what?"));
+    let before = room.done("[[say before]]").await;
+    assert!(!rollouts(&room).contains("\"mode\":\"plan\""));
+    let planned = room.done("/plan [[say first the tests]]").await;
+    assert_eq!(planned.thread, before.thread);
+    assert!(planned.answer.as_deref().is_some_and(|answer| answer.contains("first the tests")), "{planned:?}");
+    let written = rollouts(&room);
+    assert!(written.contains("\"mode\":\"plan\""), "{written}");
+    let after = room.done("[[say after]]").await;
+    assert_eq!(after.thread, planned.thread);
+    let written = rollouts(&room);
+    let (plan, default) = (written.rfind("\"mode\":\"plan\""), written.rfind("\"mode\":\"default\""));
+    assert!(default > plan, "it does not go on planning: {written}");
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codex_tells_what_has_changed() {
+    let room = Room::with_codex("diff").await;
+    let work = room.site.work();
+    // The folder lies in a repository of its own only after this.
+    let git = |words: &[&str]| {
+        let who = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+        let ran = std::process::Command::new("git").args(who).args(words).current_dir(&work).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    };
+    git(&["init", "-q"]);
+    std::fs::write(work.join("a.txt"), "one\n").unwrap();
+    git(&["add", "."]);
+    git(&["commit", "-qm", "first"]);
+    let nothing = room.say("/diff").await;
+    assert_eq!(room.answered(&nothing).await, ["Nothing has changed"]);
+    std::fs::write(work.join("a.txt"), "one\ntwo\n").unwrap();
+    std::fs::write(work.join("b.txt"), "new\n").unwrap();
+    // A program that the repository names does not run.
+    git(&["config", "diff.external", "touch ran #"]);
+    git(&["config", "core.fsmonitor", "touch ran; true"]);
+    let changed = room.say("/diff").await;
+    let said = room.answered(&changed).await.concat();
+    assert!(said.contains("a.txt | 1 +") && said.contains(" + b.txt"), "{said}");
+    assert!(!work.join("ran").exists());
     room.close().await;
 }

@@ -123,8 +123,15 @@ impl Alive {
     }
 
     pub async fn submit(&self, thread: &ThreadId, client: &str, text: &str) -> NativeTurnId {
-        let input = Prompt { text: text.to_owned(), images: Vec::new() };
-        let submit = Submit { thread: thread.clone(), client: ClientId::new(client), input, model: None, effort: None };
+        let input = Prompt { text: text.to_owned(), images: Vec::new(), plan: false };
+        let submit = Submit {
+            thread: thread.clone(),
+            client: ClientId::new(client),
+            input,
+            model: None,
+            effort: None,
+            has_planned: false,
+        };
         self.runtime.submit(&submit).await.expect("taken").turn.expect("a turn")
     }
 

@@ -46,6 +46,7 @@ fn bench() -> Bench {
         peer,
         asked: Mutex::default(),
         warnings: Mutex::default(),
+        models: Mutex::default(),
         stopping: CancellationToken::new(),
         ended: CancellationToken::new(),
     };
