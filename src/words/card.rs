@@ -74,6 +74,7 @@ super::messages! {
         Claim { reason: &'a str } => "Codex 的说明（未核实）：{reason}", "Codex says (not verified): {reason}";
         HintDirect => "也可回复：y / n", "or reply y / n";
         HintGroup { bot: &'a str, number: i64 } => "也可发：@{bot} a{number} / d{number}", "or send: @{bot} a{number} / d{number}";
+        Details => "细节", "Details";
         Folded { lines: usize } => "全部 {lines} 行", "All {lines} lines";
         Diff { path: &'a str } => "改动：{path}", "Diff: {path}";
         /// A file of a change, with its lines.

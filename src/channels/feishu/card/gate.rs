@@ -178,7 +178,8 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     if let Some(reason) = &gate.claim {
         inside.push(div(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) })));
     }
-    card.folded(&pen.say(CardMsg::Folded { lines: lines.max(1) }), inside);
+    let title = if is_short { CardMsg::Details } else { CardMsg::Folded { lines } };
+    card.folded(&pen.say(title), inside);
     if let Some(result) = outcome(&gate.state, pen) {
         card.line(&result);
     }
