@@ -216,10 +216,13 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
                 home: codex.home.clone(),
                 tmp_dir: paths.tmp.clone(),
                 run_dir: paths.run.clone(),
+                private: paths.private(),
+                // The ledger's companions come and go.
+                private_patterns: vec![format!("{}*", paths.ledger.display())],
                 args: codex.args.clone(),
                 model: codex.model.clone(),
-                sandbox: Some(codex.sandbox.clone()),
-                approval_policy: Some(codex.approval_policy.clone()),
+                sandbox: codex.sandbox.clone(),
+                approval_policy: codex.approval_policy.clone(),
                 path,
                 env,
             };

@@ -34,12 +34,16 @@ pub struct CodexConfig {
     pub tmp_dir: PathBuf,
     /// Folder of the lock files.
     pub run_dir: PathBuf,
+    /// Files and folders of ally's own that no command reads.
+    pub private: Vec<PathBuf>,
+    /// The same, as patterns of files (`<home>/ledger.db*`).
+    pub private_patterns: Vec<String>,
     /// More arguments, after ours.
     pub args: Vec<String>,
     pub model: Option<String>,
-    /// `read-only`, `workspace-write` (default) or `danger-full-access`.
+    /// `read-only`, `workspace-write` or `danger-full-access` instead of the level's profile: then levels do not hold.
     pub sandbox: Option<String>,
-    /// `untrusted`, `on-request` (default) or `never`.
+    /// `untrusted`, `on-request` or `never` instead of the level's.
     pub approval_policy: Option<String>,
     /// Search path for the program.
     pub path: Option<OsString>,
@@ -79,7 +83,8 @@ impl CodexLauncher {
             "Started codex {}",
             found.version
         );
-        Ok(Box::new(StartingCodex { config: self.config.clone(), spawned, version: found.version, warnings, tasks }))
+        let Found { program, version, .. } = found;
+        Ok(Box::new(StartingCodex { config: self.config.clone(), spawned, program, version, warnings, tasks }))
     }
 
     /// The program; where there is none and none is named, the pinned one is installed.
@@ -232,6 +237,7 @@ fn quoted(path: &Path) -> String {
 struct StartingCodex {
     config: CodexConfig,
     spawned: Spawned,
+    program: PathBuf,
     version: String,
     warnings: Vec<String>,
     tasks: Tasks,
@@ -244,7 +250,7 @@ impl Starting for StartingCodex {
 
     fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>> {
         Box::pin(async move {
-            let StartingCodex { config, spawned, version, mut warnings, tasks } = *self;
+            let StartingCodex { config, spawned, program, version, mut warnings, tasks } = *self;
             let Spawned { stdin, stdout, mut handle } = spawned;
             // A burst of notifications; when it is full, codex is slowed down and loses nothing.
             let (inbox, mut incoming) = mpsc::channel(1024);
@@ -264,7 +270,7 @@ impl Starting for StartingCodex {
                     });
                 }
             };
-            let ready = Ready { config, peer, early, incoming, handle, version, warnings, tasks };
+            let ready = Ready { config, program, peer, early, incoming, handle, version, warnings, tasks };
             Ok(Box::new(Session::start(ready, facts)) as Box<dyn Runtime>)
         })
     }
@@ -321,8 +327,9 @@ pub(super) fn judge_warning(params: &Value) -> Judged {
         let details = params.get("details").and_then(Value::as_str).unwrap_or_default();
         return Judged::Fatal(format!("{text} {details}").trim().to_owned());
     }
-    // The bundled sandbox helper works as well as the system's.
-    if text.contains("bubblewrap") || text.is_empty() { Judged::Known } else { Judged::Tell(text.to_owned()) }
+    // The bundled sandbox helper works as well as the system's; and patterns are expanded at any depth.
+    let known = text.contains("bubblewrap") || text.starts_with("Filesystem deny-read glob") || text.is_empty();
+    if known { Judged::Known } else { Judged::Tell(text.to_owned()) }
 }
 
 #[cfg(test)]
