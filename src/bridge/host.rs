@@ -13,6 +13,7 @@ use super::ports::*;
 use super::pulse::Pulse;
 use crate::clock::Clock;
 use crate::domain::ids::*;
+use crate::domain::safety::Tried;
 use crate::ledger::generations::GenerationRow;
 use crate::ledger::{Ledger, LedgerError, Transaction, generations};
 
@@ -138,6 +139,11 @@ impl Host {
     /// The command that signs the runtime in.
     pub fn login(&self) -> Option<String> {
         self.inner.launcher.login()
+    }
+
+    /// Tries what the runtime's sandbox promises.
+    pub async fn probe(&self, probe: &Probe) -> Vec<Tried> {
+        self.inner.launcher.probe(probe).await
     }
 
     pub fn state(&self) -> HostState {

@@ -16,6 +16,7 @@ use crate::domain::history::{ChangedFile, Failure, History};
 use crate::domain::ids::*;
 pub use crate::domain::level::Level;
 use crate::domain::message::{ChatKind, Decoded};
+use crate::domain::safety::Tried;
 use crate::domain::view::{Background, Lang, Quoted, Receipt, Step, Toast, View};
 
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -295,6 +296,20 @@ pub trait Launcher: Send + Sync + 'static {
     /// Makes sure that a former generation is surely dead: its process, its group and everything that carries its mark.
     /// TERM, then KILL, only where pid, start time and boot id match.
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>>;
+
+    /// Really tries what a [`Posture`] promises, with commands in folders of its own. It installs nothing and needs no
+    /// running generation. Nothing where there is no sandbox that promises anything.
+    fn probe<'a>(&'a self, _probe: &'a Probe) -> Boxed<'a, Vec<Tried>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Made anew for the probe, and taken away after it.
+    pub folder: PathBuf,
+    /// Projects and workspaces that no command may read.
+    pub denied: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -93,6 +93,11 @@ impl Paths {
         }
     }
 
+    /// Where the sandbox is tried.
+    pub fn probe(&self) -> PathBuf {
+        self.home.join("probe")
+    }
+
     /// What no command of an agent reads. Missing: `runtimes` and `tmp`, which every command needs, and workspaces and
     /// attachments, of which each conversation reads its own.
     pub fn private(&self) -> Vec<PathBuf> {

@@ -234,6 +234,13 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     })
 }
 
+impl Config {
+    /// What in the settings weakens or replaces the sandbox.
+    pub fn safety_warnings(&self) -> Vec<String> {
+        warnings(&self.runtime, self.lang)
+    }
+}
+
 /// The language that the two files or `ALLY_LANG` ask for, whatever else is wrong in them.
 pub fn lang(paths: &Paths, environment: &Environment) -> Option<Lang> {
     let mut ignored = Problems::default();

@@ -12,6 +12,7 @@ use super::install::install;
 use super::locate::{Found, locate, native_below, pinned_folder};
 use super::session::{Ready, Session};
 use crate::bridge::ports::*;
+use crate::domain::safety::Tried;
 use crate::runtimes::process::{self, Spawn, Spawned};
 use crate::runtimes::rpc::{Incoming, Peer, RpcError};
 use crate::tasks::Tasks;
@@ -52,8 +53,8 @@ pub struct CodexConfig {
 }
 
 pub struct CodexLauncher {
-    config: CodexConfig,
-    tasks: Tasks,
+    pub(super) config: CodexConfig,
+    pub(super) tasks: Tasks,
 }
 
 impl CodexLauncher {
@@ -137,7 +138,7 @@ impl CodexLauncher {
         }
     }
 
-    fn flags(&self, mark: &str, strict: bool) -> Vec<OsString> {
+    pub(super) fn flags(&self, mark: &str, strict: bool) -> Vec<OsString> {
         let mut flags: Vec<OsString> = vec!["app-server".into()];
         if strict {
             flags.push("--strict-config".into());
@@ -161,7 +162,7 @@ impl CodexLauncher {
         flags
     }
 
-    fn environment(&self) -> Vec<(OsString, OsString)> {
+    pub(super) fn environment(&self) -> Vec<(OsString, OsString)> {
         let mut env = self.config.env.clone();
         env.retain(|(name, _)| name != "TMPDIR" && name != "CODEX_HOME");
         env.push(("CODEX_HOME".into(), self.config.home.clone().into()));
@@ -172,7 +173,7 @@ impl CodexLauncher {
 }
 
 /// The home must exist (codex exits without it) and be private.
-fn prepare_home(config: &CodexConfig) -> Result<(), LaunchError> {
+pub(super) fn prepare_home(config: &CodexConfig) -> Result<(), LaunchError> {
     use std::os::unix::fs::DirBuilderExt;
     for folder in [&config.home, &config.tmp_dir] {
         std::fs::DirBuilder::new()
@@ -207,6 +208,10 @@ impl Launcher for CodexLauncher {
 
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
         Box::pin(process::make_dead(former))
+    }
+
+    fn probe<'a>(&'a self, probe: &'a Probe) -> Boxed<'a, Vec<Tried>> {
+        Box::pin(self.try_promises(probe))
     }
 }
 
@@ -277,7 +282,7 @@ impl Starting for StartingCodex {
 }
 
 /// Gives what came before anybody listened, in order.
-async fn shake_hands(
+pub(super) async fn shake_hands(
     peer: &Peer,
     incoming: &mut mpsc::Receiver<Incoming>,
     warnings: &mut Vec<String>,

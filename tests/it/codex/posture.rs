@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ally::bridge::ports::*;
 use ally::domain::gate::{Ask, Decision};
+use ally::domain::safety::{Outcome, Promise, Tried};
 use ally::runtimes::codex::CodexConfig;
 
 use crate::support::runtimes::{Alive, Site, start};
+use crate::support::world::{Kind, World};
 
 /// Stands in every file that nobody may read. Cut in two, so that no command line holds it.
 const SECRET: [&str; 2] = ["plain-text-of", "-the-secret"];
@@ -247,4 +249,82 @@ async fn a_projects_own_codex_configuration_starts_nothing() {
     assert!(!config.contains("trust_level"), "{config}");
     alive.runtime.shutdown().await;
     assert!(!mark.exists());
+}
+
+fn outcome(tried: &[Tried], promise: Promise) -> &Outcome {
+    &tried.iter().find(|tried| tried.promise == promise).expect("tried").outcome
+}
+
+#[tokio::test]
+async fn the_probe_finds_that_everything_holds() {
+    let grounds = Grounds::new("probe").await;
+    let root = grounds.site.root.clone();
+    let probe = Probe { folder: root.join("probe"), denied: vec![root.join("other")] };
+    let tried = grounds.site.codex_with(grounds.config()).probe(&probe).await;
+    for promise in Promise::ALL {
+        assert_eq!(outcome(&tried, promise), &Outcome::Held, "{promise:?}");
+    }
+    assert!(!probe.folder.exists());
+}
+
+#[tokio::test]
+async fn the_probe_finds_what_does_not_hold() {
+    let grounds = Grounds::new("probed").await;
+    let root = grounds.site.root.clone();
+    let probe = Probe { folder: root.join("probe"), denied: vec![root.join("other")] };
+    let of = |sandbox: &str| CodexConfig { sandbox: Some(sandbox.to_owned()), ..grounds.config() };
+    let tried = grounds.site.codex_with(of("danger-full-access")).probe(&probe).await;
+    for promise in [Promise::Secrets, Promise::Private, Promise::Others, Promise::Writes, Promise::Network] {
+        assert!(matches!(outcome(&tried, promise), Outcome::NotHeld { .. }), "{promise:?}: {tried:?}");
+    }
+    let Outcome::NotHeld { what } = outcome(&tried, Promise::Private) else { unreachable!() };
+    for secret in ["user/.ssh", "ally.toml", "ledger.db-wal"] {
+        assert!(what.iter().any(|path| path.ends_with(secret)), "{secret}: {what:?}");
+    }
+    let tried = grounds.site.codex_with(of("workspace-write")).probe(&probe).await;
+    assert_eq!(outcome(&tried, Promise::Network), &Outcome::Held);
+    assert!(matches!(outcome(&tried, Promise::Secrets), Outcome::NotHeld { .. }));
+
+    // Without a program nothing is proven, and nothing is installed.
+    let nowhere = CodexConfig { runtimes_dir: root.join("nothing"), ..grounds.config() };
+    let tried = grounds.site.codex_with(nowhere).probe(&probe).await;
+    assert!(tried.iter().all(|tried| matches!(tried.outcome, Outcome::Unknown { .. })), "{tried:?}");
+    assert!(!root.join("nothing").exists());
+}
+
+/// Told by the daemon, and by the doctor, with a code of its own.
+#[tokio::test]
+async fn a_sandbox_that_does_not_hold_is_told() {
+    let mut world = World::prepare(Kind::Codex, "[runtime.codex]\nsandbox = \"danger-full-access\"\n").await;
+    let doctor = |world: &World, args: &[&str]| {
+        let output = world.ally(&[&["doctor", "security"], args].concat()).output().expect("ally runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, told) = doctor(&world, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(code, Some(77), "{told}");
+    assert_eq!(report["tried"][1]["promise"], "secrets");
+    assert_eq!(report["tried"][1]["outcome"], "not_held");
+    assert!(report["warnings"][0].as_str().is_some_and(|text| text.contains("levels do not")), "{told}");
+    let (_, told) = doctor(&world, &[]);
+    assert!(told.contains("✕ secrets in a project cannot be read: this does not hold"), "{told}");
+    assert!(!world.home.path().join("ally/probe/doctor").exists());
+
+    world.up().await;
+    world
+        .wait("a warning about the sandbox", |world| {
+            let status = world.status()?;
+            let warnings: Vec<&str> = status["warnings"].as_array()?.iter().filter_map(|text| text.as_str()).collect();
+            let of_network = |text: &&str| text.contains("there is no network without a grant");
+            (warnings.iter().any(of_network) && warnings.iter().any(|text| text.contains("levels do not")))
+                .then_some(())
+        })
+        .await;
+    world.down().await;
+
+    let file = world.home.path().join("ally/ally.toml");
+    let settings = std::fs::read_to_string(&file).expect("settings");
+    std::fs::write(&file, settings.replace("sandbox = ", "# sandbox = ")).expect("written");
+    let (code, told) = doctor(&world, &[]);
+    assert_eq!((code, told.matches('✓').count()), (Some(0), 7), "{told}");
 }
