@@ -61,6 +61,8 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>) -> Core {
         lang: Lang::En,
         directory: None,
         workspaces: dir.join("workspaces"),
+        user_home: "/home/nobody".into(),
+        ally_home: "/home/nobody/.ally".into(),
         attachments: dir.join("attachments"),
         outbox: dir.join("outbox"),
         scope: Scope::Topic,

@@ -4,6 +4,7 @@
 mod service;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -272,13 +273,19 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
     }
 }
 
+/// The home of the person that ally runs as; without one nothing counts as theirs but ally's own.
+fn user_home(config: &Config) -> PathBuf {
+    let home = config.child_environment.iter().find(|(name, _)| name == "HOME").map(|(_, value)| PathBuf::from(value));
+    home.unwrap_or_else(|| config.paths.home.clone())
+}
+
 fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
     let paths = &config.paths;
     let feishu = Access {
         owner: config.access.owner.clone(),
         users: config.access.users.clone(),
         chats: config.access.chats.clone(),
-        tenant: None,
+        ..Access::default()
     };
     let at_home = Access { owner: Some(local.owner()), ..Access::default() };
     let (directory, workspaces) = match &config.conversation.directory {
@@ -289,6 +296,8 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         lang: config.lang,
         directory,
         workspaces,
+        user_home: user_home(config),
+        ally_home: paths.home.clone(),
         attachments: paths.attachments.clone(),
         outbox: paths.outbox.clone(),
         scope: match config.conversation.scope {

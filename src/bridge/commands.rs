@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::actions::{self, Told};
 use super::core::{Core, Scope};
 use super::intake::{after, notice};
+use super::overtake::Order;
 use super::pictures::Frame;
-use super::prepare::{Letter, make_turn, put_steer, receipt};
+use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
 use super::{route, say};
+use crate::domain::access::{Act, Role, may};
 use crate::domain::action::Resume;
 use crate::domain::command::Command;
 use crate::domain::ids::*;
@@ -17,7 +19,7 @@ use crate::domain::message::ChatKind;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::{HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
-use crate::ledger::grants::{self, Right};
+use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
@@ -31,15 +33,23 @@ struct Reply {
     performed: Vec<actions::Performed>,
     rights_changed: bool,
     release: Option<ThreadId>,
-    /// The command carries a message for the agent.
+    /// The command carries a message for the agent. What it says and does is written with the turn, not before.
     then: Option<String>,
+    /// With that turn the conversation begins anew.
+    fresh: bool,
     /// The row's end is written already (a steer).
     keep_row: bool,
+    /// There is nothing here that it could act on.
+    nothing: bool,
 }
 
 impl Reply {
     fn say(text: String) -> Self {
         Self { say: Some(text), ..Self::default() }
+    }
+
+    fn nothing(text: String) -> Self {
+        Self { nothing: true, ..Self::say(text) }
     }
 }
 
@@ -51,16 +61,16 @@ pub(super) async fn did_you_mean(
 ) -> anyhow::Result<()> {
     let lang = core.config.lang;
     let text = say::command(lang, CommandMsg::DidYouMean { typed: &typed, suggestion: &suggestion });
-    finish(core, letter, move |_, _, _| Ok(Reply::say(text))).await
+    finish(core, letter, Order::InPlace, move |_, _, _| Ok(Reply::say(text))).await
 }
 
-pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command) -> anyhow::Result<()> {
+pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, order: Order) -> anyhow::Result<()> {
     let scope = core.config.scope;
     let status = match command {
         Command::Status => Some(Health::of(core, &letter.row.channel).await?),
         _ => None,
     };
-    finish(core, letter, move |tx, frame, letter| {
+    finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
         match &command {
@@ -85,6 +95,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command) -> a
 async fn finish(
     core: &Arc<Core>,
     letter: Letter,
+    order: Order,
     command: impl FnOnce(&Transaction<'_>, &Frame, &Letter) -> Result<Reply, LedgerError> + Send + 'static,
 ) -> anyhow::Result<()> {
     let frame = core.frame(&letter.row.channel);
@@ -92,7 +103,11 @@ async fn finish(
         .ledger
         .write(move |tx| {
             let mut result = command(tx, &frame, &letter)?;
-            if result.then.is_none() && !result.keep_row {
+            // With nothing to act on yet, what overtakes waits in its place.
+            if result.then.is_some() || (result.nothing && order == Order::Overtaking) {
+                return Ok((result, letter));
+            }
+            if !result.keep_row {
                 inbound::resolve(tx, letter.row.seq, InboundState::Command, None, None)?;
                 receipt(tx, &frame, &letter, Receipt::Done)?;
             }
@@ -105,6 +120,9 @@ async fn finish(
             Ok((result, letter))
         })
         .await?;
+    if order == Order::Overtaking && (result.then.is_some() || result.nothing) {
+        return Ok(());
+    }
     if result.rights_changed {
         core.refresh_access().await?;
     }
@@ -119,7 +137,10 @@ async fn finish(
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     match result.then {
-        Some(text) => make_turn(core, Letter { text, ..letter }, None).await,
+        Some(text) => {
+            let beside = Beside { remark: result.say, fresh: result.fresh };
+            make_turn(core, Letter { text, ..letter }, beside).await
+        }
         None => Ok(()),
     }
 }
@@ -198,16 +219,18 @@ fn new(
         return Ok(Reply { then: text, ..Reply::say(say::command(lang, msg)) });
     };
     let busy = turns::active(tx, &conversation.id)?.is_some();
-    conversations::set_thread(tx, &conversation.id, None, None)?;
-    conversations::release(tx, &conversation.id)?;
     let msg = if busy { CommandMsg::NewWaits } else { CommandMsg::NewDone };
+    if text.is_some() {
+        return Ok(Reply { then: text, fresh: true, ..Reply::say(say::command(lang, msg)) });
+    }
+    conversations::begin_anew(tx, &conversation.id)?;
     let woken = actions::Performed {
         told: Told::Queued,
         wake: vec![conversation.id.clone()],
         secret: None,
         rerun_intake: false,
     };
-    Ok(Reply { performed: vec![woken], then: text, ..Reply::say(say::command(lang, msg)) })
+    Ok(Reply { performed: vec![woken], ..Reply::say(say::command(lang, msg)) })
 }
 
 fn stop(
@@ -231,7 +254,7 @@ fn stop(
     }
     let running = running_here(tx, letter, scope)?;
     Ok(match running.as_slice() {
-        [] => Reply::say(say::command(lang, CommandMsg::NothingRunning)),
+        [] => Reply::nothing(say::command(lang, CommandMsg::NothingRunning)),
         [turn] => Reply { performed: vec![actions::stop(tx, frame, turn, &letter.person)?], ..Reply::default() },
         several => Reply::say(say::command(lang, CommandMsg::StopChoose { n: several.len() })),
     })
@@ -252,7 +275,7 @@ fn cancel(
     }
     if let Some(n) = n {
         let Some(turn) = queued.get((n as usize).wrapping_sub(1)) else {
-            return Ok(Reply::say(say::command(lang, CommandMsg::NoSuchRow { n })));
+            return Ok(Reply::nothing(say::command(lang, CommandMsg::NoSuchRow { n })));
         };
         let performed = actions::cancel(tx, frame, &turn.id, &letter.person)?;
         let text = match &performed.told {
@@ -263,7 +286,7 @@ fn cancel(
     }
     let mine: Vec<_> = queued.into_iter().filter(|turn| turn.requester == letter.person.user).collect();
     if mine.is_empty() {
-        return Ok(Reply::say(say::command(lang, CommandMsg::NothingQueued)));
+        return Ok(Reply::nothing(say::command(lang, CommandMsg::NothingQueued)));
     }
     let mut result = Reply::say(say::command(lang, CommandMsg::CancelledN { n: mine.len() }));
     for turn in mine {
@@ -281,7 +304,7 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
         matches!(turn.state, TurnState::Settled(Outcome::Failed | Outcome::Lost | Outcome::Interrupted))
     };
     let Some(turn) = last.filter(unfinished) else {
-        return Ok(Reply::say(say::command(lang, CommandMsg::NothingToRetry)));
+        return Ok(Reply::nothing(say::command(lang, CommandMsg::NothingToRetry)));
     };
     let performed = actions::resume(tx, frame, &turn.id, Resume::RunAgain, &letter.person)?;
     let text = match performed.told {
@@ -293,12 +316,13 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
 }
 
 fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
-    use crate::domain::access::Role;
     let owner = frame.access.owner.as_ref().map_or("", UserId::as_str);
     say::command(
         lang,
         match letter.person.role {
             Role::Owner => CommandMsg::WhoamiOwner,
+            Role::Admin => CommandMsg::WhoamiAdmin,
+            Role::Approver => CommandMsg::WhoamiApprover,
             Role::User => CommandMsg::WhoamiUser,
             Role::Member => CommandMsg::WhoamiMember,
             Role::Stranger | Role::Outsider => CommandMsg::WhoamiStranger { owner },
@@ -313,7 +337,8 @@ fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError
 
 /// `/allow`, `/deny`: people by mention, or, alone in a group, the group. The configured floor cannot be taken away here.
 fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give: bool) -> Result<Reply, LedgerError> {
-    if !letter.person.role.is_owner() {
+    let act = if letter.message.mentions.is_empty() { Act::OpenChat } else { Act::Allow };
+    if !may(letter.person.role, act) {
         return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
     }
     let channel = &letter.row.channel;
@@ -323,10 +348,10 @@ fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give:
         }
         let chat = letter.message.chat.as_str();
         let msg = if give {
-            grants::give(tx, channel, Right::Chat, chat, Some(&letter.person.user), frame.now_ms)?;
+            grants::give(tx, channel, &Grant::new(Right::Chat, chat), Some(&letter.person.user), frame.now_ms)?;
             CommandMsg::GroupOpened
         } else {
-            grants::take(tx, channel, Right::Chat, chat)?;
+            grants::take(tx, channel, &Grant::new(Right::Chat, chat))?;
             CommandMsg::GroupClosed
         };
         audit::note(
@@ -346,10 +371,13 @@ fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give:
             if give { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::DenyOwner }
         } else if give {
             let before = frame.access.users.contains(user);
-            grants::give(tx, channel, Right::User, user.as_str(), Some(&letter.person.user), frame.now_ms)?;
+            let grant = Grant::new(Right::User, user.as_str());
+            grants::give(tx, channel, &grant, Some(&letter.person.user), frame.now_ms)?;
             crate::ledger::said::learn_name(tx, channel, user, who, frame.now_ms)?;
             if before { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::Allowed { who } }
-        } else if grants::take(tx, channel, Right::User, user.as_str())? {
+        } else if frame.access.admins.contains(user) && !may(letter.person.role, Act::NameAdmins) {
+            CommandMsg::DenyAdmin { who }
+        } else if !grants::take_all(tx, channel, user)?.is_empty() {
             CommandMsg::Denied { who }
         } else {
             CommandMsg::NotAllowedBefore { who }

@@ -1,7 +1,8 @@
 //! Files, pictures and forwards without words: they wait for the words that say what to do with them.
 //!
 //! All of it follows from the waiting rows and the clock, so that a crash forgets nothing: a burst is told once that words
-//! are missing, [`HINT_MS`] after its last piece, and ends refused after [`COMPANION_MS`], which is said as well.
+//! are missing, [`HINT_MS`] after its last piece, and ends refused after [`COMPANION_MS`], which is said as well. What
+//! waits with late words ends with them, or is free again when they took nothing along.
 //!
 //! Words start at once, so they have mostly been handed to the runtime when the next picture comes, and nothing can be
 //! added to a turn that runs. What comes around words joins them while their turn is still queued; otherwise it waits for
@@ -15,11 +16,12 @@ use tracing::info;
 
 use super::actions::Person;
 use super::core::Core;
-use super::gather;
+use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::prepare::{Letter, mark, receipt};
-use super::{prompts, say};
-use crate::domain::command::{Typed, parse};
+use super::{prepare, prompts, say};
+use crate::domain::access::Role;
+use crate::domain::command::for_agent;
 use crate::domain::delivery::Target;
 use crate::domain::ids::*;
 use crate::domain::message::{Event, IncomingMessage, Part};
@@ -45,7 +47,7 @@ pub(super) fn can_wait(message: &IncomingMessage) -> bool {
     message.content.iter().any(|part| matches!(part, Part::Image { .. } | Part::File { .. } | Part::Forward))
 }
 
-fn read(core: &Core, row: InboundRow) -> Option<Stored> {
+pub(super) fn read(core: &Core, row: InboundRow) -> Option<Stored> {
     let decoded = core.channel(&row.channel)?.decode(row.raw.as_deref()?).ok()?;
     match decoded.event {
         Event::Message(message) => Some((row, message)),
@@ -120,12 +122,10 @@ async fn join(core: &Core, letter: &Letter, words: (Turn, Stored)) -> Result<boo
     let mut pieces: Vec<Stored> =
         others.into_iter().filter(|other| other.seq != row.seq).filter_map(|other| read(core, other)).collect();
     pieces.push((letter.row.clone(), letter.message.clone()));
-    let text = match parse(&message.text()) {
-        Typed::Text(text) => text,
-        _ => message.text(),
+    let gathered = {
+        let _fetching = prepare::fetching(core, letter);
+        anew(core, &turn, (row, message), pieces, letter.person.role).await?
     };
-    let person = Person { user: turn.requester.clone(), name: turn.requester_name.clone(), role: letter.person.role };
-    let gathered = gather::gather(core, &Letter { row, message, person, text }, pieces).await?;
     let (frame, letter) = (core.frame(&letter.row.channel), letter.clone());
     let joined = core
         .ledger
@@ -153,6 +153,42 @@ async fn join(core: &Core, letter: &Letter, words: (Turn, Stored)) -> Result<boo
         .await?;
     core.wakes.outbox.notify_one();
     Ok(joined)
+}
+
+/// What the prompt of a queued turn is with these pieces beside its words.
+async fn anew(
+    core: &Core,
+    turn: &Turn,
+    (row, message): Stored,
+    pieces: Vec<Stored>,
+    role: Role,
+) -> Result<Gathered, LedgerError> {
+    let text = for_agent(&message.text());
+    let person = Person { user: turn.requester.clone(), name: turn.requester_name.clone(), role };
+    gather::gather(core, &Letter { row, message, person, text }, pieces).await
+}
+
+/// A queued turn, as it was read, with its prompt without a message that goes. Nothing where that message is the words
+/// themselves, or where it is no part of a queued turn.
+pub(super) async fn without(core: &Core, gone: &InboundRow) -> Result<Option<(Turn, String)>, LedgerError> {
+    let Some(turn) = gone.turn.clone() else { return Ok(None) };
+    let read_both = move |tx: &Transaction<'_>| Ok((turns::get(tx, &turn)?, inbound::of_turn(tx, &turn)?));
+    let (turn, rows) = core.ledger.read(read_both).await?;
+    // The prompt of *Continue* is not that of its message: the runtime knows the piece already.
+    if turn.state != TurnState::Queued || turn.reply_to == gone.message || turn.continues.is_some() {
+        return Ok(None);
+    }
+    let rest = rows.into_iter().filter(|row| row.seq != gone.seq).filter_map(|row| read(core, row));
+    let (mut words, pieces): (Vec<Stored>, Vec<Stored>) = rest.partition(|(row, _)| row.message == turn.reply_to);
+    let Some(words) = words.pop() else { return Ok(None) };
+    let role = core.access(&gone.channel).role(
+        &turn.requester,
+        words.1.sender.tenant.as_deref(),
+        Some(&words.1.chat),
+        words.1.chat_kind,
+    );
+    let gathered = anew(core, &turn, words, pieces, role).await?;
+    Ok(Some((turn, prompts::freeze(&gathered.prompt))))
 }
 
 /// Goes the way of late words: with them when they are wanted, cancelled with them when not.
@@ -295,6 +331,7 @@ async fn look(core: &Arc<Core>) -> Result<Duration, LedgerError> {
     // The clock may jump (a test, or the machine's sleep), and a lost wake-up must not hold anything back for long.
     const AT_MOST: Duration = Duration::from_secs(1);
     const NOTHING_WAITS: Duration = Duration::from_secs(30);
+    unbind(core).await?;
     let rows = core.ledger.read(inbound::waiting_for_words).await?;
     let waiting = rows.into_iter().filter(is_free).filter_map(|row| read(core, row)).collect();
     let mut wait = NOTHING_WAITS;
@@ -311,6 +348,59 @@ async fn look(core: &Arc<Core>) -> Result<Duration, LedgerError> {
         wait = wait.min(left.min(AT_MOST));
     }
     Ok(wait)
+}
+
+/// What became of late words, for what waits with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nobody has said yet whether they are wanted, or they are on their way.
+    Open,
+    /// They took nothing along (a command, a decision, a steer): it waits for other words.
+    Free,
+    /// They ended, and so does what came with them.
+    Ended,
+}
+
+fn fate(words: InboundState) -> Fate {
+    match words {
+        InboundState::Received | InboundState::Waiting => Fate::Open,
+        InboundState::Turn | InboundState::Command | InboundState::Decision => Fate::Free,
+        InboundState::Refused | InboundState::Cancelled => Fate::Ended,
+    }
+}
+
+/// Rows that wait with late words that are over. In here and not where words end: those places are many.
+async fn unbind(core: &Arc<Core>) -> Result<(), LedgerError> {
+    let over = |tx: &Transaction<'_>| {
+        let mut over = Vec::new();
+        for row in inbound::waiting_for_words(tx)? {
+            let Some(words) = row.bound_to() else { continue };
+            let fate = fate(inbound::get(tx, words)?.state);
+            if fate != Fate::Open {
+                over.push((row, fate));
+            }
+        }
+        Ok(over)
+    };
+    if core.ledger.read(over).await?.is_empty() {
+        return Ok(());
+    }
+    let now_ms = core.now_ms();
+    core.ledger
+        .write(move |tx| {
+            for (row, fate) in over(tx)? {
+                let (state, reason, shown) = match fate {
+                    Fate::Ended => (InboundState::Cancelled, "its words ended", Receipt::Failed),
+                    _ => (InboundState::Waiting, COMPANION, Receipt::Accepted),
+                };
+                inbound::resolve(tx, row.seq, state, Some(reason), None)?;
+                mark(tx, &row, shown, now_ms)?;
+            }
+            Ok(())
+        })
+        .await?;
+    core.wakes.painter.notify_one();
+    Ok(())
 }
 
 async fn tell(core: &Arc<Core>, burst: Burst, due: Due) -> Result<(), LedgerError> {
@@ -393,6 +483,24 @@ mod tests {
 
     fn seqs(bursts: &[Burst]) -> Vec<Vec<i64>> {
         bursts.iter().map(|burst| burst.0.iter().map(|(row, _)| row.seq.0).collect()).collect()
+    }
+
+    #[test]
+    fn what_waits_with_words_never_waits_for_ever() {
+        let bound = |seq| piece(2, "ann", None, 0, &inbound::bound_to(InboundSeq(seq))).0;
+        assert_eq!(bound(71).bound_to(), Some(InboundSeq(71)));
+        assert_eq!(piece(2, "ann", None, 0, COMPANION_TOLD).0.bound_to(), None);
+        for (words, want) in [
+            (InboundState::Received, Fate::Open),
+            (InboundState::Waiting, Fate::Open),
+            (InboundState::Turn, Fate::Free),
+            (InboundState::Command, Fate::Free),
+            (InboundState::Decision, Fate::Free),
+            (InboundState::Refused, Fate::Ended),
+            (InboundState::Cancelled, Fate::Ended),
+        ] {
+            assert_eq!(fate(words), want, "{words:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::conversation::Registry;
 use super::host::Host;
 use super::leases::Leases;
+use super::overtake::Fetching;
 use super::pictures::Frame;
 use super::ports::{BotIdentity, Channel};
 use crate::clock::Clock;
@@ -19,8 +20,8 @@ use crate::domain::gate::Decision;
 use crate::domain::ids::*;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
-use crate::ledger::grants::Right;
-use crate::ledger::{Ledger, LedgerError, grants, said};
+use crate::ledger::grants::{Grant, Right};
+use crate::ledger::{Ledger, LedgerError, Transaction, grants, said, settings};
 use crate::tasks::Tasks;
 
 /// How the bridge behaves. Resolved: nothing in here has to be decided again.
@@ -30,6 +31,9 @@ pub struct BridgeConfig {
     /// Working directory of every conversation; `None`: one of its own below `workspaces`.
     pub directory: Option<PathBuf>,
     pub workspaces: PathBuf,
+    /// The home of the person that ally runs as.
+    pub user_home: PathBuf,
+    pub ally_home: PathBuf,
     /// Attachments that people sent, one folder an inbound row.
     pub attachments: PathBuf,
     /// Files on their way out, by SHA-256.
@@ -86,6 +90,7 @@ pub struct Core {
     pub registry: Registry,
     pub leases: Leases,
     pub wakes: Wakes,
+    pub fetching: Fetching,
     access: RwLock<HashMap<ChannelName, Access>>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
@@ -129,6 +134,7 @@ impl Core {
             registry: Registry::default(),
             leases,
             wakes: Wakes::default(),
+            fetching: Fetching::default(),
             access: RwLock::new(config.floor.clone()),
             bots: RwLock::default(),
             outages: RwLock::default(),
@@ -165,15 +171,19 @@ impl Core {
     pub async fn refresh_access(&self) -> Result<(), LedgerError> {
         for channel in self.channels.keys().cloned() {
             let name = channel.clone();
-            let granted = self.ledger.read(move |tx| grants::of_channel(tx, &name)).await?;
+            let read = move |tx: &Transaction<'_>| Ok((grants::of_channel(tx, &name)?, settings::is_locked(tx)?));
+            let (granted, locked) = self.ledger.read(read).await?;
             let mut access = self.config.floor.get(&channel).cloned().unwrap_or_default();
-            for (right, id) in granted {
-                match right {
-                    Right::Owner => access.owner = access.owner.or_else(|| Some(id.into())),
-                    Right::User => drop(access.users.insert(id.into())),
-                    Right::Chat => drop(access.chats.insert(id.into())),
+            for Grant { right, chat, id } in granted {
+                match (right, chat) {
+                    (Right::Owner, _) => access.owner = access.owner.or_else(|| Some(id.into())),
+                    (Right::Admin, _) => drop(access.admins.insert(id.into())),
+                    (Right::Approver, Some(chat)) => drop(access.approvers.insert((chat, id.into()))),
+                    (Right::User | Right::Approver, _) => drop(access.users.insert(id.into())),
+                    (Right::Chat, _) => drop(access.chats.insert(id.into())),
                 }
             }
+            access.locked = locked;
             access.tenant = self.bot(&channel).and_then(|bot| bot.tenant);
             self.access.write().expect("no code panics while it holds this lock").insert(channel, access);
         }
@@ -251,7 +261,8 @@ impl Core {
     /// Learns the names of those whose clicks are told by name although they never wrote.
     pub async fn learn_names(&self, channel: &ChannelName) {
         let access = self.access(channel);
-        for user in access.owner.iter().chain(&access.users) {
+        let approvers = access.approvers.iter().map(|(_, user)| user);
+        for user in access.owner.iter().chain(&access.admins).chain(approvers).chain(&access.users) {
             // No chat is at hand; a directory look-up needs none.
             self.name_of(channel, &ChatId::new(""), user).await;
         }
@@ -299,6 +310,14 @@ pub fn is_outage(error: &anyhow::Error) -> bool {
 /// What is left to report of a task that is tried again.
 pub fn unless_outage(result: anyhow::Result<()>) -> anyhow::Result<()> {
     result.or_else(|error| if is_outage(&error) { Ok(()) } else { Err(error) })
+}
+
+/// How long a worker rests that events wake: until its next row is due. The poll is the fallback of a lost wake-up and of
+/// a clock that was set.
+pub fn rest(next_due_ms: Option<i64>, now_ms: i64) -> Duration {
+    const POLL_MS: i64 = 1000;
+    let left = next_due_ms.map_or(POLL_MS, |at| at.saturating_sub(now_ms).clamp(1, POLL_MS));
+    Duration::from_millis(left.unsigned_abs())
 }
 
 /// 128 random bits for a button.

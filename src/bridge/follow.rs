@@ -18,6 +18,7 @@ use super::conversation::{Handle, Next};
 use super::core::Core;
 use super::gates::{self as gate_flow, Passed};
 use super::host::LiveRuntime;
+use super::judge::judge;
 use super::leases::Lease;
 use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Live};
 use super::ports::*;
@@ -36,7 +37,7 @@ use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
 use crate::ledger::turns::{Progress, Stop, Turn};
-use crate::ledger::{LedgerError, gates, inbound, said, turns};
+use crate::ledger::{LedgerError, Transaction, gates, inbound, said, turns};
 
 /// How often pictures and the watchdog are seen to.
 const TICK: Duration = Duration::from_millis(500);
@@ -450,8 +451,11 @@ impl Follow {
     /// W4; the turn waits for a person, so others may work in its directory.
     async fn on_gate(&mut self, generation: Generation, request: GateRequest) -> Result<(), LedgerError> {
         let (id, frame) = (self.turn.id.clone(), self.frame());
+        let sandbox = self.live.capabilities().sandbox;
+        let judged = judge(&self.core.config, &self.turn.directory, sandbox, &request.ask);
         crash::point("w4.before");
-        let opened = self.core.ledger.write(move |tx| gate_flow::open(tx, &frame, &id, generation, request)).await?;
+        let open = move |tx: &Transaction<'_>| gate_flow::open(tx, &frame, &id, generation, request, judged);
+        let opened = self.core.ledger.write(open).await?;
         if opened {
             crash::point("w4.after");
             self.waiting = true;
@@ -707,7 +711,8 @@ impl Follow {
                 let open = gates::of_turn(tx, &id)?.into_iter().find(|gate| gate.state == GateState::Open);
                 let state = match open {
                     Some(gate) => {
-                        LiveState::Waiting { number: gate.number, names: frame.deciders(tx, &gate.ask, &turn)?.0 }
+                        let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
+                        LiveState::Waiting { number: gate.number, names }
                     }
                     None => LiveState::Running,
                 };

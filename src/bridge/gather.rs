@@ -23,6 +23,8 @@ pub(super) struct Gathered {
     pub prompt: Prompt,
     /// Messages without words of the same person that belong to this one.
     pub companions: Vec<InboundSeq>,
+    /// The first message of the topic, where it stands in the prompt.
+    pub opening: Option<MessageId>,
     /// What the person must be told about what could not be had, and of which message it was a part.
     pub notices: Vec<(InboundSeq, String)>,
 }
@@ -54,10 +56,15 @@ pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>
     for (row, message) in sent {
         attachments(core, row, message, &mut pieces).await;
     }
-    if let Some(parent) = quoted_parent(&letter.message) {
-        quote(core, &letter.row, parent, &mut pieces).await;
-    } else if let Some(root) = route::unknown_root(core, letter).await? {
-        opening(core, &letter.row, &root, &mut pieces).await;
+    let root = match quoted_parent(&letter.message) {
+        Some(parent) => {
+            quote(core, &letter.row, parent, &mut pieces).await;
+            None
+        }
+        None => route::unknown_root(core, letter).await?,
+    };
+    if let Some(root) = &root {
+        opening(core, &letter.row, root, &mut pieces).await;
     }
     let input = render::PromptInput {
         group: letter.message.chat_kind == ChatKind::Group,
@@ -71,6 +78,7 @@ pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>
     Ok(Gathered {
         prompt,
         companions: companions.into_iter().map(|(row, _)| row.seq).collect(),
+        opening: root,
         notices: pieces.notices,
     })
 }

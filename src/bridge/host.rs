@@ -46,6 +46,10 @@ impl LiveRuntime {
         self.runtime.version()
     }
 
+    pub fn capabilities(&self) -> Capabilities {
+        self.runtime.capabilities()
+    }
+
     pub fn warnings(&self) -> Vec<String> {
         self.runtime.warnings()
     }

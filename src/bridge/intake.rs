@@ -97,7 +97,7 @@ fn judge(core: &Core, channel: &ChannelName, message: &IncomingMessage) -> Verdi
         Role::Stranger => {
             Verdict::Stranger { may_pair: access.owner.is_none() && message.chat_kind == ChatKind::Direct }
         }
-        Role::Owner | Role::User | Role::Member => Verdict::Admit,
+        Role::Owner | Role::Admin | Role::Approver | Role::User | Role::Member => Verdict::Admit,
     }
 }
 

@@ -12,16 +12,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::at_end::AtEnd;
-use super::core::{Core, unless_outage};
+use super::core::{Core, rest, unless_outage};
 use super::intake::notice;
 use super::ports::*;
-use super::say;
+use super::{remedy, say};
 use crate::crash;
 use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
 use crate::ledger::surfaces::Picture;
-use crate::ledger::{LedgerError, audit, conversations, messages, said, surfaces};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, messages, said, surfaces};
 use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
@@ -31,12 +31,33 @@ const NEIGHBOURS: u32 = 10_000;
 /// Between two look-ups of a message, and how long they may fail before it is sent as a possible repeat.
 const LOOK_AGAIN_MS: i64 = 30_000;
 const LOOK_FOR_MS: i64 = 10 * 60 * 1000;
+/// How long an upload may fail before those who wait behind it go on without the file.
+const UPLOAD_FOR_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
 const BATCH: u32 = 64;
 
 /// Chats that a send is under way in.
 #[derive(Clone, Default)]
 struct Busy(Arc<Mutex<HashSet<(ChannelName, ChatId)>>>);
+
+/// Deliveries whose last attempt the ledger knows nothing of, because it took no writes then.
+#[derive(Clone, Default)]
+struct Unrecorded(Arc<Mutex<HashSet<DeliveryId>>>);
+
+impl Unrecorded {
+    fn has(&self, message: &OutMessage) -> bool {
+        self.0.lock().expect("no code panics while it holds this lock").contains(&message.id)
+    }
+
+    fn note(&self, message: &OutMessage, unrecorded: bool) {
+        let mut all = self.0.lock().expect("no code panics while it holds this lock");
+        if unrecorded {
+            all.insert(message.id.clone())
+        } else {
+            all.remove(&message.id)
+        };
+    }
+}
 
 impl Busy {
     fn enter(&self, message: &OutMessage) -> bool {
@@ -52,36 +73,36 @@ impl Busy {
 
 /// Sends what is due until `cancel`. A send that has begun is finished before the task family ends.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
-    let busy = Busy::default();
+    let (busy, unrecorded) = (Busy::default(), Unrecorded::default());
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
-        let due = core.ledger.read(move |tx| messages::due(tx, now, BATCH)).await?;
+        let look = move |tx: &Transaction<'_>| Ok((messages::due(tx, now, BATCH)?, messages::next_due_ms(tx, now)?));
+        let (due, next) = core.ledger.read(look).await?;
         for message in due {
             if busy.enter(&message) {
-                dispatch(&core, &busy, message);
+                dispatch(&core, &busy, &unrecorded, message);
             }
         }
-        let next = core.ledger.read(messages::next_due_ms).await?;
-        // The poll is the fallback of a lost wake-up; a busy chat's end wakes us itself.
-        let wait = next.map_or(1_000, |at| (at - core.now_ms()).clamp(20, 1_000)) as u64;
+        // All that is due is under way now, and each end of that wakes us.
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.outbox.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(wait.max(20))) => {}
+            () = tokio::time::sleep(rest(next, core.now_ms())) => {}
         }
     }
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
-    let (core, busy) = (Arc::clone(core), busy.clone());
+fn dispatch(core: &Arc<Core>, busy: &Busy, unrecorded: &Unrecorded, message: OutMessage) {
+    let (core, busy, unrecorded) = (Arc::clone(core), busy.clone(), unrecorded.clone());
     let family = core.tasks.clone();
     family.spawn("send", OnExit::LogOnly, move |_| async move {
         let leave = {
             let message = message.clone();
             AtEnd::new(move || busy.leave(&message))
         };
-        let result = send_fresh(&core, &message).await;
+        let result = send_fresh(&core, &unrecorded, &message).await;
+        unrecorded.note(&message, result.is_err());
         if result.is_err() {
             // The row is as it was; a short rest keeps a broken ledger from a hot loop.
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -93,9 +114,12 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, message: OutMessage) {
 }
 
 /// The list that named the row may be older than the end of the chat's last send: the row as it is now decides.
-async fn send_fresh(core: &Core, listed: &OutMessage) -> anyhow::Result<()> {
+async fn send_fresh(core: &Core, unrecorded: &Unrecorded, listed: &OutMessage) -> anyhow::Result<()> {
     let (id, now) = (listed.id.clone(), core.now_ms());
-    let message = core.ledger.read(move |tx| messages::get(tx, &id)).await?;
+    let mut message = core.ledger.read(move |tx| messages::get(tx, &id)).await?;
+    if unrecorded.has(&message) {
+        message.attempts = message.attempts.max(1);
+    }
     let open = matches!(message.state, MessageState::Ready | MessageState::Sending);
     if open && message.next_at_ms <= now { send(core, &message).await } else { Ok(()) }
 }
@@ -105,7 +129,8 @@ async fn send(core: &Core, message: &OutMessage) -> anyhow::Result<()> {
         // The channel is not configured any more: nothing is lost, it waits for the channel to come back.
         return postpone(core, message, 60_000, "the channel is switched off").await.map_err(Into::into);
     };
-    if is_doubtful(message) {
+    // Whether it was attempted may be known to nobody: the ledger may have been unable to take that.
+    if message.state == MessageState::Sending {
         // Without an answer of the platform nothing can be sent either.
         let Some(platform_ms) = channel.ask_platform_ms().await else {
             let wait = wait_before(message.attempts, 0, fastrand::f64()) as i64;
@@ -138,9 +163,9 @@ fn is_old(message: &OutMessage, platform_ms: i64) -> bool {
 }
 
 async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> anyhow::Result<()> {
-    let resource = match upload_if_needed(core, channel, message).await {
+    let resource = match upload_if_needed(core, channel, message).await? {
         Ok(resource) => resource,
-        Err(error) => return refused(core, message, &error).await,
+        Err(error) => return not_uploaded(core, channel, message, &error).await,
     };
     let out = Outgoing {
         delivery: message.id.clone(),
@@ -159,21 +184,78 @@ async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
     }
 }
 
+/// Without its key in the ledger nothing is sent: what has no key there was surely never sent.
 async fn upload_if_needed(
     core: &Core,
     channel: &dyn Channel,
     message: &OutMessage,
-) -> Result<Option<ResourceKey>, SendError> {
-    let (Body::File { sha256, .. } | Body::Image { sha256, .. }) = &message.body else { return Ok(None) };
+) -> Result<Result<Option<ResourceKey>, SendError>, LedgerError> {
+    let (Body::File { sha256, .. } | Body::Image { sha256, .. }) = &message.body else { return Ok(Ok(None)) };
     if message.resource.is_some() {
-        return Ok(message.resource.clone());
+        return Ok(Ok(message.resource.clone()));
     }
-    let key = channel.upload(&message.body, &core.config.outbox.join(sha256)).await?;
+    let key = match channel.upload(&message.body, &core.config.outbox.join(sha256)).await {
+        Ok(key) => key,
+        Err(error) => return Ok(Err(error)),
+    };
     let (id, stored) = (message.id.clone(), key.clone());
-    if let Err(error) = core.ledger.write(move |tx| messages::set_resource(tx, &id, &stored)).await {
-        warn!(%error, "An uploaded file's key could not be kept; it is uploaded again");
-    }
-    Ok(Some(key))
+    core.ledger.write(move |tx| messages::set_resource(tx, &id, &stored)).await?;
+    Ok(Ok(Some(key)))
+}
+
+/// Certainly not sent, whatever became of the upload. It holds up its chat, so it is not tried for ever.
+async fn not_uploaded(
+    core: &Core,
+    channel: &dyn Channel,
+    message: &OutMessage,
+    error: &SendError,
+) -> anyhow::Result<()> {
+    let right = channel.right_to_upload(error);
+    let wait = match error.disposition {
+        _ if right.is_some() => None,
+        // Without a connection, or where the platform lets nothing through, nothing else could be sent either.
+        Disposition::Paused { wait_ms } => Some(wait_ms),
+        Disposition::RetryAfter { wait_ms } if error.code.is_none() => Some(wait_ms),
+        Disposition::RetryAfter { wait_ms } | Disposition::Ambiguous { wait_ms } => {
+            let (key, now) = (format!("upload:{}", message.id), core.now_ms());
+            let began = core.ledger.write(move |tx| said::first_at(tx, &key, now)).await?;
+            (now - began < UPLOAD_FOR_MS).then_some(wait_ms)
+        }
+        // An upload names no chat: no refusal of one says anything of the chat.
+        _ => None,
+    };
+    let Some(asked) = wait else { return Ok(leave_file(core, message, error, right).await?) };
+    info!(delivery.id = %message.id, code = error.code, %error, "The file of delivery {} was not uploaded", message.id);
+    let again = Again {
+        form: message.form,
+        target: message.target.clone(),
+        next_at_ms: core.now_ms() + wait_before(message.attempts, asked, fastrand::f64()) as i64,
+        problem: error.to_string(),
+        code: error.code,
+    };
+    Ok(write_again(core, message, again).await?)
+}
+
+/// The file stays on the computer: its chat is told so, and the owner what is missing.
+async fn leave_file(
+    core: &Core,
+    message: &OutMessage,
+    error: &SendError,
+    right: Option<&'static str>,
+) -> Result<(), LedgerError> {
+    warn!(delivery.id = %message.id, %error, "The file of delivery {} cannot be uploaded", message.id);
+    let (message, problem, frame) = (message.clone(), error.to_string(), core.frame(&message.channel));
+    core.ledger
+        .write(move |tx| {
+            messages::undeliverable(tx, &message.id, &problem)?;
+            audit::note(tx, "ally", "undeliverable", message.id.as_str(), &problem, frame.now_ms)?;
+            let (Some(turn), Some(id)) = (&message.turn, &message.conversation) else { return Ok(()) };
+            let conversation = conversations::get(tx, id)?;
+            let told = |lang| say::file_left(lang, turn.as_str(), right);
+            let text = remedy::tell(tx, &frame, &conversation, "upload", told)?;
+            notice(tx, &message.channel, message.target.clone(), Some(id), None, text, message.lang, frame.now_ms)
+        })
+        .await
 }
 
 /// W7.
@@ -190,6 +272,9 @@ async fn delivered(
             messages::sent(tx, &id, platform.as_ref(), now)?;
             if let Some(card) = surfaces::told_in(tx, &id)? {
                 surfaces::seen(tx, &card.id, now)?;
+                if let Some(Picture::Card(view)) = &card.wanted {
+                    view.gates().iter().try_for_each(|gate| gates::seen(tx, gate, now))?;
+                }
             }
             if let (Some(conversation), Some(topic)) = (conversation, topic) {
                 conversations::learn_topic(tx, &conversation, &topic)?;
@@ -320,11 +405,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
 }
 
 /// The owner's direct chat, where he has ever written to the bot.
-fn owner_chat(
-    tx: &crate::ledger::Transaction<'_>,
-    channel: &ChannelName,
-    owner: &UserId,
-) -> Result<Option<ChatId>, LedgerError> {
+fn owner_chat(tx: &Transaction<'_>, channel: &ChannelName, owner: &UserId) -> Result<Option<ChatId>, LedgerError> {
     crate::ledger::inbound::direct_chat_of(tx, channel, owner)
 }
 

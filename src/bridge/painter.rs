@@ -8,21 +8,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::at_end::AtEnd;
-use super::core::{Core, unless_outage};
+use super::core::{Core, rest, unless_outage};
 use super::ports::*;
 use super::say;
 use crate::crash;
 use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::ids::*;
 use crate::domain::view::{Receipt, View};
-use crate::ledger::LedgerError;
 use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, Surface};
+use crate::ledger::{LedgerError, Transaction, gates};
 use crate::tasks::OnExit;
 
 const BATCH: u32 = 64;
-/// A reaction is a courtesy: it never keeps anything else waiting.
-const REACTION_TRIES: u32 = 3;
+/// A reaction is a courtesy: what does not get through is left after hours, or days where the platform asks for pauses.
+const REACTION_TRIES: u32 = 1000;
 /// After an update of unknown fate a late one may still arrive; the last picture is sent again after this.
 const REPEAT_FINAL_MS: i64 = 10_000;
 /// As for messages: the platform recognises the key of a creation for an hour.
@@ -55,18 +55,18 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     let busy: Arc<Mutex<HashSet<DeliveryId>>> = Arc::default();
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
-        let due = core.ledger.read(move |tx| surfaces::due(tx, now, BATCH)).await?;
+        let look = move |tx: &Transaction<'_>| Ok((surfaces::due(tx, now, BATCH)?, surfaces::next_due_ms(tx, now)?));
+        let (due, next) = core.ledger.read(look).await?;
         for surface in due {
             if busy.lock().expect("no code panics while it holds this lock").insert(surface.id.clone()) {
                 dispatch(&core, &busy, &inherited, surface);
             }
         }
-        let next = core.ledger.read(surfaces::next_due_ms).await?;
-        let wait = next.map_or(1_000, |at| (at - core.now_ms()).clamp(20, 1_000)) as u64;
+        // All that is due is under way now, and each end of that wakes us.
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.painter.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+            () = tokio::time::sleep(rest(next, core.now_ms())) => {}
         }
     }
     Ok(())
@@ -154,10 +154,19 @@ async fn react(
     match result.await {
         Ok(reaction) => {
             inherited.tidied(surface);
-            shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms()).await
+            shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms(), (Vec::new(), 0))
+                .await
         }
-        Err(_) if surface.attempts + 1 >= REACTION_TRIES => gone(core, surface, "the reaction was refused").await,
-        Err(error) => retry(core, surface, &error, false).await,
+        // A first refusal may have been of taking the old one away: the next try looks what is there.
+        Err(error) if !inherited.is_in_doubt(surface) => retry(core, surface, &error, false).await,
+        Err(error) if error.may_pass() && surface.attempts < REACTION_TRIES => {
+            retry(core, surface, &error, false).await
+        }
+        Err(error) => {
+            debug!(surface.id = %surface.id, %error, "A reaction is left out");
+            let (id, hash, why) = (surface.id.clone(), surface.wanted_hash.clone(), error.to_string());
+            core.ledger.write(move |tx| surfaces::left_out(tx, &id, &hash, &why)).await
+        }
     }
 }
 
@@ -183,14 +192,16 @@ async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &Vi
     let answered = channel.create_card(&card).await;
     crash::point("card.told");
     match answered {
-        Ok(Sent { message: Some(message), topic, .. }) => {
+        Ok(Sent { message: Some(message), topic, platform_ms }) => {
             let hash = (!doubtful).then(|| surface.wanted_hash.clone());
             if let (Some(conversation), Some(topic)) = (surface.conversation.clone(), topic) {
                 core.ledger
                     .write(move |tx| crate::ledger::conversations::learn_topic(tx, &conversation, &topic))
                     .await?;
             }
-            shown(core, surface, Some(message.as_str()), hash, core.now_ms()).await
+            let seen = if doubtful { Vec::new() } else { view.gates() };
+            let since = platform_ms.unwrap_or_else(|| core.now_ms());
+            shown(core, surface, Some(message.as_str()), hash, core.now_ms(), (seen, since)).await
         }
         // It is there and can never be changed: its place is taken by another, under another key.
         Ok(Sent { message: None, .. }) => {
@@ -218,7 +229,7 @@ async fn update(
             } else {
                 core.now_ms() + channel.limits().update_every_ms as i64
             };
-            shown(core, surface, None, hash, next).await
+            shown(core, surface, None, hash, next, (view.gates(), core.now_ms())).await
         }
         Err(error) => failed(core, surface, &error, false).await,
     }
@@ -230,9 +241,16 @@ async fn shown(
     platform: Option<&str>,
     hash: Option<String>,
     next_at_ms: i64,
+    (seen, since_ms): (Vec<GateId>, i64),
 ) -> Result<(), LedgerError> {
     let (id, platform, now) = (surface.id.clone(), platform.map(str::to_owned), core.now_ms());
-    core.ledger.write(move |tx| surfaces::shown(tx, &id, platform.as_deref(), hash.as_deref(), next_at_ms, now)).await
+    core.ledger
+        .write(move |tx| {
+            surfaces::shown(tx, &id, platform.as_deref(), hash.as_deref(), next_at_ms, now)?;
+            // From now on words can answer them.
+            seen.iter().try_for_each(|gate| gates::seen(tx, gate, since_ms))
+        })
+        .await
 }
 
 async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: bool) -> Result<(), LedgerError> {
@@ -271,7 +289,7 @@ async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool
         .write(move |tx| {
             surfaces::gone(tx, &surface.id, &why)?;
             let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
-            let asks = matches!(**view, View::Gate(_));
+            let asks = matches!(**view, View::Gate(_) | View::Gates(_));
             let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || !asks) else {
                 return Ok(());
             };

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::bridge::actions;
 use crate::bridge::core::fresh_button;
+use crate::bridge::gates::POLICY;
 use crate::bridge::say;
 use crate::domain::access::Access;
 use crate::domain::action::{Action, Late, Resume};
@@ -11,6 +13,8 @@ use crate::domain::delivery::Target;
 use crate::domain::gate::{Ask, GateState};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
+use crate::domain::risk::{Lasts, Tier};
+use crate::domain::rule::{Covers, Span};
 use crate::domain::turn::TurnState;
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
@@ -19,7 +23,7 @@ use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::turns::{Progress, Turn};
-use crate::ledger::{LedgerError, Transaction, buttons, conversations, gates, inbound, said, turns};
+use crate::ledger::{LedgerError, Transaction, buttons, conversations, gates, inbound, rules, said, turns};
 
 /// A live card appears only when a turn takes longer than this.
 pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
@@ -65,29 +69,33 @@ impl Frame {
         Ok(Button { id, role })
     }
 
-    /// Names of those who may decide a gate of this turn, and whom to mention.
-    pub fn deciders(&self, tx: &Transaction<'_>, ask: &Ask, turn: &Turn) -> Result<(String, Vec<UserId>), LedgerError> {
-        if ask.is_question() {
-            return Ok((turn.requester_name.clone(), vec![turn.requester.clone()]));
+    /// Names of those who may decide a request, and whom to mention: the requester if he may, else at most three who may.
+    pub fn deciders(
+        &self,
+        tx: &Transaction<'_>,
+        conversation: &Conversation,
+        gate: &Gate,
+        turn: &Turn,
+    ) -> Result<(String, Vec<UserId>), LedgerError> {
+        let requester = || (turn.requester_name.clone(), vec![turn.requester.clone()]);
+        if gate.ask.is_question() {
+            return Ok(requester());
         }
-        let mut people: Vec<&UserId> = self.access.owner.iter().collect();
-        let mut users: Vec<&UserId> =
-            self.access.users.iter().filter(|user| Some(*user) != self.access.owner.as_ref()).collect();
-        users.sort();
-        people.extend(users);
+        let role = self.access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+        let own = actions::may_decide(tx, conversation, gate, turn, &turn.requester, role)?;
+        if own && !role.is_decider() {
+            return Ok(requester());
+        }
+        let mut people = self.access.deciders(&conversation.chat, gate.class);
+        people.retain(|user| own || *user != turn.requester);
         let mut names = Vec::new();
         for user in people.iter().take(3) {
             let name = said::name_of(tx, &self.channel, user)?.map(|(name, _)| name);
             names.push(name.unwrap_or_else(|| {
-                if **user == turn.requester { turn.requester_name.clone() } else { user.to_string() }
+                if *user == turn.requester { turn.requester_name.clone() } else { user.to_string() }
             }));
         }
-        // The requester is mentioned if he may decide; else at most three who may.
-        let mention = if people.contains(&&turn.requester) {
-            vec![turn.requester.clone()]
-        } else {
-            people.into_iter().take(3).cloned().collect()
-        };
+        let mention = if own { vec![turn.requester.clone()] } else { people.into_iter().take(3).collect() };
         Ok((names.join(", "), mention))
     }
 }
@@ -132,7 +140,7 @@ pub fn live(
         project: frame.project(&turn.directory),
         started_at_ms: started,
         state: live.state.clone(),
-        steps: live.progress.steps.clone(),
+        steps: with_refused(tx, turn, conversation.lang, &live.progress.steps)?,
         draft: if over { String::new() } else { live.progress.draft.clone() },
         unreachable_since_ms: live.unreachable_since_ms,
         stop,
@@ -154,17 +162,76 @@ pub fn live(
     surfaces::want(tx, &wanted, frame.now_ms)
 }
 
+/// The steps, and what policy refused: nobody was asked, so the card says it.
+fn with_refused(tx: &Transaction<'_>, turn: &Turn, lang: Lang, steps: &[Step]) -> Result<Vec<Step>, LedgerError> {
+    let mut steps = steps.to_vec();
+    for gate in gates::of_turn(tx, &turn.id)?.iter().filter(|gate| is_refused(gate)) {
+        let step = Step {
+            what: StepKind::Refused,
+            object: crate::words::risk(gate.class, lang).to_owned(),
+            state: StepState::Failed,
+            started_at_ms: gate.opened_at_ms,
+        };
+        let at = steps.partition_point(|other| other.started_at_ms <= gate.opened_at_ms);
+        steps.insert(at, step);
+    }
+    Ok(steps)
+}
+
 // ------------------------------------------------------------------------------------------------ gates
 
-/// A gate's card as its row says.
+/// The card of a gate as its rows say: a question has one of its own, requests of one turn that are open together share
+/// one.
 pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), LedgerError> {
     let conversation = conversations::get(tx, &gate.conversation)?;
     let turn = turns::get(tx, &gate.turn)?;
-    let (deciders, mention) = frame.deciders(tx, &gate.ask, &turn)?;
+    // Nobody is shown what nobody was asked.
+    let mut rows = gates::of_card(tx, &gate.card)?;
+    rows.retain(|row| !is_by_itself(row));
+    let view = match rows.as_slice() {
+        [] => return Ok(()),
+        [only] => View::Gate(one_gate(tx, frame, &conversation, &turn, only)?),
+        _ => View::Gates(several_gates(tx, frame, &conversation, &turn, &gate.card, &rows)?),
+    };
+    let wanted = Wanted {
+        kind: SurfaceKind::Gate,
+        subject: gate.card.as_str().to_owned(),
+        conversation: Some(conversation.id.clone()),
+        channel: conversation.channel.clone(),
+        target: target_of(&conversation, &turn),
+        lang: conversation.lang,
+        picture: Some(Picture::Card(Box::new(view))),
+        not_before_ms: 0,
+        is_final: rows.iter().all(|row| row.state.is_over()),
+        // A gate that was over before its card was out needs no card.
+        create_final: false,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// Decided by a rule or by policy before anybody could have been asked.
+fn is_by_itself(gate: &Gate) -> bool {
+    gate.decision.is_some() && (gate.by_rule || is_refused(gate))
+}
+
+fn is_refused(gate: &Gate) -> bool {
+    gate.decided_by.as_ref().is_some_and(|by| by.as_str() == POLICY)
+}
+
+fn one_gate(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    gate: &Gate,
+) -> Result<GateView, LedgerError> {
+    let (deciders, mention) = frame.deciders(tx, conversation, gate, turn)?;
     let shown = gate_shown(tx, gate)?;
-    let open = matches!(shown, GateShown::Open | GateShown::OpenAgain { .. });
     let direct = conversation.chat_kind == ChatKind::Direct;
-    let view = View::Gate(GateView {
+    let buttons = if shown.is_open() { gate_buttons(tx, frame, conversation, gate)? } else { Vec::new() };
+    let covers = Covers::of(&gate.ask, &gate.judged()).filter(|covers| covers.class.lasts().always);
+    Ok(GateView {
+        gate: Some(gate.id.clone()),
         number: gate.number,
         requester: turn.requester_name.clone(),
         project: frame.project(&turn.directory),
@@ -172,25 +239,91 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
         mention: if direct { Vec::new() } else { mention },
         ask: gate.ask.clone(),
         claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
+        risk: (!gate.ask.is_question()).then(|| risk_of(gate)),
         state: shown,
-        buttons: if open { gate_buttons(tx, frame, &conversation, gate)? } else { Vec::new() },
+        buttons,
+        rule: covers.map(|covers| RuleOffer {
+            subject: covers.subject,
+            directory: frame.project(Path::new(&covers.directory)),
+            sandboxed: covers.sandboxed,
+            until_ms: gate.opened_at_ms + Span::Always.ms().unwrap_or_default(),
+        }),
+        paused: gate.paused_at_ms.is_some(),
+        opened_at_ms: gate.opened_at_ms,
         direct,
         bot_name: frame.bot_name.clone(),
-    });
-    let wanted = Wanted {
-        kind: SurfaceKind::Gate,
-        subject: gate.id.as_str().to_owned(),
-        conversation: Some(conversation.id.clone()),
-        channel: conversation.channel.clone(),
-        target: target_of(&conversation, &turn),
-        lang: conversation.lang,
-        picture: Some(Picture::Card(Box::new(view))),
-        not_before_ms: 0,
-        is_final: gate.state.is_over(),
-        // A gate that was over before its card was out needs no card.
-        create_final: false,
-    };
-    surfaces::want(tx, &wanted, frame.now_ms)
+    })
+}
+
+fn risk_of(gate: &Gate) -> RiskShown {
+    RiskShown { class: gate.class, why: gate.why.clone(), sandboxed: gate.sandboxed }
+}
+
+/// C4. Its buttons cover what it shows and nothing that comes later.
+fn several_gates(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    card: &GateId,
+    rows: &[Gate],
+) -> Result<GatesView, LedgerError> {
+    let (open, over): (Vec<&Gate>, Vec<&Gate>) = rows.iter().partition(|row| row.state == GateState::Open);
+    // What is open comes first, where not all have room.
+    let room = MAX_GATE_ROWS.saturating_sub(open.len());
+    let mut shown: Vec<&Gate> = open.iter().take(MAX_GATE_ROWS).copied().collect();
+    shown.extend(over.iter().rev().take(room));
+    shown.sort_by_key(|row| row.number);
+    let button = |subject: &str, role, action: &Action| frame.button(tx, &conversation.chat, subject, role, action);
+    let mut drawn = Vec::new();
+    for gate in &shown {
+        let mut buttons = Vec::new();
+        if gate.state == GateState::Open {
+            let (allow, decline) = (Action::Allow { gate: gate.id.clone() }, Action::Decline { gate: gate.id.clone() });
+            buttons.push(button(gate.id.as_str(), ButtonRole::AllowNumber(gate.number), &allow)?);
+            buttons.push(button(gate.id.as_str(), ButtonRole::DeclineNumber(gate.number), &decline)?);
+        }
+        drawn.push(GateRow {
+            gate: gate.id.clone(),
+            number: gate.number,
+            ask: gate.ask.clone(),
+            claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
+            risk: risk_of(gate),
+            state: gate_shown(tx, gate)?,
+            buttons,
+            opened_at_ms: gate.opened_at_ms,
+        });
+    }
+    let asked: Vec<&Gate> = open.iter().take(MAX_GATE_ROWS).copied().collect();
+    let low: Vec<&Gate> = asked.iter().filter(|gate| gate.class.tier() == Tier::Inside).copied().collect();
+    let ids = |gates: &[&Gate]| gates.iter().map(|gate| gate.id.clone()).collect::<Vec<_>>();
+    let mut buttons = Vec::new();
+    if low.len() > 1 {
+        buttons.push(button(card.as_str(), ButtonRole::AllowLow, &Action::AllowAll { gates: ids(&low) })?);
+    }
+    if asked.len() > 1 {
+        buttons.push(button(card.as_str(), ButtonRole::DeclineAll, &Action::DeclineAll { gates: ids(&asked) })?);
+    }
+    if !asked.is_empty() {
+        buttons.push(button(card.as_str(), ButtonRole::Stop, &Action::Stop { turn: turn.id.clone() })?);
+    }
+    // Those who decide the worst of them decide all.
+    let worst = open.iter().max_by_key(|gate| gate.class).copied().unwrap_or(&rows[0]);
+    let (deciders, mention) = frame.deciders(tx, conversation, worst, turn)?;
+    let direct = conversation.chat_kind == ChatKind::Direct;
+    Ok(GatesView {
+        requester: turn.requester_name.clone(),
+        project: frame.project(&turn.directory),
+        deciders,
+        mention: if direct || open.is_empty() { Vec::new() } else { mention },
+        more: open.len().saturating_sub(MAX_GATE_ROWS),
+        low: low.iter().map(|gate| gate.number).collect(),
+        rows: drawn,
+        buttons,
+        paused: open.iter().any(|gate| gate.paused_at_ms.is_some()),
+        direct,
+        bot_name: frame.bot_name.clone(),
+    })
 }
 
 fn gate_shown(tx: &Transaction<'_>, gate: &Gate) -> Result<GateShown, LedgerError> {
@@ -208,10 +341,19 @@ fn gate_shown(tx: &Transaction<'_>, gate: &Gate) -> Result<GateShown, LedgerErro
         GateState::Void if gate.void_from == Some(GateState::Answering) => GateShown::VoidMayHaveRun { who },
         GateState::Void => GateShown::Void,
         GateState::Decided | GateState::Answering | GateState::Answered => match &gate.decision {
-            Some(decision) => GateShown::Decided { who, at_ms, decision: decision.clone() },
+            _ if is_refused(gate) => GateShown::Refused,
+            Some(decision) => {
+                GateShown::Decided { who, at_ms, decision: decision.clone(), rule: rule_shown(tx, gate)? }
+            }
             None => GateShown::Withdrawn,
         },
     })
+}
+
+fn rule_shown(tx: &Transaction<'_>, gate: &Gate) -> Result<Option<RuleShown>, LedgerError> {
+    let Some(number) = gate.rule else { return Ok(None) };
+    let rule = rules::get(tx, number)?;
+    Ok(rule.map(|rule| RuleShown { number, span: rule.span, applied: gate.by_rule, made_at_ms: rule.made_at_ms }))
 }
 
 fn gate_buttons(
@@ -242,6 +384,14 @@ fn gate_buttons(
         _ => {
             wanted.push((ButtonRole::Allow, Action::Allow { gate: id() }));
             wanted.push((ButtonRole::Decline, Action::Decline { gate: id() }));
+            let lasts = if Covers::of(&gate.ask, &gate.judged()).is_some() { gate.class.lasts() } else { Lasts::ONCE };
+            for (offered, span) in [(lasts.task, Span::Task), (lasts.hours, Span::Hours), (lasts.always, Span::Always)]
+            {
+                if offered {
+                    wanted.push((ButtonRole::AllowFor(span), Action::AllowFor { gate: id(), span }));
+                }
+            }
+            wanted.push((ButtonRole::DeclineWhy, Action::DeclineWhy { gate: id() }));
         }
     }
     wanted.push((ButtonRole::Stop, Action::Stop { turn: gate.turn.clone() }));
@@ -320,7 +470,7 @@ fn wait_reason(
     let open = gates::of_turn(tx, &active.id)?.into_iter().find(|gate| gate.state == GateState::Open);
     Ok(Some(match open {
         Some(gate) => {
-            let (names, _) = frame.deciders(tx, &gate.ask, active)?;
+            let (names, _) = frame.deciders(tx, conversation, &gate, active)?;
             WaitReason::Gate { number: gate.number, names }
         }
         None => WaitReason::Turn {

@@ -127,6 +127,11 @@ pub trait Channel: Send + Sync + 'static {
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
 
+    /// The right that the bot would need, where an upload was refused for want of one.
+    fn right_to_upload(&self, _error: &SendError) -> Option<&'static str> {
+        None
+    }
+
     /// What an error is about that says [`Disposition::Undeliverable`].
     fn obstacle(&self, error: &SendError) -> Obstacle;
 
@@ -214,6 +219,16 @@ pub struct SendError {
     pub platform_ms: Option<i64>,
 }
 
+impl SendError {
+    /// The same call may go well later.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self.disposition,
+            Disposition::RetryAfter { .. } | Disposition::Paused { .. } | Disposition::Ambiguous { .. }
+        )
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     pub message: MessageId,
@@ -277,6 +292,8 @@ pub struct Capabilities {
     pub per_thread_directory: bool,
     pub fork: bool,
     pub compact: bool,
+    /// What it runs is held by a sandbox unless a request says otherwise.
+    pub sandbox: bool,
 }
 
 /// One kind of runtime with its configuration: finds the program, starts it, and knows how to make sure that it is dead.

@@ -1,10 +1,11 @@
 //! W1b: off the three-second path and repeated by a restart. What a committed message means: a command, a decision, a
 //! steer, a question back to its sender, or a turn.
 //!
-//! Messages of one chat are looked at one after the other, in commit order; chats side by side. Everything that needs the
-//! network (names, quotes, attachments) happens before the one transaction that makes the result.
+//! Messages of one chat are looked at one after the other, in commit order (but see `overtake`); chats side by side.
+//! Everything that needs the network (names, quotes, attachments) happens before the one transaction that makes the
+//! result.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,9 +17,11 @@ use super::at_end::AtEnd;
 use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
 use super::gather::{self, Gathered};
 use super::intake::notice;
+use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
 use super::{alive, commands, companions, conversation, prompts, render, route, say, typed};
 use crate::crash;
+use crate::domain::access::Role;
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
@@ -28,8 +31,8 @@ use crate::domain::turn::{StopReason, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::inbound::{InboundRow, InboundState};
-use crate::ledger::turns::NewTurn;
-use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, surfaces, turns};
+use crate::ledger::turns::{NewTurn, Turn};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, said, surfaces, turns};
 use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
 
@@ -56,7 +59,7 @@ impl Letter {
 }
 
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
-    let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let lanes = Lanes::default();
     let failures = Failures::default();
     while core.until_writable(&cancel).await {
         let rows = core.ledger.read(|tx| inbound::received(tx, BATCH)).await?;
@@ -66,10 +69,10 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
                 continue;
             }
             let lane = format!("{}:{}", row.channel, row.chat.as_ref().map_or("", ChatId::as_str));
-            if !busy.lock().expect("no code panics while it holds this lock").insert(lane.clone()) {
-                continue;
+            match lanes.enter(&lane, row.seq) {
+                Some(entered) => dispatch(&core, entered, &failures, row.seq),
+                None => overtake::offer(&core, &lanes, &lane, &row).await?,
             }
-            dispatch(&core, &busy, &failures, lane, row);
         }
         tokio::select! {
             () = cancel.cancelled() => break,
@@ -80,14 +83,10 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Failures, lane: String, row: InboundRow) {
-    let (core, busy, failures) = (Arc::clone(core), Arc::clone(busy), failures.clone());
+fn dispatch(core: &Arc<Core>, lane: AtEnd<impl FnOnce() + Send + 'static>, failures: &Failures, seq: InboundSeq) {
+    let (core, failures) = (Arc::clone(core), failures.clone());
     let family = core.tasks.clone();
     family.spawn("prepare", OnExit::LogOnly, move |_| async move {
-        let lane = AtEnd::new(move || {
-            busy.lock().expect("no code panics while it holds this lock").remove(&lane);
-        });
-        let seq = row.seq;
         // Counted before it is tried: a panic is a try, too.
         let tried = failures.count(seq) > MAX_TRIES;
         match if tried { give_up(&core, seq).await } else { prepare_fresh(&core, seq).await } {
@@ -104,6 +103,8 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<String>>>, failures: &Fai
         }
         drop(lane);
         core.wakes.intake.notify_one();
+        // Words that ended may have left something behind.
+        core.wakes.companions.notify_one();
         Ok(())
     });
 }
@@ -181,13 +182,8 @@ async fn resolve(core: &Core, seq: InboundSeq, state: InboundState, reason: &'st
 // ------------------------------------------------------------------------------------------------ messages
 
 async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessage) -> anyhow::Result<()> {
-    let (seq, channel) = (row.seq, row.channel.clone());
-    // Judged again: what was admitted before the bot knew itself, or before a right was taken away.
-    let access = core.access(&channel);
-    let role =
-        access.role(&message.sender.user, message.sender.tenant.as_deref(), Some(&message.chat), message.chat_kind);
-    let unaddressed = message.chat_kind == ChatKind::Group && !message.mentions_bot && core.bot(&channel).is_some();
-    if unaddressed || !role.may_talk() {
+    let seq = row.seq;
+    let Some(role) = role_of(core, &row, &message) else {
         core.ledger
             .write(move |tx| {
                 inbound::wipe(tx, seq)?;
@@ -195,10 +191,8 @@ async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessag
             })
             .await?;
         return Ok(());
-    }
-    let name = core.name_of(&channel, &message.chat, &message.sender.user).await;
-    let person = Person { user: message.sender.user.clone(), name, role };
-    let letter = Letter { text: message.text(), row, message, person };
+    };
+    let letter = letter_of(core, row, message, role).await;
     if letter.text.is_empty() {
         return wordless(core, letter).await;
     }
@@ -206,13 +200,58 @@ async fn message_came(core: &Arc<Core>, row: InboundRow, message: IncomingMessag
         return ask_late(core, letter).await;
     }
     match parse(&letter.text) {
-        Typed::Command(command) => commands::run(core, letter, command).await,
-        Typed::DidYouMean { typed, suggestion } => commands::did_you_mean(core, letter, typed, suggestion).await,
-        Typed::Shortcut(shortcut) => typed::shortcut(core, letter, shortcut).await,
-        Typed::StopWord => typed::stop_word(core, letter).await,
         Typed::NearMiss => typed::near_miss(core, letter).await,
-        Typed::Text(text) => typed::text(core, Letter { text, ..letter }).await,
+        typed => act(core, letter, typed, Order::InPlace).await,
     }
+}
+
+async fn act(core: &Arc<Core>, letter: Letter, typed: Typed, order: Order) -> anyhow::Result<()> {
+    match typed {
+        Typed::Command(command) => commands::run(core, letter, command, order).await,
+        Typed::DidYouMean { typed, suggestion } => commands::did_you_mean(core, letter, typed, suggestion).await,
+        Typed::Shortcut(shortcut) => typed::shortcut(core, letter, shortcut, order).await,
+        Typed::StopWord => typed::stop_word(core, letter, order).await,
+        Typed::NearMiss => Ok(()),
+        Typed::Text(text) => typed::text(core, Letter { text, ..letter }, order).await,
+    }
+}
+
+/// What a message does before it is its turn. Whatever is not certain (rights, age) is judged in its place.
+pub(super) async fn overtake(core: &Arc<Core>, seq: InboundSeq) -> anyhow::Result<()> {
+    let row = core.ledger.read(move |tx| inbound::get(tx, seq)).await?;
+    if row.state != InboundState::Received {
+        return Ok(());
+    }
+    let Some((row, message)) = companions::read(core, row) else { return Ok(()) };
+    let Some(role) = role_of(core, &row, &message) else { return Ok(()) };
+    let letter = letter_of(core, row, message, role).await;
+    if is_late(core, &letter) {
+        return Ok(());
+    }
+    let typed = parse(&letter.text);
+    act(core, letter, typed, Order::Overtaking).await
+}
+
+/// Until what it gives is dropped, this message only waits for the network, and others may overtake it.
+pub(super) fn fetching(core: &Core, letter: &Letter) -> AtEnd<impl FnOnce() + use<>> {
+    let fetching = core.fetching.begin(letter.row.seq);
+    core.wakes.intake.notify_one();
+    fetching
+}
+
+/// Judged again: what was admitted before the bot knew itself, or before a right was taken away. Nothing when it is not
+/// for us or not allowed.
+fn role_of(core: &Core, row: &InboundRow, message: &IncomingMessage) -> Option<Role> {
+    let (access, sender) = (core.access(&row.channel), &message.sender);
+    let role = access.role(&sender.user, sender.tenant.as_deref(), Some(&message.chat), message.chat_kind);
+    let unaddressed = message.chat_kind == ChatKind::Group && !message.mentions_bot && core.bot(&row.channel).is_some();
+    (!unaddressed && role.may_talk()).then_some(role)
+}
+
+async fn letter_of(core: &Core, row: InboundRow, message: IncomingMessage, role: Role) -> Letter {
+    let name = core.name_of(&row.channel, &message.chat, &message.sender.user).await;
+    let person = Person { user: message.sender.user.clone(), name, role };
+    Letter { text: message.text(), row, message, person }
 }
 
 /// Older than the limit when it came, with the time that ally was down since, and nobody has said that it is still wanted.
@@ -241,7 +280,7 @@ async fn ask_late(core: &Core, letter: Letter) -> anyhow::Result<()> {
 /// No words: a file waits for them, a bare mention asks for help, the rest cannot be read.
 async fn wordless(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
     if !letter.message.has_attachments() {
-        return commands::run(core, letter, crate::domain::command::Command::Help(None)).await;
+        return commands::run(core, letter, crate::domain::command::Command::Help(None), Order::InPlace).await;
     }
     if companions::can_wait(&letter.message) {
         return companions::came(core, letter).await;
@@ -289,10 +328,21 @@ pub(super) fn receipt(
 
 // ------------------------------------------------------------------------------------------------ a turn
 
-/// Makes a turn of a message, or a steer where the conversation is set to that. `remark` is said beside it.
-pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<String>) -> anyhow::Result<()> {
+/// What happens beside a new turn, in its transaction: a repetition after a crash says and does nothing twice.
+#[derive(Default)]
+pub(super) struct Beside {
+    pub remark: Option<String>,
+    /// The conversation begins anew with this turn.
+    pub fresh: bool,
+}
+
+/// Makes a turn of a message, or a steer where the conversation is set to that.
+pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
-    let gathered = gather::gather(core, &letter, companions).await?;
+    let gathered = {
+        let _fetching = fetching(core, &letter);
+        gather::gather(core, &letter, companions).await?
+    };
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
@@ -301,9 +351,18 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<S
     let id = core
         .ledger
         .write(move |tx| {
-            let conversation = conversations::resolve(tx, &place, frame.now_ms)?;
+            let row = inbound::get(tx, letter.row.seq)?;
+            if row.turn.is_some() || row.state != InboundState::Received {
+                // Recalled meanwhile, or made into a turn before: a message never makes a second one.
+                return Ok(None);
+            }
+            let mut conversation = conversations::resolve(tx, &place, frame.now_ms)?;
+            if beside.fresh {
+                conversations::begin_anew(tx, &conversation.id)?;
+                conversation = conversations::get(tx, &conversation.id)?;
+            }
             put(tx, &frame, &conversation, &letter, &gathered, busy)?;
-            for text in gathered.notices.iter().map(|(_, text)| text).chain(&remark) {
+            for text in gathered.notices.iter().map(|(_, text)| text).chain(&beside.remark) {
                 notice(
                     tx,
                     &letter.row.channel,
@@ -315,11 +374,13 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, remark: Option<S
                     frame.now_ms,
                 )?;
             }
-            Ok(conversation.id)
+            Ok(Some(conversation.id))
         })
         .await?;
     crash::point("w1b.after");
-    conversation::wake(core, &id);
+    if let Some(id) = id {
+        conversation::wake(core, &id);
+    }
     core.wakes.painter.notify_one();
     core.wakes.outbox.notify_one();
     Ok(())
@@ -334,11 +395,6 @@ fn put(
     busy: Busy,
 ) -> Result<(), LedgerError> {
     let seq = letter.row.seq;
-    let row = inbound::get(tx, seq)?;
-    if row.turn.is_some() || row.state != InboundState::Received {
-        // Recalled meanwhile, or made into a turn before: a message never makes a second one.
-        return Ok(());
-    }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
     let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;
@@ -365,6 +421,9 @@ fn put(
             frame.now_ms,
         );
     }
+    if let Some(root) = &gathered.opening {
+        route::heard_of(tx, letter, root)?;
+    }
     // A steer holds words only: what has files stays a turn.
     let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty();
     if let (Some(active), Busy::Steer, TurnState::Running, true) =
@@ -385,7 +444,7 @@ fn put(
     };
     let turn = turns::insert(tx, &new, frame.now_ms)?;
     inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn))?;
-    if row.reason.as_deref() == Some("wanted") {
+    if letter.row.reason.as_deref() == Some("wanted") {
         alive::set_wanted(tx, &turn, frame.now_ms)?;
     }
     for companion in &gathered.companions {
@@ -432,9 +491,15 @@ fn dismiss_lost(
 
 // ------------------------------------------------------------------------------------------------ recall, membership
 
-/// A recalled message cancels its queued turn, or offers to stop the running one. Its words are forgotten.
+/// Recalled words cancel their queued turn, what was sent along with words only leaves it; where the turn runs, a stop is
+/// offered. What was recalled is forgotten.
 async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::Result<()> {
     let frame = core.frame(&row.channel);
+    let (channel, message) = (row.channel.clone(), recall.message.clone());
+    let without = match core.ledger.read(move |tx| inbound::by_message(tx, &channel, &message)).await? {
+        Some(original) => companions::without(core, &original).await?,
+        None => None,
+    };
     let woken = core
         .ledger
         .write(move |tx| {
@@ -444,10 +509,19 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
                 return Ok(None);
             };
             inbound::wipe(tx, original.seq)?;
-            match original.turn {
-                Some(turn) => recall_turn(tx, &frame, original.seq, &turn),
+            match &original.turn {
+                Some(turn) => recall_turn(tx, &frame, &original, turn, without),
                 None => {
                     inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
+                    if original.state == InboundState::Waiting && original.reason.as_deref() == Some("late") {
+                        // Nothing is asked about it any more, and the question no longer shows its words.
+                        let by = match &original.sender {
+                            Some(user) => said::name_of(tx, &row.channel, user)?.map(|(name, _)| name),
+                            None => None,
+                        };
+                        let chosen = Some((ButtonRole::Cancel, by.unwrap_or_default()));
+                        pictures::late(tx, &frame, &original, frame.lang, "", chosen)?;
+                    }
                     Ok(None)
                 }
             }
@@ -463,13 +537,28 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
 fn recall_turn(
     tx: &Transaction<'_>,
     frame: &Frame,
-    seq: InboundSeq,
+    original: &InboundRow,
     turn: &TurnId,
+    without: Option<(Turn, String)>,
 ) -> Result<Option<ConversationId>, LedgerError> {
     let turn = turns::get(tx, turn)?;
-    inbound::resolve(tx, seq, InboundState::Turn, Some("recalled"), None)?;
+    if turn.state == TurnState::Queued && turn.reply_to != original.message {
+        if let Some((read, prompt)) = without {
+            turns::replace_prompt(tx, &read, &prompt, &read.title)?;
+        }
+        inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
+        inbound::leave_turn(tx, original.seq)?;
+        return Ok(Some(turn.conversation));
+    }
+    inbound::resolve(tx, original.seq, InboundState::Turn, Some("recalled"), None)?;
     match turn.state {
-        TurnState::Queued => actions::recall_queued(tx, frame, &turn)?,
+        TurnState::Queued => {
+            actions::recall_queued(tx, frame, &turn)?;
+            // What was sent along goes with the words.
+            for other in inbound::of_turn(tx, &turn.id)?.iter().filter(|other| other.seq != original.seq) {
+                mark(tx, other, Receipt::Failed, frame.now_ms)?;
+            }
+        }
         TurnState::Settled(_) => return Ok(None),
         _ => {
             let conversation = conversations::get(tx, &turn.conversation)?;

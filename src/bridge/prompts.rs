@@ -1,6 +1,7 @@
 //! The frozen prompt of a turn as it lies in the ledger.
 
 use super::ports::Prompt;
+use crate::domain::gate::Ask;
 
 /// Serialises a prompt for its row.
 pub fn freeze(prompt: &Prompt) -> String {
@@ -27,6 +28,20 @@ pub fn continuing(stored: &str) -> String {
         former.text
     );
     freeze(&Prompt { text, images: former.images })
+}
+
+/// Why a person said no, as words for the running turn.
+pub fn declined_because(ask: &Ask, reason: &str) -> String {
+    let what = match ask {
+        Ask::Command { command, .. } => format!("to run `{command}`"),
+        Ask::FileChange { changes, .. } => {
+            format!("to change {}", changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        Ask::Permissions { wanted, .. } => format!("for more rights ({})", wanted.join(", ")),
+        Ask::Tool { server, tool, .. } => format!("to use {server}/{tool}"),
+        Ask::Questions { .. } => "for an answer".to_owned(),
+    };
+    format!("Your request {what} was declined. The reason given: {reason}")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::domain::gate::hex;
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, IncomingMessage};
 use crate::ledger::conversations::{Conversation, NewConversation};
-use crate::ledger::{LedgerError, Transaction, conversations, inbound, messages, surfaces};
+use crate::ledger::{LedgerError, Transaction, conversations, inbound, messages, said, surfaces};
 
 /// The conversation that a message belongs to, if there is one already. Makes nothing.
 pub fn existing(
@@ -43,22 +43,36 @@ pub fn existing(
     Ok(None)
 }
 
-/// The first message of a topic that people began, as long as this conversation has not heard of it.
+/// The first message of a topic that people began, as long as this conversation has not heard of it from other words.
 pub(super) async fn unknown_root(core: &Core, letter: &Letter) -> Result<Option<MessageId>, LedgerError> {
     let (channel, message, scope) = (letter.row.channel.clone(), letter.message.clone(), core.config.scope);
+    let seq = letter.row.seq;
     let Some(root) = message.root.clone().filter(|root| message.topic.is_some() && *root != message.message) else {
         return Ok(None);
     };
     core.ledger
         .read(move |tx| {
-            let known = match scope {
-                // One conversation holds all topics: whether it has this one, only the message itself tells.
-                Scope::Chat => quoted(tx, &channel, &root)?.is_some(),
-                Scope::Topic => existing(tx, &channel, &message, scope)?.is_some(),
+            let known = match said::meta(tx, &heard_key(&channel, &root))? {
+                // A prompt that is made anew says it again.
+                Some(words) => words != seq.0.to_string(),
+                None => match scope {
+                    // One conversation holds all topics: whether it has this one, only the message itself tells.
+                    Scope::Chat => quoted(tx, &channel, &root)?.is_some(),
+                    Scope::Topic => existing(tx, &channel, &message, scope)?.is_some(),
+                },
             };
             Ok((!known).then_some(root))
         })
         .await
+}
+
+/// The prompt of these words begins with what their topic is about.
+pub(super) fn heard_of(tx: &Transaction<'_>, words: &Letter, root: &MessageId) -> Result<(), LedgerError> {
+    said::set_meta(tx, &heard_key(&words.row.channel, root), &words.row.seq.0.to_string())
+}
+
+fn heard_key(channel: &ChannelName, root: &MessageId) -> String {
+    format!("topic:{channel}:{root}")
 }
 
 /// Quoting one of our messages, or a message of a conversation, continues that conversation.

@@ -5,7 +5,7 @@ use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::{Body, Obstacle};
 use crate::domain::gate::{Ask, Question};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
-use crate::domain::view::{ButtonRole, GateShown, GateView, Lang, Toast, View};
+use crate::domain::view::{ButtonRole, GateShown, GateView, GatesView, Lang, Toast, View};
 use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
 
 /// The runtime as people call it, with its version where it is known.
@@ -42,6 +42,7 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
         Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
         Told::AlreadyDecided { who, at_ms } => ToastMsg::AlreadyDecided { who, at: at(*at_ms, now_ms) },
+        Told::ListChanged { n } => ToastMsg::ListChanged { n: *n },
         Told::NoLongerValid => ToastMsg::AlreadyDone,
         Told::RestartedSince => ToastMsg::NoLongerValid,
         Told::Unknown => ToastMsg::Unknown,
@@ -149,6 +150,12 @@ pub fn answer_refused(lang: Lang, code: Option<i64>, turn: &str) -> String {
     }
 }
 
+/// A file that stays on the computer, and the right that is missing where it is one.
+pub fn file_left(lang: Lang, turn: &str, right: Option<&str>) -> words::Told {
+    let owner = right.map(|scope| NoticeMsg::ScopeMissing { scope }.text(lang));
+    words::Told { chat: NoticeMsg::FileLeft { turn }.text(lang), owner }
+}
+
 pub fn silent(lang: Lang, minutes: i64, in_tool: bool) -> String {
     let minutes = u32::try_from(minutes).unwrap_or(u32::MAX);
     if in_tool {
@@ -181,7 +188,8 @@ pub fn chosen(lang: Lang, role: &ButtonRole, who: &str) -> String {
 /// What a card says, as a message, where the card itself is refused. `None` for pictures that nobody misses.
 pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
     let text = match view {
-        View::Gate(gate) => return asks(gate).then(|| the_ask(gate, lang)),
+        View::Gate(gate) => return gate.state.is_open().then(|| the_ask(gate, lang)),
+        View::Gates(gates) => return the_asks(gates, lang),
         View::Interrupted(lost) if lost.chosen.is_some() => return None,
         View::Interrupted(lost) if lost.shutdown => NoticeMsg::ShutdownCut.text(lang),
         View::Interrupted(lost) if lost.history_gone => NoticeMsg::LostHistoryGone.text(lang),
@@ -195,12 +203,50 @@ pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
 
 /// That a request waits which could be shown in no form. It cannot be answered by what is typed, for nobody has seen it.
 pub fn waits_unseen(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
-    let View::Gate(gate) = view else { return None };
-    Some(NoticeMsg::GateReminder { number: gate.number, names: &gate.deciders, at: at(now_ms, now_ms) }.text(lang))
+    let (numbers, names) = match view {
+        View::Gate(gate) => (format!("#{}", gate.number), &gate.deciders),
+        View::Gates(gates) => (numbers_of(gates), &gates.deciders),
+        _ => return None,
+    };
+    Some(NoticeMsg::GateReminder { numbers: &numbers, names, at: at(now_ms, now_ms) }.text(lang))
 }
 
-fn asks(gate: &GateView) -> bool {
-    matches!(gate.state, GateShown::Open | GateShown::OpenAgain { .. })
+fn numbers_of(gates: &GatesView) -> String {
+    let open = gates.rows.iter().filter(|row| row.state.is_open());
+    open.map(|row| format!("#{}", row.number)).collect::<Vec<_>>().join(" ")
+}
+
+/// Several requests in full.
+fn the_asks(gates: &GatesView, lang: Lang) -> Option<Body> {
+    let GatesView { requester, project, deciders, .. } = gates;
+    let open: Vec<_> = gates.rows.iter().filter(|row| row.state.is_open()).collect();
+    let first = open.first()?;
+    let mut lines = vec![
+        CardMsg::GatesTitle { n: open.len() + gates.more }.text(lang),
+        CardMsg::GateWho { who: requester, project, deciders }.text(lang),
+    ];
+    for row in &open {
+        lines.push(format!("#{} · {}", row.number, words::risk(row.risk.class, lang)));
+        let asked = asked(&row.ask);
+        let shown = super::pictures::cut(&asked, ASKED / open.len());
+        lines.push(super::render::fenced(&shown));
+        if shown != asked {
+            lines.push(CardMsg::Cut { shown: ASKED / open.len(), total: asked.chars().count() }.text(lang));
+        }
+        lines.extend(place(&row.ask, lang));
+    }
+    let (bot, number) = (gates.bot_name.as_str(), first.number);
+    lines.push(match gates.direct {
+        true => NoticeMsg::GatesAnswerDirect { number }.text(lang),
+        false => NoticeMsg::GateAnswerGroup { bot, number }.text(lang),
+    });
+    Some(Body::Answer {
+        markdown: lines.join("\n\n"),
+        part: 1,
+        parts: 1,
+        footer: None,
+        mention: gates.mention.first().cloned(),
+    })
 }
 
 /// A request in full, and how it is answered without buttons. As the agent's words: a notice drops marks that a command
@@ -219,6 +265,9 @@ fn the_ask(gate: &GateView, lang: Lang) -> Body {
         lines.push(CardMsg::Cut { shown: ASKED, total: asked.chars().count() }.text(lang));
     }
     lines.extend(place(&gate.ask, lang));
+    if let Some(risk) = &gate.risk {
+        lines.push(words::risk_why(risk.class, lang).to_owned());
+    }
     if let GateShown::OpenAgain { who, at_ms } = &gate.state {
         lines.push(CardMsg::GateOpenAgain { who, at: at(*at_ms, *at_ms) }.text(lang));
     }

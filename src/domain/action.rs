@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ConversationId, GateId, InboundSeq, TurnId};
+use super::rule::Span;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -12,6 +13,22 @@ pub enum Action {
     },
     Decline {
         gate: GateId,
+    },
+    /// Allows this and the like of it for a while.
+    AllowFor {
+        gate: GateId,
+        span: Span,
+    },
+    /// With the reason that the form holds.
+    DeclineWhy {
+        gate: GateId,
+    },
+    /// The requests of low risk that the card showed, and no others.
+    AllowAll {
+        gates: Vec<GateId>,
+    },
+    DeclineAll {
+        gates: Vec<GateId>,
     },
     /// Option `index` (0-based) of a single question.
     Choose {
@@ -63,7 +80,11 @@ impl Action {
         matches!(
             self,
             Action::Allow { .. }
+                | Action::AllowFor { .. }
+                | Action::AllowAll { .. }
                 | Action::Decline { .. }
+                | Action::DeclineWhy { .. }
+                | Action::DeclineAll { .. }
                 | Action::Choose { .. }
                 | Action::Submit { .. }
                 | Action::Skip { .. }

@@ -190,6 +190,14 @@ pub fn parse(text: &str) -> Typed {
     Typed::Text(trimmed.to_owned())
 }
 
+/// The words for the agent in a message that became a turn: what stands behind `/new` and `/steer`, else all of it.
+pub fn for_agent(text: &str) -> String {
+    match parse(text) {
+        Typed::Text(words) | Typed::Command(Command::New(Some(words)) | Command::Steer(words)) => words,
+        _ => text.to_owned(),
+    }
+}
+
 /// The English form of a command's word in either language, with or without its slash.
 pub fn known_word(word: &str) -> Option<&'static str> {
     let word = fold(word);
@@ -383,6 +391,20 @@ mod tests {
 
     fn text(text: &str) -> Typed {
         Typed::Text(text.to_owned())
+    }
+
+    #[test]
+    fn the_words_for_the_agent() {
+        for (typed, want) in [
+            ("fix it", "fix it"),
+            (" //etc ", "/etc"),
+            ("/new fix it", "fix it"),
+            ("/插话 also the tests", "also the tests"),
+            ("y", "y"),
+            ("好的", "好的"),
+        ] {
+            assert_eq!(for_agent(typed), want);
+        }
     }
 
     #[test]

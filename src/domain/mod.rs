@@ -6,7 +6,6 @@
 pub mod access;
 pub mod action;
 pub mod command;
-
 pub mod delivery;
 pub mod gate;
 pub mod history;
@@ -15,6 +14,7 @@ pub mod level;
 pub mod message;
 pub mod plain;
 pub mod risk;
+pub mod rule;
 pub mod safety;
 pub mod turn;
 pub mod verdict;

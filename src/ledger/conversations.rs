@@ -218,6 +218,12 @@ pub fn hold(
     Ok(())
 }
 
+/// Its next turn knows nothing of what was said before, and nothing that was lost holds it up.
+pub fn begin_anew(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
+    set_thread(tx, conversation, None, None)?;
+    release(tx, conversation)
+}
+
 pub fn release(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
     let sql = "UPDATE conversations SET state = 'open', held_why = NULL, held_turn = NULL WHERE id = ?1";
     run(tx, sql, [conversation.as_str()])?;

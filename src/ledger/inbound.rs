@@ -50,8 +50,10 @@ pub const COMPANION_TOLD: &str = "companion, told";
 
 /// Why a row without words waits whose words are late themselves.
 pub fn bound_to(words: InboundSeq) -> String {
-    format!("with {}", words.0)
+    format!("{BOUND}{}", words.0)
 }
+
+const BOUND: &str = "with ";
 
 /// A row as it is committed in W1. What is refused brings neither raw text nor people.
 #[derive(Debug, Clone)]
@@ -86,6 +88,13 @@ pub struct InboundRow {
     pub turn: Option<TurnId>,
     pub steer: Option<String>,
     pub steer_text: Option<String>,
+}
+
+impl InboundRow {
+    /// The late words that it waits with.
+    pub fn bound_to(&self) -> Option<InboundSeq> {
+        self.reason.as_deref()?.strip_prefix(BOUND)?.parse().ok().map(InboundSeq)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +160,18 @@ pub fn received(tx: &Transaction<'_>, limit: u32) -> Result<Vec<InboundRow>, Led
     let sql = "SELECT * FROM inbound WHERE seq IN (SELECT min(seq) FROM inbound WHERE state = 'received' GROUP BY channel, chat)
          ORDER BY seq LIMIT ?1";
     all(tx, sql, [limit], read)
+}
+
+/// What of a chat was committed after a row and not looked at, oldest first.
+pub fn received_behind(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    after: InboundSeq,
+    limit: u32,
+) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_received WHERE state = 'received' AND channel = ?1 AND chat = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+    all(tx, sql, params![channel.as_str(), chat.as_str(), after.0, limit], read)
 }
 
 pub fn get(tx: &Transaction<'_>, seq: InboundSeq) -> Result<InboundRow, LedgerError> {
@@ -236,6 +257,12 @@ pub fn resolve(
 ) -> Result<(), LedgerError> {
     let sql = "UPDATE inbound SET state = ?2, reason = ?3, turn = coalesce(?4, turn) WHERE seq = ?1";
     run(tx, sql, params![seq.0, state.as_str(), reason, turn.map(TurnId::as_str)])?;
+    Ok(())
+}
+
+/// The row is no part of its turn any more.
+pub fn leave_turn(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerError> {
+    run(tx, "UPDATE inbound SET turn = NULL WHERE seq = ?1", [seq.0])?;
     Ok(())
 }
 

@@ -90,10 +90,10 @@ pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<OutMessa
     all(tx, &sql, params![now_ms, limit], read)
 }
 
-/// When the next row becomes due.
-pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
-    let sql = format!("SELECT min(m.next_at_ms) FROM messages m WHERE {HEAD}");
-    Ok(first(tx, &sql, [], |row| row.get::<_, Option<i64>>(0))?.flatten())
+/// When the next row becomes due that is not yet.
+pub fn next_due_ms(tx: &Transaction<'_>, now_ms: i64) -> Result<Option<i64>, LedgerError> {
+    let sql = format!("SELECT min(m.next_at_ms) FROM messages m WHERE {HEAD} AND m.next_at_ms > ?1");
+    Ok(first(tx, &sql, [now_ms], |row| row.get::<_, Option<i64>>(0))?.flatten())
 }
 
 pub fn get(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<OutMessage, LedgerError> {
@@ -242,4 +242,46 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutMessage> {
         problem_code: row.get("problem_code")?,
         created_at_ms: row.get("created_at_ms")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Ledger, LedgerLock, Places};
+
+    fn to(chat: &str) -> NewMessage {
+        NewMessage {
+            conversation: None,
+            turn: None,
+            channel: "local".into(),
+            target: Target { chat: chat.into(), reply_to: None, in_topic: false },
+            body: Body::Notice { text: "it".to_owned() },
+            lang: Lang::En,
+            after: None,
+            sending: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_nothing_to_wait_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).expect("a lock");
+        let ledger = Ledger::open(&places, &lock).expect("a ledger");
+        let seen = ledger
+            .write(|tx| {
+                // In flight: its end is an event.
+                let sending = insert(tx, &to("one"), 1)?;
+                claim(tx, &get(tx, &sending)?, 1)?;
+                insert(tx, &to("one"), 2)?;
+                let none = next_due_ms(tx, 10)?;
+                let later = insert(tx, &to("two"), 3)?;
+                claim(tx, &get(tx, &later)?, 3)?;
+                ambiguous(tx, &later, 20, "no answer")?;
+                Ok((none, next_due_ms(tx, 10)?, next_due_ms(tx, 20)?, due(tx, 20, 10)?.len()))
+            })
+            .await
+            .expect("a commit");
+        assert_eq!(seen, (None, Some(20), None, 2));
+    }
 }

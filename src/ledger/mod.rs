@@ -21,7 +21,9 @@ mod open;
 #[cfg(debug_assertions)]
 mod plan;
 pub mod report;
+pub mod rules;
 pub mod said;
+pub mod settings;
 mod sql;
 pub mod surfaces;
 pub mod turns;

@@ -87,6 +87,9 @@ pub struct Wanted {
 /// A queue card that was let go before anybody tried to show it: the queue moved on, and may yet wait for something else.
 const NEVER_TRIED: &str = "kind = 'queue' AND state = 'gone' AND first_attempt_ms IS NULL AND problem IS NULL";
 
+/// A receipt that was left out, now that another one is wanted: that one may be taken.
+const ANOTHER_RECEIPT: &str = "kind = 'reaction' AND state = 'gone' AND wanted_hash <> excluded.wanted_hash";
+
 /// Sets the desired state. Newest wins; the painter does the rest.
 pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), LedgerError> {
     let (text, hash) = picture_columns(wanted.picture.as_ref())?;
@@ -105,7 +108,8 @@ pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), Le
              next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END,
              not_before_ms = CASE WHEN {NEVER_TRIED} THEN excluded.not_before_ms ELSE not_before_ms END,
              target = CASE WHEN {NEVER_TRIED} THEN excluded.target ELSE target END,
-             state = CASE WHEN {NEVER_TRIED} THEN 'wanted' ELSE state END"
+             shown_hash = CASE WHEN {ANOTHER_RECEIPT} THEN NULL ELSE shown_hash END,
+             state = CASE WHEN ({NEVER_TRIED}) OR ({ANOTHER_RECEIPT}) THEN 'wanted' ELSE state END"
     );
     run(
         tx,
@@ -174,11 +178,14 @@ pub fn due_now(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Resul
     first(tx, &format!("SELECT * FROM surfaces WHERE {DUE} AND id = ?2"), params![now_ms, surface.as_str()], read)
 }
 
-/// When the next surface becomes due.
-pub fn next_due_ms(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
-    let sql = "SELECT min(max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)) FROM surfaces
-         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)";
-    Ok(first(tx, sql, [], |row| row.get::<_, Option<i64>>(0))?.flatten())
+/// When the next surface becomes due that is not yet.
+pub fn next_due_ms(tx: &Transaction<'_>, now_ms: i64) -> Result<Option<i64>, LedgerError> {
+    const AT: &str = "max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)";
+    let sql = format!(
+        "SELECT min({AT}) FROM surfaces
+         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash) AND {AT} > ?1"
+    );
+    Ok(first(tx, &sql, [now_ms], |row| row.get::<_, Option<i64>>(0))?.flatten())
 }
 
 pub fn find(tx: &Transaction<'_>, kind: SurfaceKind, subject: &str) -> Result<Option<Surface>, LedgerError> {
@@ -301,6 +308,13 @@ pub fn gone(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result
     Ok(())
 }
 
+/// A receipt that the platform does not take, unless another one is wanted by now.
+pub fn left_out(tx: &Transaction<'_>, surface: &DeliveryId, hash: &str, problem: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET state = 'gone', problem = ?3 WHERE id = ?1 AND wanted_hash = ?2";
+    run(tx, sql, params![surface.as_str(), hash, problem])?;
+    Ok(())
+}
+
 /// After a restart nobody knows what an unanswered call did, and a channel may be back: everything that is not shown as it
 /// is wanted is painted at once.
 pub fn forget_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
@@ -388,6 +402,54 @@ mod tests {
             .expect("a commit");
         assert_eq!((due.0, due.1.len()), (0, 1));
         assert!(!due.1[0].is_final && !due.1[0].creating);
+    }
+
+    #[tokio::test]
+    async fn a_receipt_that_was_left_out_makes_way_for_the_next_one_only() {
+        let (ledger, _lock, _dir) = ledger().await;
+        let due = ledger
+            .write(|tx| {
+                let (channel, chat, message) = ("local".into(), "main".into(), MessageId::from("m"));
+                let want = |receipt| want_receipt(tx, &channel, &chat, &message, receipt, 1);
+                want(Receipt::Accepted)?;
+                let first = due(tx, 10, 10)?.remove(0);
+                shown(tx, &first.id, Some("one"), Some(&first.wanted_hash), 1, 1)?;
+                want(Receipt::Queued)?;
+                let second = due(tx, 10, 10)?.remove(0);
+                left_out(tx, &first.id, &first.wanted_hash, "refused")?;
+                let meanwhile = due(tx, 10, 10)?.len();
+                left_out(tx, &second.id, &second.wanted_hash, "refused")?;
+                want(Receipt::Queued)?;
+                let same = due(tx, 10, 10)?.len();
+                // Shown before, and nobody knows whether it was taken away.
+                want(Receipt::Accepted)?;
+                Ok((meanwhile, same, due(tx, 10, 10)?.remove(0)))
+            })
+            .await
+            .expect("a commit");
+        assert_eq!((due.0, due.1), (1, 0));
+        assert_eq!(due.2.wanted, Some(Picture::Reaction(Receipt::Accepted)));
+        assert_eq!(due.2.platform_id.as_deref(), Some("one"), "the old one is still to be taken away");
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_nothing_to_wait_for() {
+        let (ledger, _lock, _dir) = ledger().await;
+        let seen = ledger
+            .write(|tx| {
+                let (channel, chat) = ("local".into(), "main".into());
+                want_receipt(tx, &channel, &chat, &"m".into(), Receipt::Accepted, 1)?;
+                let none = next_due_ms(tx, 10)?;
+                let card = wanted(SurfaceKind::Queue, queue(WaitReason::Limit), false);
+                want(tx, &Wanted { not_before_ms: 20, ..card }, 1)?;
+                let not_before = next_due_ms(tx, 10)?;
+                let painted = due(tx, 10, 10)?.remove(0);
+                failed(tx, &painted.id, 15, "busy", false)?;
+                Ok((none, not_before, next_due_ms(tx, 10)?, next_due_ms(tx, 20)?))
+            })
+            .await
+            .expect("a commit");
+        assert_eq!(seen, (None, Some(20), Some(15), None));
     }
 
     #[tokio::test]

@@ -302,7 +302,7 @@ pub fn settle(
             now_ms
         ],
     )?;
-    Ok(())
+    super::rules::end_with(tx, &turn.id, now_ms)
 }
 
 /// Written before anything acts on the wish. The first wish stays.

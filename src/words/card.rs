@@ -47,20 +47,30 @@ super::messages! {
         GateTitle { number: i64 } => "需要批准 #{number}", "Approval needed #{number}";
         GateWho { who: &'a str, project: &'a str, deciders: &'a str } =>
             "{who} · {project} · 由 {deciders} 决定", "{who} · {project} · {deciders} may decide";
-        KindCommand => "运行命令", "runs a command";
-        KindFiles => "改文件", "changes files";
-        KindPermissions => "要更多权限", "wants more rights";
-        KindTool => "使用工具", "uses a tool";
+        GatesSummary { who: &'a str, n: usize } => "{who} 的任务有 {n} 项需要批准", "{who}'s task: {n} to approve";
+        GatesTitle { n: usize } => "需要批准 {n} 项", "Approvals needed: {n}";
+        GatesTitleOver { n: usize } => "{n} 项批准请求", "Requests: {n}";
+        GatesMore { n: usize } => "还有 {n} 项：/gates", "{n} more: /gates";
+        GatesTagOpen { n: usize } => "待决定 {n}", "{n} open";
         Where { directory: &'a str } => "目录 {directory}", "In {directory}";
         OutsideSandbox => "沙箱外", "outside the sandbox";
         UsesNetwork => "会联网", "uses the network";
-        /// Why it was asked: ally's own words.
-        WhyOutside => "为什么问：它要在沙箱外以电脑主人的身份运行", "Why asked: it wants to run outside the sandbox, with the owner's rights";
-        WhyNetwork => "为什么问：它会联网，可能对外发送内容", "Why asked: it uses the network and may send things out";
-        WhyCommand => "为什么问：这一步按设置要先问", "Why asked: this step is set to be asked first";
-        WhyFiles => "为什么问：会改动文件", "Why asked: it changes files";
-        WhyPermissions => "为什么问：允许之后，这个任务能做的更多", "Why asked: once allowed, this task can do more";
-        WhyTool => "为什么问：无法判断这个工具会做什么", "Why asked: what this tool does cannot be judged";
+        InSandbox => "沙箱内", "in the sandbox";
+        /// The part of a compound that made it what it is.
+        BecauseOf { words: &'a str } => "因为：{words}", "Because of: {words}";
+        More => "更多", "More";
+        Reason => "拒绝的原因", "Reason for declining";
+        /// What a standing rule would cover.
+        RuleCommand { directory: &'a str, words: &'a str, at: At } =>
+            "在 {directory} 内、同样的沙箱里，以 {words} 开头的命令直接允许，到 {at}",
+            "Inside {directory}, in the same sandbox, allow commands that begin with {words} until {at}";
+        RuleLine { directory: &'a str, at: At } =>
+            "在 {directory} 内、同样的沙箱里，一字不差的这条命令直接允许，到 {at}",
+            "Inside {directory}, in the same sandbox, allow exactly this command until {at}";
+        RuleFiles { directory: &'a str, at: At } =>
+            "在 {directory} 内改文件直接允许（会自动运行的除外），到 {at}",
+            "Inside {directory}, allow changes of files (not of those that run by themselves) until {at}";
+        RuleConfirm => "建立规则？", "Create a rule?";
         Claim { reason: &'a str } => "Codex 的说明（未核实）：{reason}", "Codex says (not verified): {reason}";
         HintDirect => "也可回复：y / n", "or reply y / n";
         HintGroup { bot: &'a str, number: i64 } => "也可发：@{bot} a{number} / d{number}", "or send: @{bot} a{number} / d{number}";
@@ -74,6 +84,13 @@ super::messages! {
         ConfirmTitle => "确定？", "Sure?";
         ConfirmAllow { number: i64 } => "允许 #{number} 之后不能撤回", "Allowing #{number} cannot be taken back";
         GateAllowed { who: &'a str, at: At } => "✓ {who} 允许一次 · {at}", "✓ Allowed once by {who} · {at}";
+        GateAllowedTask { who: &'a str, at: At } => "✓ {who} 允许，本任务内都算 · {at}", "✓ Allowed for this task by {who} · {at}";
+        GateAllowedHours { who: &'a str, at: At } => "✓ {who} 允许，12 小时内都算 · {at}", "✓ Allowed for 12 h by {who} · {at}";
+        GateAllowedAlways { who: &'a str, at: At, rule: i64 } =>
+            "✓ {who} 允许，并建立规则 R{rule} · {at}", "✓ Allowed by {who}, who made rule R{rule} · {at}";
+        GateByRule { who: &'a str, at: At, rule: i64 } =>
+            "✓ 按规则 R{rule} 允许（{who}，{at}）", "✓ Allowed by rule R{rule} ({who}, {at})";
+        GateRefused => "✕ 按策略拒绝：读密钥", "✕ Refused by policy: reads secrets";
         GateDeclined { who: &'a str, at: At } => "✕ {who} 拒绝 · {at}", "✕ Declined by {who} · {at}";
         GateDeclinedWhy { who: &'a str, at: At, reason: &'a str } =>
             "✕ {who} 拒绝 · {at} · {reason}", "✕ Declined by {who} · {at} · {reason}";
@@ -88,7 +105,11 @@ super::messages! {
         GatePaused { at: At, names: &'a str } =>
             "⏸ 已暂停，{at} 起等 {names}。不会自己执行，也不会自己拒绝",
             "⏸ Paused, waiting for {names} since {at}. It will neither run nor be declined by itself";
+        HintGates { n: i64 } => "y/n 不适用；回复 a{n} 允许，d{n} 拒绝", "y/n do not work here; reply a{n} or d{n}";
+        HintGatesGroup { bot: &'a str, n: i64 } => "也可发：@{bot} a{n} 允许，d{n} 拒绝", "or send: @{bot} a{n} or d{n}";
+        AllowLow { numbers: &'a str } => "允许低风险 {numbers}", "Allow low-risk {numbers}";
         TagOpen => "待决定", "Open";
+        TagDecided => "已决定", "Decided";
         TagAllowed => "已允许", "Allowed";
         TagDeclined => "已拒绝", "Declined";
         TagWithdrawn => "已撤回", "Withdrawn";
@@ -182,6 +203,7 @@ pub fn step_verb(kind: StepKind, lang: Lang) -> &'static str {
         StepKind::FileChange => ("修改", "changing"),
         StepKind::Tool => ("调用", "calling"),
         StepKind::Search => ("查找", "searching"),
+        StepKind::Refused => ("按策略拒绝：", "refused by policy:"),
         StepKind::Other => ("处理", "working on"),
     };
     match lang {

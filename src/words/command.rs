@@ -58,13 +58,21 @@ super::messages! {
         GroupClosed => "这个群已关闭", "This group is closed";
         NotAllowedBefore { who: &'a str } => "{who} 本来就不能用我", "{who} could not talk to me before either";
         DenyOwner => "不能移除所有者", "The owner cannot be removed";
+        DenyAdmin { who: &'a str } => "只有所有者能移除管理员 {who}", "Only the owner can remove the admin {who}";
         AllowWhom => "要允许谁？写 `/allow @人`", "Allow whom? Write `/allow @person`";
         DenyWhom => "要移除谁？写 `/deny @人`", "Remove whom? Write `/deny @person`";
         NoOutsiders { who: &'a str } => "{who} 是外部人员，只能在电脑上允许", "{who} is from outside; that can be allowed only on the computer";
         // ---- whoami
         WhoamiOwner => "你是所有者：可以用我，可以批准，可以允许别人", "You are the owner: you may talk, approve, and allow others";
-        WhoamiUser => "你可以用我，也可以批准", "You may talk to me and approve";
-        WhoamiMember => "你可以在这个群里用我，不能批准", "You may talk to me in this group, not approve";
+        WhoamiAdmin =>
+            "你是管理员：可以用我，可以批准（提权除外），可以允许别人", "You are an admin: you may talk, approve (but not more rights), and allow others";
+        WhoamiApprover =>
+            "你是这里的审批人：可以用我，可以批准别人的请求", "You approve here: you may talk, and decide others' requests";
+        WhoamiUser =>
+            "你可以用我；自己的任务里，读项目和改项目由你批准", "You may talk to me, and decide what reads or changes the project in your own tasks";
+        WhoamiMember =>
+            "你可以在这个群里用我；自己的任务里，读项目和改项目由你批准",
+            "You may talk to me in this group, and decide what reads or changes the project in your own tasks";
         WhoamiStranger { owner: &'a str } => "你还不能用我，{owner} 可以允许", "You may not talk to me yet; {owner} can allow it";
     }
 }

@@ -21,7 +21,7 @@ pub use card::CardMsg;
 pub use command::{CommandMsg, help_topic};
 pub use failure::{FailureContext, Launch, Told, failure, launch_failure, runtime_trouble};
 pub use notice::{NoticeMsg, unreadable_name};
-pub use risk::risk;
+pub use risk::{risk, risk_why};
 pub use safety::{promise, safety_warnings};
 pub use time::{At, Span, Zone};
 pub use toast::{ToastMsg, toast};

@@ -48,8 +48,10 @@ super::messages! {
             "你引用的内容已经读不到了。请贴文字", "What you quoted can no longer be read. Paste the text";
         FileTooBig { name: &'a str, megabytes: u32 } => "{name} 超过 {megabytes} MB，没有取下", "{name} is over {megabytes} MB; not fetched";
         FileNotFetched { name: &'a str } => "{name} 没有取下，任务里没有它", "{name} could not be fetched; the task does not have it";
-        ScopeMissing { scope: &'a str, owner: &'a str } =>
-            "缺少飞书权限 {scope}，已通知 {owner}", "Feishu permission {scope} is missing; {owner} was told";
+        /// To the owner.
+        ScopeMissing { scope: &'a str } =>
+            "缺少飞书权限 {scope}。在开发者后台加上它，再发布一个版本",
+            "The Feishu permission {scope} is missing. Add it in the developer console and publish a version";
         WaitingForText =>
             "收到了。要我用它做什么？请在 10 分钟内发文字", "Received. What shall I do with it? Send text within 10 minutes";
         CompanionDropped =>
@@ -82,6 +84,9 @@ super::messages! {
         AnswerTooHard { turn: &'a str } =>
             "飞书拒收了答案的每一种形式。全文在电脑上：`ally turns show {turn}`",
             "Feishu refused every form of the answer. Full text on the computer: `ally turns show {turn}`";
+        FileLeft { turn: &'a str } =>
+            "全文的文件没能上传。全文在电脑上：`ally turns show {turn}`",
+            "The file with the full text could not be uploaded. Full text on the computer: `ally turns show {turn}`";
         /// To the owner.
         Undeliverable { chat: &'a str, reason: &'a str, turn: &'a str } =>
             "「{chat}」里的一条消息没有送达：{reason}。内容在电脑上：`ally turns show {turn}`",
@@ -96,8 +101,10 @@ super::messages! {
         RecordedTelling => "已记录，正在告诉 Codex", "Recorded, telling Codex";
         NearMiss { number: i64 } =>
             "这句话没有批准 #{number}，已作为普通消息排队。", "This did not approve #{number}; it is queued as a message.";
-        GateReminder { number: i64, names: &'a str, at: At } =>
-            "#{number} 从 {at} 起在等 {names} 决定", "#{number} has been waiting for {names} since {at}";
+        GateReminder { numbers: &'a str, names: &'a str, at: At } =>
+            "{numbers} 从 {at} 起在等 {names} 决定", "{numbers} has been waiting for {names} since {at}";
+        GatesAnswerDirect { number: i64 } =>
+            "回复 a{number} 允许，d{number} 拒绝；可以一次写几个", "Reply a{number} to allow, d{number} to decline; several at once are fine";
         /// Under a request whose card the platform refused: it is answered in words only.
         GateAnswerDirect => "回复 y 允许，n 拒绝", "Reply y to allow, n to decline";
         GateAnswerGroup { bot: &'a str, number: i64 } =>
@@ -117,6 +124,9 @@ super::messages! {
             "{numbers} 没有在等决定，其余已记录", "{numbers} does not wait for a decision; the rest is recorded";
         DecidedList { allowed: &'a str, declined: &'a str } =>
             "已记录：允许 {allowed}；拒绝 {declined}", "Recorded: allowed {allowed}; declined {declined}";
+        ShortcutRed { numbers: &'a str } =>
+            "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
+        StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";
         AllSafeNothing => "没有可以这样一起允许的，什么也没有决定", "Nothing here can be allowed like that; nothing was decided";
         WaitsForDirectory =>
             "已记录，等同一目录空出来再继续", "Recorded; it goes on once the directory is free";

@@ -56,6 +56,7 @@ fn draw(view: &View, pen: Pen) -> Value {
     match view {
         View::Live(view) => turn::live(view, pen),
         View::Gate(view) => gate::gate(view, pen),
+        View::Gates(view) => gate::gates(view, pen),
         View::Interrupted(view) => turn::interrupted(view, pen),
         View::Queue(view) => turn::queue(view, pen),
         View::Stale(view) => turn::stale(view, pen),

@@ -59,6 +59,9 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+/// The app lacks a right, or the version that has it was not published.
+pub const MISSING_RIGHT: i64 = 99991672;
+
 /// What a code is about, as far as it decides what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeishuCode {
@@ -187,7 +190,7 @@ impl ApiError {
 impl Refusal {
     fn as_fetch(&self, needs: &str) -> FetchError {
         match (self.code, FeishuCode::of(self.code)) {
-            (99991672, _) => {
+            (MISSING_RIGHT, _) => {
                 FetchError::NotAllowed { scope: self.scopes.first().cloned().unwrap_or_else(|| needs.to_owned()) }
             }
             (230027, _) => FetchError::NotAllowed { scope: needs.to_owned() },

@@ -311,6 +311,10 @@ impl Channel for Feishu {
         })
     }
 
+    fn right_to_upload(&self, error: &SendError) -> Option<&'static str> {
+        (error.code == Some(error::MISSING_RIGHT)).then_some("im:resource")
+    }
+
     fn obstacle(&self, error: &SendError) -> Obstacle {
         error.code.map_or(Obstacle::Here, error::obstacle)
     }

@@ -14,10 +14,13 @@ mod tests;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 pub use paths::file_change;
 
 /// What a command does, from the least to the most that has to be asked for: `max` is the worst part of a compound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Reads the project.
     Read,
@@ -95,6 +98,44 @@ impl Class {
             Class::ReadOut | Class::Fetch | Class::WriteOut | Class::Autorun | Class::Publish => Tier::Outside,
             Class::Destroy | Class::Unknown | Class::Privilege | Class::Secret => Tier::Red,
         }
+    }
+}
+
+/// For how long an approval may hold besides once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lasts {
+    /// For the rest of the task.
+    pub task: bool,
+    /// For the task, or for twelve hours.
+    pub hours: bool,
+    /// As a rule of thirty days.
+    pub always: bool,
+}
+
+impl Lasts {
+    pub const ONCE: Lasts = Lasts { task: false, hours: false, always: false };
+}
+
+impl Class {
+    pub fn lasts(self) -> Lasts {
+        let (task, hours, always) = match self {
+            Class::Read | Class::Write => (true, true, true),
+            Class::ReadOut => (true, true, false),
+            Class::Fetch
+            | Class::WriteOut
+            | Class::Autorun
+            | Class::Publish
+            | Class::Destroy
+            | Class::Unknown
+            | Class::Privilege
+            | Class::Secret => (false, false, false),
+        };
+        Lasts { task, hours, always }
+    }
+
+    /// Needs a second look before it is allowed, and is never allowed by a typed word.
+    pub fn is_red(self) -> bool {
+        self.tier() == Tier::Red
     }
 }
 

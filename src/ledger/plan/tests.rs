@@ -13,7 +13,7 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, conversations, gates, generations, inbound, messages, report, surfaces, turns,
+    LedgerError, alive, conversations, gates, generations, inbound, messages, report, rules, settings, surfaces, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -107,6 +107,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::tombstone(tx, &channel, &message, 1)?;
     let row = inbound::by_message(tx, &channel, &message)?.ok_or(LedgerError::Missing("the inbound row"))?.seq;
     inbound::received(tx, 1)?;
+    inbound::received_behind(tx, &channel, &chat, row, 1)?;
     inbound::get(tx, row)?;
     inbound::spent(tx, &[row], 1)?;
     inbound::of_chat(tx, &[row], &channel, &chat)?;
@@ -134,7 +135,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     };
     let delivery = messages::insert(tx, &new, 1)?;
     messages::due(tx, 1, 1)?;
-    messages::next_due_ms(tx)?;
+    messages::next_due_ms(tx, 1)?;
     messages::get(tx, &delivery)?;
     messages::by_platform(tx, &channel, &message)?;
     messages::newest_platform_ids(tx, &channel, 1)?;
@@ -156,7 +157,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::want(tx, &over, 1)?;
     surfaces::due(tx, 1, 1)?;
     surfaces::due_now(tx, &delivery, 1)?;
-    surfaces::next_due_ms(tx)?;
+    surfaces::next_due_ms(tx, 1)?;
     surfaces::find(tx, SurfaceKind::Live, "s")?;
     surfaces::by_platform(tx, &channel, &message)?;
     surfaces::forget_unanswered(tx)?;
@@ -171,6 +172,16 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     gates::unfinished_of(tx, Generation(1))?;
     gates::decided_before(tx, &turn, "f")?;
     gates::was_honoured(tx, &gate)?;
+    gates::of_card(tx, &gate)?;
+    gates::waiting(tx)?;
+    rules::in_force(tx, &channel, &chat, "/d", 1)?;
+    rules::listed(tx, None, 1)?;
+    rules::listed(tx, Some((&channel, &chat)), 1)?;
+    rules::get(tx, 1)?;
+    rules::end_with(tx, &turn, 1)?;
+    rules::end_hours(tx, &channel, &chat, 1)?;
+    settings::get(tx, &channel, &chat, settings::Setting::Autonomy)?;
+    settings::of_chat(tx, &channel, &chat)?;
     generations::not_dead(tx)?;
 
     alive::has_work(tx)?;
@@ -193,13 +204,16 @@ fn no_look_up_is_forgotten() {
         ("inbound", include_str!("../inbound.rs")),
         ("messages", include_str!("../messages.rs")),
         ("report", include_str!("../report.rs")),
+        ("rules", include_str!("../rules.rs")),
+        ("settings", include_str!("../settings.rs")),
         ("surfaces", include_str!("../surfaces.rs")),
         ("turns", include_str!("../turns.rs")),
     ] {
         for function in text.split("\npub fn ").skip(1) {
             let name = function.split('(').next().unwrap();
             // What changes one row by its key cannot scan.
-            let by_key = ["WHERE id = ?1", "WHERE seq = ?1"].iter().any(|key| function.contains(key));
+            let by_key =
+                ["WHERE id = ?1", "WHERE seq = ?1", "WHERE number = ?1"].iter().any(|key| function.contains(key));
             let looks = function.contains("SELECT ")
                 || ["UPDATE ", "DELETE "].iter().any(|word| function.contains(word)) && !by_key;
             assert!(!looks || here.contains(&format!("{module}::{name}(")), "{module}::{name} is not looked at");

@@ -282,7 +282,8 @@ pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>
             if wanted.is_empty() {
                 return None;
             }
-            (Ask::Permissions { wanted, directory }, asked.reason.clone())
+            let network_only = wanted == [NETWORK];
+            (Ask::Permissions { wanted, directory, network_only }, asked.reason.clone())
         }
         "item/tool/requestUserInput" => {
             if asked.questions.is_empty() {
@@ -314,10 +315,13 @@ fn question(asked: &super::wire::AskedQuestion) -> Question {
 }
 
 /// Lines of what a permission request wants, as it stands in the payload.
+/// The line of a request that wants the network.
+const NETWORK: &str = "network";
+
 fn permission_lines(permissions: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     if permissions.pointer("/network/enabled") == Some(&Value::Bool(true)) {
-        lines.push("network".to_owned());
+        lines.push(NETWORK.to_owned());
     }
     for (key, verb) in [("/fileSystem/read", "read"), ("/fileSystem/write", "write")] {
         for path in permissions.pointer(key).and_then(Value::as_array).into_iter().flatten() {

@@ -293,6 +293,7 @@ impl Runtime for Session {
             per_thread_directory: true,
             fork: true,
             compact: true,
+            sandbox: self.shared.config.sandbox.as_deref() != Some("danger-full-access"),
         }
     }
 

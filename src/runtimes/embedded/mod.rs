@@ -320,6 +320,7 @@ impl Runtime for Embedded {
             per_thread_directory: true,
             fork: true,
             compact: false,
+            sandbox: true,
         }
     }
 

@@ -210,6 +210,8 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         lang: Lang::En,
         directory: Some(site.work()),
         workspaces: site.root.join("workspaces"),
+        user_home: PathBuf::from("/home/nobody"),
+        ally_home: PathBuf::from("/home/nobody/.ally"),
         attachments: site.root.join("attachments"),
         outbox: site.root.join("outbox"),
         scope: Scope::Chat,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ally::domain::ids::MessageId;
+use ally::ledger::inbound;
 use serde_json::{Value, json};
 
 use crate::support::feishu_sim::{Say, SimMessage};
@@ -48,6 +50,12 @@ fn prompt(world: &World, turn: &Value) -> String {
     let shown = world.run(&["turns", "show", turn["id"].as_str().unwrap(), "--json"]).0;
     let shown: Value = serde_json::from_str(&shown).unwrap();
     shown["prompt"].as_str().unwrap_or_else(|| panic!("no prompt in {shown:#}")).to_owned()
+}
+
+/// The number of a message's row, which its attachments are named after.
+fn seq(world: &World, message: &str) -> i64 {
+    let message = MessageId::from(message);
+    world.ledger(|tx| inbound::by_message(tx, &"feishu".into(), &message)).expect("a row").seq.0
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,4 +183,70 @@ async fn late_words_keep_their_picture_until_they_are_wanted() {
     assert_eq!(world.sim.message(&first).receipts(), ["DONE"]);
     assert_eq!(world.sim.message(&second).receipts(), ["CrossMark"]);
     assert_eq!(told(&world, HINT).len() + told(&world, DROPPED).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_ends_with_its_late_words_or_outlives_a_command() {
+    let world = World::start(Kind::Embedded).await;
+    world.warp(Duration::from_secs(3600)).await;
+    let gone = picture(&world, "img_1");
+    let recalled = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
+    let card = world.card_with(&recalled, "Do it").await;
+    world.sim.recall(&recalled);
+    world.wait("its end", |world| (world.sim.message(&gone).receipts() == ["CrossMark"]).then_some(())).await;
+    world.wait("no question", |world| (!world.sim.message(&card.id).text().contains("Do it")).then_some(())).await;
+    let kept = picture(&world, "img_2");
+    let command = world.sim.say(OWNER_CHAT, OWNER, "/status");
+    let card = world.card_with(&command, "Do it").await;
+    world.sim.click(&card.id, "Do it", OWNER).await;
+    world.wait("it waits again", |world| (world.sim.message(&kept).receipts() == ["Get"]).then_some(())).await;
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+    let card = world.card_with(&words, "Do it").await;
+    world.sim.click(&card.id, "Do it", OWNER).await;
+    assert_eq!(world.answer(&words).await.said(), "seen");
+    assert!(only_prompt(&world).contains(&format!("image-{}-", seq(&world, &kept))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_joins_words_behind_a_command_leaves_them_as_they_were() {
+    let world = World::start(Kind::Embedded).await;
+    let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo hold]]");
+    let gate = world.card_with(&asked, "Allow once").await;
+    let words = world.sim.say(OWNER_CHAT, OWNER, "/new [[say fixed]]");
+    let along = picture(&world, "img_1");
+    world.wait("it to join", |world| (world.sim.message(&along).receipts() == ["OneSecond"]).then_some(())).await;
+    world.sim.click(&gate.id, "Allow once", OWNER).await;
+    world.settled().await;
+    assert!(world.sim.answers_to(&words).iter().any(|answer| answer.said() == "fixed"));
+    let told = prompt(&world, &turns(&world)[0]);
+    assert!(told.starts_with("[[say fixed]]") && told.contains(".png"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recalled_picture_leaves_the_queue_and_recalled_words_take_theirs_along() {
+    let world = World::start(Kind::Embedded).await;
+    let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo hold]]");
+    let gate = world.card_with(&asked, "Allow once").await;
+    let kept = picture(&world, "img_1");
+    let gone = picture(&world, "img_2");
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+    let queued = |message: &str, world: &World| (world.sim.message(message).receipts() == ["OneSecond"]).then_some(());
+    world.wait("the picture in the queue", |world| queued(&gone, world)).await;
+    world.sim.recall(&gone);
+    // So much later that it is not sent together with the first words.
+    world.sim.advance(Duration::from_secs(5));
+    let along = picture(&world, "img_3");
+    let unwanted = world.sim.say(OWNER_CHAT, OWNER, "[[say never]]");
+    world.wait("the second words in the queue", |world| queued(&unwanted, world)).await;
+    world.sim.recall(&unwanted);
+    world.wait("the end", |world| (world.sim.message(&along).receipts() == ["CrossMark"]).then_some(())).await;
+    world.sim.click(&gate.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&words).await.said(), "seen");
+    let turns = turns(&world);
+    assert_eq!((turns.len(), turns[0]["outcome"].as_str()), (3, Some("cancelled")));
+    let told = prompt(&world, &turns[1]);
+    let pictures = [&kept, &gone].map(|picture| told.contains(&format!("image-{}-", seq(&world, picture))));
+    assert!(told.contains("[[say seen]]") && pictures == [true, false], "{told}");
+    world.settled().await;
+    assert_eq!(world.sim.message(&kept).receipts(), ["DONE"]);
 }

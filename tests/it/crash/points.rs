@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::death::{Outcome, assert_one_outcome, find};
+use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
 /// Has the bridge die at `place` the next time it comes by.
@@ -80,6 +81,27 @@ async fn around_w1() {
 #[tokio::test(flavor = "multi_thread")]
 async fn around_w1b() {
     message(Kind::Codex, &[("w1b.before", Answer), ("w1b.after", Answer)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_carries_words_is_said_and_done_once() {
+    let world = World::start(Kind::Embedded).await;
+    let said = |message: &str| world.sim.answers_to(message).iter().map(SimMessage::said).collect::<Vec<_>>();
+    for (place, n) in [("w1b.before", 1), ("w1b.after", 2)] {
+        arm(&world, place);
+        let new = world.sim.say(OWNER_CHAT, OWNER, &format!("/new [[say fresh {n}]]"));
+        died(&world, place).await;
+        world.wait("the answer", |_| said(&new).contains(&format!("fresh {n}")).then_some(())).await;
+        world.settled().await;
+        let wanted = ["A new conversation begins; nothing said before is remembered".to_owned(), format!("fresh {n}")];
+        assert_eq!(said(&new), wanted, "at {place}");
+    }
+    arm(&world, "w1b.before");
+    let steer = world.sim.say(OWNER_CHAT, OWNER, "/steer [[say alone]]");
+    died(&world, "w1b.before").await;
+    world.wait("the answer", |_| said(&steer).contains(&"alone".to_owned()).then_some(())).await;
+    world.settled().await;
+    assert_eq!(said(&steer), ["No task is running, so this is queued", "alone"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

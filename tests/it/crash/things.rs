@@ -62,6 +62,48 @@ async fn a_picture_and_a_file_are_there_with_their_bytes_though_the_bridge_dies_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn decisions_and_stops_go_past_a_slow_download_and_words_do_not() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.add_resource("img_1", "a.png", PIXEL);
+    let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo one]] [[escalate echo two]] [[say never]]");
+    let first = world.card_with(&asked, "Allow once").await;
+    let picture = send(&world, OWNER_CHAT, OWNER, "image", json!({ "image_key": "img_1" }));
+    let path = format!("GET /open-apis/im/v1/messages/{picture}/resources");
+    world.sim.fault(&path, Fault::Hang, 1);
+    let slow = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+    let fetched = |world: &World| world.sim.requests().iter().filter(|line| line.starts_with(&path)).count();
+    world.wait("the download", |world| (fetched(world) == 1).then_some(())).await;
+    let words = world.sim.say(OWNER_CHAT, OWNER, "[[say second]]");
+    let yes = world.sim.say(OWNER_CHAT, OWNER, "y");
+    world
+        .wait("the second request", |world| {
+            world.cards(&asked).into_iter().find(|card| card.id != first.id && card.button("Allow once").is_some())
+        })
+        .await;
+    let stop = world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.wait("the stop", |world| (world.status()?["turns"]["waiting"] == 0).then_some(())).await;
+    let done = |message: &String, world: &World| (world.sim.message(message).receipts() == ["DONE"]).then_some(());
+    for message in [&yes, &stop] {
+        world.wait("its receipt", |world| done(message, world)).await;
+    }
+    // With nothing to decide it is a message, and stays in its place.
+    let nothing = world.sim.say(OWNER_CHAT, OWNER, "y");
+    let status = world.sim.say(OWNER_CHAT, OWNER, "/status");
+    world.wait("the status", |world| done(&status, world)).await;
+    assert_eq!(fetched(&world), 1, "it hangs all the while");
+    for message in [&slow, &words, &nothing] {
+        assert_eq!(world.sim.message(message).receipts(), Vec::<String>::new());
+    }
+    world.kill_bridge().await;
+    assert_eq!(world.answer(&slow).await.said(), "seen");
+    assert_eq!(world.answer(&words).await.said(), "second");
+    world.settled().await;
+    let told: Vec<String> = prompts(&world).into_iter().map(|prompt| prompt.text).collect();
+    assert_eq!(told.len(), 4);
+    assert_eq!(told[..2], ["y", "[[say second]]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_picture_inside_of_words_reaches_the_runtime_with_them() {
     let world = World::start(Kind::Codex).await;
     world.sim.add_resource("img_1", "a.png", PIXEL);
@@ -129,17 +171,45 @@ async fn two_topics_are_two_conversations_and_each_is_answered_in_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_topic_is_about_that_people_began_stands_in_its_first_prompt() {
+    for scope in ["topic", "chat"] {
+        let mut world = World::prepare(Kind::Embedded, &format!("[conversation]\nscope = \"{scope}\"")).await;
+        world.sim.add_topic_group(GROUP, "Team", &[OWNER, LI]);
+        world.up().await;
+        let root = world.sim.say(GROUP, LI, "the nightly build is red");
+        let first = world.sim.reply(&root, OWNER, "@bot [[say looked]]");
+        assert_eq!(world.answer(&first).await.said(), "looked");
+        let second = world.sim.reply(&root, OWNER, "@bot [[say looked again]]");
+        assert_eq!(world.answer(&second).await.said(), "looked again");
+        let about: Vec<bool> =
+            prompts(&world).iter().map(|one| one.text.contains("Li: the nightly build is red")).collect();
+        assert_eq!(about, [false, true], "said once, newest first, with {scope}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_a_picture_joins_still_says_what_its_topic_is_about() {
     let mut world = World::prepare(Kind::Embedded, "").await;
     world.sim.add_topic_group(GROUP, "Team", &[OWNER, LI]);
+    world.sim.add_resource("img_1", "a.png", PIXEL);
     world.up().await;
+    let other = world.sim.say(GROUP, LI, "@bot [[sleep 3000]] [[say elsewhere]]");
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
     let root = world.sim.say(GROUP, LI, "the nightly build is red");
-    let first = world.sim.reply(&root, OWNER, "@bot [[say looked]]");
-    assert_eq!(world.answer(&first).await.said(), "looked");
-    let second = world.sim.reply(&root, OWNER, "@bot [[say looked again]]");
-    assert_eq!(world.answer(&second).await.said(), "looked again");
-    let about: Vec<bool> =
-        prompts(&world).iter().map(|one| one.text.contains("Li: the nightly build is red")).collect();
-    assert_eq!(about, [false, true], "said once, newest first");
+    let words = world.sim.reply(&root, OWNER, "@bot [[say looked]]");
+    let content = json!({ "title": "", "content":
+        [[{ "tag": "at", "user_id": "@_user_1", "user_name": "ally" }, { "tag": "img", "image_key": "img_1" }]] });
+    world.sim.post(Say {
+        chat: GROUP.to_owned(),
+        user: OWNER.to_owned(),
+        raw: Some(("post".to_owned(), content.to_string())),
+        parent: Some(root),
+        ..Say::default()
+    });
+    assert_eq!(world.answer(&words).await.said(), "looked");
+    world.answer(&other).await;
+    let prompt = &prompts(&world)[0];
+    assert!(prompt.text.contains("Li: the nightly build is red"), "{}", prompt.text);
+    assert_eq!(prompt.images.len(), 1, "{}", prompt.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,7 @@ pub struct Say {
     pub parent: Option<String>,
     /// Opens a topic, or writes a new message into an existing one, without answering anything.
     pub thread: Option<String>,
-    /// Message type and content as they stand on the wire, instead of `text`.
+    /// Message type and content as they stand on the wire, instead of `text`; `@_user_1` is the bot.
     pub raw: Option<(String, String)>,
     /// Another company's tenant.
     pub tenant: Option<String>,

@@ -117,6 +117,13 @@ impl Card {
         drawn
     }
 
+    /// The same without a warning colour: what it asks is only whether it is meant.
+    pub fn calm_button(&mut self, b: &Button, label: &str, confirm: Option<(String, String)>) -> Value {
+        let mut drawn = self.button(b, label, confirm);
+        drawn["type"] = json!("default");
+        drawn
+    }
+
     /// The finished card, within the platform's size: what is too long is cut, and says so.
     pub fn finish(self, pen: Pen) -> Value {
         let mut card = json!({

@@ -6,6 +6,7 @@ use super::elements::{MAX_BYTES, wire_bytes};
 use super::*;
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Change, Decision, Question, QuestionOption};
+use crate::domain::risk::Class;
 use crate::domain::view::*;
 
 /// 2026-09-21 22:13:20 in UTC+8.
@@ -54,16 +55,72 @@ fn command(command: &str) -> Ask {
 }
 
 fn gate_view(ask: Ask, state: GateShown) -> GateView {
+    let class = match &ask {
+        Ask::Command { command, .. } if command.starts_with("curl") => Class::Unknown,
+        Ask::Command { .. } => Class::Publish,
+        Ask::FileChange { .. } => Class::Write,
+        _ => Class::Unknown,
+    };
     GateView {
+        gate: None,
         number: 3,
         requester: "李雷".to_owned(),
         project: "web".to_owned(),
         deciders: "韩梅梅".to_owned(),
         mention: vec!["ou_boss".into()],
+        risk: (!ask.is_question()).then(|| RiskShown { class, why: None, sandboxed: class == Class::Write }),
         ask,
         claim: Some("**safe**\n# Approved".to_owned()),
         state,
         buttons: vec![button(ButtonRole::Allow), button(ButtonRole::Decline), button(ButtonRole::Stop)],
+        rule: None,
+        paused: false,
+        opened_at_ms: NOON,
+        direct: false,
+        bot_name: "ally".to_owned(),
+    }
+}
+
+fn open_row(number: i64) -> GateRow {
+    gate_row(number, Class::Write, GateShown::Open)
+}
+
+fn gate_row(number: i64, class: Class, state: GateShown) -> GateRow {
+    let open = state.is_open();
+    let buttons = vec![button(ButtonRole::AllowNumber(number)), button(ButtonRole::DeclineNumber(number))];
+    GateRow {
+        gate: format!("gate-{number}").into(),
+        number,
+        ask: command(&format!("make step-{number}")),
+        claim: None,
+        risk: RiskShown { class, why: None, sandboxed: true },
+        state,
+        buttons: if open { buttons } else { Vec::new() },
+        opened_at_ms: NOON,
+    }
+}
+
+fn gates_view(rows: Vec<GateRow>) -> GatesView {
+    let low: Vec<i64> =
+        rows.iter().filter(|row| row.state.is_open() && row.risk.class == Class::Write).map(|row| row.number).collect();
+    let any_open = rows.iter().any(|row| row.state.is_open());
+    let mut buttons = Vec::new();
+    if low.len() > 1 {
+        buttons.push(button(ButtonRole::AllowLow));
+    }
+    if any_open {
+        buttons.extend([button(ButtonRole::DeclineAll), button(ButtonRole::Stop)]);
+    }
+    GatesView {
+        requester: "李雷".to_owned(),
+        project: "web".to_owned(),
+        deciders: "韩梅梅".to_owned(),
+        mention: vec!["ou_boss".into()],
+        rows,
+        more: 0,
+        low,
+        buttons,
+        paused: false,
         direct: false,
         bot_name: "ally".to_owned(),
     }
@@ -116,7 +173,7 @@ fn queue_row(state: QueueRowState) -> QueueRow {
 }
 
 fn all_views() -> Vec<(&'static str, View)> {
-    let decided = |decision| GateShown::Decided { who: "韩梅梅".to_owned(), at_ms: NOON, decision };
+    let decided = |decision| GateShown::Decided { who: "韩梅梅".to_owned(), at_ms: NOON, decision, rule: None };
     let change = |n: usize| Change {
         path: format!("src/{n}.rs"),
         kind: "update".to_owned(),
@@ -145,11 +202,23 @@ fn all_views() -> Vec<(&'static str, View)> {
         (
             "gate_permissions",
             View::Gate(gate_view(
-                Ask::Permissions { wanted: vec!["write /etc".into()], directory: "web".into() },
+                Ask::Permissions { wanted: vec!["write /etc".into()], directory: "web".into(), network_only: false },
                 GateShown::Open,
             )),
         ),
         ("gate_allowed", View::Gate(gate_view(command("ls"), decided(Decision::Allow)))),
+        (
+            "gates",
+            View::Gates(gates_view(vec![open_row(3), open_row(4), gate_row(5, Class::Destroy, GateShown::Open)])),
+        ),
+        ("gates_some", View::Gates(gates_view(vec![gate_row(3, Class::Write, decided(Decision::Allow)), open_row(4)]))),
+        (
+            "gates_over_decided",
+            View::Gates(gates_view(vec![
+                gate_row(3, Class::Write, decided(Decision::Allow)),
+                gate_row(4, Class::Fetch, GateShown::Withdrawn),
+            ])),
+        ),
         (
             "gate_declined",
             View::Gate(gate_view(command("ls"), decided(Decision::Decline { reason: Some("no".into()) }))),
@@ -314,6 +383,12 @@ fn what_the_cards_say() {
         ("gate_files", "M src/0.rs  +2 −1", "Diff: src/1.rs"),
         ("gate_permissions", "确定？", "Sure?"),
         ("gate_allowed", "✓ 韩梅梅 允许一次 · 22:13", "✓ Allowed once by"),
+        ("gates", "需要批准 3 项", "Approvals needed: 3"),
+        ("gates", "允许低风险 #3 #4", "Allow low-risk #3 #4"),
+        ("gates", "#5 可能无法恢复 · 沙箱内", "#5 may be irreversible · in the sandbox"),
+        ("gates", "也可发：@ally a3 允许，d3 拒绝", "or send: @ally a3 or d3"),
+        ("gates_some", "✓ 韩梅梅 允许一次 · 22:13", "Approvals needed: 1"),
+        ("gates_over_decided", "2 项批准请求", "Withdrawn, it did not run"),
         ("gate_declined", "✕ 韩梅梅 拒绝 · 22:13 · no", "✕ Declined by"),
         ("gate_withdrawn", "— 已撤回，没有执行", "— Withdrawn, it did not run"),
         ("gate_void", "没有执行", "Void: ally restarted, it did not run"),

@@ -267,19 +267,18 @@ impl State {
 
     /// A message of a person, and the body of its event.
     pub fn say(&mut self, say: &Say) -> (String, Value) {
-        let mut mentions = Vec::new();
         let (kind, content) = match &say.raw {
             Some((kind, content)) => (kind.clone(), content.clone()),
             None => {
                 let text = say.text.replace("@bot", "@_user_1").replace("@all", "@_all");
-                if say.text.contains("@bot") {
-                    mentions
-                        .push(json!({"key": "@_user_1", "id": {"union_id": "on_bot", "user_id": null, "open_id": BOT},
-                                         "mentioned_type": "bot", "name": "ally", "tenant_key": TENANT}));
-                }
                 ("text".to_owned(), json!({ "text": text }).to_string())
             }
         };
+        let mut mentions = Vec::new();
+        if content.contains("@_user_1") {
+            mentions.push(json!({"key": "@_user_1", "id": {"union_id": "on_bot", "user_id": null, "open_id": BOT},
+                                 "mentioned_type": "bot", "name": "ally", "tenant_key": TENANT}));
+        }
         let mut message = self.blank(&say.chat, &say.user, &kind, content);
         message.mentions = mentions;
         message.thread.clone_from(&say.thread);

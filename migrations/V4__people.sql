@@ -1,0 +1,70 @@
+-- How risky a request is, as it was judged when it came, and by what words of it.
+ALTER TABLE gates ADD COLUMN class TEXT NOT NULL DEFAULT 'unknown';
+ALTER TABLE gates ADD COLUMN why TEXT;
+-- The sandbox holds what is asked for.
+ALTER TABLE gates ADD COLUMN sandboxed INTEGER NOT NULL DEFAULT 0;
+-- The first request of the card that lists this one.
+ALTER TABLE gates ADD COLUMN card TEXT;
+-- When the card first showed it.
+ALTER TABLE gates ADD COLUMN shown_at_ms INTEGER;
+-- The rule that its decision made, or that decided it.
+ALTER TABLE gates ADD COLUMN rule INTEGER REFERENCES rules (number);
+ALTER TABLE gates ADD COLUMN by_rule INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX gates_card ON gates (card, number) WHERE card IS NOT NULL;
+CREATE INDEX gates_rule ON gates (rule) WHERE rule IS NOT NULL;
+
+-- What was allowed for longer than once. Kept after its end: the audit names it.
+CREATE TABLE rules (
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel       TEXT NOT NULL,
+    chat          TEXT NOT NULL,
+    -- Of a rule that ends with its task.
+    turn          TEXT REFERENCES turns (id),
+    span          TEXT NOT NULL CHECK (span IN ('task', 'hours', 'always')),
+    subject       TEXT NOT NULL,
+    directory     TEXT NOT NULL,
+    class         TEXT NOT NULL,
+    sandboxed     INTEGER NOT NULL,
+    made_by       TEXT NOT NULL,
+    made_name     TEXT NOT NULL,
+    made_at_ms    INTEGER NOT NULL,
+    expires_at_ms INTEGER,
+    uses          INTEGER NOT NULL DEFAULT 0,
+    last_used_ms  INTEGER,
+    ended_at_ms   INTEGER,
+    ended_by      TEXT
+) STRICT;
+CREATE INDEX rules_in_force ON rules (channel, chat, directory) WHERE ended_at_ms IS NULL;
+CREATE INDEX rules_turn ON rules (turn) WHERE turn IS NOT NULL;
+
+-- How a chat works, where it is not as configured.
+CREATE TABLE settings (
+    channel TEXT NOT NULL,
+    chat    TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    set_by  TEXT,
+    at_ms   INTEGER NOT NULL,
+    PRIMARY KEY (channel, chat, key)
+) STRICT, WITHOUT ROWID;
+
+-- Approvers decide in one chat; admins everywhere.
+CREATE TABLE new_grants (
+    channel    TEXT NOT NULL,
+    what       TEXT NOT NULL CHECK (what IN ('owner', 'admin', 'approver', 'user', 'chat')),
+    -- Of an approver; '' of all others.
+    chat       TEXT NOT NULL DEFAULT '',
+    id         TEXT NOT NULL,
+    given_by   TEXT,
+    given_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (channel, what, chat, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_grants (channel, what, id, given_by, given_at_ms) SELECT channel, what, id, given_by, given_at_ms FROM grants;
+DROP TABLE grants;
+ALTER TABLE new_grants RENAME TO grants;
+
+-- How far the agent might go by itself when the turn was submitted.
+ALTER TABLE turns ADD COLUMN level TEXT;
+-- What people call a conversation.
+ALTER TABLE conversations ADD COLUMN name TEXT;
+CREATE INDEX audit_time ON audit (at_ms);
