@@ -29,6 +29,7 @@ pub mod painter;
 pub mod pairing;
 pub mod pictures;
 pub mod ports;
+mod posture;
 pub mod prepare;
 mod prompts;
 mod pulse;

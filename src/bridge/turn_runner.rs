@@ -13,7 +13,7 @@ use super::leases::Lease;
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{actions, prompts, remedy, say};
+use super::{actions, posture, prompts, remedy, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -36,7 +36,8 @@ pub async fn run(
 ) -> anyhow::Result<Next> {
     let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
     let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
-    let thread = match thread(core, &live, conversation, turn).await? {
+    let posture = posture::of(core, conversation, &turn.directory).await?;
+    let thread = match thread(core, &live, conversation, turn, &posture).await? {
         Ok(thread) => thread,
         Err(step) => return Ok(step),
     };
@@ -44,7 +45,7 @@ pub async fn run(
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
-    let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
+    let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt), posture };
     let submitted = live.call(|runtime| runtime.submit(&submit)).await;
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
@@ -140,12 +141,13 @@ async fn thread(
     live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
+    posture: &Posture,
 ) -> anyhow::Result<Result<ThreadId, Next>> {
-    if let Some(forked) = fork_if_wanted(core, live, conversation).await? {
+    if let Some(forked) = fork_if_wanted(core, live, conversation, posture).await? {
         return Ok(Ok(forked));
     }
     let id = conversation.id.clone();
-    Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory).await {
+    Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory, posture).await {
         Ok(thread) => return Ok(Ok(thread)),
         Err(CallError::NoThread { detail }) if conversation.settled_on_thread == 0 => {
             // It never got a message, so it left nothing behind (codex keeps no empty thread).
@@ -190,14 +192,16 @@ async fn fork_if_wanted(
     core: &Core,
     live: &LiveRuntime,
     conversation: &Conversation,
+    posture: &Posture,
 ) -> anyhow::Result<Option<ThreadId>> {
-    let Some(thread) = &conversation.thread else { return Ok(None) };
+    let Some(thread) = conversation.thread.clone() else { return Ok(None) };
     let key = format!("fork:{}", conversation.id);
     let (id, name) = (conversation.id.clone(), key.clone());
     if core.ledger.read(move |tx| said::meta(tx, &name)).await?.as_deref() != Some("wanted") {
         return Ok(None);
     }
-    let forked = match live.call(|runtime| runtime.fork(thread, &conversation.directory)).await {
+    let how = Fork { thread, directory: conversation.directory.clone(), posture: posture.clone() };
+    let forked = match live.call(|runtime| runtime.fork(&how)).await {
         Ok(forked) => forked,
         Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => {
             return Err(error.into());
@@ -210,7 +214,7 @@ async fn fork_if_wanted(
                 conversations::set_thread(tx, &id, None, None)
             });
             write.await?;
-            return Ok(Some(live.open(None, &conversation.directory).await?));
+            return Ok(Some(live.open(None, &conversation.directory, posture).await?));
         }
     };
     let (fresh, cursor) = (forked.clone(), conversation.thread_cursor.clone());
@@ -220,7 +224,7 @@ async fn fork_if_wanted(
             conversations::set_thread(tx, &id, Some(&fresh), cursor.as_ref())
         })
         .await?;
-    Ok(Some(live.open(Some(&forked), &conversation.directory).await?))
+    Ok(Some(live.open(Some(&forked), &conversation.directory, posture).await?))
 }
 
 pub(super) async fn hold(

@@ -3,6 +3,7 @@
 mod bridge;
 mod chat;
 mod demo;
+mod doctor;
 mod error;
 mod logs;
 mod output;
@@ -33,6 +34,7 @@ Exit codes:
   69  ally is not running
   70  ally is there and does not work: it does not answer, or keeps dying
   75  not now; worth another try
+  77  the sandbox does not keep what it promises (`ally doctor security`)
   78  the configuration is wrong
 
 Data lies in $ALLY_HOME (default ~/.ally): ally.toml, .env, ledger.db, logs/.";
@@ -61,6 +63,8 @@ enum Command {
     Logs(logs::Args),
     /// Talk to the agent in this terminal
     Chat(chat::Args),
+    /// Try on this machine what ally promises
+    Doctor(doctor::Args),
     /// List tasks, or show one
     Turns(turns::Args),
     /// Print a one-time code that makes its sender the owner
@@ -83,7 +87,7 @@ impl Command {
                 true
             }
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
-            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
+            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
         }
     }
 }
@@ -168,6 +172,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Status(args) => status::run(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Chat(args) => chat::run(context, &args).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,

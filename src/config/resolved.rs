@@ -90,10 +90,10 @@ pub struct CodexConfig {
     pub args: Vec<String>,
     /// Model, where codex's own choice is not wanted.
     pub model: Option<String>,
-    /// Codex's sandbox mode.
-    pub sandbox: String,
-    /// When codex asks.
-    pub approval_policy: String,
+    /// Codex's sandbox mode instead of the level's own.
+    pub sandbox: Option<String>,
+    /// When codex asks, instead of when the level says so.
+    pub approval_policy: Option<String>,
 }
 
 /// How chats become conversations.
@@ -244,6 +244,13 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     })
 }
 
+impl Config {
+    /// What in the settings weakens or replaces the sandbox.
+    pub fn safety_warnings(&self) -> Vec<String> {
+        warnings(&self.runtime, self.lang)
+    }
+}
+
 /// The language that the two files or `ALLY_LANG` ask for, whatever else is wrong in them.
 pub fn lang(paths: &Paths, environment: &Environment) -> Option<Lang> {
     let mut ignored = Problems::default();
@@ -278,13 +285,19 @@ fn warnings(runtime: &RuntimeConfig, lang: Lang) -> Vec<String> {
     let RuntimeConfig::Codex(codex) = runtime else { return Vec::new() };
     let say = |zh: &str, en: &str| if lang == Lang::Zh { zh.to_owned() } else { en.to_owned() };
     let mut warnings = Vec::new();
-    if codex.sandbox == "danger-full-access" {
+    if codex.sandbox.is_some() || codex.approval_policy.is_some() {
+        warnings.push(say(
+            "[runtime.codex] 里写了 sandbox 或 approval_policy：以它们为准，自主程度不起作用。删掉这两行即可恢复",
+            "[runtime.codex] sets sandbox or approval_policy: they hold instead, and levels do not. Remove the lines to have levels again",
+        ));
+    }
+    if codex.sandbox.as_deref() == Some("danger-full-access") {
         warnings.push(say(
             "[runtime.codex] sandbox = \"danger-full-access\"：没有沙箱，你能做的它都能做",
             "[runtime.codex] sandbox = \"danger-full-access\": no sandbox, the agent can do whatever you can",
         ));
     }
-    if codex.approval_policy == "never" {
+    if codex.approval_policy.as_deref() == Some("never") {
         warnings.push(say(
             "[runtime.codex] approval_policy = \"never\"：运行命令前不问任何人",
             "[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs",
@@ -458,8 +471,8 @@ impl Resolver<'_> {
             home: codex_home,
             args: self.raw.list("runtime.codex.args", self.problems).value,
             model: self.raw.text("runtime.codex.model", self.problems).map(|found| found.value),
-            sandbox: sandbox.map_or("workspace-write", |found| found.value).to_owned(),
-            approval_policy: policy.map_or("on-request", |found| found.value).to_owned(),
+            sandbox: sandbox.map(|found| found.value.to_owned()),
+            approval_policy: policy.map(|found| found.value.to_owned()),
         }
     }
 
@@ -668,7 +681,7 @@ mod tests {
         let config = home.load(&[]).unwrap();
         assert!(config.feishu.is_none());
         assert_eq!(config.turn.idle_timeout, 30 * MINUTE);
-        assert!(matches!(config.runtime, RuntimeConfig::Codex(codex) if codex.sandbox == "workspace-write"));
+        assert!(matches!(config.runtime, RuntimeConfig::Codex(codex) if codex.sandbox.is_none()));
     }
 
     #[test]

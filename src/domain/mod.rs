@@ -15,6 +15,7 @@ pub mod message;
 pub mod plain;
 pub mod risk;
 pub mod rule;
+pub mod safety;
 pub mod turn;
 pub mod verdict;
 pub mod view;

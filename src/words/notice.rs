@@ -20,6 +20,12 @@ super::messages! {
         LedgerDamaged { path: &'a str } =>
             "账本写不进：文件损坏了。先 `ally stop`，留着 {path} 别动，再用 backups 里最新的一份代替它",
             "The ledger takes no writes: the file is damaged. Run `ally stop`, keep {path} as it is, and put the newest copy from backups in its place";
+        SandboxBroken { promise: &'a str, what: &'a str } =>
+            "沙箱没有做到「{promise}」：{what}。运行 `ally doctor security`",
+            "The sandbox does not keep this: {promise} (but: {what}). Run `ally doctor security`";
+        SandboxUnknown { why: &'a str } =>
+            "无法确认沙箱是否有效：{why}。运行 `ally doctor security`",
+            "Whether the sandbox holds cannot be told: {why}. Run `ally doctor security`";
         /// A message that could not be made into anything after many tries.
         NotPrepared =>
             "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",

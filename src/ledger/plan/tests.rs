@@ -110,6 +110,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::received_behind(tx, &channel, &chat, row, 1)?;
     inbound::get(tx, row)?;
     inbound::spent(tx, &[row], 1)?;
+    inbound::of_chat(tx, &[row], &channel, &chat)?;
     inbound::waiting(tx, &channel, &chat, "late")?;
     inbound::waiting_for_words(tx)?;
     inbound::is_expected(tx, &channel, &chat)?;

@@ -282,3 +282,14 @@ pub struct AskedOption {
 pub struct StartupConfig {
     pub app_server_version: Option<String>,
 }
+
+/// Answer of `command/exec`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Executed {
+    pub exit_code: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub stdout: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub stderr: String,
+}
