@@ -5,6 +5,7 @@
 
 mod answer;
 mod elements;
+pub mod gallery;
 mod gate;
 mod safe;
 mod turn;
