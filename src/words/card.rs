@@ -120,6 +120,8 @@ super::messages! {
         QuestionSummary { who: &'a str } => "{who} 的任务有个问题", "{who}'s task has a question";
         QuestionTitle { number: i64 } => "Codex 想知道 #{number}", "Codex asks #{number}";
         QuestionOf { n: usize, of: usize } => "（{n}/{of}）", "({n}/{of})";
+        MoreQuestions { n: usize } =>
+            "还有 {n} 个问题放不下，没有列出", "{n} more questions do not fit and are not listed";
         QuestionHint { number: i64 } => "回复选项的数字，或直接写（#{number}）", "reply with the option's number, or write (#{number})";
         QuestionHintGroup { bot: &'a str } => "也可发：@{bot} 选项的数字", "or send: @{bot} and the option's number";
         Choose => "选一个", "Choose one";

@@ -289,7 +289,7 @@ fn all_views() -> Vec<(&'static str, View)> {
 }
 
 /// Everything in a card, by the tag of the object it stands in.
-fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
+pub(super) fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
     match value {
         Value::Object(map) => {
             visit(map);
