@@ -12,6 +12,8 @@ super::messages! {
         LiveSub { who: &'a str, project: &'a str, at: At } => "{who} · {project} · {at} 开始", "{who} · {project} · started {at}";
         TagRunning => "进行中", "Running";
         TagWaiting => "等批准", "Waiting";
+        /// Nothing happens, and not for want of a decision.
+        TagPaused => "已暂停", "Paused";
         TagDone => "完成", "Done";
         TagStopped => "已停止", "Stopped";
         TagFailed => "失败", "Failed";
@@ -20,6 +22,7 @@ super::messages! {
         /// The step under way.
         Step { n: usize, verb: &'a str, object: &'a str, at: At } =>
             "第 {n} 步：{verb} {object}（{at} 起）", "Step {n}: {verb} {object} (since {at})";
+        NoStepYet => "还没有开始第 1 步", "No step has begun";
         FirstStep => "第 1 步", "Step 1";
         EarlierSteps { n: usize } => "前 {n} 步", "Steps 1–{n}";
         MoreSteps { n: usize } => "更早的 {n} 步没有列出", "{n} earlier steps are not listed";
@@ -27,9 +30,11 @@ super::messages! {
         Unreachable { at: At } => "连不上模型，{at} 起在重试", "Cannot reach the model, retrying since {at}";
         LiveWaiting { number: i64, names: &'a str } => "⏸ 在等批准 #{number}（{names}）", "⏸ Waiting for approval #{number} ({names})";
         LiveDoneAtOnce { span: &'a str } => "✓ 完成 · {span}", "✓ Done · {span}";
-        LiveDone { steps: usize, span: &'a str } => "✓ 完成 · {steps} 步 · {span}", "✓ Done · steps: {steps} · {span}";
-        LiveDoneTokens { steps: usize, span: &'a str, tokens: &'a str } =>
-            "✓ 完成 · {steps} 步 · {span} · {tokens} tokens", "✓ Done · steps: {steps} · {span} · {tokens} tokens";
+        LiveDone { steps: &'a str, span: &'a str } => "✓ 完成 · {steps} · {span}", "✓ Done · {steps} · {span}";
+        LiveDoneTokens { steps: &'a str, span: &'a str, tokens: &'a str } =>
+            "✓ 完成 · {steps} · {span} · {tokens} tokens", "✓ Done · {steps} · {span} · {tokens} tokens";
+        OneStep => "1 步", "1 step";
+        Steps { n: usize } => "{n} 步", "{n} steps";
         LiveStopped { who: &'a str } => "■ 已停止（{who}）", "■ Stopped by {who}";
         LiveStoppedEnded { who: &'a str } =>
             "■ 已停止（{who}）。已做的改动不会撤回；后台命令：已结束", "■ Stopped by {who}. Changes made stay; background commands: ended";
@@ -137,10 +142,11 @@ super::messages! {
         ShutdownTitle => "任务被停机打断", "Interrupted by a shutdown";
         InterruptedBody { at: At } => "{at} ally 停止过，任务没有做完。", "ally stopped at {at}; the task did not finish.";
         ShutdownBody { at: At } => "{at} 有人停止了 ally，任务没有做完。", "ally was shut down by a person at {at}; the task did not finish.";
-        CertainSteps { n: usize } => "确定：前 {n} 步已完成；没有发出过最终答案", "Certain: steps finished: {n}; no final answer was sent";
+        CertainSteps { n: usize } => "确定：前 {n} 步已完成；没有发出过最终答案", "Certain: steps 1–{n} finished; no final answer was sent";
+        CertainFirstStep => "确定：第 1 步已完成；没有发出过最终答案", "Certain: step 1 finished; no final answer was sent";
         CertainNoSteps => "确定：没有发出过最终答案", "Certain: no final answer was sent";
         UncertainSteps { n: usize } => "不确定：下面 {n} 步可能已执行", "Not certain: the {n} steps below may have run";
-        UncertainCommand { n: usize, object: &'a str } => "不确定：第 {n} 步 {object} 可能已执行", "Not certain: step {n} {object} may have run";
+        UncertainCommand { n: usize, object: &'a str } => "不确定：第 {n} 步（{object}）可能已执行", "Not certain: step {n} ({object}) may have run";
         NoChangeSeen => "没有看到会改动东西的步骤", "No step that changes things was seen";
         CommandsEnded => "当时运行的命令已结束。", "Commands that were running were ended.";
         CommandsMayRunOn => "当时运行的命令可能还在运行。", "Commands that were running may still be running.";
@@ -151,7 +157,9 @@ super::messages! {
         HintContinue =>
             "继续：先检查做到哪里再往下。重新运行：从头再做，已做过的步骤可能重复",
             "Continue: checks first what was done. Run again: from the start; steps may happen twice";
-        HintStartFresh => "新会话重做：从头再做，已做过的步骤可能重复", "Start fresh: from the start; steps may happen twice";
+        HintStartFresh =>
+            "两个都从头再做，已做过的步骤可能重复。新会话不记得之前的对话",
+            "Both start over; steps may happen twice. A fresh conversation does not remember this one";
         Chosen { who: &'a str, what: &'a str } => "{who}：{what}", "{what}, chosen by {who}";
         // ---- C7 queue
         QueueTitle { n: usize } => "排队 {n} 条", "{n} waiting";
@@ -211,5 +219,18 @@ pub fn step_verb(kind: StepKind, lang: Lang) -> &'static str {
     match lang {
         Lang::Zh => zh,
         Lang::En => en,
+    }
+}
+
+/// The same of a step that is over.
+pub fn step_verb_past(kind: StepKind, lang: Lang) -> &'static str {
+    match (kind, lang) {
+        (kind, Lang::Zh) => step_verb(kind, Lang::Zh),
+        (StepKind::Command, Lang::En) => "ran",
+        (StepKind::FileChange, Lang::En) => "changed",
+        (StepKind::Tool, Lang::En) => "called",
+        (StepKind::Search, Lang::En) => "searched",
+        (StepKind::Refused, Lang::En) => step_verb(kind, Lang::En),
+        (StepKind::Other, Lang::En) => "worked on",
     }
 }

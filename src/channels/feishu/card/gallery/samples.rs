@@ -579,6 +579,7 @@ impl People {
 
     fn interruptions(&self) -> Named {
         let it = || self.interrupted();
+        let uncertain = |object: &str| step(StepKind::Command, object, StepState::Running);
         let chosen = |role| InterruptedView { chosen: Some((role, self.li.clone())), ..it() };
         let partial = Some(self.words("登录页的报错来自", "The error of the login page comes from"));
         let steers = vec![self.words("用 tab 缩进", "Use tabs"), self.words("别动测试", "Leave the tests alone")];
@@ -586,7 +587,11 @@ impl People {
         [
             ("one_uncertain_command", it()),
             ("commands_ended", InterruptedView { commands_ended: true, ..it() }),
-            ("several_uncertain", InterruptedView { uncertain: self.steps(), ..it() }),
+            (
+                "several_uncertain",
+                InterruptedView { uncertain: vec![uncertain("npm publish"), uncertain("git push")], ..it() },
+            ),
+            ("one_certain_step", InterruptedView { certain: it().certain.split_off(3), ..it() }),
             ("nothing_uncertain", InterruptedView { uncertain: Vec::new(), ..it() }),
             ("before_any_step", InterruptedView { certain: Vec::new(), uncertain: Vec::new(), ..it() }),
             ("shutdown", InterruptedView { shutdown: true, uncertain: Vec::new(), ..it() }),
