@@ -164,13 +164,15 @@ super::messages! {
         // ---- C7 queue
         QueueTitle { n: usize } => "排队 {n} 条", "{n} waiting";
         QueueSummary => "消息在排队", "Messages are waiting";
-        BehindTurn { who: &'a str, at: At } => "前面：{who} 的任务，{at} 起", "behind {who}'s task since {at}";
-        BehindGate { number: i64, names: &'a str } => "前面：在等批准 #{number}（{names}）", "waiting for approval #{number} ({names})";
-        BehindDirectory => "前面：同一目录正在使用", "this directory is in use";
-        BehindLimit => "前面：同时运行的任务已到上限", "the limit of tasks at the same time is reached";
+        /// Every row has its end.
+        QueueTitleOver => "没有排队的了", "Nothing waits any more";
+        BehindTurn { who: &'a str, at: At } => "前面：{who} 的任务，{at} 起", "Behind {who}'s task since {at}";
+        BehindGate { number: i64, names: &'a str } => "前面：在等批准 #{number}（{names}）", "Waiting for approval #{number} ({names})";
+        BehindDirectory => "前面：同一目录正在使用", "This directory is in use";
+        BehindLimit => "前面：同时运行的任务已到上限", "The limit of tasks at the same time is reached";
         BehindRestart => "前面：Codex 正在重启", "Codex is restarting";
-        BehindHeld => "前面：一个中断的任务在等决定", "an interrupted task waits for a decision";
-        BehindElsewhere => "前面：这个会话在另一个程序里开着", "this conversation is open in another program";
+        BehindHeld => "前面：一个中断的任务在等决定", "An interrupted task waits for a decision";
+        BehindElsewhere => "前面：这个会话在另一个程序里开着", "This conversation is open in another program";
         QueueRow { n: usize, who: &'a str, text: &'a str } => "{n} · {who}：{text}", "{n} · {who}: {text}";
         RowStarted => "已开始", "Started";
         RowSteered => "已插话", "Steered";
@@ -179,6 +181,8 @@ super::messages! {
         MoreRows { n: usize } => "还有 {n} 条", "{n} more";
         // ---- C8 status
         StatusTitle => "状态", "Status";
+        TagWell => "正常", "Well";
+        TagTrouble => "有问题", "Trouble";
         StatusSummary => "ally 的状态", "Status of ally";
         StatusWork { running: u32, waiting: u32, queued: u32 } =>
             "进行中 {running} · 等批准 {waiting} · 排队 {queued}", "{running} running · {waiting} waiting for approval · {queued} queued";
@@ -194,12 +198,16 @@ super::messages! {
         // ---- help, stranger, C15, notice
         HelpTitle => "我能做什么", "What I can do";
         HelpSummary => "ally 的菜单", "Menu of ally";
+        NoticeAsks => "ally 有个问题", "A question from ally";
         NoticeSummary => "ally 的一条说明", "A note from ally";
         StrangerSummary => "ally 还没有开通", "ally is not set up here";
         StrangerDirect { owner: &'a str } =>
             "我只为 {owner} 和被允许的人工作。这条没有处理，也没有保存。", "I work only for {owner} and people they allow. This was neither processed nor kept.";
         StrangerGroup { owner: &'a str } => "这个群还没开通，{owner} 可以开通。", "This group is not set up; {owner} can do that.";
         StaleSummary => "一条旧消息在等决定", "An old message waits for a decision";
+        StaleSummaryOver => "一条旧消息已有决定", "An old message was decided";
+        /// Once somebody chose: nothing is asked any more.
+        StaleWas { at: At } => "这条是 {at} 发的，之后我离线过。", "Sent at {at}, and I was offline since then.";
         StaleAsk { at: At } =>
             "这条是 {at} 发的，之后我离线过。还要做吗？", "Sent at {at}, and I was offline since then. Still wanted?";
         StaleOthers { n: u32 } => "另有 {n} 条也在等同一个问题", "{n} more wait for the same question";

@@ -70,7 +70,10 @@ fn draw(view: &View, pen: Pen) -> Value {
 
 fn status(view: &StatusView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::StatusSummary), false);
-    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", None);
+    let arrived = view.undelivered.is_none_or(|(n, _)| n == 0);
+    let well = view.channel_ok && view.runtime_ok && view.warnings.is_empty() && arrived;
+    let (tag, colour) = if well { (CardMsg::TagWell, "green") } else { (CardMsg::TagTrouble, "red") };
+    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", Some((&pen.say(tag), colour)));
     card.line(&view.project);
     let StatusView { running, waiting, queued, .. } = *view;
     card.line(&pen.say(CardMsg::StatusWork { running, waiting, queued }));
@@ -117,7 +120,8 @@ fn stranger(view: &StrangerView, pen: Pen) -> Value {
 }
 
 fn notice(view: &NoticeView, pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::NoticeSummary), true);
+    let summary = if view.buttons.is_empty() { CardMsg::NoticeSummary } else { CardMsg::NoticeAsks };
+    let mut card = Card::new(&pen.say(summary), true);
     card.line(&view.text.replace('`', ""));
     card.buttons(&view.buttons, pen);
     card.finish(pen)

@@ -104,7 +104,6 @@ impl Card {
         let kind = match (&b.role, &confirm) {
             (_, Some(_)) => "danger",
             (ButtonRole::Allow | ButtonRole::Continue | ButtonRole::DoIt | ButtonRole::Submit, None) => "primary",
-            (ButtonRole::CancelAll, None) => "danger",
             _ => "default",
         };
         let mut drawn = json!({

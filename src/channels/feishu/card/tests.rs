@@ -412,6 +412,7 @@ fn what_the_cards_say() {
             "这条是 09-21 22:13 发的，之后我离线过。还要做吗？",
             "Sent at 09-21 22:13, and I was offline since then",
         ),
+        ("status", "有问题", "Trouble"),
         ("status", "进行中 1 · 等批准 1 · 排队 2", "1 running · 1 waiting for approval · 2 queued"),
         ("help", "@ally + 要做的事", "@ally with a task"),
         ("stranger", "我只为 韩梅梅 和被允许的人工作", "I work only for"),
@@ -447,6 +448,33 @@ fn what_is_over_does_not_say_that_it_waits_or_runs() {
         if ["gate_allowed", "gate_declined", "gate_withdrawn", "gate_void", "gate_may_have_run"].contains(&name) {
             assert!(!summary.contains("needs") && !title.contains("needed"), "{name}: {summary} {title}");
         }
+    }
+}
+
+#[test]
+fn what_was_decided_is_not_asked_again() {
+    let stale = |chosen| StaleView { sent_at_ms: NOON, text: "x".into(), others: 0, buttons: vec![], chosen };
+    let card = draw(&View::Stale(stale(Some((ButtonRole::DoIt, "Li".into())))), pen(Lang::En));
+    assert!(!card.to_string().contains("Still wanted") && !card.to_string().contains("waits for"), "{card}");
+    let rows = vec![queue_row(QueueRowState::Started)];
+    let card = draw(&View::Queue(QueueView { why: WaitReason::Directory, rows }), pen(Lang::En));
+    assert_eq!(card["config"]["summary"]["content"], card["header"]["title"]["content"]);
+    assert!(read(&card).starts_with("Nothing waits any more"), "{card}");
+}
+
+/// Red stands for what cannot be taken back, and a thumb must not find it next to the wanted button.
+#[test]
+fn no_red_button_touches_the_primary_one() {
+    for (name, view) in all_views() {
+        let card = draw(&view, pen(Lang::En));
+        let mut kinds = Vec::new();
+        walk(&card, &mut |map| {
+            if map.get("tag") == Some(&json!("button")) {
+                kinds.push(map["type"].as_str().unwrap_or_default().to_owned());
+            }
+        });
+        let both = kinds.iter().any(|kind| kind == "danger") && kinds.iter().any(|kind| kind == "primary");
+        assert!(!both, "{name}: {kinds:?}");
     }
 }
 

@@ -238,10 +238,14 @@ fn choice(card: &mut Card, buttons: &[Button], chosen: Option<&(ButtonRole, Stri
 // ------------------------------------------------------------------------------------------------ C7
 
 pub(super) fn queue(view: &QueueView, pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::QueueSummary), true);
     let waits = |row: &&QueueRow| matches!(row.state, QueueRowState::Waiting | QueueRowState::BackToQueue);
     let n = view.rows.iter().filter(waits).count();
-    card.header(&pen.say(CardMsg::QueueTitle { n }), None, "grey", None);
+    let (summary, title) = match n {
+        0 => (CardMsg::QueueTitleOver, CardMsg::QueueTitleOver),
+        n => (CardMsg::QueueSummary, CardMsg::QueueTitle { n }),
+    };
+    let mut card = Card::new(&pen.say(summary), true);
+    card.header(&pen.say(title), None, "grey", None);
     if n > 0 {
         card.line(&wait_reason(&view.why, pen));
     }
@@ -290,8 +294,13 @@ fn wait_reason(why: &WaitReason, pen: Pen) -> String {
 // ------------------------------------------------------------------------------------------------ C15
 
 pub(super) fn stale(view: &StaleView, pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::StaleSummary), false);
-    card.line(&pen.say(CardMsg::StaleAsk { at: pen.dated(view.sent_at_ms) }));
+    let at = pen.dated(view.sent_at_ms);
+    let (summary, line) = match view.chosen {
+        None => (CardMsg::StaleSummary, CardMsg::StaleAsk { at }),
+        Some(_) => (CardMsg::StaleSummaryOver, CardMsg::StaleWas { at }),
+    };
+    let mut card = Card::new(&pen.say(summary), false);
+    card.line(&pen.say(line));
     card.grey(&clip(&view.text, 40));
     if view.others > 0 && view.chosen.is_none() {
         card.grey(&pen.say(CardMsg::StaleOthers { n: view.others }));

@@ -618,7 +618,10 @@ impl People {
     }
 
     fn queue(&self, why: WaitReason) -> QueueView {
-        QueueView { why, rows: vec![self.row(QueueRowState::Waiting)] }
+        let mut row = self.row(QueueRowState::Waiting);
+        // There is something to steer only where a turn runs.
+        row.steer = row.steer.filter(|_| matches!(why, WaitReason::Turn { .. }));
+        QueueView { why, rows: vec![row] }
     }
 
     fn queues(&self) -> Named {
