@@ -44,6 +44,10 @@ super::messages! {
         LiveFailed => "✕ 失败", "✕ Failed";
         LiveInterrupted => "？中断，结果未知", "? Interrupted, outcome unknown";
         LiveMerged => "— 已并入正在进行的任务", "— Joined the task that was already running";
+        // ---- C2 answer
+        /// Of an answer that begins with nothing that could be shown in a list.
+        AnswerSummary => "Codex 的答案", "An answer from Codex";
+        AnswerOfCode => "Codex 的答案：代码", "An answer from Codex: code";
         // ---- C3 gate
         GateSummary { who: &'a str, kind: &'a str } => "{who} 的任务需要批准：{kind}", "{who}'s task needs approval: {kind}";
         GateSummaryOver { who: &'a str, tag: &'a str } => "{who} 的批准请求：{tag}", "{who}'s request: {tag}";

@@ -102,12 +102,17 @@ fn status(view: &StatusView, pen: Pen) -> Value {
 fn help(view: &HelpView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::HelpSummary), true);
     card.header(&pen.say(CardMsg::HelpTitle), None, "grey", None);
-    let how = match view.group {
-        true => CommandMsg::HelpGroup { project: &view.project, bot: &view.bot_name },
-        false => CommandMsg::HelpDirect { project: &view.project },
+    let HelpView { project, bot_name: bot, .. } = view;
+    let (how, gates) = match view.group {
+        true => (CommandMsg::HelpGroup { project, bot }, CommandMsg::HelpGatesGroup { bot }),
+        false => (CommandMsg::HelpDirect { project }, CommandMsg::HelpGates),
     };
-    for msg in [how, CommandMsg::HelpCommands, CommandMsg::HelpGates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
-        card.line(&msg.text(pen.lang).replace('`', ""));
+    let say = |msg: CommandMsg<'_>| msg.text(pen.lang).replace('`', "");
+    card.line(&say(how));
+    // A list on a phone is read down, not across.
+    card.line(&say(CommandMsg::HelpCommands).replace(" · ", "\n"));
+    for msg in [gates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
+        card.line(&say(msg));
     }
     card.finish(pen)
 }

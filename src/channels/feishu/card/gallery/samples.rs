@@ -804,6 +804,7 @@ impl People {
                 "| 测试 | 前 | 后 |\n|---|---|---|\n| 登录 | ✕ | ✓ |\n| 退出 | ✓ | ✓ |\n\n## 还没有做\n\n~~旧接口~~ 仍然在。",
                 "| Test | Before | After |\n|---|---|---|\n| login | ✕ | ✓ |\n| logout | ✓ | ✓ |\n\n## Not done\n\nThe ~~old~~ API is still there.",
             );
+        let only_code = "```sh\nnpm publish\n```\n".repeat(90);
         let table = "| a | b | c |\n|---|---|---|\n| 1 | 2 | 3 |\n\n";
         let samples = [
             ("short_post", answer(short.clone()), 0),
@@ -812,6 +813,7 @@ impl People {
             ("code_quote_lists", answer(code), 0),
             ("headings_and_table_card", answer(rich), 0),
             ("five_tables_card", answer(table.repeat(5)), 0),
+            ("only_code_card", answer(only_code), 0),
             ("last_part", self.last_part(), 0),
             ("notice_post", Body::Notice { text: NoticeMsg::LostMayRunOn.text(self.lang) }, 0),
             ("notice_text", Body::Notice { text: NoticeMsg::LostMayRunOn.text(self.lang) }, 1),
