@@ -105,7 +105,11 @@ pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
     let n = open.len() + view.more;
     let worst = open.iter().map(|row| row.risk.class).max();
     let GatesView { requester, project, deciders, .. } = view;
-    let mut card = Card::new(&pen.say(CardMsg::GatesSummary { who: requester, n: n.max(1) }), false);
+    let summary = match n {
+        0 => pen.say(CardMsg::GateSummaryOver { who: requester, tag: &pen.say(CardMsg::TagDecided) }),
+        n => pen.say(CardMsg::GatesSummary { who: requester, n }),
+    };
+    let mut card = Card::new(&summary, false);
     let (title, tag, colour) = match n {
         0 => (CardMsg::GatesTitleOver { n: view.rows.len() }, CardMsg::TagDecided, "neutral"),
         _ => (CardMsg::GatesTitle { n }, CardMsg::GatesTagOpen { n }, "orange"),
@@ -181,7 +185,7 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     if let Some(reason) = &gate.claim {
         inside.push(div(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) })));
     }
-    card.folded(&pen.say(CardMsg::Folded { lines: lines.max(1) }), inside);
+    card.folded(&pen.say(if is_short { CardMsg::More } else { CardMsg::Folded { lines } }), inside);
     if let Some(result) = result.filter(|_| !gate.state.is_open()) {
         card.line(&result);
     }
@@ -203,11 +207,11 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
 fn asked(ask: &Ask) -> String {
     match ask {
         Ask::Command { command, .. } => command.clone(),
-        Ask::FileChange { changes, .. } => changes
-            .iter()
-            .map(|change| format!("{}\n{}", change_line(change), change.diff))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        // The files first: the beginning of this is all that stands open.
+        Ask::FileChange { changes, .. } => {
+            let files = changes.iter().map(change_line);
+            files.chain(changes.iter().map(|change| change.diff.clone())).collect::<Vec<_>>().join("\n")
+        }
         Ask::Permissions { wanted, .. } => wanted.join("\n"),
         Ask::Tool { server, tool, detail } => format!("{server} · {tool}\n{detail}").trim().to_owned(),
         Ask::Questions { .. } => String::new(),

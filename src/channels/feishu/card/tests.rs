@@ -415,7 +415,7 @@ fn what_the_cards_say() {
         ("status", "有问题", "Trouble"),
         ("status", "进行中 1 · 等批准 1 · 排队 2", "1 running · 1 waiting for approval · 2 queued"),
         ("help", "@ally + 要做的事", "@ally with a task"),
-        ("help", "/stop 停止\n/status 状态", "/stop stop\n/status status"),
+        ("help", "/stop 停止\n/status 状态", "/stop end the running task\n/status how things stand"),
         ("help", "@ally a1 a3 / d2", "@ally y / @ally n"),
         ("stranger", "我只为 韩梅梅 和被允许的人工作", "I work only for"),
     ] {

@@ -104,6 +104,21 @@ fn every_sample_keeps_the_limits() {
     }
 }
 
+/// A list of requests in which nothing is open waits for nobody, and a short one has no count of lines.
+#[test]
+fn a_list_of_requests_says_what_is_so() {
+    let read = |wanted: &str| {
+        let all = samples::all(Lang::En);
+        let sample = all.iter().find(|sample| sample.kind == "gates" && sample.state == wanted).expect("a sample");
+        lines(wire(sample, Lang::En))
+    };
+    let over = read("all_decided");
+    assert!(over.contains("Li Lei's request: Decided") && !over.contains("to approve"), "{over}");
+    let low = read("low_risk");
+    assert!(!low.contains("All 1 lines") && low.contains("All 19 lines"), "{low}");
+    assert!(low.contains("session0.ts  +3 −1\\nA src/auth/session1.ts"), "the files come first: {low}");
+}
+
 /// Far more of everything than anybody would send: each list of each view, and each text.
 fn monsters(text: &str) -> Vec<(String, View)> {
     let views = samples::all(Lang::En).into_iter().filter_map(|sample| match sample.shown {
