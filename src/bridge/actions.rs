@@ -2,6 +2,7 @@
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
 use crate::bridge::alive;
+use crate::bridge::commands::settings as settings_command;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
 use crate::domain::access::{Act, Role, may};
@@ -39,6 +40,9 @@ pub enum Told {
     Queued,
     Dismissed,
     KeepWaiting,
+    Saved,
+    /// The form says what holds already.
+    NoChange,
     /// Not his to decide; these people may.
     OnlyThese {
         names: String,
@@ -108,6 +112,7 @@ pub fn perform(
         Action::Choose { gate, index } => decide(tx, frame, gate, person, |ask| choose(ask, *index as usize)),
         Action::Submit { gate } => decide(tx, frame, gate, person, |ask| from_form(ask, form)),
         Action::Skip { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Answers { answers: Vec::new() })),
+        Action::SaveSettings { chat, direct } => settings_command::save(tx, frame, chat, *direct, person, form),
         Action::Stop { turn } => stop(tx, frame, turn, person),
         Action::Cancel { turn } => cancel(tx, frame, turn, person),
         Action::Steer { turn } => steer_queued(tx, frame, turn, person),
@@ -450,6 +455,8 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
+    let is_owner = frame.access.owner.as_ref() == Some(&turn.requester);
+    let running = running.filter(|running| may_steer(running, if is_owner { Role::Owner } else { Role::Member }));
     // A steer holds words only: what has pictures stays a turn.
     let (Some(running), true) = (running, prompt.images.is_empty()) else { return Ok(Performed::told(Told::Queued)) };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
@@ -465,6 +472,11 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Steering, &turn.conversation))
+}
+
+/// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own.
+pub fn may_steer(turn: &Turn, role: Role) -> bool {
+    turn.level.is_none_or(|level| role.cap() >= level)
 }
 
 fn keep_waiting(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {

@@ -1,6 +1,8 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+pub(super) mod settings;
+
 use std::sync::Arc;
 
 use super::actions::{self, Told};
@@ -22,7 +24,7 @@ use crate::ledger::conversations::Conversation;
 use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, report, rules, turns};
 use crate::words::CommandMsg;
 
 /// What a command came to, inside its transaction.
@@ -70,12 +72,13 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Status => Some(Health::of(core, &letter.row.channel).await?),
         _ => None,
     };
+    let defaults = settings::Defaults::of(&core.config);
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
         match &command {
             Command::Help(topic) => help(frame, letter, &here, lang, topic.as_deref()),
-            Command::New(text) => new(tx, letter, &here, lang, text.clone()),
+            Command::New(text) => new(tx, frame, letter, &here, lang, text.clone()),
             Command::Stop { all } => stop(tx, frame, letter, scope, lang, *all),
             Command::Status => status_view(tx, frame, letter, &here, status.as_ref()),
             Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
@@ -85,6 +88,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Deny { .. } => allow(tx, frame, letter, lang, false),
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
+            Command::Settings(rest) => settings::run(tx, frame, letter, &here, lang, defaults, rest.as_deref()),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
@@ -180,6 +184,11 @@ impl Here {
         self.conversation.as_ref().or(self.chat.first()).map_or(frame.lang, |conversation| conversation.lang)
     }
 
+    /// A conversation of the chat, for what is the same in all of them.
+    fn any(&self) -> Option<&Conversation> {
+        self.conversation.as_ref().or(self.chat.first())
+    }
+
     fn all(&self) -> Vec<&Conversation> {
         self.conversation.as_ref().map_or_else(|| self.chat.iter().collect(), |only| vec![only])
     }
@@ -208,6 +217,7 @@ fn help(frame: &Frame, letter: &Letter, here: &Here, lang: Lang, topic: Option<&
 
 fn new(
     tx: &Transaction<'_>,
+    frame: &Frame,
     letter: &Letter,
     here: &Here,
     lang: Lang,
@@ -224,6 +234,8 @@ fn new(
         return Ok(Reply { then: text, fresh: true, ..Reply::say(say::command(lang, msg)) });
     }
     conversations::begin_anew(tx, &conversation.id)?;
+    // What was allowed for twelve hours was allowed for what is over now.
+    rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
     let woken = actions::Performed {
         told: Told::Queued,
         wake: vec![conversation.id.clone()],
@@ -407,7 +419,8 @@ fn steer(
         return Ok(Reply::say(say::command(lang, CommandMsg::SteerEmpty)));
     }
     let running = match &here.conversation {
-        Some(conversation) => turns::active(tx, &conversation.id)?.filter(|turn| turn.stop.is_none()),
+        Some(conversation) => turns::active(tx, &conversation.id)?
+            .filter(|turn| turn.stop.is_none() && actions::may_steer(turn, letter.person.role)),
         None => None,
     };
     let Some(running) = running else {

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::domain::access::Access;
 use crate::domain::gate::Decision;
 use crate::domain::ids::*;
+pub use crate::domain::setting::Busy;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
 use crate::ledger::grants::{Grant, Right};
@@ -65,14 +66,6 @@ pub enum Scope {
     Topic,
     /// The whole group is one.
     Chat,
-}
-
-/// What a message does while a turn runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Busy {
-    Queue,
-    Steer,
-    Reject,
 }
 
 /// How often a ledger that takes no writes is tried.

@@ -15,12 +15,14 @@ use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::risk::{Lasts, Tier};
 use crate::domain::rule::{Covers, Span};
+use crate::domain::setting::Noise;
 use crate::domain::turn::TurnState;
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::turns::{Progress, Turn};
 use crate::ledger::{LedgerError, Transaction, buttons, conversations, gates, inbound, rules, said, turns};
@@ -30,6 +32,9 @@ pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
 pub const LIVE_AFTER_DIRECT_MS: i64 = 3_000;
 /// A queue card appears only when a message waits longer than this.
 pub const QUEUE_AFTER_MS: i64 = 5_000;
+
+/// In a quiet chat: after everything that could still be running.
+const NEVER_MS: i64 = 10 * 365 * 86_400_000;
 
 /// What a picture needs besides the rows: who has which right, how the bot is called, what time it is. Owned, so that it
 /// can go into a ledger closure.
@@ -57,7 +62,7 @@ impl Frame {
         directory.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
-    fn button(
+    pub(super) fn button(
         &self,
         tx: &Transaction<'_>,
         chat: &ChatId,
@@ -146,7 +151,12 @@ pub fn live(
         stop,
         direct,
     });
-    let wait = if direct { LIVE_AFTER_DIRECT_MS } else { LIVE_AFTER_GROUP_MS };
+    let wait = match (noise(tx, conversation)?, direct) {
+        (Noise::Quiet, _) => NEVER_MS,
+        (Noise::Full, _) => 0,
+        (Noise::Normal, true) => LIVE_AFTER_DIRECT_MS,
+        (Noise::Normal, false) => LIVE_AFTER_GROUP_MS,
+    };
     let wanted = Wanted {
         kind: SurfaceKind::Live,
         subject: turn.id.as_str().to_owned(),
@@ -160,6 +170,16 @@ pub fn live(
         create_final: false,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// How much the chat wants to see.
+pub fn noise(tx: &Transaction<'_>, conversation: &Conversation) -> Result<Noise, LedgerError> {
+    let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Noise)?;
+    Ok(set.as_deref().and_then(Noise::parse).unwrap_or_default())
+}
+
+fn queue_after(tx: &Transaction<'_>, conversation: &Conversation) -> Result<i64, LedgerError> {
+    Ok(if noise(tx, conversation)? == Noise::Quiet { NEVER_MS } else { QUEUE_AFTER_MS })
 }
 
 /// The steps, and what policy refused: nobody was asked, so the card says it.
@@ -448,7 +468,7 @@ pub fn queue(tx: &Transaction<'_>, frame: &Frame, conversation: &ConversationId)
         target: newest.map_or_else(|| root_target(&conversation), |turn| target_of(&conversation, turn)),
         lang: conversation.lang,
         picture: Some(Picture::Card(Box::new(view))),
-        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        not_before_ms: frame.now_ms + queue_after(tx, &conversation)?,
         is_final,
         create_final: false,
     };
@@ -536,7 +556,7 @@ pub fn queue_waits(
         target: target_of(conversation, turn),
         lang: conversation.lang,
         picture: Some(Picture::Card(Box::new(View::Queue(QueueView { why, rows: vec![row] })))),
-        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        not_before_ms: frame.now_ms + queue_after(tx, conversation)?,
         is_final: false,
         create_final: false,
     };

@@ -233,7 +233,7 @@ async fn held_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -
 async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> Looked {
     let Some(thread) = turn.thread.clone() else { return Looked::Found(Found::Absent, None) };
     // Loading the thread is refused as long as a former process holds it.
-    let posture = match posture::of(core, conversation, &conversation.directory).await {
+    let posture = match posture::of(core, conversation, turn, &conversation.directory).await {
         Ok(posture) => posture,
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The posture of a dead turn cannot be read yet");

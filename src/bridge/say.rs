@@ -39,6 +39,8 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::Queued => ToastMsg::Queued,
         Told::Dismissed => ToastMsg::Dismissed,
         Told::KeepWaiting => ToastMsg::KeepsWaiting,
+        Told::Saved => ToastMsg::Saved,
+        Told::NoChange => ToastMsg::NoChange,
         Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
         Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
         Told::AlreadyDecided { who, at_ms } => ToastMsg::AlreadyDecided { who, at: at(*at_ms, now_ms) },

@@ -36,12 +36,14 @@ pub async fn run(
 ) -> anyhow::Result<Next> {
     let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
     let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
-    let posture = posture::of(core, conversation, &turn.directory).await?;
+    let posture = posture::of(core, conversation, turn, &turn.directory).await?;
     let thread = match thread(core, &live, conversation, turn, &posture).await? {
         Ok(thread) => thread,
         Err(step) => return Ok(step),
     };
-    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread).await? else { return Ok(Next::Again) };
+    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, posture.level).await? else {
+        return Ok(Next::Again);
+    };
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
@@ -265,7 +267,9 @@ async fn fail_unsubmitted(
     error: &CallError,
 ) -> Result<(), LedgerError> {
     let thread = conversation.thread.clone().unwrap_or_else(|| NEVER_OPENED.into());
-    let Some(turn) = commit_submission(core, live, conversation, turn, &thread).await? else { return Ok(()) };
+    let Some(turn) = commit_submission(core, live, conversation, turn, &thread, Level::Ask).await? else {
+        return Ok(());
+    };
     let failure = Failure { kind: FailureKind::Other, detail: error.to_string() };
     let finish = Finish::bare(Outcome::Failed, Some(failure));
     let frame = core.frame(&conversation.channel);
@@ -282,6 +286,7 @@ async fn commit_submission(
     conversation: &Conversation,
     turn: &Turn,
     thread: &ThreadId,
+    level: Level,
 ) -> Result<Option<Turn>, LedgerError> {
     let submission = Submission {
         thread: thread.clone(),
@@ -289,6 +294,7 @@ async fn commit_submission(
         generation: live.generation,
         boot_id: live.identity.boot_id.clone(),
         at_ms: core.now_ms(),
+        level,
     };
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
     crash::point("w2.before");

@@ -308,7 +308,10 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
             // A steer holds words only: with something to look at it is a turn of its own.
             let may_steer = order == Order::InPlace;
             let only_words = may_steer && !letter.message.has_attachments() && !has_companions(tx, &letter)?;
-            if only_words && let Some(turn) = live_card_of(tx, &letter)? {
+            if only_words
+                && let Some(turn) = live_card_of(tx, &letter)?
+                && actions::may_steer(&turn, letter.person.role)
+            {
                 put_steer(tx, &frame, &turn.id, &letter, &letter.text)?;
                 let told = Performed {
                     told: Told::Steering,

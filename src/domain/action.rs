@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ConversationId, GateId, InboundSeq, TurnId};
+use super::ids::{ChatId, ConversationId, GateId, InboundSeq, TurnId};
 use super::rule::Span;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +29,11 @@ pub enum Action {
     },
     DeclineAll {
         gates: Vec<GateId>,
+    },
+    /// The form of a settings card.
+    SaveSettings {
+        chat: ChatId,
+        direct: bool,
     },
     /// Option `index` (0-based) of a single question.
     Choose {
@@ -90,6 +95,7 @@ impl Action {
                 | Action::Skip { .. }
                 | Action::Stop { .. }
                 | Action::Late { .. }
+                | Action::SaveSettings { .. }
         )
     }
 }

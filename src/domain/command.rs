@@ -46,6 +46,8 @@ pub enum Command {
     Steer(String),
     Release,
     Lang(Option<String>),
+    /// With what to change, if anything.
+    Settings(Option<String>),
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -252,6 +254,7 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "steer" => Command::Steer(rest.to_owned()),
         "release" => Command::Release,
         "lang" => Command::Lang(optional()),
+        "settings" => Command::Settings(optional()),
         later => Command::Later(later),
     })
 }

@@ -188,6 +188,8 @@ super::messages! {
         StatusTitle => "状态", "Status";
         TagWell => "正常", "Well";
         TagTrouble => "有问题", "Trouble";
+        SettingsSummary => "这个会话的设置", "Settings of this chat";
+        SettingsTitle => "设置", "Settings";
         StatusSummary => "ally 的状态", "Status of ally";
         StatusWork { running: u32, waiting: u32, queued: u32 } =>
             "进行中 {running} · 等批准 {waiting} · 排队 {queued}", "{running} running · {waiting} waiting for approval · {queued} queued";

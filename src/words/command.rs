@@ -62,6 +62,9 @@ super::messages! {
         GroupClosed => "这个群已关闭", "This group is closed";
         NotAllowedBefore { who: &'a str } => "{who} 本来就不能用我", "{who} could not talk to me before either";
         DenyOwner => "不能移除所有者", "The owner cannot be removed";
+        SettingsUsage => "`/settings` 看设置；`/settings autonomy safe` 改一项", "`/settings` shows them; `/settings autonomy safe` changes one";
+        SettingUnknown { word: &'a str, known: &'a str } => "没有“{word}”。可以是：{known}", "There is no \"{word}\". It can be: {known}";
+        SettingNotYours { name: &'a str } => "“{name}”这样改不由你决定", "That change of {name} is not yours to make";
         DenyAdmin { who: &'a str } => "只有所有者能移除管理员 {who}", "Only the owner can remove the admin {who}";
         AllowWhom => "要允许谁？写 `/allow @人`", "Allow whom? Write `/allow @person`";
         DenyWhom => "要移除谁？写 `/deny @人`", "Remove whom? Write `/deny @person`";
@@ -93,6 +96,10 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
         "cancel" => (
             "`/cancel`：取消你排队的消息；`/cancel 2` 只取消第 2 条",
             "`/cancel`: removes your queued messages; `/cancel 2` only the second",
+        ),
+        "settings" => (
+            "`/settings`：这里怎么工作（自主程度、忙时、安静）；`/settings noise quiet` 改一项",
+            "`/settings`: how things work here (autonomy, when busy, noise); `/settings noise quiet` changes one",
         ),
         "status" => ("`/status`：现在在做什么，哪里不通", "`/status`: what is going on, and what does not work"),
         "steer" => (

@@ -23,6 +23,7 @@ pub use failure::{FailureContext, Launch, Told, failure, launch_failure, runtime
 pub use notice::{NoticeMsg, unreadable_name};
 pub use risk::{risk, risk_why};
 pub use safety::{promise, safety_warnings};
+pub use setting::{setting, setting_value};
 pub use time::{At, Span, Zone};
 pub use toast::{ToastMsg, toast};
 
@@ -122,3 +123,4 @@ pub(crate) use {area, messages};
 
 #[cfg(test)]
 pub(crate) mod rules;
+mod setting;

@@ -124,6 +124,10 @@ super::messages! {
             "{numbers} 没有在等决定，其余已记录", "{numbers} does not wait for a decision; the rest is recorded";
         DecidedList { allowed: &'a str, declined: &'a str } =>
             "已记录：允许 {allowed}；拒绝 {declined}", "Recorded: allowed {allowed}; declined {declined}";
+        SettingChanged { who: &'a str, name: &'a str, value: &'a str } =>
+            "{who} 把 {name} 改为“{value}”", "{who} set {name} to \"{value}\"";
+        EditForAll { project: &'a str } =>
+            "这里任何人都能让 Codex 修改 {project}，只在沙箱内", "Anyone here can have Codex change {project}, inside the sandbox";
         ShortcutRed { numbers: &'a str } =>
             "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
         StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";

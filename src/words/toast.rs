@@ -13,6 +13,8 @@ super::messages! {
         Cancelled => "已取消", "Cancelled";
         Dismissed => "已记录：不用了", "Recorded: dismissed";
         KeepsWaiting => "继续等", "Keeps waiting";
+        Saved => "已保存", "Saved";
+        NoChange => "没有改动", "Nothing was changed";
         SteerRecorded => "已记录，正在插话", "Recorded, steering";
         OnlyCanDecide { names: &'a str } => "只有 {names} 能决定", "Only {names} can decide";
         OnlyCanPress { names: &'a str } => "只有 {names} 能按这个", "Only {names} can press this";
@@ -38,8 +40,10 @@ pub fn toast(msg: ToastMsg<'_>) -> Toast {
 fn kind(msg: &ToastMsg<'_>) -> ToastKind {
     use ToastMsg::*;
     match msg {
-        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded => ToastKind::Success,
-        AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
+        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | Saved => {
+            ToastKind::Success
+        }
+        NoChange | AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
         OnlyCanDecide { .. } | OnlyCanPress { .. } | NoLongerValid | Over | ListChanged { .. } | Changed => {
             ToastKind::Warning
         }

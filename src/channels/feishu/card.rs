@@ -11,11 +11,11 @@ mod safe;
 mod turn;
 
 use chrono::{Local, Offset, TimeZone};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::domain::view::{HelpView, Lang, NoticeView, StatusView, StrangerView, View};
-use crate::words::{At, CardMsg, CommandMsg, Zone};
-use elements::Card;
+use crate::domain::view::{HelpView, Lang, NoticeView, SettingsView, StatusView, StrangerView, View};
+use crate::words::{At, CardMsg, CommandMsg, Zone, button, setting, setting_value};
+use elements::{Card, div, plain};
 
 pub use answer::{Rendered, answer};
 
@@ -64,6 +64,7 @@ fn draw(view: &View, pen: Pen) -> Value {
         View::Status(view) => status(view, pen),
         View::Help(view) => help(view, pen),
         View::Stranger(view) => stranger(view, pen),
+        View::Settings(view) => settings(view, pen),
         View::Notice(view) => notice(view, pen),
     }
 }
@@ -113,6 +114,36 @@ fn help(view: &HelpView, pen: Pen) -> Value {
     card.line(&say(CommandMsg::HelpCommands).replace(" · ", "\n"));
     for msg in [gates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
         card.line(&say(msg));
+    }
+    card.finish(pen)
+}
+
+/// C9. What is not the asker's to change stands there as words.
+fn settings(view: &SettingsView, pen: Pen) -> Value {
+    let mut card = Card::new(&pen.say(CardMsg::SettingsSummary), false);
+    card.header(&pen.say(CardMsg::SettingsTitle), Some(&view.project), "grey", None);
+    let mut form = Vec::new();
+    for row in &view.rows {
+        let (name, value) = (setting(row.setting, pen.lang), setting_value(row.setting, &row.value, pen.lang));
+        if row.choices.is_empty() || view.save.is_none() {
+            card.line(&format!("{name}: {value}"));
+            continue;
+        }
+        let options: Vec<Value> = row
+            .choices
+            .iter()
+            .map(|choice| json!({"text": plain(&setting_value(row.setting, choice, pen.lang)), "value": choice}))
+            .collect();
+        form.push(div(name));
+        form.push(json!({
+            "tag": "select_static", "name": row.setting.as_str(), "placeholder": plain(name), "options": options,
+            "initial_option": row.value,
+        }));
+    }
+    if let (Some(save), false) = (&view.save, form.is_empty()) {
+        form.push(card.submit(save, button(&save.role, pen.lang), "primary"));
+        let form = json!({"tag": "form", "name": card.name(), "elements": form});
+        card.raw(form);
     }
     card.finish(pen)
 }

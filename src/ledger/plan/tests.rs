@@ -181,7 +181,10 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     rules::end_with(tx, &turn, 1)?;
     rules::end_hours(tx, &channel, &chat, 1)?;
     settings::get(tx, &channel, &chat, settings::Setting::Autonomy)?;
+    settings::get_dated(tx, &channel, &chat, settings::Setting::Autonomy)?;
     settings::of_chat(tx, &channel, &chat)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Noise, Some("quiet"), &user, 1)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Noise, None, &user, 1)?;
     generations::not_dead(tx)?;
 
     alive::has_work(tx)?;

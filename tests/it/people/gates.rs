@@ -208,3 +208,11 @@ async fn a_near_miss_offers_both_ways_out() {
         assert_eq!(world.answers(&near).len(), usize::from(runs), "cancelled, or a message of its own");
     }
 }
+
+/// A file of this name anywhere below.
+pub(super) fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_dir(folder).ok()?.flatten().find_map(|entry| match entry.path() {
+        path if path.is_dir() => find(&path, name),
+        path => path.file_name().is_some_and(|found| found == name).then_some(path),
+    })
+}

@@ -1,3 +1,4 @@
 //! People in the loop: who decides what, and how.
 
 mod gates;
+mod settings;

@@ -123,6 +123,14 @@ impl Card {
         drawn
     }
 
+    /// Sends the form that it stands in.
+    pub fn submit(&mut self, b: &Button, label: &str, kind: &str) -> Value {
+        json!({
+            "tag": "button", "name": self.name(), "text": plain(&clip(label, 60)), "type": kind,
+            "form_action_type": "submit", "value": {"b": b.id.as_str()},
+        })
+    }
+
     /// The finished card, within the platform's size: what is too long is cut, and says so.
     pub fn finish(self, pen: Pen) -> Value {
         let mut card = json!({

@@ -428,10 +428,7 @@ fn reason_form(card: &mut Card, b: &Button, pen: Pen) -> Value {
     let input = json!({
         "tag": "input", "name": "reason", "max_length": 300, "placeholder": plain(&pen.say(CardMsg::Reason)), "width": "fill",
     });
-    let send = json!({
-        "tag": "button", "name": card.name(), "text": plain(button(&b.role, pen.lang)), "type": "default",
-        "form_action_type": "submit", "value": {"b": b.id.as_str()},
-    });
+    let send = card.submit(b, button(&b.role, pen.lang), "default");
     json!({"tag": "form", "name": card.name(), "elements": [input, send]})
 }
 
@@ -559,11 +556,7 @@ fn form(card: &mut Card, questions: &[Question], by_button: bool, submit: &Butto
             }));
         }
     }
-    let name = card.name();
-    elements.push(json!({
-        "tag": "button", "name": name, "text": plain(button(&submit.role, pen.lang)), "type": "primary",
-        "form_action_type": "submit", "value": {"b": submit.id.as_str()},
-    }));
+    elements.push(card.submit(submit, button(&submit.role, pen.lang), "primary"));
     json!({"tag": "form", "name": card.name(), "elements": elements})
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use crate::domain::delivery::Body;
 use crate::domain::risk::Class;
 use crate::domain::rule::Span;
+use crate::domain::setting::Setting;
 use crate::domain::view::*;
 use crate::words::{At, NoticeMsg, ToastMsg, Zone, toast};
 
@@ -59,6 +60,7 @@ pub(in super::super) fn all(lang: Lang) -> Vec<Sample> {
         View::Status(_) => [View::Status(people.status())],
         View::Help(_) => [View::Help(people.help(true))],
         View::Stranger(_) => [View::Stranger(people.stranger(false))],
+        View::Settings(_) => [View::Settings(people.settings(true))],
         View::Notice(_) => [View::Notice(NoticeView { text: people.words("嗨", "Hi"), buttons: Vec::new() })],
     }) {
         let (kind, states) = match view {
@@ -71,6 +73,7 @@ pub(in super::super) fn all(lang: Lang) -> Vec<Sample> {
             View::Status(_) => ("status", people.statuses()),
             View::Help(_) => ("help", people.helps()),
             View::Stranger(_) => ("stranger", people.strangers()),
+            View::Settings(_) => ("settings", people.all_settings()),
             View::Notice(_) => ("notice", people.notices()),
         };
         samples.extend(states.into_iter().map(|(state, view)| Sample {
@@ -413,6 +416,28 @@ impl People {
         StrangerView { owner: self.mei.clone(), group }
     }
 
+    fn settings(&self, may_change: bool) -> SettingsView {
+        let row = |setting: Setting, value: &str| {
+            let all = setting.values().iter().map(|value| (*value).to_owned());
+            let choices = if may_change { all.collect() } else { Vec::new() };
+            SettingRow { setting, value: value.to_owned(), choices }
+        };
+        let rows = vec![
+            row(Setting::Autonomy, "safe"),
+            row(Setting::Busy, "queue"),
+            row(Setting::Noise, "normal"),
+            row(Setting::TwoPersons, "false"),
+        ];
+        SettingsView { project: "web".to_owned(), rows, save: may_change.then(|| button(ButtonRole::Save)) }
+    }
+
+    fn all_settings(&self) -> Named {
+        vec![
+            ("to_change".to_owned(), View::Settings(self.settings(true))),
+            ("to_read".to_owned(), View::Settings(self.settings(false))),
+        ]
+    }
+
     fn strangers(&self) -> Named {
         vec![
             ("direct".to_owned(), View::Stranger(self.stranger(false))),
@@ -466,6 +491,7 @@ impl People {
             ButtonRole::TryAgain => [ButtonRole::TryAgain],
             ButtonRole::Fork => [ButtonRole::Fork],
             ButtonRole::KeepWaiting => [ButtonRole::KeepWaiting],
+            ButtonRole::Save => [ButtonRole::Save],
         });
         let text = self.words("所有的按钮", "Every button");
         notices.push(("every_button".to_owned(), View::Notice(NoticeView { text, buttons: buttons(roles) })));
@@ -530,6 +556,8 @@ fn toasts(people: &People) -> Vec<ToastMsg<'_>> {
         T::Dismissed => [T::Dismissed],
         T::KeepsWaiting => [T::KeepsWaiting],
         T::SteerRecorded => [T::SteerRecorded],
+        T::Saved => [T::Saved],
+        T::NoChange => [T::NoChange],
         T::OnlyCanDecide { .. } => [T::OnlyCanDecide { names }],
         T::OnlyCanPress { .. } => [T::OnlyCanPress { names }],
         T::AlreadyDecided { .. } => [T::AlreadyDecided { who: names, at }],

@@ -168,6 +168,7 @@ fn monster(view: View, text: &str) -> View {
             View::Status(StatusView { project: t(), runtime: t(), warnings: vec![each(); 50], ..status })
         }
         View::Help(help) => View::Help(HelpView { project: t(), bot_name: t(), ..help }),
+        View::Settings(settings) => View::Settings(SettingsView { project: t(), ..settings }),
         View::Stranger(stranger) => View::Stranger(StrangerView { owner: t(), ..stranger }),
         View::Notice(notice) => View::Notice(NoticeView { text: t(), ..notice }),
     }
