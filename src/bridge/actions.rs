@@ -421,6 +421,7 @@ fn cancel_turn(
 ) -> Result<Performed, LedgerError> {
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
     close_question(tx, frame, turn, by)?;
+    pictures::near_miss_over(tx, frame, &turn.id)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
     pictures::queue(tx, frame, &turn.conversation)?;

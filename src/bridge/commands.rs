@@ -138,7 +138,7 @@ async fn finish(
     core.wakes.painter.notify_one();
     match result.then {
         Some(text) => {
-            let beside = Beside { remark: result.say, fresh: result.fresh };
+            let beside = Beside { remark: result.say, fresh: result.fresh, near: None };
             make_turn(core, Letter { text, ..letter }, beside).await
         }
         None => Ok(()),

@@ -51,6 +51,8 @@ pub struct BridgeConfig {
     pub grace: Duration,
     /// A message older than this asks before it runs.
     pub stale_after: Duration,
+    /// Those who may decide a request are reminded once after this long; `None`: never.
+    pub remind_after: Option<Duration>,
     /// The configured floor of rights, by channel.
     pub floor: HashMap<ChannelName, Access>,
     /// Bytes of one attachment that are fetched at most.

@@ -35,6 +35,7 @@ mod prompts;
 mod pulse;
 pub mod recovery;
 mod remedy;
+mod reminders;
 pub mod render;
 mod route;
 mod say;
@@ -83,6 +84,8 @@ impl Bridge {
         tasks.spawn("outbox", OnExit::StopDaemon, move |cancel| outbox::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("painter", OnExit::StopDaemon, move |cancel| painter::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("reminders", OnExit::LogOnly, move |cancel| reminders::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("sweep", OnExit::LogOnly, move |cancel| sweep::run(shared, cancel));
         for conversation in core.ledger.read(conversations::with_work).await? {

@@ -334,6 +334,8 @@ pub(super) struct Beside {
     pub remark: Option<String>,
     /// The conversation begins anew with this turn.
     pub fresh: bool,
+    /// It sounded like a decision on this request and was none: both are offered.
+    pub near: Option<GateId>,
 }
 
 /// Makes a turn of a message, or a steer where the conversation is set to that.
@@ -373,6 +375,9 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
                     conversation.lang,
                     frame.now_ms,
                 )?;
+            }
+            if let (Some(gate), Some(turn)) = (&beside.near, inbound::get(tx, letter.row.seq)?.turn) {
+                pictures::near_miss(tx, &frame, &conversation, letter.reply(), gate, &turn)?;
             }
             Ok(Some(conversation.id))
         })

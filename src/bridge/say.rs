@@ -201,6 +201,15 @@ pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
     Some(Body::Notice { text })
 }
 
+pub fn near_miss(lang: Lang, number: i64) -> String {
+    NoticeMsg::NearMiss { number }.text(lang)
+}
+
+/// Once, for all that waits in a chat.
+pub fn reminder(lang: Lang, numbers: &str, names: &str, since_ms: i64, now_ms: i64) -> String {
+    NoticeMsg::GateReminder { numbers, names, at: at(since_ms, now_ms) }.text(lang)
+}
+
 /// That a request waits which could be shown in no form. It cannot be answered by what is typed, for nobody has seen it.
 pub fn waits_unseen(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
     let (numbers, names) = match view {

@@ -96,7 +96,7 @@ async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) ->
             Ok(())
         }
         Came::Message(_) if order == Order::Overtaking => Ok(()),
-        Came::Message(remark) => make_turn(core, letter, Beside { remark, fresh: false }).await,
+        Came::Message(remark) => make_turn(core, letter, Beside { remark, ..Beside::default() }).await,
     }
 }
 
@@ -283,21 +283,19 @@ pub(super) fn running_here(
 
 /// "好的" approves nothing: it is queued as a message, and the chat says so while a request is open.
 pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
-    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
-    let (remark, letter) = core
+    let scope = core.config.scope;
+    let (near, letter) = core
         .ledger
         .read(move |tx| {
             let open = open_here(tx, &letter, scope)?;
-            let remark = match open.as_slice() {
-                [gate] if !gate.ask.is_question() && may_decide(tx, gate, &letter.person)? => {
-                    Some(say::notice(frame.lang, NoticeMsg::NearMiss { number: gate.number }))
-                }
+            let near = match open.as_slice() {
+                [gate] if !gate.ask.is_question() && may_decide(tx, gate, &letter.person)? => Some(gate.id.clone()),
                 _ => None,
             };
-            Ok((remark, letter))
+            Ok((near, letter))
         })
         .await?;
-    make_turn(core, letter, Beside { remark, fresh: false }).await
+    make_turn(core, letter, Beside { near, ..Beside::default() }).await
 }
 
 /// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Data goes to stdout, words to stderr; every reading verb has `--json`.
 
 mod bridge;
+mod cards;
 mod chat;
 mod demo;
 mod doctor;
@@ -71,6 +72,8 @@ enum Command {
     Pair(pair::Args),
     /// Try ally in a throw-away home with a scripted model: no account, no network
     Demo(demo::Args),
+    /// Draw every card as HTML pages, to see what the chat would show
+    Cards(cards::Args),
     /// Print the version
     Version(version::Args),
     #[command(hide = true)]
@@ -83,9 +86,8 @@ impl Command {
     /// Harmless in the hands of an agent. The daemon's own checks do not rest on this.
     fn only_looks(&self) -> bool {
         match self {
-            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) | Command::DemoModel(_) => {
-                true
-            }
+            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) => true,
+            Command::Cards(_) | Command::DemoModel(_) => true,
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
         }
@@ -176,6 +178,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Turns(args) => turns::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,
+        Command::Cards(args) => cards::run(context, &args),
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
         Command::DemoModel(args) => demo::model(&args).await,

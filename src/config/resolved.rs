@@ -41,6 +41,7 @@ pub struct Config {
     pub turn: TurnConfig,
     /// What happens to late messages.
     pub intake: IntakeConfig,
+    pub gates: GatesConfig,
     /// The whole environment of every child.
     pub child_environment: Vec<(String, String)>,
     /// Legal, and worth a warning in `status`.
@@ -163,6 +164,13 @@ pub struct TurnConfig {
     pub grace: Duration,
 }
 
+/// What happens to requests that nobody answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GatesConfig {
+    /// Those who may decide are reminded once after this long; `None`: never.
+    pub remind_after: Option<Duration>,
+}
+
 /// What happens to late messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntakeConfig {
@@ -211,6 +219,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let access = resolver.access();
     let turn = resolver.turn();
     let intake = resolver.intake();
+    let gates = resolver.gates();
     let unbuilt = resolver.backfill(lang);
     raw.finish(&mut problems);
     problems.into_result()?;
@@ -228,6 +237,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         access,
         turn,
         intake,
+        gates,
         child_environment: environment.for_children(),
         warnings,
         paths,
@@ -565,6 +575,11 @@ impl Resolver<'_> {
             max_time: self.raw.span("turn.max_time", self.problems),
             grace: self.raw.duration("turn.grace", self.problems).unwrap_or(Duration::from_secs(20)),
         }
+    }
+
+    fn gates(&mut self) -> GatesConfig {
+        let after = self.raw.duration("gates.remind_after", self.problems).unwrap_or(30 * MINUTE);
+        GatesConfig { remind_after: (!after.is_zero()).then_some(after) }
     }
 
     fn intake(&mut self) -> IntakeConfig {

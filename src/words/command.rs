@@ -14,10 +14,14 @@ super::messages! {
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
             "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/lang` language · `/whoami` your role";
+            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
+        /// Where only mentions are delivered.
+        HelpGatesGroup { bot: &'a str } =>
+            "批准请求也可以打字：一项时 `@{bot} y` / `@{bot} n`，几项时 `@{bot} a1 a3 / d2`，问题回 `@{bot}` 加选项的数字。",
+            "Requests can be answered in words: `@{bot} y` / `@{bot} n` for one, `@{bot} a1 a3 / d2` for several, `@{bot}` and the option's number for a question.";
         HelpOwner =>
             "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群。",
             "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it.";

@@ -5,6 +5,7 @@
 
 mod answer;
 mod elements;
+pub mod gallery;
 mod gate;
 mod safe;
 mod turn;
@@ -69,7 +70,10 @@ fn draw(view: &View, pen: Pen) -> Value {
 
 fn status(view: &StatusView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::StatusSummary), false);
-    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", None);
+    let arrived = view.undelivered.is_none_or(|(n, _)| n == 0);
+    let well = view.channel_ok && view.runtime_ok && view.warnings.is_empty() && arrived;
+    let (tag, colour) = if well { (CardMsg::TagWell, "green") } else { (CardMsg::TagTrouble, "red") };
+    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", Some((&pen.say(tag), colour)));
     card.line(&view.project);
     let StatusView { running, waiting, queued, .. } = *view;
     card.line(&pen.say(CardMsg::StatusWork { running, waiting, queued }));
@@ -98,12 +102,17 @@ fn status(view: &StatusView, pen: Pen) -> Value {
 fn help(view: &HelpView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::HelpSummary), true);
     card.header(&pen.say(CardMsg::HelpTitle), None, "grey", None);
-    let how = match view.group {
-        true => CommandMsg::HelpGroup { project: &view.project, bot: &view.bot_name },
-        false => CommandMsg::HelpDirect { project: &view.project },
+    let HelpView { project, bot_name: bot, .. } = view;
+    let (how, gates) = match view.group {
+        true => (CommandMsg::HelpGroup { project, bot }, CommandMsg::HelpGatesGroup { bot }),
+        false => (CommandMsg::HelpDirect { project }, CommandMsg::HelpGates),
     };
-    for msg in [how, CommandMsg::HelpCommands, CommandMsg::HelpGates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
-        card.line(&msg.text(pen.lang).replace('`', ""));
+    let say = |msg: CommandMsg<'_>| msg.text(pen.lang).replace('`', "");
+    card.line(&say(how));
+    // A list on a phone is read down, not across.
+    card.line(&say(CommandMsg::HelpCommands).replace(" · ", "\n"));
+    for msg in [gates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
+        card.line(&say(msg));
     }
     card.finish(pen)
 }
@@ -116,7 +125,8 @@ fn stranger(view: &StrangerView, pen: Pen) -> Value {
 }
 
 fn notice(view: &NoticeView, pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::NoticeSummary), true);
+    let summary = if view.buttons.is_empty() { CardMsg::NoticeSummary } else { CardMsg::NoticeAsks };
+    let mut card = Card::new(&pen.say(summary), true);
     card.line(&view.text.replace('`', ""));
     card.buttons(&view.buttons, pen);
     card.finish(pen)

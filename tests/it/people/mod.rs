@@ -1,0 +1,3 @@
+//! People in the loop: who decides what, and how.
+
+mod gates;
