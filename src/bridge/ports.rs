@@ -436,9 +436,9 @@ pub struct Posture {
     /// The network is granted for this task, whatever the level. Whoever grants it grants sending as well.
     pub network: bool,
     /// Files and folders of others (projects, workspaces): nothing reads them, also not after an allowed request to leave
-    /// the sandbox. What contains the directory or something of `readable` is left out: no narrower rule would win.
+    /// the sandbox. The directory and what is `readable` are spared where they lie inside.
     pub denied: Vec<PathBuf>,
-    /// Readable besides the directory and the tools of this machine.
+    /// Readable besides the directory and the tools of this machine. It does not open what is a secret by its name.
     pub readable: Vec<PathBuf>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::script::{self, Directive, Step};
+use super::script::{self, Directive, Right, Step};
 
 /// What the server does with a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -268,6 +268,15 @@ impl Stream {
                     "justification": format!("May I run this outside the sandbox: {command}"),
                 }),
             ),
+            Directive::Permit(right) => {
+                let permissions = match right {
+                    Right::Network => json!({ "network": { "enabled": true } }),
+                    Right::Read(path) => json!({ "file_system": { "read": [path] } }),
+                    Right::Write(path) => json!({ "file_system": { "write": [path] } }),
+                };
+                let arguments = json!({ "permissions": permissions, "reason": "The script asks for more rights." });
+                self.call("request_permissions", &arguments);
+            }
             Directive::Patch { file, text } => {
                 let lines: String = text.lines().map(|line| format!("+{line}\n")).collect();
                 let lines = if lines.is_empty() { "+\n".to_owned() } else { lines };

@@ -6,6 +6,8 @@
 //! | `[[stream N MS]]` | writes N words, MS milliseconds apart |
 //! | `[[shell CMD]]` | runs CMD |
 //! | `[[escalate CMD]]` | asks to run CMD outside the sandbox |
+//! | `[[permit network]]` | asks for the network for the rest of the task |
+//! | `[[permit read PATH]]`, `[[permit write PATH]]` | asks for a path for the rest of the task |
 //! | `[[patch FILE TEXT]]` | creates FILE with TEXT |
 //! | `[[also]]` | calls the next tool together with the one before |
 //! | `[[ask QUESTION\|A\|B]]` | asks a person |
@@ -38,6 +40,8 @@ pub enum Directive {
     Shell(String),
     /// A command that wants to leave the sandbox.
     Escalate(String),
+    /// More rights for the rest of the turn.
+    Permit(Right),
     Patch {
         file: String,
         text: String,
@@ -58,11 +62,18 @@ pub enum Directive {
     Cut,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Right {
+    Network,
+    Read(String),
+    Write(String),
+}
+
 impl Directive {
     /// Something whose result the model waits for.
     pub fn is_tool(&self) -> bool {
         use Directive::*;
-        matches!(self, Shell(_) | Escalate(_) | Patch { .. } | Ask { .. } | Secret(_) | Form(_))
+        matches!(self, Shell(_) | Escalate(_) | Permit(_) | Patch { .. } | Ask { .. } | Secret(_) | Form(_))
     }
 
     /// Ends the script: nothing after it is played.
@@ -241,6 +252,12 @@ fn directive(inner: &str) -> Option<Directive> {
         "sleep" => Directive::Sleep(rest.parse::<u64>().ok()?.min(MAX_MS)),
         "shell" => Directive::Shell(text()?),
         "escalate" => Directive::Escalate(text()?),
+        "permit" => Directive::Permit(match rest.split_once(char::is_whitespace) {
+            None if rest == "network" => Right::Network,
+            Some(("read", path)) => Right::Read(path.trim().to_owned()),
+            Some(("write", path)) => Right::Write(path.trim().to_owned()),
+            _ => return None,
+        }),
         "patch" => {
             let (file, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             if file.is_empty() {
@@ -288,6 +305,10 @@ mod tests {
             ("[[shell echo hi > f]]", Some(Shell(text("echo hi > f")))),
             ("[[shell if [[ -f x ]]; then ls; fi]]", Some(Shell(text("if [[ -f x ]]; then ls; fi")))),
             ("[[escalate touch /x]]", Some(Escalate(text("touch /x")))),
+            ("[[permit network]]", Some(Permit(Right::Network))),
+            ("[[permit read /a b]]", Some(Permit(Right::Read(text("/a b"))))),
+            ("[[permit write /a]]", Some(Permit(Right::Write(text("/a"))))),
+            ("[[permit everything]] [[permit]]", None),
             ("[[patch a.txt two\nlines]]", Some(Patch { file: text("a.txt"), text: text("two\nlines") })),
             ("[[ask Which?|A| B ]]", Some(Ask { question: text("Which?"), options: vec![text("A"), text("B")] })),
             ("[[ask Why?]]", Some(Ask { question: text("Why?"), options: vec![] })),

@@ -97,16 +97,18 @@ pub fn look(config: &CodexConfig, program: &Path, directory: &Path, posture: &Po
     let home = home.as_deref();
     let repository = repository(&directory);
 
-    let mut readable: Vec<PathBuf> = TOOLS.iter().map(PathBuf::from).collect();
-    readable.extend(TOOLS_AT_HOME.iter().filter_map(|tool| Some(home?.join(tool))));
-    readable.extend(search_path(config, home));
+    let mut tools: Vec<PathBuf> = TOOLS.iter().map(PathBuf::from).collect();
+    tools.extend(TOOLS_AT_HOME.iter().filter_map(|tool| Some(home?.join(tool))));
+    tools.extend(search_path(config, home));
     // Names are looked up through what this one links to.
-    readable.extend(std::fs::canonicalize("/etc/resolv.conf").ok());
-    readable.push(config.runtimes_dir.clone());
+    tools.extend(std::fs::canonicalize("/etc/resolv.conf").ok());
+
     // Every command begins with codex' own program.
-    readable.extend(program.ancestors().nth(2).map(Path::to_owned));
-    readable.extend(repository.iter().map(|repository| repository.common.clone()));
-    readable.extend(posture.readable.iter().cloned());
+    let mut needed = vec![directory.clone(), config.runtimes_dir.clone()];
+    needed.extend(program.ancestors().nth(2).map(Path::to_owned));
+    needed.extend(repository.iter().map(|repository| repository.common.clone()));
+    needed.extend(posture.readable.iter().cloned());
+    let needed = real(needed);
 
     let mut denied: Vec<PathBuf> = PRIVATE_AT_HOME.iter().filter_map(|place| Some(home?.join(place))).collect();
     denied.extend(config.private.iter().cloned());
@@ -119,32 +121,48 @@ pub fn look(config: &CodexConfig, program: &Path, directory: &Path, posture: &Po
     {
         untrusted.push(main);
     }
-    Ground {
-        readable: real(readable),
-        denied: real(denied),
-        patterns: config.private_patterns.clone(),
-        untrusted,
-        directory,
+    let denied: Vec<PathBuf> = real(denied).into_iter().flat_map(|path| beside(path, &needed)).collect();
+    // A tool in somebody's project does not open the project.
+    let mut readable = real(tools);
+    readable.retain(|tool| !denied.iter().any(|denied| tool.starts_with(denied) || denied == tool));
+    readable.extend(needed.into_iter().filter(|path| *path != directory));
+    readable.sort();
+    readable.dedup();
+    Ground { readable, denied, patterns: config.private_patterns.clone(), untrusted, directory }
+}
+
+/// A denied folder with something needed in it: all of it but that, because no narrower rule would win.
+fn beside(denied: PathBuf, needed: &[PathBuf]) -> Vec<PathBuf> {
+    if needed.contains(&denied) {
+        return Vec::new();
     }
+    if !needed.iter().any(|path| path.starts_with(&denied)) {
+        return vec![denied];
+    }
+    let entries = std::fs::read_dir(&denied).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    // A link leads to what has rules of its own, and cannot be denied itself.
+    entries.filter(|path| !path.is_symlink()).flat_map(|path| beside(path, needed)).collect()
 }
 
 fn variable<'a>(config: &'a CodexConfig, name: &str) -> Option<&'a OsStr> {
     config.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
 }
 
-/// Folders of programs. Outside of the person's home they come with what lies beside them (`/srv/tools/{bin,lib}`).
+/// Folders of programs. An installation of its own (`/srv/node/{bin,lib}`) comes as a whole; nobody's home does.
 fn search_path(config: &CodexConfig, home: Option<&Path>) -> Vec<PathBuf> {
     let Some(path) = variable(config, "PATH") else { return Vec::new() };
+    let is_home = |folder: &Path| {
+        let of_people =
+            folder.parent().is_some_and(|parent| [Path::new("/home"), Path::new("/Users")].contains(&parent));
+        of_people || Some(folder) == home || folder.join(".ssh").exists()
+    };
     std::env::split_paths(path)
-        .filter(|folder| folder.is_absolute() && Some(folder.as_path()) != home)
-        .map(|folder| {
-            let at_home = home.is_some_and(|home| folder.starts_with(home));
-            let beside = folder.parent().filter(|parent| folder.ends_with("bin") && parent.components().count() > 2);
-            match beside {
-                Some(parent) if !at_home => parent.to_owned(),
-                _ => folder,
-            }
+        .filter(|folder| folder.is_absolute() && !is_home(folder))
+        .map(|folder| match folder.parent() {
+            Some(whole) if folder.ends_with("bin") && whole.join("lib").is_dir() && !is_home(whole) => whole.to_owned(),
+            _ => folder,
         })
+        .filter(|folder| folder.parent().is_some())
         .collect()
 }
 
@@ -200,7 +218,10 @@ mod tests {
             path: None,
             env: vec![
                 ("HOME".into(), root.join("user").into()),
-                ("PATH".into(), format!("{0}/tools/x/bin:{0}/user/own/bin:relative", root.display()).into()),
+                (
+                    "PATH".into(),
+                    format!("{0}/tools/x/bin:{0}/other/bin:{0}/user/own/bin:relative", root.display()).into(),
+                ),
             ],
         }
     }
@@ -209,9 +230,18 @@ mod tests {
     fn only_what_is_there_and_no_links() {
         let dir = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(dir.path()).unwrap();
-        for folder in
-            ["ally/codex", "user/keys", "user/own/bin", "user/.cargo/bin", "tools/x/bin", "work", "other", "mine"]
-        {
+        for folder in [
+            "ally/codex",
+            "user/keys",
+            "user/own/bin",
+            "user/own/lib",
+            "user/.cargo/bin",
+            "tools/x/bin",
+            "tools/x/lib",
+            "work",
+            "other/bin",
+            "mine",
+        ] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
         std::fs::write(root.join("ally/.env"), "").unwrap();
@@ -226,8 +256,25 @@ mod tests {
             paths.iter().filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string())).collect()
         };
         assert_eq!(below(&ground.denied), ["ally/.env", "ally/codex", "other", "user/keys"]);
-        assert_eq!(below(&ground.readable), ["mine", "tools/x", "user/.cargo/bin", "user/own/bin"]);
+        assert_eq!(below(&ground.readable), ["mine", "tools/x", "user/.cargo/bin", "user/own"]);
         assert_eq!(below(&ground.untrusted), ["work", ""]);
+    }
+
+    #[test]
+    fn a_denied_folder_gives_up_what_is_needed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(dir.path()).unwrap();
+        for folder in ["work", "user/.aws/sso/cache", "user/.aws/cli"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for file in ["user/.aws/credentials", "user/.aws/sso/token", "user/.aws/sso/cache/x"] {
+            std::fs::write(root.join(file), "").unwrap();
+        }
+        let posture = Posture { readable: vec![root.join("user/.aws/sso/cache")], ..Posture::of(Level::Edit) };
+        let ground = look(&config(&root), &root.join("a/b/c"), &root.join("work"), &posture);
+        let mut denied: Vec<_> = ground.denied.iter().map(|path| path.strip_prefix(&root).unwrap()).collect();
+        denied.sort();
+        assert_eq!(denied, ["user/.aws/cli", "user/.aws/credentials", "user/.aws/sso/token"].map(Path::new));
     }
 
     #[test]

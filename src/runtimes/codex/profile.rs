@@ -105,7 +105,7 @@ fn filesystem(ground: &Ground, project: &str) -> Value {
     for path in &ground.readable {
         rules.insert(text(path), json!("read"));
     }
-    // A denied parent would win over what must be there: such a one is left out.
+    // A denied parent would win over what must be there. `ground` names what lies beside instead.
     let needed = |denied: &Path| {
         ground.directory.starts_with(denied) || ground.readable.iter().any(|readable| readable.starts_with(denied))
     };

@@ -15,6 +15,7 @@ use super::launch::{CodexConfig, Judged, judge_warning};
 use super::wire::{About, Asked, FileUpdate, Item, Thread, ThreadOpened, TurnHolder, TurnPage};
 use super::{convert, ground, profile};
 use crate::bridge::ports::*;
+use crate::domain::gate::{Ask, Decision};
 use crate::domain::history::{Completeness, History};
 use crate::domain::ids::*;
 use crate::domain::level::Level;
@@ -102,6 +103,24 @@ struct Loaded {
     profiles: Value,
     /// Of its newest turn.
     level: Level,
+    /// What commands that outlive their turn may do.
+    left: Left,
+}
+
+impl Loaded {
+    fn new(directory: &Path, profiles: Value, posture: &Posture) -> Self {
+        Self { directory: directory.to_owned(), profiles, level: posture.level, left: Left::Nothing }
+    }
+}
+
+/// A command that goes on in the background keeps the rights that it was started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// No more than this profile allows.
+    Under(&'static str),
+    /// Somebody granted more.
+    WithMore,
 }
 
 struct Pending {
@@ -191,9 +210,30 @@ impl Session {
             }
         };
         let thread = ThreadId::from(opened.thread.id);
-        let loaded = Loaded { directory: how.directory.clone(), profiles, level: how.posture.level };
-        self.shared.loaded().insert(thread.clone(), loaded);
+        self.shared.loaded().insert(thread.clone(), Loaded::new(&how.directory, profiles, &how.posture));
         Ok(thread)
+    }
+
+    /// A grant ends with its task, also for commands that go on behind it.
+    async fn end_what_may_do_more(&self, turn: &Submit) -> Result<(), CallError> {
+        let now = Left::Under(profile::name(&turn.posture));
+        let left = self.shared.loaded().get(&turn.thread).map(|loaded| loaded.left);
+        if left.is_some_and(|left| left != Left::Nothing && left != now) {
+            self.clean_up(&turn.thread).await?;
+        }
+        if let Some(loaded) = self.shared.loaded().get_mut(&turn.thread) {
+            loaded.level = turn.posture.level;
+            loaded.left = now;
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self, thread: &ThreadId) -> Result<Background, CallError> {
+        let params = json!({ "threadId": thread });
+        let list: Value = self.call("thread/backgroundTerminals/list", params.clone(), SOON).await?;
+        let running = list.get("data").and_then(Value::as_array).is_some_and(|running| !running.is_empty());
+        self.call::<Value>("thread/backgroundTerminals/clean", params, SOON).await?;
+        Ok(if running { Background::Ended } else { Background::None })
     }
 
     async fn let_go(&self, thread: &ThreadId) -> Result<(), CallError> {
@@ -211,9 +251,7 @@ impl Session {
         if self.shared.config.sandbox.is_none() {
             params["permissions"] = json!(profile::name(&turn.posture));
         }
-        if let Some(loaded) = self.shared.loaded().get_mut(&turn.thread) {
-            loaded.level = turn.posture.level;
-        }
+        self.end_what_may_do_more(turn).await?;
         let started: TurnHolder = match self.call("turn/start", params, SOON).await {
             Err(error @ CallError::NoThread { .. }) => {
                 self.shared.loaded().remove(&turn.thread);
@@ -260,6 +298,11 @@ impl Session {
         let Some(pending) = pending else {
             return Err(CallError::Refused { detail: "the request is over".to_owned() });
         };
+        if matches!((&answer.ask, &answer.decision), (Ask::Permissions { .. }, Decision::Allow))
+            && let Some(loaded) = self.shared.loaded().get_mut(&answer.thread)
+        {
+            loaded.left = Left::WithMore;
+        }
         let result = convert::answer(&pending.method, &pending.asked, &answer.ask, &answer.decision);
         self.shared.peer.respond(&pending.id, result).await.map_err(|error| convert::call_error("answer", error))
     }
@@ -330,13 +373,7 @@ impl Runtime for Session {
 
     /// An interrupt does not end the running command; only this does.
     fn clean<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Background, CallError>> {
-        Box::pin(async move {
-            let params = json!({ "threadId": thread });
-            let list: Value = self.call("thread/backgroundTerminals/list", params.clone(), SOON).await?;
-            let running = list.get("data").and_then(Value::as_array).is_some_and(|running| !running.is_empty());
-            self.call::<Value>("thread/backgroundTerminals/clean", params, SOON).await?;
-            Ok(if running { Background::Ended } else { Background::None })
-        })
+        Box::pin(self.clean_up(thread))
     }
 
     fn answer<'a>(&'a self, answer: &'a GateAnswer) -> Boxed<'a, Result<(), CallError>> {
@@ -375,8 +412,7 @@ impl Runtime for Session {
             params["threadId"] = json!(how.thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
             let fork = ThreadId::from(forked.thread.id);
-            let loaded = Loaded { directory: how.directory.clone(), profiles, level: how.posture.level };
-            self.shared.loaded().insert(fork.clone(), loaded);
+            self.shared.loaded().insert(fork.clone(), Loaded::new(&how.directory, profiles, &how.posture));
             Ok(fork)
         })
     }

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::Inner;
 use super::wire::Line;
 use crate::bridge::ports::{Envelope, Fact, GateRequest, Submit, TurnEnd};
-use crate::demo::script::{self, Directive};
+use crate::demo::script::{self, Directive, Right};
 use crate::domain::gate::{Ask, Choice, Decision, Effect, Question, QuestionOption};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::ids::{ClientId, NativeGateId, NativeTurnId, ThreadId};
@@ -313,6 +313,20 @@ impl Runner {
                         let step = self.step(StepKind::Command, &command);
                         self.step_ended(item, step, false, Vec::new()).await
                     }
+                }
+            }
+            Directive::Permit(right) => {
+                let (wanted, network_only) = match right {
+                    Right::Network => ("network".to_owned(), true),
+                    Right::Read(path) => (format!("read {path}"), false),
+                    Right::Write(path) => (format!("write {path}"), false),
+                };
+                let directory = self.directory.display().to_string();
+                let ask = Ask::Permissions { wanted: vec![wanted], directory, network_only };
+                match self.ask(ask, Some("The script asks for more rights.".to_owned()), choices()).await? {
+                    Decision::StopTurn => Err(Halt::Stopped),
+                    // Nothing is kept from its commands anyway.
+                    Decision::Allow | Decision::Decline { .. } | Decision::Answers { .. } => Ok(()),
                 }
             }
             Directive::Patch { file, text } => self.patch(&file, &text).await,

@@ -88,6 +88,13 @@ fn greedy(root: &Path) -> String {
     )
 }
 
+/// Says whether the network is there: a connection to the model.
+fn reach(site: &Site) -> String {
+    let address = site.model.trim_start_matches("http://").trim_end_matches("/v1");
+    let (host, port) = address.split_once(':').expect("an address");
+    format!("[[shell (exec 3<>/dev/tcp/{host}/{port}) 2> /dev/null && echo yes > $TMPDIR/told; true]]")
+}
+
 /// One turn in which every gate is answered with yes; gives what was asked.
 async fn play(alive: &mut Alive, thread: &ally::domain::ids::ThreadId, posture: &Posture, text: &str) -> Vec<Ask> {
     let client = format!("{}.1", uuid::Uuid::now_v7());
@@ -164,11 +171,7 @@ async fn level_and_network_are_those_of_the_turn() {
     let mut alive = grounds.start().await;
     let edit = grounds.posture(Level::Edit);
     let thread = grounds.open(&alive, &edit).await;
-    let reach = {
-        let address = grounds.site.model.trim_start_matches("http://").trim_end_matches("/v1").to_owned();
-        let (host, port) = address.split_once(':').expect("an address");
-        format!("[[shell (exec 3<>/dev/tcp/{host}/{port}) 2> /dev/null && echo yes > $TMPDIR/told; touch made]]")
-    };
+    let reach = format!("{} [[shell touch made]]", reach(&grounds.site));
     let made = grounds.site.work().join("made");
     for (level, network, reaches, writes) in [
         (Level::Edit, false, false, true),
@@ -184,6 +187,38 @@ async fn level_and_network_are_those_of_the_turn() {
         let got = (grounds.told() == "yes\n", made.exists());
         assert_eq!(got, (reaches, writes), "{level:?} network {network}");
         let _ = std::fs::remove_file(&made);
+    }
+    alive.runtime.shutdown().await;
+}
+
+/// The other way to the network: the agent asks for it. A granted request ends with its turn and opens nothing denied.
+#[tokio::test]
+async fn a_granted_permission_is_for_the_task_and_opens_no_secret() {
+    let grounds = Grounds::new("permit").await;
+    let mut alive = grounds.start().await;
+    let root = grounds.site.root.display().to_string();
+    for level in [Level::Safe, Level::Edit] {
+        let posture = grounds.posture(level);
+        let thread = grounds.open(&alive, &posture).await;
+        let reach = reach(&grounds.site);
+        let asked = play(&mut alive, &thread, &posture, &format!("[[permit network]] {reach}")).await;
+        assert!(matches!(&asked[..], [Ask::Permissions { network_only: true, .. }]), "{asked:?}");
+        assert_eq!(grounds.told(), "yes\n", "{level:?}");
+        play(&mut alive, &thread, &posture, &reach).await;
+        assert_eq!(grounds.told(), "", "{level:?}: gone with the task");
+
+        let wishes = ["user/.ssh", "work/.env", "other", ".env"].map(|path| format!("[[permit read {root}/{path}]]"));
+        let greedy = greedy(&grounds.site.root);
+        let text = format!("{} [[shell {greedy}]]", wishes.join(" "));
+        let asked = play(&mut alive, &thread, &posture, &text).await;
+        assert_eq!(asked.len(), wishes.len(), "{asked:?}");
+        let told = grounds.told();
+        assert!(told.ends_with("end\n") && !told.contains(&SECRET.concat()), "{level:?}: {told}");
+        let text = format!("[[permit write {root}/user]] [[escalate {greedy}]]");
+        play(&mut alive, &thread, &posture, &text).await;
+        let told = grounds.told();
+        assert!(told.ends_with("end\n") && !told.contains(&SECRET.concat()), "{level:?}: {told}");
+        let _ = std::fs::remove_dir_all(grounds.site.root.join("tmp/copy"));
     }
     alive.runtime.shutdown().await;
 }
