@@ -1,7 +1,7 @@
 //! What the daemon tells and does over its control socket.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use super::Ending;
 use crate::bridge::core::Core;
@@ -14,9 +14,10 @@ use crate::control::{
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{GateId, TurnId};
+use crate::domain::safety::Tried;
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::{LedgerError, grants};
-use crate::words::NoticeMsg;
+use crate::words::{NoticeMsg, safety_warnings};
 
 pub(super) struct Daemon {
     core: Arc<Core>,
@@ -25,10 +26,17 @@ pub(super) struct Daemon {
     warnings: Vec<String>,
     unclaimed: Option<String>,
     ending: Arc<Ending>,
+    /// What came of trying the sandbox, once that is done.
+    safety: Arc<OnceLock<Vec<Tried>>>,
 }
 
 impl Daemon {
-    pub(super) fn new(core: Arc<Core>, config: &Config, ending: Arc<Ending>) -> Self {
+    pub(super) fn new(
+        core: Arc<Core>,
+        config: &Config,
+        ending: Arc<Ending>,
+        safety: Arc<OnceLock<Vec<Tried>>>,
+    ) -> Self {
         Self {
             core,
             home: config.paths.home.display().to_string(),
@@ -36,6 +44,7 @@ impl Daemon {
             warnings: config.warnings.clone(),
             unclaimed: config.unclaimed(false),
             ending,
+            safety,
         }
     }
 
@@ -64,6 +73,8 @@ impl Daemon {
         }
         status.warnings = self.warnings.clone();
         status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
+        let tried = self.safety.get().map(Vec::as_slice).unwrap_or_default();
+        status.warnings.extend(safety_warnings(tried, self.core.config.lang));
         Ok(status)
     }
 

@@ -2,6 +2,7 @@
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
 use crate::bridge::alive;
+use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
@@ -40,6 +41,9 @@ pub enum Told {
     Queued,
     Dismissed,
     KeepWaiting,
+    Saved,
+    /// The form says what holds already.
+    NoChange,
     /// Not his to decide; these people may.
     OnlyThese {
         names: String,
@@ -113,6 +117,7 @@ pub fn perform(
         Action::Choose { gate, index } => decide(tx, frame, gate, person, |ask| choose(ask, *index as usize)),
         Action::Submit { gate } => decide(tx, frame, gate, person, |ask| from_form(ask, form)),
         Action::Skip { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Answers { answers: Vec::new() })),
+        Action::SaveSettings { chat, direct } => settings_command::save(tx, frame, chat, *direct, person, form),
         Action::Stop { turn } => stop(tx, frame, turn, person),
         Action::Cancel { turn } => cancel(tx, frame, turn, person),
         Action::Steer { turn } => steer_queued(tx, frame, turn, person),
@@ -427,6 +432,7 @@ fn cancel_turn(
 ) -> Result<Performed, LedgerError> {
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
     close_question(tx, frame, turn, by)?;
+    pictures::near_miss_over(tx, frame, &turn.id)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
     pictures::queue(tx, frame, &turn.conversation)?;
@@ -455,6 +461,8 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
+    let is_owner = frame.access.owner.as_ref() == Some(&turn.requester);
+    let running = running.filter(|running| may_steer(running, if is_owner { Role::Owner } else { Role::Member }));
     // A steer holds words only: what has pictures stays a turn, and so does what wants a plan.
     let (Some(running), true) = (running, prompt.images.is_empty() && !prompt.plan) else {
         return Ok(Performed::told(Told::Queued));
@@ -472,6 +480,11 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Steering, &turn.conversation))
+}
+
+/// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own.
+pub fn may_steer(turn: &Turn, role: Role) -> bool {
+    turn.level.is_none_or(|level| role.cap() >= level)
 }
 
 fn keep_waiting(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {

@@ -4,6 +4,7 @@
 mod conversing;
 mod model;
 mod place;
+pub(super) mod settings;
 pub(super) mod threads;
 mod usage;
 
@@ -29,7 +30,7 @@ use crate::ledger::conversations::Conversation;
 use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, report, said, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, report, rules, said, turns};
 use crate::words::CommandMsg;
 
 /// What a command came to, inside its transaction.
@@ -85,12 +86,13 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Conversing(command) => Beforehand::of(core, &letter, command).await?,
         _ => Beforehand::default(),
     };
+    let defaults = settings::Defaults::of(&core.config);
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
         match &command {
             Command::Help(topic) => help(frame, letter, &here, lang, topic.as_deref()),
-            Command::New(text) => new(tx, letter, &here, lang, text.clone()),
+            Command::New(text) => new(tx, frame, letter, &here, lang, text.clone()),
             Command::Stop { all } => stop(tx, frame, letter, scope, lang, *all),
             Command::Status => status_view(tx, frame, letter, &here, status.as_ref()),
             Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
@@ -100,6 +102,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Deny { .. } => allow(tx, frame, letter, lang, false),
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
+            Command::Settings(rest) => settings::run(tx, frame, letter, &here, lang, defaults, rest.as_deref()),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
             Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
@@ -159,7 +162,7 @@ async fn finish(
     core.wakes.painter.notify_one();
     match result.then {
         Some(text) => {
-            let beside = Beside { remark: result.say, fresh: result.fresh, plan: result.plan };
+            let beside = Beside { remark: result.say, fresh: result.fresh, plan: result.plan, near: None };
             make_turn(core, Letter { text, ..letter }, beside).await
         }
         None => Ok(()),
@@ -201,6 +204,11 @@ impl Here {
         self.conversation.as_ref().or(self.chat.first()).map_or(frame.lang, |conversation| conversation.lang)
     }
 
+    /// A conversation of the chat, for what is the same in all of them.
+    fn any(&self) -> Option<&Conversation> {
+        self.conversation.as_ref().or(self.chat.first())
+    }
+
     fn all(&self) -> Vec<&Conversation> {
         self.conversation.as_ref().map_or_else(|| self.chat.iter().collect(), |only| vec![only])
     }
@@ -229,6 +237,7 @@ fn help(frame: &Frame, letter: &Letter, here: &Here, lang: Lang, topic: Option<&
 
 fn new(
     tx: &Transaction<'_>,
+    frame: &Frame,
     letter: &Letter,
     here: &Here,
     lang: Lang,
@@ -245,6 +254,8 @@ fn new(
         return Ok(Reply { then: text, fresh: true, ..Reply::say(say::command(lang, msg)) });
     }
     conversations::begin_anew(tx, &conversation.id)?;
+    // What was allowed for twelve hours was allowed for what is over now.
+    rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
     let woken = actions::Performed {
         told: Told::Queued,
         wake: vec![conversation.id.clone()],
@@ -454,7 +465,8 @@ fn steer(
         return Ok(Reply::say(say::command(lang, CommandMsg::SteerEmpty)));
     }
     let running = match &here.conversation {
-        Some(conversation) => turns::active(tx, &conversation.id)?.filter(|turn| turn.stop.is_none()),
+        Some(conversation) => turns::active(tx, &conversation.id)?
+            .filter(|turn| turn.stop.is_none() && actions::may_steer(turn, letter.person.role)),
         None => None,
     };
     let Some(running) = running else {

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::domain::access::Access;
 use crate::domain::gate::Decision;
 use crate::domain::ids::*;
+pub use crate::domain::setting::Busy;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
 use crate::ledger::grants::{Grant, Right};
@@ -53,6 +54,8 @@ pub struct BridgeConfig {
     pub grace: Duration,
     /// A message older than this asks before it runs.
     pub stale_after: Duration,
+    /// Those who may decide a request are reminded once after this long; `None`: never.
+    pub remind_after: Option<Duration>,
     /// The configured floor of rights, by channel.
     pub floor: HashMap<ChannelName, Access>,
     /// Bytes of one attachment that are fetched at most.
@@ -65,14 +68,6 @@ pub enum Scope {
     Topic,
     /// The whole group is one.
     Chat,
-}
-
-/// What a message does while a turn runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Busy {
-    Queue,
-    Steer,
-    Reject,
 }
 
 /// How often a ledger that takes no writes is tried.

@@ -30,6 +30,7 @@ use crate::domain::gate::{Decision, GateState};
 use crate::domain::history::{ChangedFile, Failure, FailureKind, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
+use crate::domain::setting::Noise;
 use crate::domain::turn::{Outcome, StopReason, TurnState};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
@@ -62,6 +63,8 @@ pub struct Follow {
     lease: Option<Lease>,
     native: Option<NativeTurnId>,
     evidence: Option<Evidence>,
+    /// How much the chat wants to see.
+    noise: Noise,
     started: bool,
     waiting: bool,
     /// A person is asked, or has answered and the answer cannot be passed on yet. The watchdog's clock stands still.
@@ -119,6 +122,7 @@ struct Wishes {
     asks: bool,
     decided: Vec<Gate>,
     steers: Vec<InboundRow>,
+    noise: Noise,
     patience: Option<String>,
 }
 
@@ -155,6 +159,7 @@ impl Follow {
             lease,
             native: None,
             evidence: None,
+            noise: Noise::default(),
             started: false,
             waiting: false,
             on_person: false,
@@ -558,7 +563,7 @@ impl Follow {
     // -------------------------------------------------------------------------------------------- wishes
 
     async fn wishes(&self) -> Result<Wishes, LedgerError> {
-        let id = self.turn.id.clone();
+        let (id, conversation) = (self.turn.id.clone(), self.conversation.clone());
         self.core
             .ledger
             .read(move |tx| {
@@ -571,6 +576,7 @@ impl Follow {
                     decided: of_turn.into_iter().filter(|gate| gate.state == GateState::Decided).collect(),
                     steers: inbound::steers(tx, &id, "wanted")?,
                     patience: said::meta(tx, &format!("patience:{id}"))?,
+                    noise: pictures::noise(tx, &conversation)?,
                 })
             })
             .await
@@ -582,6 +588,7 @@ impl Follow {
         if wishes.state.is_settled() {
             return Ok(true);
         }
+        self.noise = wishes.noise;
         if wishes.patience != self.watch.patience {
             let now = self.core.now_ms();
             self.watch.patience = wishes.patience;
@@ -686,9 +693,10 @@ impl Follow {
     async fn paint(&mut self, now: bool) -> Result<(), LedgerError> {
         let at = self.core.now_ms();
         let age = at - self.turn.submitted_at_ms.unwrap_or(at);
-        let appears = match self.conversation.chat_kind {
-            ChatKind::Direct => LIVE_AFTER_DIRECT_MS,
-            ChatKind::Group => LIVE_AFTER_GROUP_MS,
+        let appears = match (self.noise, self.conversation.chat_kind) {
+            (Noise::Full, _) => 0,
+            (_, ChatKind::Direct) => LIVE_AFTER_DIRECT_MS,
+            (_, ChatKind::Group) => LIVE_AFTER_GROUP_MS,
         };
         let cadence = match age {
             ..15_000 => 1_000,

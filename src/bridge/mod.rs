@@ -30,11 +30,13 @@ pub mod pairing;
 pub mod pictures;
 mod places;
 pub mod ports;
+mod posture;
 pub mod prepare;
 mod prompts;
 mod pulse;
 pub mod recovery;
 mod remedy;
+mod reminders;
 pub mod render;
 mod route;
 mod say;
@@ -83,6 +85,8 @@ impl Bridge {
         tasks.spawn("outbox", OnExit::StopDaemon, move |cancel| outbox::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("painter", OnExit::StopDaemon, move |cancel| painter::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("reminders", OnExit::LogOnly, move |cancel| reminders::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("sweep", OnExit::LogOnly, move |cancel| sweep::run(shared, cancel));
         for conversation in core.ledger.read(conversations::with_work).await? {

@@ -15,12 +15,14 @@ use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::risk::{Lasts, Tier};
 use crate::domain::rule::{Covers, Span};
+use crate::domain::setting::Noise;
 use crate::domain::turn::TurnState;
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::turns::{Progress, Turn};
 use crate::ledger::{LedgerError, Transaction, buttons, conversations, gates, inbound, rules, said, turns};
@@ -30,6 +32,9 @@ pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
 pub const LIVE_AFTER_DIRECT_MS: i64 = 3_000;
 /// A queue card appears only when a message waits longer than this.
 pub const QUEUE_AFTER_MS: i64 = 5_000;
+
+/// In a quiet chat: after everything that could still be running.
+const NEVER_MS: i64 = 10 * 365 * 86_400_000;
 
 /// What a picture needs besides the rows: who has which right, how the bot is called, what time it is. Owned, so that it
 /// can go into a ledger closure.
@@ -152,7 +157,12 @@ pub fn live(
         stop,
         direct,
     });
-    let wait = if direct { LIVE_AFTER_DIRECT_MS } else { LIVE_AFTER_GROUP_MS };
+    let wait = match (noise(tx, conversation)?, direct) {
+        (Noise::Quiet, _) => NEVER_MS,
+        (Noise::Full, _) => 0,
+        (Noise::Normal, true) => LIVE_AFTER_DIRECT_MS,
+        (Noise::Normal, false) => LIVE_AFTER_GROUP_MS,
+    };
     let wanted = Wanted {
         kind: SurfaceKind::Live,
         subject: turn.id.as_str().to_owned(),
@@ -166,6 +176,16 @@ pub fn live(
         create_final: false,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// How much the chat wants to see.
+pub fn noise(tx: &Transaction<'_>, conversation: &Conversation) -> Result<Noise, LedgerError> {
+    let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Noise)?;
+    Ok(set.as_deref().and_then(Noise::parse).unwrap_or_default())
+}
+
+fn queue_after(tx: &Transaction<'_>, conversation: &Conversation) -> Result<i64, LedgerError> {
+    Ok(if noise(tx, conversation)? == Noise::Quiet { NEVER_MS } else { QUEUE_AFTER_MS })
 }
 
 /// The steps, and what policy refused: nobody was asked, so the card says it.
@@ -199,6 +219,11 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
         [only] => View::Gate(one_gate(tx, frame, &conversation, &turn, only)?),
         _ => View::Gates(several_gates(tx, frame, &conversation, &turn, &gate.card, &rows)?),
     };
+    if gate.state != GateState::Open {
+        for queued in turns::unsettled(tx, &conversation.id)?.iter().filter(|turn| turn.state == TurnState::Queued) {
+            near_miss_over(tx, frame, &queued.id)?;
+        }
+    }
     let wanted = Wanted {
         kind: SurfaceKind::Gate,
         subject: gate.card.as_str().to_owned(),
@@ -243,7 +268,7 @@ fn one_gate(
         project: frame.project(&turn.directory),
         deciders,
         mention: if direct { Vec::new() } else { mention },
-        ask: gate.ask.clone(),
+        ask: shown_ask(frame, turn, gate, direct),
         claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
         risk: (!gate.ask.is_question()).then(|| risk_of(gate)),
         state: shown,
@@ -261,6 +286,21 @@ fn one_gate(
     })
 }
 
+/// What is asked, as it is shown: a group is not told where on the computer a project lies.
+fn shown_ask(frame: &Frame, turn: &Turn, gate: &Gate, direct: bool) -> Ask {
+    let mut ask = gate.ask.clone();
+    if let Ask::Command { directory, .. } | Ask::FileChange { directory, .. } | Ask::Permissions { directory, .. } =
+        &mut ask
+        && !direct
+        && let Ok(below) = Path::new(&*directory).strip_prefix(&turn.directory)
+    {
+        let below = below.to_string_lossy().into_owned();
+        let project = frame.project(&turn.directory);
+        *directory = if below.is_empty() { project } else { format!("{project}/{below}") };
+    }
+    ask
+}
+
 fn risk_of(gate: &Gate) -> RiskShown {
     RiskShown { class: gate.class, why: gate.why.clone(), sandboxed: gate.sandboxed }
 }
@@ -274,6 +314,7 @@ fn several_gates(
     card: &GateId,
     rows: &[Gate],
 ) -> Result<GatesView, LedgerError> {
+    let direct = conversation.chat_kind == ChatKind::Direct;
     let (open, over): (Vec<&Gate>, Vec<&Gate>) = rows.iter().partition(|row| row.state == GateState::Open);
     // What is open comes first, where not all have room.
     let room = MAX_GATE_ROWS.saturating_sub(open.len());
@@ -292,7 +333,7 @@ fn several_gates(
         drawn.push(GateRow {
             gate: gate.id.clone(),
             number: gate.number,
-            ask: gate.ask.clone(),
+            ask: shown_ask(frame, turn, gate, direct),
             claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
             risk: risk_of(gate),
             state: gate_shown(tx, gate)?,
@@ -316,7 +357,6 @@ fn several_gates(
     // Those who decide the worst of them decide all.
     let worst = open.iter().max_by_key(|gate| gate.class).copied().unwrap_or(&rows[0]);
     let (deciders, mention) = frame.deciders(tx, conversation, worst, turn)?;
-    let direct = conversation.chat_kind == ChatKind::Direct;
     Ok(GatesView {
         requester: turn.requester_name.clone(),
         project: frame.project(&turn.directory),
@@ -434,7 +474,7 @@ pub fn queue(tx: &Transaction<'_>, frame: &Frame, conversation: &ConversationId)
         target: newest.map_or_else(|| root_target(&conversation), |turn| target_of(&conversation, turn)),
         lang: conversation.lang,
         picture: Some(Picture::Card(Box::new(view))),
-        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        not_before_ms: frame.now_ms + queue_after(tx, &conversation)?,
         is_final,
         create_final: false,
     };
@@ -522,7 +562,7 @@ pub fn queue_waits(
         target: target_of(conversation, turn),
         lang: conversation.lang,
         picture: Some(Picture::Card(Box::new(View::Queue(QueueView { why, rows: vec![row] })))),
-        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        not_before_ms: frame.now_ms + queue_after(tx, conversation)?,
         is_final: false,
         create_final: false,
     };
@@ -739,6 +779,51 @@ pub fn notice(
         create_final: true,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// A word that sounded like a decision became a message: what it did not do, with both ways out.
+pub fn near_miss(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    target: Target,
+    gate: &GateId,
+    turn: &TurnId,
+) -> Result<(), LedgerError> {
+    let gate = gates::get(tx, gate)?;
+    let mut offered = Vec::new();
+    // What needs a second look is decided where all of it is to be seen.
+    if !gate.class.is_red() {
+        offered.push((ButtonRole::AllowNumber(gate.number), Action::Allow { gate: gate.id.clone() }));
+    }
+    offered.push((ButtonRole::Cancel, Action::Cancel { turn: turn.clone() }));
+    let text = say::near_miss(conversation.lang, gate.number);
+    notice(tx, frame, conversation, target, &near_subject(turn), text, &offered)
+}
+
+/// Either of them was chosen, or the request is over: the words stay, the buttons go.
+pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -> Result<(), LedgerError> {
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &near_subject(turn))? else { return Ok(()) };
+    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
+    let View::Notice(notice) = view.as_mut() else { return Ok(()) };
+    notice.buttons = Vec::new();
+    let wanted = Wanted {
+        kind: SurfaceKind::Notice,
+        subject: stored.subject,
+        conversation: stored.conversation,
+        channel: stored.channel,
+        target: stored.target,
+        lang: stored.lang,
+        picture: Some(Picture::Card(view)),
+        not_before_ms: 0,
+        is_final: true,
+        create_final: false,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+fn near_subject(turn: &TurnId) -> String {
+    format!("near:{turn}")
 }
 
 /// The first `max` characters (graphemes), with an ellipsis where something is cut.

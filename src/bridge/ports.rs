@@ -14,7 +14,9 @@ use crate::domain::gate::{Ask, Choice, Decision};
 pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
 use crate::domain::ids::*;
+pub use crate::domain::level::Level;
 use crate::domain::message::{ChatKind, Decoded};
+use crate::domain::safety::Tried;
 use crate::domain::view::{Background, Lang, Quoted, Receipt, Step, Toast, View};
 
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -313,6 +315,20 @@ pub trait Launcher: Send + Sync + 'static {
     /// Makes sure that a former generation is surely dead: its process, its group and everything that carries its mark.
     /// TERM, then KILL, only where pid, start time and boot id match.
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>>;
+
+    /// Really tries what a [`Posture`] promises, with commands in folders of its own. It installs nothing and needs no
+    /// running generation. Nothing where there is no sandbox that promises anything.
+    fn probe<'a>(&'a self, _probe: &'a Probe) -> Boxed<'a, Vec<Tried>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Made anew for the probe, and taken away after it.
+    pub folder: PathBuf,
+    /// Projects and workspaces that no command may read.
+    pub denied: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -378,6 +394,7 @@ pub trait Runtime: Send + Sync {
     /// Warnings that belong into `status` (configuration keys that were ignored …).
     fn warnings(&self) -> Vec<String>;
 
+    /// Loads a thread, or starts one. A thread that is loaded takes the new posture; it must have no active turn then.
     fn open<'a>(&'a self, how: &'a Open) -> Boxed<'a, Result<ThreadId, CallError>>;
     /// Hands a turn over. Never called while a turn of this thread is known to be active.
     fn submit<'a>(&'a self, turn: &'a Submit) -> Boxed<'a, Result<Submitted, CallError>>;
@@ -392,7 +409,7 @@ pub trait Runtime: Send + Sync {
     fn thread_status<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<ThreadStatus, CallError>>;
     /// Frees the thread for other programs.
     fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>>;
-    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>>;
+    fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>>;
     /// Threads that it keeps of a directory, whoever began them, the newest first.
     fn threads<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
         Box::pin(async { Err(CallError::Unsupported) })
@@ -419,6 +436,46 @@ pub struct Open {
     /// `None` starts a new thread.
     pub thread: Option<ThreadId>,
     pub directory: PathBuf,
+    pub posture: Posture,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// The thread to be copied.
+    pub thread: ThreadId,
+    pub directory: PathBuf,
+    pub posture: Posture,
+}
+
+/// How far the commands of a thread may go. It holds for everything that is opened, forked and submitted with it; a
+/// runtime never falls back to settings of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posture {
+    pub level: Level,
+    /// The network is granted for this task, whatever the level. Whoever grants it grants sending as well.
+    pub network: bool,
+    /// Files and folders of others (projects, workspaces): nothing reads them, also not after an allowed request to leave
+    /// the sandbox. The directory and what is `readable` are spared where they lie inside.
+    pub denied: Vec<PathBuf>,
+    /// Readable besides the directory and the tools of this machine. It does not open what is a secret by its name.
+    pub readable: Vec<PathBuf>,
+}
+
+impl Posture {
+    /// A level and nothing else.
+    pub fn of(level: Level) -> Self {
+        Self { level, network: false, denied: Vec::new(), readable: Vec::new() }
+    }
+
+    /// Whether commands reach the network.
+    pub fn has_network(&self) -> bool {
+        self.network || self.level == Level::Trusted
+    }
+
+    /// Whether a thread that was opened with `self` serves turns of `other`: level and network are said with each turn.
+    pub fn serves(&self, other: &Self) -> bool {
+        self.denied == other.denied && self.readable == other.readable
+    }
 }
 
 /// A model as a runtime offers it.
@@ -452,6 +509,8 @@ pub struct Submit {
     pub effort: Option<String>,
     /// The thread may have been told to plan before: whether this turn does, the prompt says.
     pub has_planned: bool,
+    /// Level and network of this turn. The paths are those that the thread was opened with.
+    pub posture: Posture,
 }
 
 /// A frozen prompt.

@@ -31,8 +31,9 @@ use crate::domain::turn::{StopReason, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::inbound::{InboundRow, InboundState};
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::turns::{NewTurn, Turn};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, said, surfaces, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, rules, said, surfaces, turns};
 use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
 
@@ -336,6 +337,8 @@ pub(super) struct Beside {
     pub fresh: bool,
     /// It is to make a plan.
     pub plan: bool,
+    /// It sounded like a decision on this request and was none: both are offered.
+    pub near: Option<GateId>,
 }
 
 /// Makes a turn of a message, or a steer where the conversation is set to that.
@@ -362,8 +365,11 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
             let mut conversation = conversations::resolve(tx, &place, frame.now_ms)?;
             if beside.fresh {
                 conversations::begin_anew(tx, &conversation.id)?;
+                rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
                 conversation = conversations::get(tx, &conversation.id)?;
             }
+            let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Busy)?;
+            let busy = set.as_deref().and_then(Busy::parse).unwrap_or(busy);
             put(tx, &frame, &conversation, &letter, &gathered, busy)?;
             for text in gathered.notices.iter().map(|(_, text)| text).chain(&beside.remark) {
                 notice(
@@ -376,6 +382,9 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
                     conversation.lang,
                     frame.now_ms,
                 )?;
+            }
+            if let (Some(gate), Some(turn)) = (&beside.near, inbound::get(tx, letter.row.seq)?.turn) {
+                pictures::near_miss(tx, &frame, &conversation, letter.reply(), gate, &turn)?;
             }
             Ok(Some(conversation.id))
         })
@@ -431,6 +440,7 @@ fn put(
     let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty() && !gathered.prompt.plan;
     if let (Some(active), Busy::Steer, TurnState::Running, true) =
         (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
+        && actions::may_steer(active, letter.person.role)
     {
         return put_steer(tx, frame, &active.id, letter, &gathered.prompt.text);
     }

@@ -55,6 +55,8 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::Queued => ToastMsg::Queued,
         Told::Dismissed => ToastMsg::Dismissed,
         Told::KeepWaiting => ToastMsg::KeepsWaiting,
+        Told::Saved => ToastMsg::Saved,
+        Told::NoChange => ToastMsg::NoChange,
         Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
         Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
         Told::AlreadyDecided { who, at_ms } => ToastMsg::AlreadyDecided { who, at: at(*at_ms, now_ms) },
@@ -218,6 +220,15 @@ pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
         _ => return None,
     };
     Some(Body::Notice { text })
+}
+
+pub fn near_miss(lang: Lang, number: i64) -> String {
+    NoticeMsg::NearMiss { number }.text(lang)
+}
+
+/// Once, for all that waits in a chat.
+pub fn reminder(lang: Lang, numbers: &str, names: &str, since_ms: i64, now_ms: i64) -> String {
+    NoticeMsg::GateReminder { numbers, names, at: at(since_ms, now_ms) }.text(lang)
 }
 
 /// That a request waits which could be shown in no form. It cannot be answered by what is typed, for nobody has seen it.

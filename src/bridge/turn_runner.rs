@@ -14,7 +14,7 @@ use super::leases::Lease;
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{actions, places, prompts, remedy, say};
+use super::{actions, places, posture, prompts, remedy, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -38,17 +38,20 @@ pub async fn run(
 ) -> anyhow::Result<Next> {
     let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
     let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
-    let thread = match thread(core, &live, conversation, turn).await? {
+    let posture = posture::of(core, conversation, turn, &turn.directory).await?;
+    let thread = match thread(core, &live, conversation, turn, &posture).await? {
         Ok(thread) => thread,
         Err(step) => return Ok(step),
     };
-    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread).await? else { return Ok(Next::Again) };
+    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, posture.level).await? else {
+        return Ok(Next::Again);
+    };
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
     let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
     let input = prompts::thaw(&turn.prompt);
-    let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned };
+    let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned, posture };
     let submitted = live.call(|runtime| runtime.submit(&submit)).await;
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
@@ -170,6 +173,7 @@ async fn thread(
     live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
+    posture: &Posture,
 ) -> anyhow::Result<Result<ThreadId, Next>> {
     if !is_where_it_was_bound(core, conversation, turn).await? {
         let detail = format!("{} is not the folder any more that the chat was brought to", turn.directory.display());
@@ -182,11 +186,11 @@ async fn thread(
         core.ledger.write(move |tx| conversations::set_thread(tx, &id, None, None)).await?;
         return Ok(Err(Next::Again));
     }
-    if let Some(forked) = fork_if_wanted(core, live, conversation).await? {
+    if let Some(forked) = fork_if_wanted(core, live, conversation, posture).await? {
         return Ok(Ok(forked));
     }
     let id = conversation.id.clone();
-    Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory).await {
+    Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory, posture).await {
         Ok(thread) => return Ok(Ok(thread)),
         Err(CallError::NoThread { detail }) if conversation.settled_on_thread == 0 => {
             // It never got a message, so it left nothing behind (codex keeps no empty thread).
@@ -239,13 +243,15 @@ async fn fork_if_wanted(
     core: &Core,
     live: &LiveRuntime,
     conversation: &Conversation,
+    posture: &Posture,
 ) -> anyhow::Result<Option<ThreadId>> {
-    let Some(thread) = &conversation.thread else { return Ok(None) };
+    let Some(thread) = conversation.thread.clone() else { return Ok(None) };
     let (id, of) = (conversation.id.clone(), conversation.id.clone());
     if !core.ledger.read(move |tx| conversations::is_fork_wanted(tx, &of)).await? {
         return Ok(None);
     }
-    let forked = match live.call(|runtime| runtime.fork(thread, &conversation.directory)).await {
+    let how = Fork { thread, directory: conversation.directory.clone(), posture: posture.clone() };
+    let forked = match live.call(|runtime| runtime.fork(&how)).await {
         Ok(forked) => forked,
         Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => {
             return Err(error.into());
@@ -258,7 +264,7 @@ async fn fork_if_wanted(
                 conversations::set_thread(tx, &id, None, None)
             });
             write.await?;
-            return Ok(Some(live.open(None, &conversation.directory).await?));
+            return Ok(Some(live.open(None, &conversation.directory, posture).await?));
         }
     };
     let (fresh, cursor) = (forked.clone(), conversation.thread_cursor.clone());
@@ -269,7 +275,7 @@ async fn fork_if_wanted(
             conversations::set_thread(tx, &id, Some(&fresh), cursor.as_ref())
         })
         .await?;
-    Ok(Some(live.open(Some(&forked), &conversation.directory).await?))
+    Ok(Some(live.open(Some(&forked), &conversation.directory, posture).await?))
 }
 
 pub(super) async fn hold(
@@ -310,7 +316,9 @@ async fn fail_unsubmitted(
     error: &CallError,
 ) -> Result<(), LedgerError> {
     let thread = conversation.thread.clone().unwrap_or_else(|| NEVER_OPENED.into());
-    let Some(turn) = commit_submission(core, live, conversation, turn, &thread).await? else { return Ok(()) };
+    let Some(turn) = commit_submission(core, live, conversation, turn, &thread, Level::Ask).await? else {
+        return Ok(());
+    };
     let failure = Failure { kind: FailureKind::Other, detail: error.to_string() };
     let finish = Finish::bare(Outcome::Failed, Some(failure));
     let frame = core.frame(&conversation.channel);
@@ -327,6 +335,7 @@ async fn commit_submission(
     conversation: &Conversation,
     turn: &Turn,
     thread: &ThreadId,
+    level: Level,
 ) -> Result<Option<Turn>, LedgerError> {
     let submission = Submission {
         thread: thread.clone(),
@@ -334,6 +343,7 @@ async fn commit_submission(
         generation: live.generation,
         boot_id: live.identity.boot_id.clone(),
         at_ms: core.now_ms(),
+        level,
     };
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
     crash::point("w2.before");

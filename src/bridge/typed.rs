@@ -283,21 +283,19 @@ pub(super) fn running_here(
 
 /// "好的" approves nothing: it is queued as a message, and the chat says so while a request is open.
 pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
-    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
-    let (remark, letter) = core
+    let scope = core.config.scope;
+    let (near, letter) = core
         .ledger
         .read(move |tx| {
             let open = open_here(tx, &letter, scope)?;
-            let remark = match open.as_slice() {
-                [gate] if !gate.ask.is_question() && may_decide(tx, gate, &letter.person)? => {
-                    Some(say::notice(frame.lang, NoticeMsg::NearMiss { number: gate.number }))
-                }
+            let near = match open.as_slice() {
+                [gate] if !gate.ask.is_question() && may_decide(tx, gate, &letter.person)? => Some(gate.id.clone()),
                 _ => None,
             };
-            Ok((remark, letter))
+            Ok((near, letter))
         })
         .await?;
-    make_turn(core, letter, Beside { remark, ..Beside::default() }).await
+    make_turn(core, letter, Beside { near, ..Beside::default() }).await
 }
 
 /// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.
@@ -310,7 +308,10 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
             // A steer holds words only: with something to look at it is a turn of its own.
             let may_steer = order == Order::InPlace;
             let only_words = may_steer && !letter.message.has_attachments() && !has_companions(tx, &letter)?;
-            if only_words && let Some(turn) = live_card_of(tx, &letter)? {
+            if only_words
+                && let Some(turn) = live_card_of(tx, &letter)?
+                && actions::may_steer(&turn, letter.person.role)
+            {
                 put_steer(tx, &frame, &turn.id, &letter, &letter.text)?;
                 let told = Performed {
                     told: Told::Steering,

@@ -1,8 +1,10 @@
 //! The command line: one file a command. Data goes to stdout, words to stderr; every reading verb has `--json`.
 
 mod bridge;
+mod cards;
 mod chat;
 mod demo;
+mod doctor;
 mod error;
 mod logs;
 mod output;
@@ -33,6 +35,7 @@ Exit codes:
   69  ally is not running
   70  ally is there and does not work: it does not answer, or keeps dying
   75  not now; worth another try
+  77  the sandbox does not keep what it promises (`ally doctor security`)
   78  the configuration is wrong
 
 Data lies in $ALLY_HOME (default ~/.ally): ally.toml, .env, ledger.db, logs/.";
@@ -61,12 +64,16 @@ enum Command {
     Logs(logs::Args),
     /// Talk to the agent in this terminal
     Chat(chat::Args),
+    /// Try on this machine what ally promises
+    Doctor(doctor::Args),
     /// List tasks, or show one
     Turns(turns::Args),
     /// Print a one-time code that makes its sender the owner
     Pair(pair::Args),
     /// Try ally in a throw-away home with a scripted model: no account, no network
     Demo(demo::Args),
+    /// Draw every card as HTML pages, to see what the chat would show
+    Cards(cards::Args),
     /// Print the version
     Version(version::Args),
     #[command(hide = true)]
@@ -79,11 +86,10 @@ impl Command {
     /// Harmless in the hands of an agent. The daemon's own checks do not rest on this.
     fn only_looks(&self) -> bool {
         match self {
-            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) | Command::DemoModel(_) => {
-                true
-            }
+            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) => true,
+            Command::Cards(_) | Command::DemoModel(_) => true,
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
-            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
+            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
         }
     }
 }
@@ -168,9 +174,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Status(args) => status::run(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Chat(args) => chat::run(context, &args).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,
+        Command::Cards(args) => cards::run(context, &args),
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
         Command::DemoModel(args) => demo::model(&args).await,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conversing::Listed;
-use super::ids::{ConversationId, GateId, InboundSeq, TurnId};
+use super::ids::{ChatId, ConversationId, GateId, InboundSeq, TurnId};
 use super::rule::Span;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +30,11 @@ pub enum Action {
     },
     DeclineAll {
         gates: Vec<GateId>,
+    },
+    /// The form of a settings card.
+    SaveSettings {
+        chat: ChatId,
+        direct: bool,
     },
     /// Option `index` (0-based) of a single question.
     Choose {
@@ -96,6 +101,7 @@ impl Action {
                 | Action::Skip { .. }
                 | Action::Stop { .. }
                 | Action::Late { .. }
+                | Action::SaveSettings { .. }
         )
     }
 }

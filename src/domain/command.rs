@@ -50,6 +50,8 @@ pub enum Command {
     Lang(Option<String>),
     /// About conversations and where they work.
     Conversing(Conversing),
+    /// With what to change, if anything.
+    Settings(Option<String>),
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -257,6 +259,7 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "steer" => Command::Steer(rest.to_owned()),
         "release" => Command::Release,
         "lang" => Command::Lang(optional()),
+        "settings" => Command::Settings(optional()),
         other => match conversing::parse(other, &fold_rest(other, rest)) {
             Some(Ok(command)) => Command::Conversing(command),
             Some(Err(())) => Command::Help(Some(other.to_owned())),

@@ -16,6 +16,8 @@ pub mod message;
 pub mod plain;
 pub mod risk;
 pub mod rule;
+pub mod safety;
+pub mod setting;
 pub mod turn;
 pub mod verdict;
 pub mod view;

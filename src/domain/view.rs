@@ -8,6 +8,7 @@ use super::gate::{Ask, Decision};
 use super::ids::{ButtonId, GateId, MessageId, UserId};
 use super::risk::Class;
 use super::rule::{Span, Subject};
+use super::setting::Setting;
 
 /// The two languages of everything that ally itself says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -51,6 +52,7 @@ pub enum View {
     Status(StatusView),
     Help(HelpView),
     Stranger(StrangerView),
+    Settings(SettingsView),
     /// One line of ally's own, replaced as things change.
     Notice(NoticeView),
     /// Rows to choose from.
@@ -107,6 +109,8 @@ pub enum ButtonRole {
     TryAgain,
     Fork,
     KeepWaiting,
+    /// Sends the form of a settings card.
+    Save,
 }
 
 /// C1. Where a turn stands, in the words of the chat.
@@ -434,6 +438,23 @@ pub struct HelpView {
     pub project: String,
     pub group: bool,
     pub bot_name: String,
+}
+
+/// C9: how a chat works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettingsView {
+    pub project: String,
+    pub rows: Vec<SettingRow>,
+    /// There is a row that the one who asked may change.
+    pub save: Option<Button>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettingRow {
+    pub setting: Setting,
+    pub value: String,
+    /// What it can be changed to, itself included; empty where it is not his to change.
+    pub choices: Vec<String>,
 }
 
 /// C10.

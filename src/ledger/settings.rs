@@ -6,54 +6,7 @@ use super::LedgerError;
 use super::said;
 use super::sql::{all, first, run};
 use crate::domain::ids::*;
-
-/// What can be set for a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Setting {
-    /// [`crate::domain::level::Level`].
-    Autonomy,
-    /// What a message becomes while a turn runs.
-    Busy,
-    /// How much is shown.
-    Noise,
-    Model,
-    Effort,
-    Language,
-    /// Where the chat works.
-    Directory,
-    /// Whether the one who asked may also let it act on others.
-    TwoPersons,
-}
-
-impl Setting {
-    pub const ALL: [Setting; 8] = [
-        Setting::Autonomy,
-        Setting::Busy,
-        Setting::Noise,
-        Setting::Model,
-        Setting::Effort,
-        Setting::Language,
-        Setting::Directory,
-        Setting::TwoPersons,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Setting::Autonomy => "autonomy",
-            Setting::Busy => "busy",
-            Setting::Noise => "noise",
-            Setting::Model => "model",
-            Setting::Effort => "effort",
-            Setting::Language => "language",
-            Setting::Directory => "directory",
-            Setting::TwoPersons => "two_persons",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|setting| setting.as_str() == text)
-    }
-}
+pub use crate::domain::setting::Setting;
 
 pub fn get(
     tx: &Transaction<'_>,
@@ -63,6 +16,18 @@ pub fn get(
 ) -> Result<Option<String>, LedgerError> {
     let sql = "SELECT value FROM settings WHERE channel = ?1 AND chat = ?2 AND key = ?3";
     first(tx, sql, params![channel.as_str(), chat.as_str(), setting.as_str()], |row| row.get(0))
+}
+
+/// A setting with the time at which it was made.
+pub fn get_dated(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    setting: Setting,
+) -> Result<Option<(String, i64)>, LedgerError> {
+    let sql = "SELECT value, at_ms FROM settings WHERE channel = ?1 AND chat = ?2 AND key = ?3";
+    let values = params![channel.as_str(), chat.as_str(), setting.as_str()];
+    first(tx, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Everything that was set for a chat.

@@ -14,10 +14,14 @@ super::messages! {
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
             "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` stop · `/status` status · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
+            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
+        /// Where only mentions are delivered.
+        HelpGatesGroup { bot: &'a str } =>
+            "批准请求也可以打字：一项时 `@{bot} y` / `@{bot} n`，几项时 `@{bot} a1 a3 / d2`，问题回 `@{bot}` 加选项的数字。",
+            "Requests can be answered in words: `@{bot} y` / `@{bot} n` for one, `@{bot} a1 a3 / d2` for several, `@{bot}` and the option's number for a question.";
         HelpOwner =>
             "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群。",
             "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it.";
@@ -57,6 +61,9 @@ super::messages! {
         GroupClosed => "这个群已关闭", "This group is closed";
         NotAllowedBefore { who: &'a str } => "{who} 本来就不能用我", "{who} could not talk to me before either";
         DenyOwner => "不能移除所有者", "The owner cannot be removed";
+        SettingsUsage => "`/settings` 看设置；`/settings autonomy safe` 改一项", "`/settings` shows them; `/settings autonomy safe` changes one";
+        SettingUnknown { word: &'a str, known: &'a str } => "没有“{word}”。可以是：{known}", "There is no \"{word}\". It can be: {known}";
+        SettingNotYours { name: &'a str } => "“{name}”这样改不由你决定", "That change of {name} is not yours to make";
         DenyAdmin { who: &'a str } => "只有所有者能移除管理员 {who}", "Only the owner can remove the admin {who}";
         AllowWhom => "要允许谁？写 `/allow @人`", "Allow whom? Write `/allow @person`";
         DenyWhom => "要移除谁？写 `/deny @人`", "Remove whom? Write `/deny @person`";
@@ -147,6 +154,10 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
         "cancel" => (
             "`/cancel`：取消你排队的消息；`/cancel 2` 只取消第 2 条",
             "`/cancel`: removes your queued messages; `/cancel 2` only the second",
+        ),
+        "settings" => (
+            "`/settings`：这里怎么工作（自主程度、忙时、安静）；`/settings noise quiet` 改一项",
+            "`/settings`: how things work here (autonomy, when busy, noise); `/settings noise quiet` changes one",
         ),
         "status" => ("`/status`：现在在做什么，哪里不通", "`/status`: what is going on, and what does not work"),
         "steer" => (

@@ -12,6 +12,7 @@ mod command;
 mod failure;
 mod notice;
 mod risk;
+mod safety;
 mod time;
 mod toast;
 
@@ -21,6 +22,8 @@ pub use command::{CommandMsg, help_topic};
 pub use failure::{FailureContext, Launch, Told, failure, launch_failure, runtime_trouble};
 pub use notice::{NoticeMsg, unreadable_name};
 pub use risk::{risk, risk_why};
+pub use safety::{promise, safety_warnings};
+pub use setting::{setting, setting_value};
 pub use time::{At, Span, Zone};
 pub use toast::{ToastMsg, toast};
 
@@ -120,3 +123,4 @@ pub(crate) use {area, messages};
 
 #[cfg(test)]
 pub(crate) mod rules;
+mod setting;

@@ -20,6 +20,12 @@ super::messages! {
         LedgerDamaged { path: &'a str } =>
             "账本写不进：文件损坏了。先 `ally stop`，留着 {path} 别动，再用 backups 里最新的一份代替它",
             "The ledger takes no writes: the file is damaged. Run `ally stop`, keep {path} as it is, and put the newest copy from backups in its place";
+        SandboxBroken { promise: &'a str, what: &'a str } =>
+            "沙箱没有做到「{promise}」：{what}。运行 `ally doctor security`",
+            "The sandbox does not keep this: {promise} (but: {what}). Run `ally doctor security`";
+        SandboxUnknown { why: &'a str } =>
+            "无法确认沙箱是否有效：{why}。运行 `ally doctor security`",
+            "Whether the sandbox holds cannot be told: {why}. Run `ally doctor security`";
         /// A message that could not be made into anything after many tries.
         NotPrepared =>
             "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",
@@ -118,6 +124,10 @@ super::messages! {
             "{numbers} 没有在等决定，其余已记录", "{numbers} does not wait for a decision; the rest is recorded";
         DecidedList { allowed: &'a str, declined: &'a str } =>
             "已记录：允许 {allowed}；拒绝 {declined}", "Recorded: allowed {allowed}; declined {declined}";
+        SettingChanged { who: &'a str, name: &'a str, value: &'a str } =>
+            "{who} 把 {name} 改为“{value}”", "{who} set {name} to \"{value}\"";
+        EditForAll { project: &'a str } =>
+            "这里任何人都能让 Codex 修改 {project}，只在沙箱内", "Anyone here can have Codex change {project}, inside the sandbox";
         ShortcutRed { numbers: &'a str } =>
             "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
         StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";

@@ -13,6 +13,8 @@ super::messages! {
         Cancelled => "已取消", "Cancelled";
         Dismissed => "已记录：不用了", "Recorded: dismissed";
         KeepsWaiting => "继续等", "Keeps waiting";
+        Saved => "已保存", "Saved";
+        NoChange => "没有改动", "Nothing was changed";
         SteerRecorded => "已记录，正在插话", "Recorded, steering";
         TakenUp => "从下一条起接着那个会话", "The next message continues that conversation";
         StillWorking => "它还在运行，没有切换", "It is still running; nothing was changed";
@@ -40,10 +42,10 @@ pub fn toast(msg: ToastMsg<'_>) -> Toast {
 fn kind(msg: &ToastMsg<'_>) -> ToastKind {
     use ToastMsg::*;
     match msg {
-        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | TakenUp => {
+        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | TakenUp | Saved => {
             ToastKind::Success
         }
-        AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
+        NoChange | AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
         OnlyCanDecide { .. }
         | OnlyCanPress { .. }
         | NoLongerValid

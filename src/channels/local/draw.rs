@@ -8,7 +8,7 @@ use crate::domain::view::{
     Background, Button, ButtonRole, GateShown, GateView, GatesView, InterruptedView, Lang, LiveState, LiveView,
     QueueRowState, QueueView, RiskShown, StaleView, StatusView, Step, StepState, View,
 };
-use crate::words::{CardMsg, risk};
+use crate::words::{CardMsg, CommandMsg, risk, setting, setting_value};
 
 /// A card as text.
 pub fn draw(view: &View, lang: Lang) -> String {
@@ -29,6 +29,13 @@ pub fn draw(view: &View, lang: Lang) -> String {
             &format!("只有 {} 允许的人能用我", stranger.owner),
             &format!("only people whom {} allows can use me", stranger.owner),
         ),
+        View::Settings(settings) => settings
+            .rows
+            .iter()
+            .map(|row| format!("{}: {}", setting(row.setting, lang), setting_value(row.setting, &row.value, lang)))
+            .chain([CommandMsg::SettingsUsage.text(lang)])
+            .collect::<Vec<_>>()
+            .join("\n"),
         View::Notice(notice) => notice.text.clone(),
         View::List(list) => list.text(),
     };
@@ -45,7 +52,9 @@ pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
         View::Notice(notice) => notice.buttons.iter().collect(),
         // Numbers are typed here: a row of buttons would not say which is whose.
         View::List(_) => Vec::new(),
-        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
+        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) | View::Settings(_) => {
+            Vec::new()
+        }
     };
     found.into_iter().map(|button| (button.clone(), crate::words::button(&button.role, lang))).collect()
 }

@@ -122,6 +122,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::received_behind(tx, &channel, &chat, row, 1)?;
     inbound::get(tx, row)?;
     inbound::spent(tx, &[row], 1)?;
+    inbound::of_chat(tx, &[row], &channel, &chat)?;
     inbound::waiting(tx, &channel, &chat, "late")?;
     inbound::waiting_for_words(tx)?;
     inbound::is_expected(tx, &channel, &chat)?;
@@ -192,10 +193,10 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     rules::end_with(tx, &turn, 1)?;
     rules::end_hours(tx, &channel, &chat, 1)?;
     settings::get(tx, &channel, &chat, settings::Setting::Autonomy)?;
+    settings::get_dated(tx, &channel, &chat, settings::Setting::Autonomy)?;
     settings::of_chat(tx, &channel, &chat)?;
-    for value in [Some("gpt"), None] {
-        settings::set(tx, &channel, &chat, settings::Setting::Model, value, &user, 1)?;
-    }
+    settings::set(tx, &channel, &chat, settings::Setting::Noise, Some("quiet"), &user, 1)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Noise, None, &user, 1)?;
     generations::not_dead(tx)?;
 
     alive::has_work(tx)?;

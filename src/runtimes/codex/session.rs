@@ -1,7 +1,7 @@
 //! A codex process that answers: the port's calls, and the pump that turns its lines into facts.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,14 +11,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::convert;
 use super::launch::{CodexConfig, Judged, judge_warning};
 use super::wire::{
     About, Asked, Executed, FileUpdate, Item, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage,
 };
+use super::{convert, ground, profile};
 use crate::bridge::ports::*;
+use crate::domain::gate::{Ask, Decision};
 use crate::domain::history::{Completeness, History};
 use crate::domain::ids::*;
+use crate::domain::level::Level;
 use crate::domain::view::Background;
 use crate::runtimes::process::Handle;
 use crate::runtimes::rpc::{Incoming, Peer};
@@ -47,6 +49,7 @@ pub(super) struct Session {
 /// A process whose handshake is done.
 pub(super) struct Ready {
     pub config: CodexConfig,
+    pub program: PathBuf,
     pub peer: Peer,
     /// What came during the handshake.
     pub early: Vec<Incoming>,
@@ -60,7 +63,10 @@ pub(super) struct Ready {
 
 struct Shared {
     config: CodexConfig,
+    program: PathBuf,
     peer: Peer,
+    /// Threads that this process has loaded for us, and with what.
+    loaded: Mutex<HashMap<ThreadId, Loaded>>,
     /// Requests that codex put to people: how each must be answered.
     asked: Mutex<HashMap<NativeGateId, Pending>>,
     warnings: Mutex<Vec<String>>,
@@ -85,9 +91,46 @@ impl Shared {
         self.models.lock().expect("no code panics while it holds this lock")
     }
 
-    fn approval_policy(&self) -> &str {
-        self.config.approval_policy.as_deref().unwrap_or("on-request")
+    fn loaded(&self) -> MutexGuard<'_, HashMap<ThreadId, Loaded>> {
+        self.loaded.lock().expect("no code panics while it holds this lock")
     }
+
+    /// The approval policy that holds at a level.
+    fn approval(&self, level: Level) -> &str {
+        self.config.approval_policy.as_deref().unwrap_or_else(|| profile::approval(level))
+    }
+
+    /// The approval policy of a thread's newest turn.
+    fn approval_of(&self, thread: Option<&str>) -> String {
+        let level = thread.and_then(|thread| self.loaded().get(&ThreadId::new(thread)).map(|loaded| loaded.level));
+        self.approval(level.unwrap_or(Level::Edit)).to_owned()
+    }
+}
+
+struct Loaded {
+    directory: PathBuf,
+    /// The profiles that its turns may pick.
+    profiles: Value,
+    /// Of its newest turn.
+    level: Level,
+    /// What commands that outlive their turn may do.
+    left: Left,
+}
+
+impl Loaded {
+    fn new(directory: &Path, profiles: Value, posture: &Posture) -> Self {
+        Self { directory: directory.to_owned(), profiles, level: posture.level, left: Left::Nothing }
+    }
+}
+
+/// A command that goes on in the background keeps the rights that it was started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// No more than this profile allows.
+    Under(&'static str),
+    /// Somebody granted more.
+    WithMore,
 }
 
 struct Pending {
@@ -98,11 +141,13 @@ struct Pending {
 
 impl Session {
     pub(super) fn start(ready: Ready, facts: mpsc::Sender<Envelope>) -> Self {
-        let Ready { config, peer, early, incoming, handle, version, warnings, tasks } = ready;
+        let Ready { config, program, peer, early, incoming, handle, version, warnings, tasks } = ready;
         let generation = handle.identity.generation;
         let shared = Arc::new(Shared {
             config,
+            program,
             peer,
+            loaded: Mutex::default(),
             asked: Mutex::default(),
             warnings: Mutex::new(warnings),
             models: Mutex::default(),
@@ -131,14 +176,25 @@ impl Session {
         serde_json::from_value(result).map_err(|error| CallError::Unreadable { method, detail: error.to_string() })
     }
 
-    /// What holds on every start and resume. `workspace-write` is not restored by a resume, so it is always said.
-    fn settings(&self, directory: &Path) -> Value {
+    /// The profiles of a directory; null where the configuration names a sandbox of its own.
+    fn profiles(&self, directory: &Path, posture: &Posture) -> Value {
+        match self.shared.config.sandbox {
+            Some(_) => Value::Null,
+            None => profile::config(&ground::look(&self.shared.config, &self.shared.program, directory, posture)),
+        }
+    }
+
+    /// What holds on every start, resume and fork. Nothing of it is restored by codex, so it is always said.
+    fn settings(&self, directory: &Path, posture: &Posture, profiles: &Value) -> Value {
         let config = &self.shared.config;
-        let mut settings = json!({
-            "cwd": directory,
-            "approvalPolicy": self.shared.approval_policy(),
-            "sandbox": config.sandbox.as_deref().unwrap_or("workspace-write"),
-        });
+        let mut settings = json!({ "cwd": directory, "approvalPolicy": self.shared.approval(posture.level) });
+        match &config.sandbox {
+            Some(sandbox) => settings["sandbox"] = json!(sandbox),
+            None => {
+                settings["permissions"] = json!(profile::name(posture));
+                settings["config"] = profiles.clone();
+            }
+        }
         if let Some(model) = &config.model {
             settings["model"] = json!(model);
         }
@@ -146,16 +202,27 @@ impl Session {
     }
 
     async fn open_thread(&self, how: &Open) -> Result<ThreadId, CallError> {
-        let mut params = self.settings(&how.directory);
+        let profiles = self.profiles(&how.directory, &how.posture);
+        let mut params = self.settings(&how.directory, &how.posture, &profiles);
         let opened: ThreadOpened = match &how.thread {
             None => self.call("thread/start", params, LOAD).await?,
             Some(thread) => {
+                let same = |loaded: &Loaded| loaded.directory == how.directory && loaded.profiles == profiles;
+                let loaded = self.shared.loaded().get(thread).map(same);
+                match loaded {
+                    Some(true) => return Ok(thread.clone()),
+                    // A loaded thread keeps the profiles that it has: it must be let go first.
+                    Some(false) => self.let_go(thread).await?,
+                    None => {}
+                }
                 params["threadId"] = json!(thread);
                 params["excludeTurns"] = json!(true);
                 self.call("thread/resume", params, LOAD).await?
             }
         };
-        Ok(self.opened(opened))
+        let thread = self.opened(opened);
+        self.shared.loaded().insert(thread.clone(), Loaded::new(&how.directory, profiles, &how.posture));
+        Ok(thread)
     }
 
     /// A thread is loaded: what it works with is kept for turns that must name it.
@@ -201,15 +268,55 @@ impl Session {
         Ok(ran.stdout)
     }
 
+    /// A grant ends with its task, also for commands that go on behind it.
+    async fn end_what_may_do_more(&self, turn: &Submit) -> Result<(), CallError> {
+        let now = Left::Under(profile::name(&turn.posture));
+        let left = self.shared.loaded().get(&turn.thread).map(|loaded| loaded.left);
+        if left.is_some_and(|left| left != Left::Nothing && left != now) {
+            self.clean_up(&turn.thread).await?;
+        }
+        if let Some(loaded) = self.shared.loaded().get_mut(&turn.thread) {
+            loaded.level = turn.posture.level;
+            loaded.left = now;
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self, thread: &ThreadId) -> Result<Background, CallError> {
+        let params = json!({ "threadId": thread });
+        let list: Value = self.call("thread/backgroundTerminals/list", params.clone(), SOON).await?;
+        let running = list.get("data").and_then(Value::as_array).is_some_and(|running| !running.is_empty());
+        self.call::<Value>("thread/backgroundTerminals/clean", params, SOON).await?;
+        Ok(if running { Background::Ended } else { Background::None })
+    }
+
+    async fn let_go(&self, thread: &ThreadId) -> Result<(), CallError> {
+        self.call::<Value>("thread/unsubscribe", json!({ "threadId": thread }), SOON).await?;
+        self.shared.loaded().remove(thread);
+        Ok(())
+    }
+
     async fn start_turn(&self, turn: &Submit) -> Result<Submitted, CallError> {
         let mut input = vec![json!({ "type": "text", "text": turn.input.text })];
         input.extend(turn.input.images.iter().map(|path| json!({ "type": "localImage", "path": path })));
         // They stick to the thread, so what was chosen once is said with every turn.
-        let params = without_null(json!({
+        let mut params = without_null(json!({
             "threadId": turn.thread, "clientUserMessageId": turn.client, "input": input,
             "model": turn.model, "effort": turn.effort, "collaborationMode": self.mode(turn)?,
         }));
-        let started: TurnHolder = self.call("turn/start", params, SOON).await?;
+        // What a turn picks stays with the thread: each says its own.
+        params["approvalPolicy"] = json!(self.shared.approval(turn.posture.level));
+        if self.shared.config.sandbox.is_none() {
+            params["permissions"] = json!(profile::name(&turn.posture));
+        }
+        self.end_what_may_do_more(turn).await?;
+        let started: TurnHolder = match self.call("turn/start", params, SOON).await {
+            Err(error @ CallError::NoThread { .. }) => {
+                self.shared.loaded().remove(&turn.thread);
+                return Err(error);
+            }
+            answer => answer?,
+        };
         // Accepted in memory only: killed right after, 7 of 8 were gone.
         Ok(Submitted { turn: Some(started.turn.id.into()), evidence: Evidence::Acknowledged })
     }
@@ -249,6 +356,11 @@ impl Session {
         let Some(pending) = pending else {
             return Err(CallError::Refused { detail: "the request is over".to_owned() });
         };
+        if matches!((&answer.ask, &answer.decision), (Ask::Permissions { .. }, Decision::Allow))
+            && let Some(loaded) = self.shared.loaded().get_mut(&answer.thread)
+        {
+            loaded.left = Left::WithMore;
+        }
         let result = convert::answer(&pending.method, &pending.asked, &answer.ask, &answer.decision);
         self.shared.peer.respond(&pending.id, result).await.map_err(|error| convert::call_error("answer", error))
     }
@@ -320,13 +432,7 @@ impl Runtime for Session {
 
     /// An interrupt does not end the running command; only this does.
     fn clean<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Background, CallError>> {
-        Box::pin(async move {
-            let params = json!({ "threadId": thread });
-            let list: Value = self.call("thread/backgroundTerminals/list", params.clone(), SOON).await?;
-            let running = list.get("data").and_then(Value::as_array).is_some_and(|running| !running.is_empty());
-            self.call::<Value>("thread/backgroundTerminals/clean", params, SOON).await?;
-            Ok(if running { Background::Ended } else { Background::None })
-        })
+        Box::pin(self.clean_up(thread))
     }
 
     fn answer<'a>(&'a self, answer: &'a GateAnswer) -> Boxed<'a, Result<(), CallError>> {
@@ -355,17 +461,18 @@ impl Runtime for Session {
     }
 
     fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>> {
-        Box::pin(async move {
-            self.call::<Value>("thread/unsubscribe", json!({ "threadId": thread }), SOON).await.map(|_| ())
-        })
+        Box::pin(self.let_go(thread))
     }
 
-    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>> {
+    fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>> {
         Box::pin(async move {
-            let mut params = self.settings(directory);
-            params["threadId"] = json!(thread);
+            let profiles = self.profiles(&how.directory, &how.posture);
+            let mut params = self.settings(&how.directory, &how.posture, &profiles);
+            params["threadId"] = json!(how.thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
-            Ok(self.opened(forked))
+            let fork = self.opened(forked);
+            self.shared.loaded().insert(fork.clone(), Loaded::new(&how.directory, profiles, &how.posture));
+            Ok(fork)
         })
     }
 
@@ -563,7 +670,8 @@ impl Pump {
         };
         let key = asked.item_id.as_ref().map(|item| (asked.thread_id.clone(), item.clone()));
         let files = key.and_then(|key| self.files.get(&key)).map(Vec::as_slice);
-        let Some(gate) = convert::gate(&method, &id, &asked, files, self.shared.approval_policy()) else {
+        let policy = self.shared.approval_of(asked.thread_id.as_deref());
+        let Some(gate) = convert::gate(&method, &id, &asked, files, &policy) else {
             warn!(rpc.method = method, "codex asked something that cannot be shown to people in full");
             return self.turn_down(&id, &method).await;
         };

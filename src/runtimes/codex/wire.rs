@@ -40,17 +40,6 @@ pub struct ThreadOpened {
     pub reasoning_effort: Option<String>,
 }
 
-/// Answer of `command/exec`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Executed {
-    pub exit_code: i64,
-    #[serde(default, deserialize_with = "lenient")]
-    pub stdout: String,
-    #[serde(default, deserialize_with = "lenient")]
-    pub stderr: String,
-}
-
 #[derive(Debug, Clone, Deserialize)]
 pub struct Thread {
     pub id: String,
@@ -350,4 +339,15 @@ pub struct AskedOption {
 #[serde(rename_all = "camelCase")]
 pub struct StartupConfig {
     pub app_server_version: Option<String>,
+}
+
+/// Answer of `command/exec`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Executed {
+    pub exit_code: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub stdout: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub stderr: String,
 }

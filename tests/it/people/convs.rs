@@ -219,7 +219,8 @@ async fn what_was_begun_at_the_desk_goes_on_in_the_owners_chat() {
     let room = Room::with_codex("desk").await;
     let here = room.done("[[say from the chat]]").await;
     let live = room.core.host.now().unwrap();
-    let desk = live.open(None, &here.directory).await.unwrap();
+    let posture = ally::bridge::ports::Posture::of(ally::domain::level::Level::Edit);
+    let desk = live.open(None, &here.directory, &posture).await.unwrap();
     let submit = ally::bridge::ports::Submit {
         thread: desk.clone(),
         client: ally::domain::ids::ClientId::new("desk.1"),
@@ -231,6 +232,7 @@ async fn what_was_begun_at_the_desk_goes_on_in_the_owners_chat() {
         model: None,
         effort: None,
         has_planned: false,
+        posture: posture.clone(),
     };
     live.call(|runtime| runtime.submit(&submit)).await.unwrap();
     let until = std::time::Instant::now() + crate::support::runtimes::PATIENCE;

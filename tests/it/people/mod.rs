@@ -1,3 +1,5 @@
-//! People in the loop: what they say to ally itself, and what comes of it.
+//! People in the loop: who decides what and how, and what they say to ally itself.
 
 mod convs;
+mod gates;
+mod settings;

@@ -66,6 +66,8 @@ impl Site {
             home: self.root.join("codex"),
             tmp_dir: self.root.join("tmp"),
             run_dir: self.root.join("run"),
+            private: Vec::new(),
+            private_patterns: Vec::new(),
             args: Vec::new(),
             model: None,
             sandbox: None,
@@ -118,7 +120,7 @@ pub async fn start(launcher: &dyn Launcher, number: i64) -> Result<Alive, Launch
 
 impl Alive {
     pub async fn open(&self, thread: Option<&ThreadId>, directory: &Path) -> ThreadId {
-        let how = Open { thread: thread.cloned(), directory: directory.to_owned() };
+        let how = Open { thread: thread.cloned(), directory: directory.to_owned(), posture: Posture::of(Level::Edit) };
         self.runtime.open(&how).await.expect("a thread")
     }
 
@@ -131,6 +133,7 @@ impl Alive {
             model: None,
             effort: None,
             has_planned: false,
+            posture: Posture::of(Level::Edit),
         };
         self.runtime.submit(&submit).await.expect("taken").turn.expect("a turn")
     }

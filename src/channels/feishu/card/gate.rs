@@ -16,6 +16,9 @@ const SHOWN_BYTES: usize = 14_000;
 const OPEN_LINES: usize = 8;
 const MAX_FILES: usize = 20;
 const MAX_DIFFS: usize = 6;
+const MAX_OPTIONS: usize = 30;
+/// Elements that the questions of a card may take, so that all of it stays below the platform's 200.
+const QUESTION_ELEMENTS: usize = 150;
 
 pub(super) fn gate(view: &GateView, pen: Pen) -> Value {
     match &view.ask {
@@ -102,7 +105,11 @@ pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
     let n = open.len() + view.more;
     let worst = open.iter().map(|row| row.risk.class).max();
     let GatesView { requester, project, deciders, .. } = view;
-    let mut card = Card::new(&pen.say(CardMsg::GatesSummary { who: requester, n: n.max(1) }), false);
+    let summary = match n {
+        0 => pen.say(CardMsg::GateSummaryOver { who: requester, tag: &pen.say(CardMsg::TagDecided) }),
+        n => pen.say(CardMsg::GatesSummary { who: requester, n }),
+    };
+    let mut card = Card::new(&summary, false);
     let (title, tag, colour) = match n {
         0 => (CardMsg::GatesTitleOver { n: view.rows.len() }, CardMsg::TagDecided, "neutral"),
         _ => (CardMsg::GatesTitle { n }, CardMsg::GatesTagOpen { n }, "orange"),
@@ -149,37 +156,37 @@ pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
     card.finish(pen)
 }
 
+/// Eight rows have to stay below the platform's 200 elements: what belongs together shares one.
 fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     let sandbox = if gate.risk.sandboxed { CardMsg::InSandbox } else { CardMsg::OutsideSandbox };
-    card.line(&format!("#{} {} · {}", gate.number, risk(gate.risk.class, pen.lang), pen.say(sandbox)));
+    let mut head = vec![format!("#{} {} · {}", gate.number, risk(gate.risk.class, pen.lang), pen.say(sandbox))];
+    let because = gate.risk.why.as_deref();
+    head.extend(because.map(|words| pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) })));
+    let result = outcome(&gate.state, pen);
+    head.extend(result.clone().filter(|_| gate.state.is_open()));
+    card.line(&head.join("\n"));
     let asked = asked(&gate.ask);
     let (shown, cut) = shown(&asked, budget);
     let total = asked.chars().count();
     let lines = asked.lines().count();
     let is_short = !cut && lines <= 2 && total <= 160;
-    let head = shown.lines().take(2).collect::<Vec<_>>().join("\n");
-    card.code(language(&gate.ask), &if is_short { shown.to_owned() } else { format!("{}\n…", clip(&head, 160)) });
-    if let Some(words) = gate.risk.why.as_deref() {
-        card.line(&pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) }));
-    }
+    let first = shown.lines().take(2).collect::<Vec<_>>().join("\n");
+    card.code(language(&gate.ask), &if is_short { shown.to_owned() } else { format!("{}\n…", clip(&first, 160)) });
+    let mut facts = Vec::new();
+    facts.extend(cut.then(|| pen.say(CardMsg::Cut { shown: shown.chars().count(), total })));
+    facts.extend(
+        directory(&gate.ask).map(|directory| pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })),
+    );
+    facts.extend(gate.state.is_open().then(|| risk_why(gate.risk.class, pen.lang).to_owned()));
     let mut inside = Vec::new();
-    if !is_short {
-        inside.push(code_block(language(&gate.ask), shown));
-    }
-    if cut {
-        inside.push(div(&pen.say(CardMsg::Cut { shown: shown.chars().count(), total })));
-    }
-    if let Some(directory) = directory(&gate.ask) {
-        inside.push(div(&pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })));
-    }
-    if gate.state.is_open() {
-        inside.push(div(risk_why(gate.risk.class, pen.lang)));
-    }
+    inside.extend((!is_short).then(|| code_block(language(&gate.ask), shown)));
+    inside.extend((!facts.is_empty()).then(|| div(&facts.join("\n"))));
+    // The agent's words stand alone.
     if let Some(reason) = &gate.claim {
         inside.push(div(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) })));
     }
-    card.folded(&pen.say(CardMsg::Folded { lines: lines.max(1) }), inside);
-    if let Some(result) = outcome(&gate.state, pen) {
+    card.folded(&pen.say(if is_short { CardMsg::Details } else { CardMsg::Folded { lines } }), inside);
+    if let Some(result) = result.filter(|_| !gate.state.is_open()) {
         card.line(&result);
     }
     let red = gate.risk.class.is_red() || cut;
@@ -200,11 +207,11 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
 fn asked(ask: &Ask) -> String {
     match ask {
         Ask::Command { command, .. } => command.clone(),
-        Ask::FileChange { changes, .. } => changes
-            .iter()
-            .map(|change| format!("{}\n{}", change_line(change), change.diff))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        // The files first: the beginning of this is all that stands open.
+        Ask::FileChange { changes, .. } => {
+            let files = changes.iter().map(change_line);
+            files.chain(changes.iter().map(|change| change.diff.clone())).collect::<Vec<_>>().join("\n")
+        }
         Ask::Permissions { wanted, .. } => wanted.join("\n"),
         Ask::Tool { server, tool, detail } => format!("{server} · {tool}\n{detail}").trim().to_owned(),
         Ask::Questions { .. } => String::new(),
@@ -421,10 +428,7 @@ fn reason_form(card: &mut Card, b: &Button, pen: Pen) -> Value {
     let input = json!({
         "tag": "input", "name": "reason", "max_length": 300, "placeholder": plain(&pen.say(CardMsg::Reason)), "width": "fill",
     });
-    let send = json!({
-        "tag": "button", "name": card.name(), "text": plain(button(&b.role, pen.lang)), "type": "default",
-        "form_action_type": "submit", "value": {"b": b.id.as_str()},
-    });
+    let send = card.submit(b, button(&b.role, pen.lang), "default");
     json!({"tag": "form", "name": card.name(), "elements": [input, send]})
 }
 
@@ -452,17 +456,22 @@ fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
         card.mention(&view.mention);
     }
     let of = questions.len();
+    let questions = fitting(questions);
     for (i, question) in questions.iter().enumerate() {
         let place = if of > 1 { pen.say(CardMsg::QuestionOf { n: i + 1, of }) } else { String::new() };
         card.line(format!("{} {place}", clip(&question.text, 1_500)).trim_end());
         for (n, option) in question
             .options
             .iter()
+            .take(MAX_OPTIONS)
             .enumerate()
             .filter(|(_, option)| !option.description.is_empty() && option.description != option.label)
         {
             card.grey(&format!("{} {} — {}", n + 1, clip(&option.label, 60), clip(&option.description, 200)));
         }
+    }
+    if questions.len() < of {
+        card.coloured(&pen.say(CardMsg::MoreQuestions { n: of - questions.len() }), "red");
     }
     if let Some(result) = result(view, pen) {
         card.line(&result);
@@ -471,6 +480,17 @@ fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
         answer_controls(&mut card, view, questions, pen);
     }
     card.finish(pen)
+}
+
+/// As many questions as one card takes.
+fn fitting(questions: &[Question]) -> &[Question] {
+    let mut used = 0;
+    let fit = questions.iter().take_while(|question| {
+        // An option is an entry of the list and, with its description, a line.
+        used += 12 + 3 * question.options.len().min(MAX_OPTIONS);
+        used <= QUESTION_ELEMENTS
+    });
+    &questions[..fit.count().max(1).min(questions.len())]
 }
 
 fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], pen: Pen) {
@@ -520,7 +540,7 @@ fn form(card: &mut Card, questions: &[Question], by_button: bool, submit: &Butto
             let options: Vec<Value> = question
                 .options
                 .iter()
-                .take(30)
+                .take(MAX_OPTIONS)
                 .enumerate()
                 .map(|(n, option)| json!({"text": plain(&clip(&option.label, 60)), "value": n.to_string()}))
                 .collect();
@@ -536,11 +556,7 @@ fn form(card: &mut Card, questions: &[Question], by_button: bool, submit: &Butto
             }));
         }
     }
-    let name = card.name();
-    elements.push(json!({
-        "tag": "button", "name": name, "text": plain(button(&submit.role, pen.lang)), "type": "primary",
-        "form_action_type": "submit", "value": {"b": submit.id.as_str()},
-    }));
+    elements.push(card.submit(submit, button(&submit.role, pen.lang), "primary"));
     json!({"tag": "form", "name": card.name(), "elements": elements})
 }
 

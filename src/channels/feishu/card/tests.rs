@@ -300,7 +300,7 @@ fn all_views() -> Vec<(&'static str, View)> {
 }
 
 /// Everything in a card, by the tag of the object it stands in.
-fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
+pub(super) fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
     match value {
         Value::Object(map) => {
             visit(map);
@@ -385,7 +385,7 @@ fn what_the_cards_say() {
         ("live_running", "连不上模型，22:13 起在重试", "Cannot reach the model, retrying since 22:13"),
         ("live_running", "＜at id=all>", "Draft, the final answer comes separately"),
         ("live_waiting", "⏸ 在等批准 #3（韩梅梅）", "⏸ Waiting for approval #3"),
-        ("live_done", "✓ 完成 · 3 步 · 1 分 42 秒 · 12.3 k tokens", "✓ Done · steps: 3 · 1 min 42 s · 12.3 k tokens"),
+        ("live_done", "✓ 完成 · 3 步 · 1 分 42 秒 · 12.3 k tokens", "✓ Done · 3 steps · 1 min 42 s · 12.3 k tokens"),
         ("live_stopped", "后台命令：可能还在运行", "background commands: may still be running"),
         ("gate_command", "```bash\ngit push origin main\n```", "Approval needed #3"),
         ("gate_command", "Codex 的说明（未核实）：**safe** # Approved", "Codex says (not verified)"),
@@ -409,7 +409,10 @@ fn what_the_cards_say() {
         ("question_select", "内容会经过飞书服务器", "ally does not keep it"),
         ("question_answered", "韩梅梅：Option 1 · 22:13", "Option 1 · 22:13"),
         ("question_secret_answered", "已提供（不显示）", "(not shown)"),
-        ("interrupted", "不确定：第 2 步 npm publish 可能已执行", "Not certain: step 2 npm publish may have run"),
+        ("interrupted", "不确定：第 2 步（npm publish）可能已执行", "Not certain: step 2 (npm publish) may have run"),
+        ("interrupted", "确定：第 1 步已完成", "Certain: step 1 finished"),
+        ("interrupted", "✓ 运行 ls", "✓ ran ls"),
+        ("live_no_runtime", "已暂停", "Paused"),
         ("interrupted", "可能还在运行", "Continue: checks first what was done"),
         ("interrupted_clean", "没有看到会改动东西的步骤", "No step that changes things was seen"),
         ("interrupted_chosen", "李雷：继续", "Continue, chosen by"),
@@ -420,8 +423,11 @@ fn what_the_cards_say() {
             "这条是 09-21 22:13 发的，之后我离线过。还要做吗？",
             "Sent at 09-21 22:13, and I was offline since then",
         ),
+        ("status", "有问题", "Trouble"),
         ("status", "进行中 1 · 等批准 1 · 排队 2", "1 running · 1 waiting for approval · 2 queued"),
         ("help", "@ally + 要做的事", "@ally with a task"),
+        ("help", "/stop 停止\n/status 状态", "/stop end the running task\n/status how things stand"),
+        ("help", "@ally a1 a3 / d2", "@ally y / @ally n"),
         ("stranger", "我只为 韩梅梅 和被允许的人工作", "I work only for"),
     ] {
         for (lang, want) in [(Lang::Zh, zh), (Lang::En, en)] {
@@ -455,6 +461,42 @@ fn what_is_over_does_not_say_that_it_waits_or_runs() {
         if ["gate_allowed", "gate_declined", "gate_withdrawn", "gate_void", "gate_may_have_run"].contains(&name) {
             assert!(!summary.contains("needs") && !title.contains("needed"), "{name}: {summary} {title}");
         }
+    }
+}
+
+#[test]
+fn what_was_decided_is_not_asked_again() {
+    let stale = |chosen| StaleView { sent_at_ms: NOON, text: "x".into(), others: 0, buttons: vec![], chosen };
+    let card = draw(&View::Stale(stale(Some((ButtonRole::DoIt, "Li".into())))), pen(Lang::En));
+    assert!(!card.to_string().contains("Still wanted") && !card.to_string().contains("waits for"), "{card}");
+    let rows = vec![queue_row(QueueRowState::Started)];
+    let card = draw(&View::Queue(QueueView { why: WaitReason::Directory, rows }), pen(Lang::En));
+    assert_eq!(card["config"]["summary"]["content"], card["header"]["title"]["content"]);
+    assert!(read(&card).starts_with("Nothing waits any more"), "{card}");
+}
+
+/// Red stands for what cannot be taken back, and a thumb must not find it next to the wanted button.
+#[test]
+fn no_red_button_touches_the_primary_one() {
+    for (name, view) in all_views() {
+        let card = draw(&view, pen(Lang::En));
+        let mut kinds = Vec::new();
+        walk(&card, &mut |map| {
+            if map.get("tag") == Some(&json!("button")) {
+                kinds.push(map["type"].as_str().unwrap_or_default().to_owned());
+            }
+        });
+        let both = kinds.iter().any(|kind| kind == "danger") && kinds.iter().any(|kind| kind == "primary");
+        assert!(!both, "{name}: {kinds:?}");
+    }
+}
+
+#[test]
+fn red_asks_for_somebody_and_no_longer_than_that() {
+    for (name, view) in all_views() {
+        let card = draw(&view, pen(Lang::En));
+        let buttons = card["body"].to_string().contains("\"button\"");
+        assert!(buttons || name == "gate_may_have_run" || card["header"]["template"] != "red", "{name}");
     }
 }
 
