@@ -10,13 +10,17 @@ use crate::bridge::{pairing, prompt_text};
 use crate::config::Config;
 use crate::control::{
     ChannelReport, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, OutboxReport, PairCode, Pids, Reply,
-    RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{GateId, TurnId};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
-use crate::ledger::{LedgerError, grants};
+use crate::ledger::rules::Rule;
+use crate::ledger::{LedgerError, audit, grants, rules};
 use crate::words::NoticeMsg;
+
+/// Who acted, in the audit: whoever may use this account of the machine.
+const COMPUTER: &str = "computer";
 
 pub(super) struct Daemon {
     core: Arc<Core>,
@@ -241,6 +245,24 @@ fn row(line: TurnLine) -> TurnRow {
     }
 }
 
+/// A rule as lists tell it: the same whether the daemon runs or not.
+pub(crate) fn rule_row(rule: Rule) -> RuleRow {
+    RuleRow {
+        number: rule.number,
+        chat: rule.chat.to_string(),
+        span: rule.span,
+        subject: rule.covers.subject,
+        directory: rule.covers.directory,
+        class: rule.covers.class.as_str().to_owned(),
+        sandboxed: rule.covers.sandboxed,
+        made_by: rule.made_name,
+        made_at_ms: rule.made_at_ms,
+        until_ms: rule.expires_at_ms,
+        uses: rule.uses,
+        last_used_ms: rule.last_used_ms,
+    }
+}
+
 fn gate_row(line: GateLine) -> GateRow {
     GateRow {
         id: GateId::new(line.id),
@@ -294,6 +316,31 @@ impl Service for Daemon {
         Box::pin(async move {
             let lines = self.core.ledger.read(report::gates).await.map_err(failed)?;
             Ok(lines.into_iter().map(gate_row).collect())
+        })
+    }
+
+    fn rules(&self) -> Reply<'_, Vec<RuleRow>> {
+        Box::pin(async move {
+            let now = self.core.now_ms();
+            let found = self.core.ledger.read(move |tx| rules::listed(tx, None, now)).await.map_err(failed)?;
+            Ok(found.into_iter().map(rule_row).collect())
+        })
+    }
+
+    fn revoke_rule(&self, number: i64) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let now = self.core.now_ms();
+            let ended = self.core.ledger.write(move |tx| {
+                let ended = rules::end(tx, number, COMPUTER, now)?;
+                if ended {
+                    audit::note(tx, COMPUTER, "rule revoked", &format!("R{number}"), "", now)?;
+                }
+                Ok(ended)
+            });
+            match ended.await.map_err(failed)? {
+                true => Ok(()),
+                false => Err(ServiceError::NotFound(format!("there is no rule R{number} in force"))),
+            }
         })
     }
 

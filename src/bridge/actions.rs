@@ -60,6 +60,7 @@ pub enum Told {
     /// A form was sent without what it must hold.
     AnswerMissing,
     NothingRunning,
+    RuleRevoked,
 }
 
 /// What follows an action once its transaction is committed.
@@ -115,6 +116,14 @@ pub fn perform(
         Action::Resume { turn, how } => resume(tx, frame, turn, *how, person),
         Action::Late { inbound, how } => late(tx, frame, *inbound, *how, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
+        Action::RevokeRule { number, list } => {
+            let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
+            let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;
+            if performed.told == Told::RuleRevoked {
+                pictures::rule_ended(tx, frame, *list, *number, &person.name)?;
+            }
+            Ok(performed)
+        }
     }
 }
 
@@ -378,6 +387,30 @@ fn decision_word(decision: &Decision) -> &'static str {
         Decision::StopTurn => "stop",
         Decision::Answers { .. } => "answer",
     }
+}
+
+// ------------------------------------------------------------------------------------------------ rules
+
+/// Ends a rule of a chat: the next request of its kind is asked about again.
+pub fn revoke_rule(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    number: i64,
+    chat: &ChatId,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    let subject = format!("R{number}");
+    if !may(person.role, Act::SeeRules) {
+        audit::note(tx, person.user.as_str(), "revoke refused", &subject, "not a decider", frame.now_ms)?;
+        return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
+    }
+    let here = rules::get(tx, number)?.filter(|rule| rule.channel == frame.channel && rule.chat == *chat);
+    let in_force = here.is_some_and(|rule| rule.expires_at_ms.is_none_or(|at| at > frame.now_ms));
+    if !in_force || !rules::end(tx, number, person.user.as_str(), frame.now_ms)? {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    audit::note(tx, person.user.as_str(), "rule revoked", &subject, "", frame.now_ms)?;
+    Ok(Performed::told(Told::RuleRevoked))
 }
 
 // ------------------------------------------------------------------------------------------------ turns

@@ -1,13 +1,15 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+mod rules;
+
 use std::sync::Arc;
 
 use super::actions::{self, Told};
 use super::core::{Core, Scope};
 use super::intake::{after, notice};
 use super::overtake::Order;
-use super::pictures::Frame;
+use super::pictures::{self, Frame};
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
 use super::{route, say};
@@ -30,6 +32,8 @@ use crate::words::CommandMsg;
 struct Reply {
     say: Option<String>,
     view: Option<View>,
+    /// The view's language, where it is not the channel's.
+    lang: Option<Lang>,
     performed: Vec<actions::Performed>,
     rights_changed: bool,
     release: Option<ThreadId>,
@@ -85,6 +89,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Deny { .. } => allow(tx, frame, letter, lang, false),
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
+            Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
@@ -115,7 +120,7 @@ async fn finish(
                 notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
             }
             if let Some(view) = result.view.take() {
-                show(tx, &frame, &letter, view)?;
+                show(tx, &frame, &letter, view, result.lang.unwrap_or(frame.lang))?;
             }
             Ok((result, letter))
         })
@@ -145,14 +150,14 @@ async fn finish(
     }
 }
 
-fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View) -> Result<(), LedgerError> {
+fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View, lang: Lang) -> Result<(), LedgerError> {
     let wanted = Wanted {
         kind: SurfaceKind::Notice,
-        subject: format!("command:{}", letter.row.seq.0),
+        subject: pictures::list_subject(letter.row.seq),
         conversation: None,
         channel: letter.row.channel.clone(),
         target: letter.reply(),
-        lang: frame.lang,
+        lang,
         picture: Some(Picture::Card(Box::new(view))),
         not_before_ms: 0,
         is_final: true,

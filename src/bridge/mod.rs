@@ -35,6 +35,7 @@ mod pulse;
 pub mod recovery;
 mod remedy;
 pub mod render;
+mod rights;
 mod route;
 mod say;
 pub mod settle;

@@ -8,6 +8,7 @@ mod logs;
 mod output;
 mod pair;
 mod restart;
+mod rules;
 mod run;
 mod start;
 mod status;
@@ -19,10 +20,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use serde::de::DeserializeOwned;
 
 use crate::config::{Config, Environment, Paths};
-use crate::control::Client;
+use crate::control::{Client, ClientError};
 use crate::domain::view::Lang;
+use crate::ledger::{LedgerError, Transaction};
 use error::CliError;
 
 const EXIT_CODES: &str = "\
@@ -63,6 +66,8 @@ enum Command {
     Chat(chat::Args),
     /// List tasks, or show one
     Turns(turns::Args),
+    /// List what was allowed for longer than once, or end it
+    Rules(rules::Args),
     /// Print a one-time code that makes its sender the owner
     Pair(pair::Args),
     /// Try ally in a throw-away home with a scripted model: no account, no network
@@ -82,6 +87,7 @@ impl Command {
             Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) | Command::DemoModel(_) => {
                 true
             }
+            Command::Rules(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
         }
@@ -107,6 +113,26 @@ impl Context {
 
     fn client(&self) -> Result<Client, CliError> {
         Ok(Client::connect(&self.paths()?)?)
+    }
+
+    /// What the daemon tells, or, where none runs, what its ledger holds.
+    async fn look<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        offline: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, CliError> {
+        let paths = self.paths()?;
+        let asked = async { Client::connect(&paths)?.get(path).await };
+        match asked.await {
+            Err(ClientError::NotRunning) => {}
+            answered => return Ok(answered?),
+        }
+        match crate::ledger::report::offline(&paths.ledger, offline) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(ClientError::NotRunning.into()),
+            Err(error) => Err(CliError::new(format!("{}: {error}", paths.ledger.display()))
+                .hint("运行 `ally start` 再试", "run `ally start`, then try again")),
+        }
     }
 
     /// One sentence in the person's language.
@@ -169,6 +195,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Chat(args) => chat::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
+        Command::Rules(args) => rules::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Version(args) => version::run(&args),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ConversationId, GateId, TurnId};
+use crate::domain::rule::{Span, Subject};
 
 /// Everything that `ally status` shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -278,6 +279,35 @@ pub struct GateRow {
     pub what: String,
     /// Unix milliseconds.
     pub opened_at_ms: i64,
+}
+
+/// What was allowed for longer than once, and is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRow {
+    /// `R7` without its letter.
+    pub number: i64,
+    /// The chat in which it holds.
+    pub chat: String,
+    /// `task`, `hours`, `always`.
+    pub span: Span,
+    /// What it covers.
+    pub subject: Subject,
+    /// Where.
+    pub directory: String,
+    /// The worst that it covers.
+    pub class: String,
+    /// Only in the sandbox, or only outside of it.
+    pub sandboxed: bool,
+    /// Who allowed it.
+    pub made_by: String,
+    /// Unix milliseconds.
+    pub made_at_ms: i64,
+    /// Unix milliseconds; `null` ends with its task.
+    pub until_ms: Option<i64>,
+    /// Times that it allowed something.
+    pub uses: i64,
+    /// Unix milliseconds.
+    pub last_used_ms: Option<i64>,
 }
 
 /// A one-time code that makes its sender the owner.

@@ -141,6 +141,8 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/turns", get(turns))
         .route("/v1/turns/{id}", get(turn))
         .route("/v1/gates", get(async |State(service): Shared| answer(service.gates().await)))
+        .route("/v1/rules", get(async |State(service): Shared| answer(service.rules().await)))
+        .route("/v1/rules/{number}/revoke", post(revoke_rule))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
         .route("/v1/drain", post(drain));
     let router = if cfg!(debug_assertions) { router.route("/v1/clock", post(warp_clock)) } else { router };
@@ -153,6 +155,10 @@ async fn turns(State(service): Shared, Query(query): Query<TurnsQuery>) -> Respo
 
 async fn turn(State(service): Shared, Path(id): Path<String>) -> Response {
     answer(service.turn(TurnId::new(id)).await)
+}
+
+async fn revoke_rule(State(service): Shared, Path(number): Path<i64>) -> Response {
+    answer(service.revoke_rule(number).await)
 }
 
 async fn drain(State(service): Shared, Json(request): Json<DrainRequest>) -> Response {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use super::report::{
-    DrainPreview, DrainRequest, GateRow, PairCode, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    DrainPreview, DrainRequest, GateRow, PairCode, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::ids::TurnId;
 
@@ -20,6 +20,10 @@ pub trait Service: Send + Sync + 'static {
     fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail>;
     /// Open questions, oldest first.
     fn gates(&self) -> Reply<'_, Vec<GateRow>>;
+    /// Rules in force, oldest first.
+    fn rules(&self) -> Reply<'_, Vec<RuleRow>>;
+    /// Ends a rule.
+    fn revoke_rule(&self, number: i64) -> Reply<'_, ()>;
     /// A fresh one-time code; an older one ends.
     fn pair(&self) -> Reply<'_, PairCode>;
     /// Tells what a stop cuts and, unless it is a preview, begins it. The process ends with exit code 0 afterwards.
@@ -63,6 +67,12 @@ pub(crate) mod testing {
         }
         fn gates(&self) -> Reply<'_, Vec<GateRow>> {
             Box::pin(async { Ok(Vec::new()) })
+        }
+        fn rules(&self) -> Reply<'_, Vec<RuleRow>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn revoke_rule(&self, _: i64) -> Reply<'_, ()> {
+            Box::pin(async { Ok(()) })
         }
         fn pair(&self) -> Reply<'_, PairCode> {
             Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })

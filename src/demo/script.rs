@@ -6,6 +6,7 @@
 //! | `[[stream N MS]]` | writes N words, MS milliseconds apart |
 //! | `[[shell CMD]]` | runs CMD |
 //! | `[[escalate CMD]]` | asks to run CMD outside the sandbox |
+//! | `[[request CMD]]` | runs CMD in the sandbox; the `embedded` runtime asks before it does |
 //! | `[[patch FILE TEXT]]` | creates FILE with TEXT |
 //! | `[[ask QUESTION\|A\|B]]` | asks a person |
 //! | `[[secret QUESTION]]` | asks for something that must not be shown |
@@ -36,6 +37,8 @@ pub enum Directive {
     Shell(String),
     /// A command that wants to leave the sandbox.
     Escalate(String),
+    /// A command that is asked about although it stays inside.
+    Request(String),
     Patch {
         file: String,
         text: String,
@@ -56,7 +59,7 @@ impl Directive {
     /// Something whose result the model waits for.
     pub fn is_tool(&self) -> bool {
         use Directive::*;
-        matches!(self, Shell(_) | Escalate(_) | Patch { .. } | Ask { .. } | Secret(_))
+        matches!(self, Shell(_) | Escalate(_) | Request(_) | Patch { .. } | Ask { .. } | Secret(_))
     }
 
     /// Ends the script: nothing after it is played.
@@ -225,6 +228,7 @@ fn directive(inner: &str) -> Option<Directive> {
         "sleep" => Directive::Sleep(rest.parse::<u64>().ok()?.min(MAX_MS)),
         "shell" => Directive::Shell(text()?),
         "escalate" => Directive::Escalate(text()?),
+        "request" => Directive::Request(text()?),
         "patch" => {
             let (file, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             if file.is_empty() {
@@ -264,6 +268,7 @@ mod tests {
             ("[[shell echo hi > f]]", Some(Shell(text("echo hi > f")))),
             ("[[shell if [[ -f x ]]; then ls; fi]]", Some(Shell(text("if [[ -f x ]]; then ls; fi")))),
             ("[[escalate touch /x]]", Some(Escalate(text("touch /x")))),
+            ("[[request ls]]", Some(Request(text("ls")))),
             ("[[patch a.txt two\nlines]]", Some(Patch { file: text("a.txt"), text: text("two\nlines") })),
             ("[[ask Which?|A| B ]]", Some(Ask { question: text("Which?"), options: vec![text("A"), text("B")] })),
             ("[[ask Why?]]", Some(Ask { question: text("Why?"), options: vec![] })),

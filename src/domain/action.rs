@@ -72,6 +72,11 @@ pub enum Action {
         conversation: ConversationId,
         how: Reopen,
     },
+    /// Ends a rule; `list` is the message that asked for the rules.
+    RevokeRule {
+        number: i64,
+        list: InboundSeq,
+    },
 }
 
 impl Action {

@@ -46,6 +46,10 @@ pub enum Command {
     Steer(String),
     Release,
     Lang(Option<String>),
+    /// The rules of the chat, or the number of the one to end.
+    Rules {
+        revoke: Option<i64>,
+    },
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -252,7 +256,22 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "steer" => Command::Steer(rest.to_owned()),
         "release" => Command::Release,
         "lang" => Command::Lang(optional()),
+        "rules" => return rules(rest),
         later => Command::Later(later),
+    })
+}
+
+/// `revoke R7`, `撤销 7`. What else stands there ends no rule; it gets the explanation.
+fn rules(rest: &str) -> Typed {
+    let folded = fold(rest);
+    let words: Vec<&str> = folded.split_whitespace().filter(|word| !matches!(*word, "revoke" | "撤销")).collect();
+    Typed::Command(match words.as_slice() {
+        [] if folded.is_empty() => Command::Rules { revoke: None },
+        [number] if words.len() < folded.split_whitespace().count() => match number.trim_start_matches('r').parse() {
+            Ok(number) => Command::Rules { revoke: Some(number) },
+            Err(_) => Command::Help(Some("rules".to_owned())),
+        },
+        _ => Command::Help(Some("rules".to_owned())),
     })
 }
 
@@ -468,6 +487,13 @@ mod tests {
             ("/lang", Lang(None)),
             ("/lang zh", Lang(Some("zh".into()))),
             ("/语言 en", Lang(Some("en".into()))),
+            ("/rules", Rules { revoke: None }),
+            ("/规则", Rules { revoke: None }),
+            ("/rules revoke R7", Rules { revoke: Some(7) }),
+            ("/规则 撤销 7", Rules { revoke: Some(7) }),
+            ("/rules R7", Help(Some("rules".into()))),
+            ("/rules revoke", Help(Some("rules".into()))),
+            ("/rules revoke all", Help(Some("rules".into()))),
             ("/gates", Later("gates")),
             ("/待批准", Later("gates")),
             ("/threads", Later("threads")),

@@ -31,6 +31,7 @@ pub fn button(role: &ButtonRole, lang: Lang) -> &'static str {
         ButtonRole::TryAgain => ("再试一次", "Try again"),
         ButtonRole::Fork => ("复制一份继续", "Continue a copy"),
         ButtonRole::KeepWaiting => ("继续等", "Keep waiting"),
+        ButtonRole::RevokeRule(_) => ("撤销", "Revoke"),
     };
     match lang {
         Lang::Zh => zh,
@@ -71,6 +72,7 @@ mod tests {
             TryAgain,
             Fork,
             KeepWaiting,
+            RevokeRule(1),
         ] {
             let (zh, en) = (button(&role, Lang::Zh), button(&role, Lang::En));
             assert!((1..=6).contains(&zh.chars().filter(|c| !c.is_ascii()).count()), "{zh}");

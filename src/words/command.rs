@@ -110,6 +110,11 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/deny @人`：移除；在群里单独发 `/deny` 关闭这个群。只有所有者能用",
             "`/deny @person`: removes them; alone in a group it closes the group. Owner only",
         ),
+        // ---- rules, rights, the lock
+        "rules" => (
+            "`/rules`：这里有哪些规则；`/rules revoke R7` 撤销 R7。审批人、管理员和所有者能用",
+            "`/rules`: the rules of this chat; `/rules revoke R7` ends R7. For approvers, admins and the owner",
+        ),
         _ => return None,
     };
     Some(match lang {
@@ -125,9 +130,10 @@ mod tests {
 
     #[test]
     fn topics_keep_the_rules() {
-        for word in
-            ["help", "new", "stop", "cancel", "status", "steer", "retry", "release", "whoami", "lang", "allow", "deny"]
-        {
+        for word in [
+            "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "whoami", "lang", "allow", "deny",
+            "rules",
+        ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);
             }

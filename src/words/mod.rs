@@ -11,6 +11,7 @@ pub mod card;
 mod command;
 mod failure;
 mod notice;
+mod rights;
 mod risk;
 mod time;
 mod toast;
@@ -20,6 +21,7 @@ pub use card::CardMsg;
 pub use command::{CommandMsg, help_topic};
 pub use failure::{FailureContext, Launch, Told, failure, launch_failure, runtime_trouble};
 pub use notice::{NoticeMsg, unreadable_name};
+pub use rights::{RightsMsg, covers};
 pub use risk::{risk, risk_why};
 pub use time::{At, Span, Zone};
 pub use toast::{ToastMsg, toast};
@@ -33,6 +35,7 @@ pub enum Msg<'a> {
     Notice(NoticeMsg<'a>),
     Command(CommandMsg<'a>),
     Toast(ToastMsg<'a>),
+    Rights(RightsMsg<'a>),
 }
 
 /// The sentence in a language.
@@ -42,6 +45,7 @@ pub fn text(msg: &Msg<'_>, lang: Lang) -> String {
         Msg::Notice(msg) => msg.text(lang),
         Msg::Command(msg) => msg.text(lang),
         Msg::Toast(msg) => msg.text(lang),
+        Msg::Rights(msg) => msg.text(lang),
     }
 }
 
@@ -113,6 +117,9 @@ macro_rules! area {
     };
     (ToastMsg, $msg:ident) => {
         $crate::words::Msg::Toast($msg)
+    };
+    (RightsMsg, $msg:ident) => {
+        $crate::words::Msg::Rights($msg)
     };
 }
 

@@ -26,6 +26,7 @@ super::messages! {
         NotRecorded => "没有记下，请再按一次", "Not recorded, press again";
         NotAllowed => "你在这里不能这样做", "You may not do that here";
         Unknown => "这个按钮不是我的，没有做任何事", "This button is not mine; nothing was done";
+        RuleRevoked => "已撤销", "Revoked";
         AnswerMissing => "还没有选或写答案", "Choose or write an answer first";
     }
 }
@@ -38,7 +39,9 @@ pub fn toast(msg: ToastMsg<'_>) -> Toast {
 fn kind(msg: &ToastMsg<'_>) -> ToastKind {
     use ToastMsg::*;
     match msg {
-        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded => ToastKind::Success,
+        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | RuleRevoked => {
+            ToastKind::Success
+        }
         AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
         OnlyCanDecide { .. } | OnlyCanPress { .. } | NoLongerValid | Over | ListChanged { .. } | Changed => {
             ToastKind::Warning

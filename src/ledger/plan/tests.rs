@@ -181,6 +181,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     rules::end_hours(tx, &channel, &chat, 1)?;
     settings::get(tx, &channel, &chat, settings::Setting::Autonomy)?;
     settings::of_chat(tx, &channel, &chat)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Autonomy, None, &user, 1)?;
     generations::not_dead(tx)?;
 
     alive::has_work(tx)?;

@@ -1,0 +1,44 @@
+//! Rules, rights and the lock: what is said when somebody looks at them or changes them.
+
+use super::time::At;
+use crate::domain::rule::Subject;
+use crate::domain::view::Lang;
+
+super::messages! {
+    /// What `/rules`, `/audit`, `/lock`, `/admin` and the like are answered with.
+    RightsMsg {
+        // ---- rules
+        RulesTitle { n: usize } => "规则 {n} 条", "Rules: {n}";
+        RulesNone => "这里没有规则", "There are no rules here";
+        RulesMore { n: usize } => "另有 {n} 条没有列出：`ally rules list`", "{n} more are not listed: `ally rules list`";
+        RulesHint { number: i64 } => "也可发：`/rules revoke R{number}`", "or send: `/rules revoke R{number}`";
+        CoversLeading { directory: &'a str, words: &'a str, sandbox: &'a str } =>
+            "在 {directory} 内、{sandbox}，以 {words} 开头的命令", "in {directory}, {sandbox}: commands that begin with {words}";
+        CoversLine { directory: &'a str, words: &'a str, sandbox: &'a str } =>
+            "在 {directory} 内、{sandbox}，一字不差的 {words}", "in {directory}, {sandbox}: exactly {words}";
+        CoversFiles { directory: &'a str, sandbox: &'a str } =>
+            "在 {directory} 内、{sandbox}，改文件（会自动运行的除外）", "in {directory}, {sandbox}: changes of files (not of those that run by themselves)";
+        RuleUntil { at: At } => "到 {at}", "until {at}";
+        RuleUntilTask => "到这个任务结束", "until its task ends";
+        RuleUsed { n: i64, at: At } => "用过 {n} 次，最后 {at}", "used {n} times, last {at}";
+        RuleUnused => "还没有用过", "never used";
+        RuleMadeBy { who: &'a str } => "{who} 允许的", "allowed by {who}";
+        RuleRevoked { number: i64 } => "规则 R{number} 已撤销，以后会再问", "Rule R{number} is revoked; it is asked about again";
+        RuleRevokedBy { who: &'a str, at: At } => "✕ {who} 撤销 · {at}", "✕ Revoked by {who} · {at}";
+        NoSuchRule { number: i64 } => "这里没有规则 R{number}，或者它已结束", "There is no rule R{number} here, or it has ended";
+    }
+}
+
+/// What a rule covers, in a line.
+pub fn covers(subject: &Subject, directory: &str, sandboxed: bool, lang: Lang) -> String {
+    use super::CardMsg;
+    let sandbox = if sandboxed { CardMsg::InSandbox } else { CardMsg::OutsideSandbox }.text(lang);
+    let sandbox = sandbox.as_str();
+    match subject {
+        Subject::Files => RightsMsg::CoversFiles { directory, sandbox }.text(lang),
+        Subject::Leading { words } => {
+            RightsMsg::CoversLeading { directory, words: &words.join(" "), sandbox }.text(lang)
+        }
+        Subject::Line { text } => RightsMsg::CoversLine { directory, words: text, sandbox }.text(lang),
+    }
+}

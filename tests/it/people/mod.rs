@@ -1,0 +1,3 @@
+//! Rules, rights and the lock, through the real daemon.
+
+mod rules;
