@@ -9,11 +9,13 @@ use crate::bridge::host::HostState;
 use crate::bridge::{pairing, prompt_text};
 use crate::config::Config;
 use crate::control::{
-    ChannelReport, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, OutboxReport, PairCode, Pids, Reply,
-    RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AuditQuery, AuditRow, ChannelReport, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, OutboxReport,
+    PairCode, Pids, Reply, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail,
+    TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{GateId, TurnId};
+use crate::ledger::audit::{About, Line};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::rules::Rule;
 use crate::ledger::{LedgerError, audit, grants, rules};
@@ -263,6 +265,29 @@ pub(crate) fn rule_row(rule: Rule) -> RuleRow {
     }
 }
 
+/// Most rows of the audit at once.
+pub(crate) const AUDIT_ROWS: u32 = 10_000;
+
+/// A row of the audit as lists tell it: the same whether the daemon runs or not.
+pub(crate) fn audit_row(line: Line) -> AuditRow {
+    let about = match &line.about {
+        About::Gate { number, ask } => format!("#{number} {}", in_a_line(ask)),
+        About::Turn { title } => title.clone(),
+        About::Person { name } => name.clone(),
+        About::Other => line.subject.clone(),
+    };
+    AuditRow {
+        at_ms: line.at_ms,
+        chat: line.chat.map(|chat| chat.to_string()),
+        who: line.who,
+        name: line.name,
+        what: line.what,
+        subject: line.subject,
+        about,
+        detail: line.detail,
+    }
+}
+
 fn gate_row(line: GateLine) -> GateRow {
     GateRow {
         id: GateId::new(line.id),
@@ -331,9 +356,12 @@ impl Service for Daemon {
         Box::pin(async move {
             let now = self.core.now_ms();
             let ended = self.core.ledger.write(move |tx| {
+                let found = rules::get(tx, number)?.filter(|rule| rule.expires_at_ms.is_none_or(|at| at > now));
+                let Some(rule) = found else { return Ok(false) };
                 let ended = rules::end(tx, number, COMPUTER, now)?;
                 if ended {
-                    audit::note(tx, COMPUTER, "rule revoked", &format!("R{number}"), "", now)?;
+                    let (place, subject) = ((&rule.channel, &rule.chat), format!("R{number}"));
+                    audit::note_in(tx, place, COMPUTER, "rule revoked", &subject, "", now)?;
                 }
                 Ok(ended)
             });
@@ -341,6 +369,13 @@ impl Service for Daemon {
                 true => Ok(()),
                 false => Err(ServiceError::NotFound(format!("there is no rule R{number} in force"))),
             }
+        })
+    }
+
+    fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>> {
+        Box::pin(async move {
+            let lines = self.core.ledger.read(move |tx| audit::since(tx, None, query.since_ms, AUDIT_ROWS)).await;
+            Ok(lines.map_err(failed)?.into_iter().map(audit_row).collect())
         })
     }
 

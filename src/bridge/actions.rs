@@ -264,7 +264,8 @@ fn allow_for(
     };
     let number = rules::make(tx, &new, frame.now_ms)?;
     gates::set_rule(tx, &gate.id, number, false)?;
-    audit::note(tx, person.user.as_str(), "rule made", &format!("R{number}"), span.as_str(), frame.now_ms)?;
+    let (place, subject) = ((&conversation.channel, &conversation.chat), format!("R{number}"));
+    audit::note_in(tx, place, person.user.as_str(), "rule made", &subject, span.as_str(), frame.now_ms)?;
     pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
     Ok(performed)
 }
@@ -401,7 +402,8 @@ pub fn revoke_rule(
 ) -> Result<Performed, LedgerError> {
     let subject = format!("R{number}");
     if !may(person.role, Act::SeeRules) {
-        audit::note(tx, person.user.as_str(), "revoke refused", &subject, "not a decider", frame.now_ms)?;
+        let (place, who) = ((&frame.channel, chat), person.user.as_str());
+        audit::note_in(tx, place, who, "revoke refused", &subject, "not a decider", frame.now_ms)?;
         return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
     }
     let here = rules::get(tx, number)?.filter(|rule| rule.channel == frame.channel && rule.chat == *chat);
@@ -409,7 +411,7 @@ pub fn revoke_rule(
     if !in_force || !rules::end(tx, number, person.user.as_str(), frame.now_ms)? {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    audit::note(tx, person.user.as_str(), "rule revoked", &subject, "", frame.now_ms)?;
+    audit::note_in(tx, (&frame.channel, chat), person.user.as_str(), "rule revoked", &subject, "", frame.now_ms)?;
     Ok(Performed::told(Told::RuleRevoked))
 }
 

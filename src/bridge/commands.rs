@@ -1,6 +1,7 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+mod look;
 mod rules;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::overtake::Order;
 use super::pictures::{self, Frame};
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
-use super::{route, say};
+use super::{rights, route, say};
 use crate::domain::access::{Act, Role, may};
 use crate::domain::action::Resume;
 use crate::domain::command::Command;
@@ -74,6 +75,11 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Status => Some(Health::of(core, &letter.row.channel).await?),
         _ => None,
     };
+    let looked = match command {
+        Command::Audit { span_ms } => look::audited(core, &letter, span_ms).await?,
+        Command::Gates => Some(look::open(core, &letter).await?),
+        _ => None,
+    };
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
@@ -89,6 +95,10 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Deny { .. } => allow(tx, frame, letter, lang, false),
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
+            Command::Audit { .. } | Command::Gates => match looked {
+                Some(text) => Ok(Reply::say(text)),
+                None => refused(tx, frame, letter, lang, Act::Audit { everywhere: false }, "audit"),
+            },
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
@@ -164,6 +174,21 @@ fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View, lang: 
         create_final: true,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// Says who may, to somebody who may not, and keeps that he tried.
+fn refused(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    lang: Lang,
+    act: Act,
+    command: &str,
+) -> Result<Reply, LedgerError> {
+    let chat = &letter.message.chat;
+    let (place, detail) = ((&letter.row.channel, chat), format!("/{command}"));
+    audit::note_in(tx, place, letter.person.user.as_str(), "command refused", "", &detail, frame.now_ms)?;
+    Ok(Reply::say(rights::only(tx, frame, chat, act, lang)?))
 }
 
 /// Where a command was written.

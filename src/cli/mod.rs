@@ -1,5 +1,6 @@
 //! The command line: one file a command. Data goes to stdout, words to stderr; every reading verb has `--json`.
 
+mod audit;
 mod bridge;
 mod chat;
 mod demo;
@@ -66,6 +67,8 @@ enum Command {
     Chat(chat::Args),
     /// List tasks, or show one
     Turns(turns::Args),
+    /// Show who decided and changed what
+    Audit(audit::Args),
     /// List what was allowed for longer than once, or end it
     Rules(rules::Args),
     /// Print a one-time code that makes its sender the owner
@@ -87,6 +90,7 @@ impl Command {
             Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) | Command::DemoModel(_) => {
                 true
             }
+            Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
@@ -195,6 +199,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Chat(args) => chat::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
+        Command::Audit(args) => audit::run(context, &args).await,
         Command::Rules(args) => rules::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,

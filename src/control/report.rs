@@ -310,6 +310,34 @@ pub struct RuleRow {
     pub last_used_ms: Option<i64>,
 }
 
+/// Since when the audit is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditQuery {
+    /// Unix milliseconds.
+    pub since_ms: i64,
+}
+
+/// One thing that was decided or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// Where, as far as that is known.
+    pub chat: Option<String>,
+    /// The id of who did it; `ally`, `policy` and `computer` are nobody in a chat.
+    pub who: String,
+    /// How people call them.
+    pub name: Option<String>,
+    /// A short code that never changes.
+    pub what: String,
+    /// The id of what it is about.
+    pub subject: String,
+    /// The same in words.
+    pub about: String,
+    /// What was chosen.
+    pub detail: String,
+}
+
 /// A one-time code that makes its sender the owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairCode {

@@ -3,7 +3,8 @@
 use std::pin::Pin;
 
 use super::report::{
-    DrainPreview, DrainRequest, GateRow, PairCode, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AuditQuery, AuditRow, DrainPreview, DrainRequest, GateRow, PairCode, RuleRow, StatusReport, TurnDetail, TurnRow,
+    TurnsQuery, Warp,
 };
 use crate::domain::ids::TurnId;
 
@@ -24,6 +25,8 @@ pub trait Service: Send + Sync + 'static {
     fn rules(&self) -> Reply<'_, Vec<RuleRow>>;
     /// Ends a rule.
     fn revoke_rule(&self, number: i64) -> Reply<'_, ()>;
+    /// What was decided and changed since then, newest first.
+    fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>>;
     /// A fresh one-time code; an older one ends.
     fn pair(&self) -> Reply<'_, PairCode>;
     /// Tells what a stop cuts and, unless it is a preview, begins it. The process ends with exit code 0 afterwards.
@@ -73,6 +76,9 @@ pub(crate) mod testing {
         }
         fn revoke_rule(&self, _: i64) -> Reply<'_, ()> {
             Box::pin(async { Ok(()) })
+        }
+        fn audit(&self, _: AuditQuery) -> Reply<'_, Vec<AuditRow>> {
+            Box::pin(async { Ok(Vec::new()) })
         }
         fn pair(&self) -> Reply<'_, PairCode> {
             Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })

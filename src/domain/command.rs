@@ -46,6 +46,12 @@ pub enum Command {
     Steer(String),
     Release,
     Lang(Option<String>),
+    /// What was decided in the last so many milliseconds.
+    Audit {
+        span_ms: i64,
+    },
+    /// The requests that wait for a decision.
+    Gates,
     /// The rules of the chat, or the number of the one to end.
     Rules {
         revoke: Option<i64>,
@@ -257,8 +263,27 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "release" => Command::Release,
         "lang" => Command::Lang(optional()),
         "rules" => return rules(rest),
+        "gates" => Command::Gates,
+        "audit" => match span_ms(if rest.is_empty() { "7d" } else { rest }) {
+            Some(span_ms) => Command::Audit { span_ms },
+            None => Command::Help(Some("audit".to_owned())),
+        },
         later => Command::Later(later),
     })
+}
+
+/// A span of time as people write it: `7d`, `12h`, `2w`, `3 天`, `12 小时`.
+pub fn span_ms(text: &str) -> Option<i64> {
+    let folded = fold(text);
+    let digits = folded.find(|c: char| !c.is_ascii_digit()).unwrap_or(folded.len());
+    let (number, unit) = folded.split_at(digits);
+    let hours: i64 = match unit.trim() {
+        "h" | "小时" => 1,
+        "d" | "天" => 24,
+        "w" | "周" => 7 * 24,
+        _ => return None,
+    };
+    number.parse::<i64>().ok().filter(|n| (1..=10_000).contains(n)).map(|n| n * hours * 3_600_000)
 }
 
 /// `revoke R7`, `撤销 7`. What else stands there ends no rule; it gets the explanation.
@@ -494,8 +519,13 @@ mod tests {
             ("/rules R7", Help(Some("rules".into()))),
             ("/rules revoke", Help(Some("rules".into()))),
             ("/rules revoke all", Help(Some("rules".into()))),
-            ("/gates", Later("gates")),
-            ("/待批准", Later("gates")),
+            ("/gates", Gates),
+            ("/待批准", Gates),
+            ("/audit", Audit { span_ms: 7 * 86_400_000 }),
+            ("/审计 3 天", Audit { span_ms: 3 * 86_400_000 }),
+            ("/audit 12h", Audit { span_ms: 12 * 3_600_000 }),
+            ("/audit all", Help(Some("audit".into()))),
+            ("/audit 99999999d", Help(Some("audit".into()))),
             ("/threads", Later("threads")),
             ("/历史", Later("threads")),
             ("/model gpt", Later("model")),

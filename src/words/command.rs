@@ -111,6 +111,14 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/deny @person`: removes them; alone in a group it closes the group. Owner only",
         ),
         // ---- rules, rights, the lock
+        "gates" => (
+            "`/gates`：等人决定的请求；所有者在私聊里看全部",
+            "`/gates`: the requests that wait; the owner sees all of them in the direct chat",
+        ),
+        "audit" => (
+            "`/audit 7d`：最近 7 天谁决定了什么。审批人看这里的，管理员和所有者在私聊里看全部",
+            "`/audit 7d`: who decided what in 7 days. Approvers see this chat's, admins and the owner all of it in their direct chat",
+        ),
         "rules" => (
             "`/rules`：这里有哪些规则；`/rules revoke R7` 撤销 R7。审批人、管理员和所有者能用",
             "`/rules`: the rules of this chat; `/rules revoke R7` ends R7. For approvers, admins and the owner",
@@ -132,7 +140,7 @@ mod tests {
     fn topics_keep_the_rules() {
         for word in [
             "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "whoami", "lang", "allow", "deny",
-            "rules",
+            "rules", "gates", "audit",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

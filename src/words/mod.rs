@@ -6,6 +6,7 @@
 //!
 //! The agent's own words never pass through here.
 
+mod audit;
 mod button;
 pub mod card;
 mod command;
@@ -16,6 +17,7 @@ mod risk;
 mod time;
 mod toast;
 
+pub use audit::{audit, audit_somebody, audit_who};
 pub use button::button;
 pub use card::CardMsg;
 pub use command::{CommandMsg, help_topic};

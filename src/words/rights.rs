@@ -25,6 +25,17 @@ super::messages! {
         RuleMadeBy { who: &'a str } => "{who} 允许的", "allowed by {who}";
         RuleRevoked { number: i64 } => "规则 R{number} 已撤销，以后会再问", "Rule R{number} is revoked; it is asked about again";
         RuleRevokedBy { who: &'a str, at: At } => "✕ {who} 撤销 · {at}", "✕ Revoked by {who} · {at}";
+        // ---- audit
+        AuditTitle { n: usize, span: &'a str } => "{span} 以来的记录，{n} 条", "Since {span}: {n} entries";
+        AuditNone { span: &'a str } => "{span} 以来没有记录", "Nothing since {span}";
+        AuditMore { n: usize } => "只列出最新的 {n} 条，其余在电脑上：`ally audit`", "Only the newest {n} are listed; the rest is on the computer: `ally audit`";
+        // ---- open requests
+        GatesTitle { n: usize } => "等人决定的有 {n} 项", "Open requests: {n}";
+        GatesNone => "没有等人决定的请求", "No request waits for a decision";
+        GateLine { number: i64, what: &'a str, class: &'a str, who: &'a str, at: At } =>
+            "#{number} {what} · {class} · {who} 的任务 · {at} 起", "#{number} {what} · {class} · {who}'s task · since {at}";
+        AQuestion => "问题", "a question";
+        GatesMore { n: usize } => "另有 {n} 项没有列出", "{n} more are not listed";
         NoSuchRule { number: i64 } => "这里没有规则 R{number}，或者它已结束", "There is no rule R{number} here, or it has ended";
     }
 }

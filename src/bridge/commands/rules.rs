@@ -1,13 +1,13 @@
 //! `/rules`: what was allowed for longer than once in this chat, and its end.
 
-use super::Reply;
+use super::{Reply, refused};
 use crate::bridge::actions::{self, Told};
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prepare::Letter;
-use crate::bridge::{rights, say};
+use crate::bridge::say;
 use crate::domain::access::{Act, may};
 use crate::domain::view::{Lang, View};
-use crate::ledger::{LedgerError, Transaction, audit, rules};
+use crate::ledger::{LedgerError, Transaction, rules};
 use crate::words::RightsMsg;
 
 pub(super) fn rules(
@@ -19,8 +19,7 @@ pub(super) fn rules(
 ) -> Result<Reply, LedgerError> {
     let chat = &letter.message.chat;
     if !may(letter.person.role, Act::SeeRules) {
-        audit::note(tx, letter.person.user.as_str(), "command refused", "", "rules", frame.now_ms)?;
-        return Ok(Reply::say(rights::only(tx, frame, chat, Act::SeeRules, lang)?));
+        return refused(tx, frame, letter, lang, Act::SeeRules, "rules");
     }
     if let Some(number) = revoke {
         let told = actions::revoke_rule(tx, frame, number, chat, &letter.person)?.told;

@@ -1,3 +1,4 @@
 //! Rules, rights and the lock, through the real daemon.
 
+mod look;
 mod rules;
