@@ -6,18 +6,19 @@ use std::sync::atomic::Ordering;
 use super::Ending;
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{pairing, prompt_text};
+use crate::bridge::{lock, pairing, prompt_text};
 use crate::config::Config;
 use crate::control::{
-    AuditQuery, AuditRow, ChannelReport, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, OutboxReport,
-    PairCode, Pids, Reply, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail,
-    TurnRow, TurnsQuery, Warp,
+    AuditQuery, AuditRow, ChannelReport, CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport,
+    LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply, RuleRow, RuntimeReport, Service, ServiceError,
+    StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{GateId, TurnId};
 use crate::ledger::audit::{About, Line};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::rules::Rule;
+use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, audit, grants, rules};
 use crate::words::NoticeMsg;
 
@@ -213,6 +214,7 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         settled_last_24h: whole(counts.settled_last_24h),
         late_waiting: whole(counts.late_messages_waiting),
     };
+    status.locked = counts.locked;
     status.gates_open = whole(counts.gates_open);
     status.surfaces_pending = whole(counts.surfaces_pending);
     status.outbox = OutboxReport {
@@ -376,6 +378,15 @@ impl Service for Daemon {
         Box::pin(async move {
             let lines = self.core.ledger.read(move |tx| audit::since(tx, None, query.since_ms, AUDIT_ROWS)).await;
             Ok(lines.map_err(failed)?.into_iter().map(audit_row).collect())
+        })
+    }
+
+    fn lock(&self, request: LockRequest) -> Reply<'_, LockReport> {
+        Box::pin(async move {
+            let turned = lock::by_computer(&self.core, request.locked).await.map_err(failed)?;
+            let cut = turned.cut.into_iter();
+            let row = |turn: Turn| CutRow { turn: turn.id, requester: turn.requester_name, title: turn.title };
+            Ok(LockReport { changed: turned.changed, cut: cut.map(row).collect(), queued: whole(turned.queued) })
         })
     }
 

@@ -1,9 +1,9 @@
 //! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
-use crate::bridge::alive;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
+use crate::bridge::{alive, lock};
 use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Late, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
@@ -61,6 +61,8 @@ pub enum Told {
     AnswerMissing,
     NothingRunning,
     RuleRevoked,
+    /// The owner has locked everything.
+    Paused,
 }
 
 /// What follows an action once its transaction is committed.
@@ -149,6 +151,9 @@ pub fn decide(
         audit::note(tx, person.user.as_str(), "decision refused", gate.id.as_str(), "not a decider", frame.now_ms)?;
         let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
         return Ok(Performed::told(Told::OnlyThese { names }));
+    }
+    if settings::is_locked(tx)? {
+        return lock::refuse(tx, person, gate.id.as_str(), frame.now_ms);
     }
     if let Some(over) = no_longer(&gate, frame.now_ms) {
         return Ok(Performed::told(over));
@@ -482,6 +487,9 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
     }
+    if settings::is_locked(tx)? {
+        return lock::refuse(tx, person, turn.id.as_str(), frame.now_ms);
+    }
     let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
     // A steer holds words only: what has pictures stays a turn.
@@ -529,6 +537,9 @@ pub fn resume(
     }
     if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) {
         return Ok(Performed::told(Told::NoLongerValid));
+    }
+    if how != Resume::Dismiss && settings::is_locked(tx)? {
+        return lock::refuse(tx, person, turn.id.as_str(), frame.now_ms);
     }
     if !said::first_time(tx, &format!("resumed:{}", turn.id), frame.now_ms)? {
         return Ok(Performed::told(Told::NoLongerValid));
@@ -600,6 +611,9 @@ fn late(
     let row = inbound::get(tx, seq)?;
     if !may(person.role, Act::Requeue { own: row.sender.as_ref() == Some(&person.user) }) {
         return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+    }
+    if how == Late::DoIt && settings::is_locked(tx)? {
+        return lock::refuse(tx, person, "", frame.now_ms);
     }
     let old = old_turn(tx, &row)?;
     if row.state != InboundState::Waiting && old.is_none() {

@@ -1,6 +1,7 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+mod lock;
 mod look;
 mod rules;
 
@@ -26,7 +27,7 @@ use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
-use crate::words::CommandMsg;
+use crate::words::{CommandMsg, NoticeMsg};
 
 /// What a command came to, inside its transaction.
 #[derive(Default)]
@@ -99,6 +100,8 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
                 Some(text) => Ok(Reply::say(text)),
                 None => refused(tx, frame, letter, lang, Act::Audit { everywhere: false }, "audit"),
             },
+            Command::Lock => lock::switch(tx, frame, letter, lang, true),
+            Command::Unlock => lock::switch(tx, frame, letter, lang, false),
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
@@ -337,6 +340,9 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
         return Ok(Reply::nothing(say::command(lang, CommandMsg::NothingToRetry)));
     };
     let performed = actions::resume(tx, frame, &turn.id, Resume::RunAgain, &letter.person)?;
+    if performed.told == Told::Paused {
+        return Ok(Reply::say(say::told(lang, &performed.told, frame.now_ms)));
+    }
     let text = match performed.told {
         Told::Queued if turn.state == TurnState::Settled(Outcome::Lost) => CommandMsg::RetryLost,
         Told::Queued => CommandMsg::RetryQueued,
@@ -537,6 +543,11 @@ fn status_view(
     };
     let undelivered =
         (owner_here && counts.outbox_undeliverable > 0).then_some((counts.outbox_undeliverable as u32, None));
+    // They name files of the machine.
+    let mut warnings = if owner_here { health.warnings.clone() } else { Vec::new() };
+    if frame.access.locked {
+        warnings.insert(0, say::notice(here.lang(frame), NoticeMsg::LockedByOwner));
+    }
     let view = View::Status(StatusView {
         project: here.project(frame),
         running,
@@ -546,8 +557,7 @@ fn status_view(
         last_frame_ms: health.last_frame_ms,
         runtime: health.runtime.clone(),
         runtime_ok: health.runtime_ok,
-        // They name files of the machine.
-        warnings: if owner_here { health.warnings.clone() } else { Vec::new() },
+        warnings,
         undelivered,
         today: today as u32,
     });

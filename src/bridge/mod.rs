@@ -23,6 +23,7 @@ pub mod host;
 pub mod intake;
 pub mod judge;
 pub mod leases;
+pub mod lock;
 pub mod outbox;
 mod overtake;
 pub mod painter;

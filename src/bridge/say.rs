@@ -50,6 +50,7 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::RestartedSince => ToastMsg::NoLongerValid,
         Told::Unknown => ToastMsg::Unknown,
         Told::AnswerMissing => ToastMsg::AnswerMissing,
+        Told::Paused => ToastMsg::Paused,
         Told::RuleRevoked => ToastMsg::RuleRevoked,
         Told::NothingRunning => ToastMsg::Over,
     })

@@ -5,6 +5,7 @@ mod bridge;
 mod chat;
 mod demo;
 mod error;
+mod lock;
 mod logs;
 mod output;
 mod pair;
@@ -67,6 +68,10 @@ enum Command {
     Chat(chat::Args),
     /// List tasks, or show one
     Turns(turns::Args),
+    /// Pause everything: running tasks are stopped, nothing new starts
+    Lock(lock::Args),
+    /// Let everything go on, and list what the pause stopped
+    Unlock(lock::Args),
     /// Show who decided and changed what
     Audit(audit::Args),
     /// List what was allowed for longer than once, or end it
@@ -93,6 +98,7 @@ impl Command {
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
+            Command::Lock(_) | Command::Unlock(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
         }
     }
@@ -199,6 +205,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Chat(args) => chat::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
+        Command::Lock(args) => lock::run(context, &args, true).await,
+        Command::Unlock(args) => lock::run(context, &args, false).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Rules(args) => rules::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,

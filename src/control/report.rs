@@ -24,6 +24,9 @@ pub struct StatusReport {
     pub turns: TurnCounts,
     /// Questions that wait for people.
     pub gates_open: u64,
+    /// The owner has paused everything.
+    #[serde(default)]
+    pub locked: bool,
     /// Messages on their way out.
     pub outbox: OutboxReport,
     /// Cards that do not show yet what they should.
@@ -51,6 +54,7 @@ impl StatusReport {
             runtime: None,
             turns: TurnCounts::default(),
             gates_open: 0,
+            locked: false,
             outbox: OutboxReport::default(),
             surfaces_pending: 0,
             ledger: None,
@@ -308,6 +312,35 @@ pub struct RuleRow {
     pub uses: i64,
     /// Unix milliseconds.
     pub last_used_ms: Option<i64>,
+}
+
+/// Pauses everything, or lets it go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRequest {
+    /// What is wanted.
+    pub locked: bool,
+}
+
+/// What a lock stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockReport {
+    /// False where it stood like that before.
+    pub changed: bool,
+    /// Who asked for the tasks that were stopped, and for what.
+    pub cut: Vec<CutRow>,
+    /// They wait for the lock to be opened.
+    pub queued: u64,
+}
+
+/// One task that a lock stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutRow {
+    /// Its id.
+    pub turn: TurnId,
+    /// Who asked.
+    pub requester: String,
+    /// First line of the request.
+    pub title: String,
 }
 
 /// Since when the audit is wanted.

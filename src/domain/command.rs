@@ -52,6 +52,8 @@ pub enum Command {
     },
     /// The requests that wait for a decision.
     Gates,
+    Lock,
+    Unlock,
     /// The rules of the chat, or the number of the one to end.
     Rules {
         revoke: Option<i64>,
@@ -264,6 +266,8 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "lang" => Command::Lang(optional()),
         "rules" => return rules(rest),
         "gates" => Command::Gates,
+        "lock" => Command::Lock,
+        "unlock" => Command::Unlock,
         "audit" => match span_ms(if rest.is_empty() { "7d" } else { rest }) {
             Some(span_ms) => Command::Audit { span_ms },
             None => Command::Help(Some("audit".to_owned())),
@@ -531,7 +535,10 @@ mod tests {
             ("/model gpt", Later("model")),
             ("/绑定 x", Later("project")),
             ("/cd ..", Later("cd")),
-            ("/lock", Later("lock")),
+            ("/lock", Lock),
+            ("/锁定", Lock),
+            ("/unlock", Unlock),
+            ("/解锁", Unlock),
             ("/体检", Later("doctor")),
             ("/routine list", Later("routine")),
         ] {

@@ -111,6 +111,14 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/deny @person`: removes them; alone in a group it closes the group. Owner only",
         ),
         // ---- rules, rights, the lock
+        "lock" => (
+            "`/lock`：全部暂停，正在做的停止，排队的留着，按钮无效。只有所有者能用；电脑上是 `ally lock`",
+            "`/lock`: pauses everything; running tasks are stopped, queued ones stay, buttons do nothing. Owner only; `ally lock` on the computer",
+        ),
+        "unlock" => (
+            "`/unlock`：解除暂停，列出被停止的任务。只有所有者能用",
+            "`/unlock`: lets everything go on, and lists what was stopped. Owner only",
+        ),
         "gates" => (
             "`/gates`：等人决定的请求；所有者在私聊里看全部",
             "`/gates`: the requests that wait; the owner sees all of them in the direct chat",
@@ -140,7 +148,7 @@ mod tests {
     fn topics_keep_the_rules() {
         for word in [
             "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "whoami", "lang", "allow", "deny",
-            "rules", "gates", "audit",
+            "rules", "gates", "audit", "lock", "unlock",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

@@ -36,6 +36,15 @@ super::messages! {
             "#{number} {what} · {class} · {who} 的任务 · {at} 起", "#{number} {what} · {class} · {who}'s task · since {at}";
         AQuestion => "问题", "a question";
         GatesMore { n: usize } => "另有 {n} 项没有列出", "{n} more are not listed";
+        // ---- lock
+        Locked { n: usize, queued: i64 } =>
+            "已暂停：要求停止的任务 {n} 个，排队的 {queued} 条留着。`/unlock` 继续", "Paused: {n} tasks are asked to stop, {queued} queued ones stay. `/unlock` lets it go on";
+        LockedBefore => "已经暂停了。`/unlock` 继续", "It is paused already. `/unlock` lets it go on";
+        Unlocked { queued: i64 } => "已解除暂停，排队的 {queued} 条继续", "No longer paused; {queued} queued ones go on";
+        NotLocked => "没有暂停", "It is not paused";
+        CutTitle { n: usize } => "暂停时停止的任务 {n} 个，要继续请重新发或用 `/retry`：", "Tasks that the pause stopped: {n}. Send them again, or use `/retry`:";
+        CutTurn { who: &'a str, title: &'a str } => "— {who}：{title}", "— {who}: {title}";
+        CutElsewhere { n: usize } => "别的聊天里还有 {n} 个", "{n} more in other chats";
         NoSuchRule { number: i64 } => "这里没有规则 R{number}，或者它已结束", "There is no rule R{number} here, or it has ended";
     }
 }

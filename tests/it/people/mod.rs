@@ -1,4 +1,5 @@
 //! Rules, rights and the lock, through the real daemon.
 
+mod lock;
 mod look;
 mod rules;
