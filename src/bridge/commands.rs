@@ -3,6 +3,7 @@
 
 mod lock;
 mod look;
+mod people;
 mod rules;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::pictures::{self, Frame};
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
 use super::{rights, route, say};
-use crate::domain::access::{Act, Role, may};
+use crate::domain::access::{Act, Role};
 use crate::domain::action::Resume;
 use crate::domain::command::Command;
 use crate::domain::ids::*;
@@ -23,7 +24,6 @@ use crate::domain::message::ChatKind;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::{HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
-use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
@@ -92,8 +92,10 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
             Command::Retry => retry(tx, frame, letter, &here, lang),
             Command::Whoami => Ok(Reply::say(whoami(frame, letter, lang))),
-            Command::Allow { .. } => allow(tx, frame, letter, lang, true),
-            Command::Deny { .. } => allow(tx, frame, letter, lang, false),
+            Command::Allow { .. } => people::allow(tx, frame, letter, lang),
+            Command::Deny { .. } => people::deny(tx, frame, letter, lang),
+            Command::Admin { rest } => people::right(tx, frame, letter, lang, people::Kind::Admin, rest),
+            Command::Approver { rest } => people::right(tx, frame, letter, lang, people::Kind::Approver, rest),
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
             Command::Audit { .. } | Command::Gates => match looked {
@@ -369,66 +371,6 @@ fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
 fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
     let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
     Ok(crate::ledger::said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
-}
-
-/// `/allow`, `/deny`: people by mention, or, alone in a group, the group. The configured floor cannot be taken away here.
-fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give: bool) -> Result<Reply, LedgerError> {
-    let act = if letter.message.mentions.is_empty() { Act::OpenChat } else { Act::Allow };
-    if !may(letter.person.role, act) {
-        return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
-    }
-    let channel = &letter.row.channel;
-    if letter.message.mentions.is_empty() {
-        if letter.message.chat_kind == ChatKind::Direct {
-            return Ok(Reply::say(say::command(lang, if give { CommandMsg::AllowWhom } else { CommandMsg::DenyWhom })));
-        }
-        let chat = letter.message.chat.as_str();
-        let msg = if give {
-            grants::give(tx, channel, &Grant::new(Right::Chat, chat), Some(&letter.person.user), frame.now_ms)?;
-            CommandMsg::GroupOpened
-        } else {
-            grants::take(tx, channel, &Grant::new(Right::Chat, chat))?;
-            CommandMsg::GroupClosed
-        };
-        audit::note(
-            tx,
-            letter.person.user.as_str(),
-            if give { "open group" } else { "close group" },
-            chat,
-            "",
-            frame.now_ms,
-        )?;
-        return Ok(Reply { rights_changed: true, ..Reply::say(say::command(lang, msg)) });
-    }
-    let mut lines = Vec::new();
-    for mention in &letter.message.mentions {
-        let (who, user) = (mention.name.as_str(), &mention.user);
-        let msg = if frame.access.owner.as_ref() == Some(user) {
-            if give { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::DenyOwner }
-        } else if give {
-            let before = frame.access.users.contains(user);
-            let grant = Grant::new(Right::User, user.as_str());
-            grants::give(tx, channel, &grant, Some(&letter.person.user), frame.now_ms)?;
-            crate::ledger::said::learn_name(tx, channel, user, who, frame.now_ms)?;
-            if before { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::Allowed { who } }
-        } else if frame.access.admins.contains(user) && !may(letter.person.role, Act::NameAdmins) {
-            CommandMsg::DenyAdmin { who }
-        } else if !grants::take_all(tx, channel, user)?.is_empty() {
-            CommandMsg::Denied { who }
-        } else {
-            CommandMsg::NotAllowedBefore { who }
-        };
-        audit::note(
-            tx,
-            letter.person.user.as_str(),
-            if give { "allow" } else { "deny" },
-            user.as_str(),
-            "",
-            frame.now_ms,
-        )?;
-        lines.push(say::command(lang, msg));
-    }
-    Ok(Reply { rights_changed: true, ..Reply::say(lines.join("\n")) })
 }
 
 fn steer(

@@ -43,6 +43,14 @@ pub enum Command {
     Deny {
         rest: String,
     },
+    /// People to make admins, or, with `remove`, no longer.
+    Admin {
+        rest: String,
+    },
+    /// The same for those who decide in this chat.
+    Approver {
+        rest: String,
+    },
     Steer(String),
     Release,
     Lang(Option<String>),
@@ -261,6 +269,8 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "whoami" => Command::Whoami,
         "allow" => Command::Allow { rest: rest.to_owned() },
         "deny" => Command::Deny { rest: rest.to_owned() },
+        "admin" => Command::Admin { rest: rest.to_owned() },
+        "approver" => Command::Approver { rest: rest.to_owned() },
         "steer" => Command::Steer(rest.to_owned()),
         "release" => Command::Release,
         "lang" => Command::Lang(optional()),
@@ -274,6 +284,11 @@ fn command(word: &'static str, rest: &str) -> Typed {
         },
         later => Command::Later(later),
     })
+}
+
+/// Whether a right is to be taken away: `@Li remove`, `移除 @Li`.
+pub fn takes_away(rest: &str) -> bool {
+    rest.split_whitespace().any(|word| matches!(fold(word).as_str(), "remove" | "移除" | "取消"))
 }
 
 /// A span of time as people write it: `7d`, `12h`, `2w`, `3 天`, `12 小时`.
@@ -535,6 +550,10 @@ mod tests {
             ("/model gpt", Later("model")),
             ("/绑定 x", Later("project")),
             ("/cd ..", Later("cd")),
+            ("/admin @Li", Admin { rest: "@Li".into() }),
+            ("/管理员 @李雷 移除", Admin { rest: "@李雷 移除".into() }),
+            ("/approver", Approver { rest: String::new() }),
+            ("/审批人 @李雷", Approver { rest: "@李雷".into() }),
             ("/lock", Lock),
             ("/锁定", Lock),
             ("/unlock", Unlock),
@@ -543,6 +562,15 @@ mod tests {
             ("/routine list", Later("routine")),
         ] {
             assert_eq!(parse(typed), Typed::Command(want), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_right_is_taken_by_a_word_of_its_own() {
+        for (rest, want) in
+            [("@Li", false), ("@Li remove", true), ("移除 @李雷", true), ("@remove", false), ("", false)]
+        {
+            assert_eq!(takes_away(rest), want, "{rest}");
         }
     }
 

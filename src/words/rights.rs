@@ -45,6 +45,28 @@ super::messages! {
         CutTitle { n: usize } => "暂停时停止的任务 {n} 个，要继续请重新发或用 `/retry`：", "Tasks that the pause stopped: {n}. Send them again, or use `/retry`:";
         CutTurn { who: &'a str, title: &'a str } => "— {who}：{title}", "— {who}: {title}";
         CutElsewhere { n: usize } => "别的聊天里还有 {n} 个", "{n} more in other chats";
+        // ---- rights
+        AdminGiven { who: &'a str } =>
+            "{who} 现在是管理员：处处能用我，能批准（提权除外），能允许别人", "{who} is an admin now: may talk everywhere, approve (but not more rights), and allow others";
+        AdminTaken { who: &'a str } => "{who} 不再是管理员", "{who} is no longer an admin";
+        ApproverGiven { who: &'a str } =>
+            "{who} 现在是这里的审批人：能用我，能批准这里别人的请求（提权除外）", "{who} approves here now: may talk to me and decide others' requests here (but not more rights)";
+        ApproverTaken { who: &'a str } => "{who} 不再是这里的审批人", "{who} no longer approves here";
+        HadNot { who: &'a str } => "{who} 本来就没有这个权限", "{who} did not have that right before either";
+        IsOwner { who: &'a str } => "{who} 是所有者，权限不变", "{who} is the owner; nothing was changed";
+        ApproverGroupOnly => "审批人是一个群的，请在那个群里发", "Approvers belong to a group; send this there";
+        Admins { names: &'a str } => "管理员：{names}", "Admins: {names}";
+        NoAdmins => "没有管理员", "There are no admins";
+        Approvers { names: &'a str } => "这里的审批人：{names}", "Approvers here: {names}";
+        NoApprovers => "这里没有审批人", "There are no approvers here";
+        DeniedAdmin => "— 不再是管理员", "— no longer an admin";
+        DeniedSeats { n: usize } => "— 不再是 {n} 个群的审批人", "— no longer an approver, groups: {n}";
+        DeniedTasks { stopped: usize, cancelled: usize } =>
+            "— 要求停止的任务 {stopped} 个，取消排队的 {cancelled} 条", "— tasks asked to stop: {stopped}, queued ones cancelled: {cancelled}";
+        DeniedRules { numbers: &'a str } => "— 规则 {numbers} 已结束", "— rules ended: {numbers}";
+        ConfiguredStays { who: &'a str } =>
+            "{who} 写在电脑上的 `ally.toml` 里，那里不改，权限就还在", "{who} stands in `ally.toml` on the computer and keeps that right until it is changed there";
+        MemberStays => "在已开通的群里，群成员都能用我；要他不能用，请把他移出群", "In an open group every member may talk to me; to end that, remove them from the group";
         NoSuchRule { number: i64 } => "这里没有规则 R{number}，或者它已结束", "There is no rule R{number} here, or it has ended";
     }
 }

@@ -2,4 +2,5 @@
 
 mod lock;
 mod look;
+mod rights;
 mod rules;
