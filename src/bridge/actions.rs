@@ -95,7 +95,8 @@ pub fn perform(
     form: &[(String, String)],
 ) -> Result<Performed, LedgerError> {
     if !person.role.may_talk() {
-        audit::note(tx, person.user.as_str(), "action refused", "", "may not talk here", frame.now_ms)?;
+        let subject = action.subject().unwrap_or_default();
+        audit::note(tx, person.user.as_str(), "action refused", subject, "may not talk here", frame.now_ms)?;
         return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
     }
     match action {
@@ -444,12 +445,24 @@ pub fn stop(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person)
 pub fn cancel(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
     if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed)
+}
+
+/// Somebody else's: he is told whose, and that he tried is kept.
+fn not_theirs(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    person: &Person,
+    subject: &str,
+    names: String,
+) -> Result<Performed, LedgerError> {
+    audit::note(tx, person.user.as_str(), "action refused", subject, "not theirs", frame.now_ms)?;
+    Ok(Performed::told(Told::OnlyThese { names }))
 }
 
 fn cancel_turn(
@@ -482,7 +495,7 @@ pub fn receipts(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, receipt: Recei
 fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
     if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
@@ -533,7 +546,7 @@ pub fn resume(
 ) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
     if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) {
         return Ok(Performed::told(Told::NoLongerValid));
@@ -610,7 +623,7 @@ fn late(
 ) -> Result<Performed, LedgerError> {
     let row = inbound::get(tx, seq)?;
     if !may(person.role, Act::Requeue { own: row.sender.as_ref() == Some(&person.user) }) {
-        return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+        return not_theirs(tx, frame, person, "", String::new());
     }
     if how == Late::DoIt && settings::is_locked(tx)? {
         return lock::refuse(tx, person, "", frame.now_ms);

@@ -19,8 +19,8 @@ super::messages! {
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
         HelpOwner =>
-            "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群。",
-            "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it.";
+            "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群；`/lock` 全部暂停。",
+            "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it; `/lock` pauses everything.";
         HelpMore => "`/help` 加命令名看说明。消息上没有表情 = 我没收到。", "`/help` with a command explains it. No reaction on a message = I did not get it.";
         HelpUnknown { topic: &'a str } => "没有 `/{topic}` 这个命令，`/help` 看全部", "There is no command `/{topic}`; `/help` lists all";
         // ---- results

@@ -4,3 +4,4 @@ mod lock;
 mod look;
 mod rights;
 mod rules;
+mod table;
