@@ -67,4 +67,8 @@ ALTER TABLE new_grants RENAME TO grants;
 ALTER TABLE turns ADD COLUMN level TEXT;
 -- What people call a conversation.
 ALTER TABLE conversations ADD COLUMN name TEXT;
+-- Where it was, as far as that is known.
+ALTER TABLE audit ADD COLUMN channel TEXT;
+ALTER TABLE audit ADD COLUMN chat TEXT;
 CREATE INDEX audit_time ON audit (at_ms);
+CREATE INDEX audit_chat ON audit (channel, chat, at_ms);

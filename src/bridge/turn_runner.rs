@@ -22,7 +22,7 @@ use crate::domain::turn::Outcome;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::{Progress, Submission, Turn};
-use crate::ledger::{LedgerError, Transaction, conversations, said, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, said, settings, turns};
 
 /// Thread of a turn that ended before there was one.
 const NEVER_OPENED: &str = "never opened";
@@ -299,6 +299,9 @@ async fn commit_submission(
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
     crash::point("w2.before");
     let committed = core.ledger.write(move |tx| {
+        if settings::is_locked(tx)? {
+            return Err(LedgerError::Stale("the lock"));
+        }
         turns::submit(tx, &turn, &submission)?;
         if submission.thread != NEVER_OPENED.into() && conversation.thread.as_ref() != Some(&submission.thread) {
             conversations::set_thread(tx, &conversation.id, Some(&submission.thread), submission.cursor.as_ref())?;

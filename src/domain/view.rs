@@ -55,6 +55,7 @@ pub enum View {
     Settings(SettingsView),
     /// One line of ally's own, replaced as things change.
     Notice(NoticeView),
+    List(ListView),
 }
 
 impl View {
@@ -109,6 +110,8 @@ pub enum ButtonRole {
     KeepWaiting,
     /// Sends the form of a settings card.
     Save,
+    /// Ends rule `n`.
+    RevokeRule(i64),
 }
 
 /// C1. Where a turn stands, in the words of the chat.
@@ -464,6 +467,25 @@ pub struct StrangerView {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoticeView {
+    pub text: String,
+    pub buttons: Vec<Button>,
+}
+
+/// A list that somebody asked for, each row with what can be done about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListView {
+    pub title: String,
+    /// At most [`MAX_LIST_ROWS`].
+    pub rows: Vec<ListRow>,
+    /// Below the rows: what is left out, and how to go on in words.
+    pub notes: Vec<String>,
+}
+
+/// Rows of a list: its card keeps the platform's limits with them.
+pub const MAX_LIST_ROWS: usize = 20;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListRow {
     pub text: String,
     pub buttons: Vec<Button>,
 }

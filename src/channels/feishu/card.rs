@@ -13,7 +13,9 @@ mod turn;
 use chrono::{Local, Offset, TimeZone};
 use serde_json::{Value, json};
 
-use crate::domain::view::{HelpView, Lang, NoticeView, SettingsView, StatusView, StrangerView, View};
+use crate::domain::view::{
+    HelpView, Lang, ListView, MAX_LIST_ROWS, NoticeView, SettingsView, StatusView, StrangerView, View,
+};
 use crate::words::{At, CardMsg, CommandMsg, Zone, button, setting, setting_value};
 use elements::{Card, div, plain};
 
@@ -66,6 +68,7 @@ fn draw(view: &View, pen: Pen) -> Value {
         View::Stranger(view) => stranger(view, pen),
         View::Settings(view) => settings(view, pen),
         View::Notice(view) => notice(view, pen),
+        View::List(view) => list(view, pen),
     }
 }
 
@@ -160,6 +163,22 @@ fn notice(view: &NoticeView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(summary), true);
     card.line(&view.text.replace('`', ""));
     card.buttons(&view.buttons, pen);
+    card.finish(pen)
+}
+
+fn list(view: &ListView, pen: Pen) -> Value {
+    let mut card = Card::new(&view.title, false);
+    card.header(&view.title, None, "grey", None);
+    for (n, row) in view.rows.iter().take(MAX_LIST_ROWS).enumerate() {
+        if n > 0 {
+            card.rule();
+        }
+        card.line(&row.text.replace('`', ""));
+        card.buttons(&row.buttons, pen);
+    }
+    for note in &view.notes {
+        card.grey(&note.replace('`', ""));
+    }
     card.finish(pen)
 }
 

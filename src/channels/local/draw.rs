@@ -37,6 +37,11 @@ pub fn draw(view: &View, lang: Lang) -> String {
             .collect::<Vec<_>>()
             .join("\n"),
         View::Notice(notice) => notice.text.clone(),
+        View::List(list) => {
+            let rows = list.rows.iter().map(|row| row.text.as_str());
+            let lines = std::iter::once(list.title.as_str()).chain(rows).chain(list.notes.iter().map(String::as_str));
+            lines.collect::<Vec<_>>().join("\n")
+        }
     };
     reveal(&text)
 }
@@ -49,9 +54,9 @@ pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
         View::Queue(queue) => queue.rows.iter().flat_map(|row| row.steer.iter().chain(&row.cancel)).collect(),
         View::Stale(stale) => stale.buttons.iter().collect(),
         View::Notice(notice) => notice.buttons.iter().collect(),
-        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) | View::Settings(_) => {
-            Vec::new()
-        }
+        // What lists and settings offer is said in words as well.
+        View::List(_) | View::Settings(_) => Vec::new(),
+        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
     };
     found.into_iter().map(|button| (button.clone(), crate::words::button(&button.role, lang))).collect()
 }

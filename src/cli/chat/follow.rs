@@ -126,7 +126,9 @@ impl Follow {
             },
             View::Gate(_) if fresh => News::Told(text),
             View::Interrupted(_) | View::Stranger(_) => News::Over { ok: false, text: fresh.then_some(text) },
-            View::Status(_) | View::Help(_) | View::Settings(_) | View::Notice(_) | View::Queue(_) if self.short => {
+            View::Status(_) | View::Help(_) | View::Settings(_) | View::List(_) | View::Notice(_) | View::Queue(_)
+                if self.short =>
+            {
                 News::Answer { text, last: true }
             }
             _ if fresh => News::Told(text),

@@ -1,4 +1,9 @@
 //! People in the loop: who decides what, and how.
 
 mod gates;
+mod lock;
+mod look;
+mod rights;
+mod rules;
 mod settings;
+mod table;
