@@ -92,4 +92,8 @@ FROM turns t JOIN conversations c ON c.id = t.conversation
 WHERE t.thread IS NOT NULL AND t.thread <> 'never opened'
 ORDER BY t.ord
 ON CONFLICT DO NOTHING;
+-- Where it was, as far as that is known.
+ALTER TABLE audit ADD COLUMN channel TEXT;
+ALTER TABLE audit ADD COLUMN chat TEXT;
 CREATE INDEX audit_time ON audit (at_ms);
+CREATE INDEX audit_chat ON audit (channel, chat, at_ms);

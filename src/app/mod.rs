@@ -34,7 +34,7 @@ use crate::supervisor::{BridgeLink, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
 use service::Daemon;
-pub(crate) use service::tell_counts;
+pub(crate) use service::{AUDIT_ROWS, audit_row, rule_row, tell_counts};
 
 /// Bytes of one attachment that are fetched (Feishu's own limit).
 const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;

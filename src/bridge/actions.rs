@@ -1,11 +1,11 @@
 //! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
-use crate::bridge::alive;
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
+use crate::bridge::{alive, lock};
 use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Late, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
@@ -69,6 +69,9 @@ pub enum Told {
     TakenUp,
     /// Something runs that has to end first.
     StillWorking,
+    RuleRevoked,
+    /// The owner has locked everything.
+    Paused,
 }
 
 /// What follows an action once its transaction is committed.
@@ -101,7 +104,8 @@ pub fn perform(
     form: &[(String, String)],
 ) -> Result<Performed, LedgerError> {
     if !person.role.may_talk() {
-        audit::note(tx, person.user.as_str(), "action refused", "", "may not talk here", frame.now_ms)?;
+        let subject = action.subject().unwrap_or_default();
+        audit::note(tx, person.user.as_str(), "action refused", subject, "may not talk here", frame.now_ms)?;
         return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
     }
     match action {
@@ -126,6 +130,14 @@ pub fn perform(
         Action::Late { inbound, how } => late(tx, frame, *inbound, *how, person),
         Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
+        Action::RevokeRule { number, list } => {
+            let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
+            let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;
+            if performed.told == Told::RuleRevoked {
+                pictures::rule_ended(tx, frame, *list, *number, &person.name)?;
+            }
+            Ok(performed)
+        }
     }
 }
 
@@ -151,6 +163,9 @@ pub fn decide(
         audit::note(tx, person.user.as_str(), "decision refused", gate.id.as_str(), "not a decider", frame.now_ms)?;
         let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
         return Ok(Performed::told(Told::OnlyThese { names }));
+    }
+    if settings::is_locked(tx)? {
+        return lock::refuse(tx, person, gate.id.as_str(), frame.now_ms);
     }
     if let Some(over) = no_longer(&gate, frame.now_ms) {
         return Ok(Performed::told(over));
@@ -266,7 +281,8 @@ fn allow_for(
     };
     let number = rules::make(tx, &new, frame.now_ms)?;
     gates::set_rule(tx, &gate.id, number, false)?;
-    audit::note(tx, person.user.as_str(), "rule made", &format!("R{number}"), span.as_str(), frame.now_ms)?;
+    let (place, subject) = ((&conversation.channel, &conversation.chat), format!("R{number}"));
+    audit::note_in(tx, place, person.user.as_str(), "rule made", &subject, span.as_str(), frame.now_ms)?;
     pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
     Ok(performed)
 }
@@ -391,6 +407,31 @@ fn decision_word(decision: &Decision) -> &'static str {
     }
 }
 
+// ------------------------------------------------------------------------------------------------ rules
+
+/// Ends a rule of a chat: the next request of its kind is asked about again.
+pub fn revoke_rule(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    number: i64,
+    chat: &ChatId,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    let subject = format!("R{number}");
+    if !may(person.role, Act::SeeRules) {
+        let (place, who) = ((&frame.channel, chat), person.user.as_str());
+        audit::note_in(tx, place, who, "revoke refused", &subject, "not a decider", frame.now_ms)?;
+        return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
+    }
+    let here = rules::get(tx, number)?.filter(|rule| rule.channel == frame.channel && rule.chat == *chat);
+    let in_force = here.is_some_and(|rule| rule.expires_at_ms.is_none_or(|at| at > frame.now_ms));
+    if !in_force || !rules::end(tx, number, person.user.as_str(), frame.now_ms)? {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    audit::note_in(tx, (&frame.channel, chat), person.user.as_str(), "rule revoked", &subject, "", frame.now_ms)?;
+    Ok(Performed::told(Told::RuleRevoked))
+}
+
 // ------------------------------------------------------------------------------------------------ turns
 
 /// Everybody who may talk may stop: it is the safe direction.
@@ -415,12 +456,24 @@ pub fn stop(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person)
 pub fn cancel(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
     if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed)
+}
+
+/// Somebody else's: he is told whose, and that he tried is kept.
+fn not_theirs(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    person: &Person,
+    subject: &str,
+    names: String,
+) -> Result<Performed, LedgerError> {
+    audit::note(tx, person.user.as_str(), "action refused", subject, "not theirs", frame.now_ms)?;
+    Ok(Performed::told(Told::OnlyThese { names }))
 }
 
 fn cancel_turn(
@@ -454,10 +507,13 @@ pub fn receipts(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, receipt: Recei
 fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
     if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
+    }
+    if settings::is_locked(tx)? {
+        return lock::refuse(tx, person, turn.id.as_str(), frame.now_ms);
     }
     let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
@@ -511,10 +567,13 @@ pub fn resume(
 ) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
     if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) {
         return Ok(Performed::told(Told::NoLongerValid));
+    }
+    if how != Resume::Dismiss && settings::is_locked(tx)? {
+        return lock::refuse(tx, person, turn.id.as_str(), frame.now_ms);
     }
     if !said::first_time(tx, &resumed_key(&turn.id), frame.now_ms)? {
         return Ok(Performed::told(Told::NoLongerValid));
@@ -590,7 +649,10 @@ fn late(
 ) -> Result<Performed, LedgerError> {
     let row = inbound::get(tx, seq)?;
     if !may(person.role, Act::Requeue { own: row.sender.as_ref() == Some(&person.user) }) {
-        return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+        return not_theirs(tx, frame, person, "", String::new());
+    }
+    if how == Late::DoIt && settings::is_locked(tx)? {
+        return lock::refuse(tx, person, "", frame.now_ms);
     }
     let old = old_turn(tx, &row)?;
     if row.state != InboundState::Waiting && old.is_none() {

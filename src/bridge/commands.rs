@@ -2,8 +2,12 @@
 //! stream, on the chat; they open no topic.
 
 mod conversing;
+mod lock;
+mod look;
 mod model;
+mod people;
 mod place;
+mod rules;
 pub(super) mod settings;
 pub(super) mod threads;
 mod usage;
@@ -18,7 +22,7 @@ use super::overtake::Order;
 use super::pictures::{self, Frame};
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
-use super::{route, say};
+use super::{rights, route, say};
 use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::Command;
@@ -27,17 +31,18 @@ use crate::domain::message::ChatKind;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::{ButtonRole, HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
-use crate::ledger::grants::{self, Grant, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, report, rules, said, turns};
-use crate::words::CommandMsg;
+use crate::ledger::{LedgerError, Transaction, audit, conversations, report, rules as standing, said, turns};
+use crate::words::{CommandMsg, NoticeMsg};
 
 /// What a command came to, inside its transaction.
 #[derive(Default)]
 struct Reply {
     say: Option<String>,
     view: Option<View>,
+    /// The view's language, where it is not the channel's.
+    lang: Option<Lang>,
     performed: Vec<actions::Performed>,
     rights_changed: bool,
     release: Option<ThreadId>,
@@ -87,6 +92,11 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         _ => Beforehand::default(),
     };
     let defaults = settings::Defaults::of(&core.config);
+    let looked = match command {
+        Command::Audit { span_ms } => look::audited(core, &letter, span_ms).await?,
+        Command::Gates => Some(look::open(core, &letter).await?),
+        _ => None,
+    };
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
@@ -98,11 +108,20 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
             Command::Retry => retry(tx, frame, letter, &here, lang),
             Command::Whoami => Ok(Reply::say(whoami(frame, letter, lang))),
-            Command::Allow { .. } => allow(tx, frame, letter, lang, true),
-            Command::Deny { .. } => allow(tx, frame, letter, lang, false),
+            Command::Allow { .. } => people::allow(tx, frame, letter, lang),
+            Command::Deny { .. } => people::deny(tx, frame, letter, lang),
+            Command::Admin { rest } => people::right(tx, frame, letter, lang, people::Kind::Admin, rest),
+            Command::Approver { rest } => people::right(tx, frame, letter, lang, people::Kind::Approver, rest),
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
             Command::Settings(rest) => settings::run(tx, frame, letter, &here, lang, defaults, rest.as_deref()),
+            Command::Audit { .. } | Command::Gates => match looked {
+                Some(text) => Ok(Reply::say(text)),
+                None => refused(tx, frame, letter, lang, Act::Audit { everywhere: false }, "audit"),
+            },
+            Command::Lock => lock::switch(tx, frame, letter, lang, true),
+            Command::Unlock => lock::switch(tx, frame, letter, lang, false),
+            Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
             Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
@@ -134,7 +153,7 @@ async fn finish(
                 notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
             }
             if let Some(view) = result.view.take() {
-                show(tx, &frame, &letter, view)?;
+                show(tx, &frame, &letter, view, result.lang.unwrap_or(frame.lang))?;
             }
             Ok((result, letter))
         })
@@ -169,20 +188,35 @@ async fn finish(
     }
 }
 
-fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View) -> Result<(), LedgerError> {
+fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View, lang: Lang) -> Result<(), LedgerError> {
     let wanted = Wanted {
         kind: SurfaceKind::Notice,
-        subject: format!("command:{}", letter.row.seq.0),
+        subject: pictures::list_subject(letter.row.seq),
         conversation: None,
         channel: letter.row.channel.clone(),
         target: letter.reply(),
-        lang: frame.lang,
+        lang,
         picture: Some(Picture::Card(Box::new(view))),
         not_before_ms: 0,
         is_final: true,
         create_final: true,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// Says who may, to somebody who may not, and keeps that he tried.
+fn refused(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    lang: Lang,
+    act: Act,
+    command: &str,
+) -> Result<Reply, LedgerError> {
+    let chat = &letter.message.chat;
+    let (place, detail) = ((&letter.row.channel, chat), format!("/{command}"));
+    audit::note_in(tx, place, letter.person.user.as_str(), "command refused", "", &detail, frame.now_ms)?;
+    Ok(Reply::say(rights::only(tx, frame, chat, act, lang)?))
 }
 
 /// Where a command was written.
@@ -255,7 +289,7 @@ fn new(
     }
     conversations::begin_anew(tx, &conversation.id)?;
     // What was allowed for twelve hours was allowed for what is over now.
-    rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
+    standing::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
     let woken = actions::Performed {
         told: Told::Queued,
         wake: vec![conversation.id.clone()],
@@ -344,6 +378,9 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
         return ask_before_retry(tx, frame, letter, &turn, lang);
     }
     let performed = actions::resume(tx, frame, &turn.id, Resume::RunAgain, &letter.person)?;
+    if performed.told == Told::Paused {
+        return Ok(Reply::say(say::told(lang, &performed.told, frame.now_ms)));
+    }
     let text = match performed.told {
         Told::Queued => CommandMsg::RetryQueued,
         _ => CommandMsg::NothingToRetry,
@@ -391,66 +428,6 @@ fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
 fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
     let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
     Ok(said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
-}
-
-/// `/allow`, `/deny`: people by mention, or, alone in a group, the group. The configured floor cannot be taken away here.
-fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give: bool) -> Result<Reply, LedgerError> {
-    let act = if letter.message.mentions.is_empty() { Act::OpenChat } else { Act::Allow };
-    if !may(letter.person.role, act) {
-        return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
-    }
-    let channel = &letter.row.channel;
-    if letter.message.mentions.is_empty() {
-        if letter.message.chat_kind == ChatKind::Direct {
-            return Ok(Reply::say(say::command(lang, if give { CommandMsg::AllowWhom } else { CommandMsg::DenyWhom })));
-        }
-        let chat = letter.message.chat.as_str();
-        let msg = if give {
-            grants::give(tx, channel, &Grant::new(Right::Chat, chat), Some(&letter.person.user), frame.now_ms)?;
-            CommandMsg::GroupOpened
-        } else {
-            grants::take(tx, channel, &Grant::new(Right::Chat, chat))?;
-            CommandMsg::GroupClosed
-        };
-        audit::note(
-            tx,
-            letter.person.user.as_str(),
-            if give { "open group" } else { "close group" },
-            chat,
-            "",
-            frame.now_ms,
-        )?;
-        return Ok(Reply { rights_changed: true, ..Reply::say(say::command(lang, msg)) });
-    }
-    let mut lines = Vec::new();
-    for mention in &letter.message.mentions {
-        let (who, user) = (mention.name.as_str(), &mention.user);
-        let msg = if frame.access.owner.as_ref() == Some(user) {
-            if give { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::DenyOwner }
-        } else if give {
-            let before = frame.access.users.contains(user);
-            let grant = Grant::new(Right::User, user.as_str());
-            grants::give(tx, channel, &grant, Some(&letter.person.user), frame.now_ms)?;
-            said::learn_name(tx, channel, user, who, frame.now_ms)?;
-            if before { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::Allowed { who } }
-        } else if frame.access.admins.contains(user) && !may(letter.person.role, Act::NameAdmins) {
-            CommandMsg::DenyAdmin { who }
-        } else if !grants::take_all(tx, channel, user)?.is_empty() {
-            CommandMsg::Denied { who }
-        } else {
-            CommandMsg::NotAllowedBefore { who }
-        };
-        audit::note(
-            tx,
-            letter.person.user.as_str(),
-            if give { "allow" } else { "deny" },
-            user.as_str(),
-            "",
-            frame.now_ms,
-        )?;
-        lines.push(say::command(lang, msg));
-    }
-    Ok(Reply { rights_changed: true, ..Reply::say(lines.join("\n")) })
 }
 
 fn steer(
@@ -566,6 +543,11 @@ fn status_view(
     };
     let undelivered =
         (owner_here && counts.outbox_undeliverable > 0).then_some((counts.outbox_undeliverable as u32, None));
+    // They name files of the machine.
+    let mut warnings = if owner_here { health.warnings.clone() } else { Vec::new() };
+    if frame.access.locked {
+        warnings.insert(0, say::notice(here.lang(frame), NoticeMsg::LockedByOwner));
+    }
     let view = View::Status(StatusView {
         project: here.project(frame),
         running,
@@ -575,8 +557,7 @@ fn status_view(
         last_frame_ms: health.last_frame_ms,
         runtime: health.runtime.clone(),
         runtime_ok: health.runtime_ok,
-        // They name files of the machine.
-        warnings: if owner_here { health.warnings.clone() } else { Vec::new() },
+        warnings,
         undelivered,
         today: today as u32,
     });

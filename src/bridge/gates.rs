@@ -20,7 +20,7 @@ use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::{Gate, NewGate};
 use crate::ledger::rules::Rule;
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, rules, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, rules, settings, turns};
 
 /// Who decided where nobody was asked.
 pub const POLICY: &str = "policy";
@@ -62,6 +62,9 @@ pub fn open(
     let gate = gates::get(tx, &id)?;
     if !question && gate.class == Class::Secret {
         refuse(tx, &gate, frame.now_ms)?;
+    } else if settings::is_locked(tx)? {
+        // Nothing is allowed by what was said before: its turn is being stopped.
+        super::actions::receipts(tx, frame, &turn, Receipt::Waiting)?;
     } else if let Some((former, true)) = &former
         && still_decides(tx, frame, &conversation, &turn, &gate, former)?
     {
@@ -176,8 +179,14 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
     }
     let row = gate.clone();
     crash::point("w5a.before");
-    match core.ledger.write(move |tx| gates::answering(tx, &row)).await {
-        Ok(()) => crash::point("w5a.after"),
+    let answering = move |tx: &Transaction<'_>| {
+        // A yes from before the lock is not passed on: the turn's stop is.
+        let held = row.decision == Some(Decision::Allow) && settings::is_locked(tx)?;
+        if held { Ok(false) } else { gates::answering(tx, &row).map(|()| true) }
+    };
+    match core.ledger.write(answering).await {
+        Ok(true) => crash::point("w5a.after"),
+        Ok(false) => return Ok(Passed::On),
         // Withdrawn in the same moment: nothing to answer.
         Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(Passed::On),
         Err(error) => {

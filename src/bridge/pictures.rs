@@ -22,10 +22,12 @@ use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
+use crate::ledger::rules::Rule;
 use crate::ledger::settings::{self, Setting};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::turns::{Progress, Turn};
 use crate::ledger::{LedgerError, Transaction, buttons, conversations, gates, inbound, rules, said, turns};
+use crate::words::RightsMsg;
 
 /// A live card appears only when a turn takes longer than this.
 pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
@@ -779,6 +781,67 @@ pub fn notice(
         create_final: true,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+// ------------------------------------------------------------------------------------------------ lists
+
+/// The rules of a chat, each with the button that ends it. `list` is the message that asked for them.
+pub fn rules(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    chat: &ChatId,
+    list: InboundSeq,
+    found: &[Rule],
+    lang: Lang,
+) -> Result<ListView, LedgerError> {
+    let mut rows = Vec::new();
+    for rule in found.iter().take(MAX_LIST_ROWS) {
+        let text = say::rule(lang, rule, &frame.project(Path::new(&rule.covers.directory)), frame.now_ms);
+        let action = Action::RevokeRule { number: rule.number, list };
+        let button = frame.button(tx, chat, &list_subject(list), ButtonRole::RevokeRule(rule.number), &action)?;
+        rows.push(ListRow { text: cut(&text, 600), buttons: vec![button] });
+    }
+    let left_out = found.len().saturating_sub(rows.len());
+    let mut notes: Vec<String> =
+        found.first().map(|rule| say::rights(lang, RightsMsg::RulesHint { number: rule.number })).into_iter().collect();
+    notes.extend((left_out > 0).then(|| say::rights(lang, RightsMsg::RulesMore { n: left_out })));
+    Ok(ListView { title: say::rights(lang, RightsMsg::RulesTitle { n: found.len() }), rows, notes })
+}
+
+/// A rule that was ended from its list: the row says so, and has no button any more.
+pub fn rule_ended(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    list: InboundSeq,
+    number: i64,
+    who: &str,
+) -> Result<(), LedgerError> {
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &list_subject(list))? else { return Ok(()) };
+    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
+    let View::List(shown) = view.as_mut() else { return Ok(()) };
+    let ends = |row: &ListRow| row.buttons.iter().any(|button| button.role == ButtonRole::RevokeRule(number));
+    for row in shown.rows.iter_mut().filter(|row| ends(row)) {
+        row.text = format!("{}\n{}", row.text, say::rule_revoked(stored.lang, who, frame.now_ms));
+        row.buttons.clear();
+    }
+    let wanted = Wanted {
+        kind: SurfaceKind::Notice,
+        subject: stored.subject,
+        conversation: stored.conversation,
+        channel: stored.channel,
+        target: stored.target,
+        lang: stored.lang,
+        picture: Some(Picture::Card(view)),
+        not_before_ms: 0,
+        is_final: true,
+        create_final: true,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The subject of what a command shows.
+pub fn list_subject(command: InboundSeq) -> String {
+    format!("command:{}", command.0)
 }
 
 /// A word that sounded like a decision became a message: what it did not do, with both ways out.

@@ -19,7 +19,7 @@ use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
-use super::{alive, commands, companions, conversation, prompts, render, route, say, typed};
+use super::{alive, commands, companions, conversation, lock, prompts, render, route, say, typed};
 use crate::crash;
 use crate::domain::access::Role;
 use crate::domain::action::{Action, Resume};
@@ -407,6 +407,11 @@ fn put(
     busy: Busy,
 ) -> Result<(), LedgerError> {
     let seq = letter.row.seq;
+    if settings::is_locked(tx)? {
+        inbound::resolve(tx, seq, InboundState::Refused, Some("locked"), None)?;
+        receipt(tx, frame, letter, Receipt::Failed)?;
+        return lock::tell(tx, &letter.row.channel, letter.reply(), conversation.lang, frame.now_ms);
+    }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
     let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;

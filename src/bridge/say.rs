@@ -5,8 +5,11 @@ use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::{Body, Obstacle};
 use crate::domain::gate::{Ask, Question};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
+use crate::domain::risk::Class;
 use crate::domain::view::{ButtonRole, GateShown, GateView, GatesView, Lang, Toast, View};
-use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
+use crate::ledger::audit::{About, Line};
+use crate::ledger::rules::Rule;
+use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, RightsMsg, ToastMsg, Zone};
 
 /// The runtime as people call it, with its version where it is known.
 pub fn runtime(kind: &str, version: Option<&str>) -> String {
@@ -26,7 +29,7 @@ fn zone(at_ms: i64) -> Zone {
     Zone(offset / 60)
 }
 
-fn at(ms: i64, now_ms: i64) -> At {
+pub fn at(ms: i64, now_ms: i64) -> At {
     At::new(ms, zone(ms), now_ms)
 }
 
@@ -65,6 +68,8 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::RestartedSince => ToastMsg::NoLongerValid,
         Told::Unknown => ToastMsg::Unknown,
         Told::AnswerMissing => ToastMsg::AnswerMissing,
+        Told::Paused => ToastMsg::Paused,
+        Told::RuleRevoked => ToastMsg::RuleRevoked,
         Told::NothingRunning => ToastMsg::Over,
         Told::TakenUp => ToastMsg::TakenUp,
         Told::StillWorking => ToastMsg::StillWorking,
@@ -86,6 +91,62 @@ pub fn notice(lang: Lang, msg: NoticeMsg<'_>) -> String {
 
 pub fn command(lang: Lang, msg: CommandMsg<'_>) -> String {
     msg.text(lang)
+}
+
+pub fn rights(lang: Lang, msg: RightsMsg<'_>) -> String {
+    msg.text(lang)
+}
+
+/// A rule in two lines: what it covers, and how long and how often.
+pub fn rule(lang: Lang, rule: &Rule, directory: &str, now_ms: i64) -> String {
+    let covers = &rule.covers;
+    let what = words::covers(&covers.subject, directory, covers.sandboxed, lang);
+    let class = words::risk(covers.class, lang);
+    let until = match rule.expires_at_ms {
+        Some(ms) => RightsMsg::RuleUntil { at: at(ms, now_ms) },
+        None => RightsMsg::RuleUntilTask,
+    };
+    let used = match rule.last_used_ms {
+        Some(ms) => RightsMsg::RuleUsed { n: rule.uses, at: at(ms, now_ms) },
+        None => RightsMsg::RuleUnused,
+    };
+    let who = RightsMsg::RuleMadeBy { who: &rule.made_name };
+    let rest = [until, used, who].map(|msg| msg.text(lang)).join(" · ");
+    format!("R{} · {what} · {class}\n{rest}", rule.number)
+}
+
+/// A row of the audit: when, who, what, about what.
+pub fn audit_line(lang: Lang, line: &Line, chat: Option<&str>, now_ms: i64) -> String {
+    let who = match (words::audit_who(&line.who, lang), &line.name) {
+        (Some(who), _) => who,
+        (None, Some(name)) => name,
+        // No ids of people in a chat.
+        (None, None) => words::audit_somebody(lang),
+    };
+    let about = match &line.about {
+        About::Gate { number, ask } => format!("#{number} {}", super::pictures::cut(&asked_line(ask), 60)),
+        About::Turn { title } => title.clone(),
+        About::Person { name } => name.clone(),
+        About::Other if line.subject.starts_with('R') => line.subject.clone(),
+        About::Other => String::new(),
+    };
+    let at = at(line.at_ms, now_ms).to_string();
+    let what = words::audit(&line.what, &super::pictures::cut(&line.detail, 60), lang);
+    let parts = [at.as_str(), who, &what, &about, chat.unwrap_or_default()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// What is asked, in a line.
+pub fn asked_line(ask: &Ask) -> String {
+    crate::domain::plain::in_one_line(&asked(ask))
+}
+
+pub fn class_or_question(lang: Lang, ask: &Ask, class: Class) -> String {
+    if ask.is_question() { RightsMsg::AQuestion.text(lang) } else { words::risk(class, lang).to_owned() }
+}
+
+pub fn rule_revoked(lang: Lang, who: &str, now_ms: i64) -> String {
+    RightsMsg::RuleRevokedBy { who, at: at(now_ms, now_ms) }.text(lang)
 }
 
 pub fn paired(lang: Lang) -> String {

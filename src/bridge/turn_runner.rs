@@ -348,6 +348,9 @@ async fn commit_submission(
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
     crash::point("w2.before");
     let committed = core.ledger.write(move |tx| {
+        if settings::is_locked(tx)? {
+            return Err(LedgerError::Stale("the lock"));
+        }
         turns::submit(tx, &turn, &submission)?;
         if submission.thread != NEVER_OPENED.into() && conversation.thread.as_ref() != Some(&submission.thread) {
             conversations::set_thread(tx, &conversation.id, Some(&submission.thread), submission.cursor.as_ref())?;

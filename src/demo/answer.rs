@@ -258,7 +258,9 @@ impl Stream {
 
     fn tool(&mut self, tool: &Directive) {
         match tool {
-            Directive::Shell(command) => self.call("exec_command", &json!({ "cmd": command, "yield_time_ms": 30_000 })),
+            Directive::Shell(command) | Directive::Request(command) => {
+                self.call("exec_command", &json!({ "cmd": command, "yield_time_ms": 30_000 }));
+            }
             Directive::Escalate(command) => self.call(
                 "exec_command",
                 &json!({

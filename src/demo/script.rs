@@ -8,6 +8,7 @@
 //! | `[[escalate CMD]]` | asks to run CMD outside the sandbox |
 //! | `[[permit network]]` | asks for the network for the rest of the task |
 //! | `[[permit read PATH]]`, `[[permit write PATH]]` | asks for a path for the rest of the task |
+//! | `[[request CMD]]` | runs CMD in the sandbox; the `embedded` runtime asks before it does |
 //! | `[[patch FILE TEXT]]` | creates FILE with TEXT |
 //! | `[[also]]` | calls the next tool together with the one before |
 //! | `[[ask QUESTION\|A\|B]]` | asks a person |
@@ -42,6 +43,8 @@ pub enum Directive {
     Escalate(String),
     /// More rights for the rest of the turn.
     Permit(Right),
+    /// A command that is asked about although it stays inside.
+    Request(String),
     Patch {
         file: String,
         text: String,
@@ -73,7 +76,10 @@ impl Directive {
     /// Something whose result the model waits for.
     pub fn is_tool(&self) -> bool {
         use Directive::*;
-        matches!(self, Shell(_) | Escalate(_) | Permit(_) | Patch { .. } | Ask { .. } | Secret(_) | Form(_))
+        matches!(
+            self,
+            Shell(_) | Escalate(_) | Request(_) | Permit(_) | Patch { .. } | Ask { .. } | Secret(_) | Form(_)
+        )
     }
 
     /// Ends the script: nothing after it is played.
@@ -258,6 +264,7 @@ fn directive(inner: &str) -> Option<Directive> {
             Some(("write", path)) => Right::Write(path.trim().to_owned()),
             _ => return None,
         }),
+        "request" => Directive::Request(text()?),
         "patch" => {
             let (file, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             if file.is_empty() {
@@ -309,6 +316,7 @@ mod tests {
             ("[[permit read /a b]]", Some(Permit(Right::Read(text("/a b"))))),
             ("[[permit write /a]]", Some(Permit(Right::Write(text("/a"))))),
             ("[[permit everything]] [[permit]]", None),
+            ("[[request ls]]", Some(Request(text("ls")))),
             ("[[patch a.txt two\nlines]]", Some(Patch { file: text("a.txt"), text: text("two\nlines") })),
             ("[[ask Which?|A| B ]]", Some(Ask { question: text("Which?"), options: vec![text("A"), text("B")] })),
             ("[[ask Why?]]", Some(Ask { question: text("Why?"), options: vec![] })),

@@ -83,9 +83,36 @@ pub enum Action {
         conversation: ConversationId,
         how: Reopen,
     },
+    /// Ends a rule; `list` is the message that asked for the rules.
+    RevokeRule {
+        number: i64,
+        list: InboundSeq,
+    },
 }
 
 impl Action {
+    /// The id of the request, the turn, the conversation or the chat that it is about.
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Action::Allow { gate }
+            | Action::Decline { gate }
+            | Action::AllowFor { gate, .. }
+            | Action::DeclineWhy { gate }
+            | Action::Choose { gate, .. }
+            | Action::Submit { gate }
+            | Action::Skip { gate } => Some(gate.as_str()),
+            Action::AllowAll { gates } | Action::DeclineAll { gates } => gates.first().map(GateId::as_str),
+            Action::Stop { turn }
+            | Action::Cancel { turn }
+            | Action::Steer { turn }
+            | Action::KeepWaiting { turn }
+            | Action::Resume { turn, .. } => Some(turn.as_str()),
+            Action::Reopen { conversation, .. } | Action::TakeUp { conversation, .. } => Some(conversation.as_str()),
+            Action::SaveSettings { chat, .. } => Some(chat.as_str()),
+            Action::Late { .. } | Action::RevokeRule { .. } => None,
+        }
+    }
+
     /// A second press is answered by the state of what it is about (who decided, when); all others are used up by the first.
     pub fn may_repeat(&self) -> bool {
         matches!(

@@ -111,6 +111,8 @@ pub enum ButtonRole {
     KeepWaiting,
     /// Sends the form of a settings card.
     Save,
+    /// Ends rule `n`.
+    RevokeRule(i64),
 }
 
 /// C1. Where a turn stands, in the words of the chat.
@@ -470,26 +472,32 @@ pub struct NoticeView {
     pub buttons: Vec<Button>,
 }
 
+/// A list that somebody asked for, each row with what can be done about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListView {
     pub title: String,
+    /// At most [`MAX_LIST_ROWS`].
     pub rows: Vec<ListRow>,
-    /// What else can be done.
-    pub note: Option<String>,
+    /// Below the rows: what is left out, and how to go on in words.
+    pub notes: Vec<String>,
 }
 
+/// Rows of a list: its card keeps the platform's limits with them.
+pub const MAX_LIST_ROWS: usize = 20;
+
 impl ListView {
-    /// In the terminal, and where a card is refused: its rows are chosen by their numbers.
+    /// In the terminal, and where a card is refused: its rows are chosen in words.
     pub fn text(&self) -> String {
         let rows = self.rows.iter().map(|row| row.text.as_str());
-        std::iter::once(self.title.as_str()).chain(rows).chain(self.note.as_deref()).collect::<Vec<_>>().join("\n")
+        let lines = std::iter::once(self.title.as_str()).chain(rows).chain(self.notes.iter().map(String::as_str));
+        lines.collect::<Vec<_>>().join("\n")
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListRow {
     pub text: String,
-    pub button: Option<Button>,
+    pub buttons: Vec<Button>,
 }
 
 /// The one reaction that tells a message's state. Shapes differ, not only colours.

@@ -111,6 +111,25 @@ pub fn end(tx: &Transaction<'_>, number: i64, by: &str, now_ms: i64) -> Result<b
     Ok(run(tx, sql, params![number, now_ms, by])? == 1)
 }
 
+/// Ends what somebody allowed; gives the numbers.
+pub fn end_of(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    maker: &UserId,
+    by: &str,
+    now_ms: i64,
+) -> Result<Vec<i64>, LedgerError> {
+    let theirs =
+        listed(tx, None, now_ms)?.into_iter().filter(|rule| rule.channel == *channel && rule.made_by == *maker);
+    let mut ended = Vec::new();
+    for rule in theirs {
+        if end(tx, rule.number, by, now_ms)? {
+            ended.push(rule.number);
+        }
+    }
+    Ok(ended)
+}
+
 /// Ends what was allowed for the rest of a task.
 pub fn end_with(tx: &Transaction<'_>, turn: &TurnId, now_ms: i64) -> Result<(), LedgerError> {
     let sql = "UPDATE rules SET ended_at_ms = ?2, ended_by = 'task' WHERE turn = ?1 AND ended_at_ms IS NULL";

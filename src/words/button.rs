@@ -32,6 +32,7 @@ pub fn button(role: &ButtonRole, lang: Lang) -> &'static str {
         ButtonRole::Fork => ("复制一份继续", "Continue a copy"),
         ButtonRole::KeepWaiting => ("继续等", "Keep waiting"),
         ButtonRole::Save => ("保存", "Save"),
+        ButtonRole::RevokeRule(_) => ("撤销", "Revoke"),
     };
     match lang {
         Lang::Zh => zh,
@@ -73,6 +74,7 @@ mod tests {
             Fork,
             KeepWaiting,
             Save,
+            RevokeRule(1),
         ] {
             let (zh, en) = (button(&role, Lang::Zh), button(&role, Lang::En));
             assert!((1..=6).contains(&zh.chars().filter(|c| !c.is_ascii()).count()), "{zh}");

@@ -23,8 +23,8 @@ super::messages! {
             "批准请求也可以打字：一项时 `@{bot} y` / `@{bot} n`，几项时 `@{bot} a1 a3 / d2`，问题回 `@{bot}` 加选项的数字。",
             "Requests can be answered in words: `@{bot} y` / `@{bot} n` for one, `@{bot} a1 a3 / d2` for several, `@{bot}` and the option's number for a question.";
         HelpOwner =>
-            "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群。",
-            "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it.";
+            "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群；`/lock` 全部暂停。",
+            "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it; `/lock` pauses everything.";
         HelpMore => "`/help` 加命令名看说明。消息上没有表情 = 我没收到。", "`/help` with a command explains it. No reaction on a message = I did not get it.";
         HelpUnknown { topic: &'a str } => "没有 `/{topic}` 这个命令，`/help` 看全部", "There is no command `/{topic}`; `/help` lists all";
         // ---- results
@@ -54,7 +54,9 @@ super::messages! {
         LangSet => "从现在起这里说中文", "From now on I speak English here";
         LangUsage => "`/lang zh` 中文，`/lang en` 英文", "`/lang zh` for Chinese, `/lang en` for English";
         OwnerOnly { owner: &'a str } => "只有 {owner} 能这样做", "Only {owner} can do that";
-        Allowed { who: &'a str } => "{who} 现在可以用我，也可以批准", "{who} may now talk to me and approve";
+        Allowed { who: &'a str } =>
+            "{who} 现在可以用我；自己的任务里，读项目和改项目由他批准",
+            "{who} may now talk to me, and decide what reads or changes the project in their own tasks";
         AlreadyAllowed { who: &'a str } => "{who} 已经可以用我", "{who} may already talk to me";
         GroupOpened => "这个群已开通，群里的人都能用我", "This group is open; everyone in it may talk to me";
         Denied { who: &'a str } => "已移除 {who}：不能再用我，也不能批准", "{who} was removed: may neither talk to me nor approve";
@@ -217,12 +219,41 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
         "whoami" => ("`/whoami`：你在这里能做什么", "`/whoami`: what you may do here"),
         "lang" => ("`/lang zh` 或 `/lang en`：这里说哪种语言", "`/lang zh` or `/lang en`: the language of this chat"),
         "allow" => (
-            "`/allow @人`：让他用我并批准；在群里单独发 `/allow` 开通这个群。只有所有者能用",
-            "`/allow @person`: may talk and approve; alone in a group it opens the group. Owner only",
+            "`/allow @人`：让他用我；在群里单独发 `/allow` 开通这个群。所有者和管理员能用",
+            "`/allow @person`: may talk to me; alone in a group it opens the group. For the owner and admins",
         ),
         "deny" => (
-            "`/deny @人`：移除；在群里单独发 `/deny` 关闭这个群。只有所有者能用",
-            "`/deny @person`: removes them; alone in a group it closes the group. Owner only",
+            "`/deny @人`：移除，他的任务、规则和审批权一起结束；在群里单独发 `/deny` 关闭这个群。所有者和管理员能用",
+            "`/deny @person`: removes them, and ends their tasks, rules and rights; alone in a group it closes the group. For the owner and admins",
+        ),
+        // ---- rules, rights, the lock
+        "admin" => (
+            "`/admin @人`：设为管理员；`/admin @人 移除` 拿走；单独发列出。只有所有者能改",
+            "`/admin @person`: makes them an admin; with `remove` no longer; alone it lists. Only the owner changes it",
+        ),
+        "approver" => (
+            "`/approver @人`：设为这个群的审批人；`/approver @人 移除` 拿走；单独发列出。所有者和管理员能改",
+            "`/approver @person`: lets them approve in this group; with `remove` no longer; alone it lists. For the owner and admins",
+        ),
+        "lock" => (
+            "`/lock`：全部暂停，正在做的停止，排队的留着，按钮无效。只有所有者能用；电脑上是 `ally lock`",
+            "`/lock`: pauses everything; running tasks are stopped, queued ones stay, buttons do nothing. Owner only; `ally lock` on the computer",
+        ),
+        "unlock" => (
+            "`/unlock`：解除暂停，列出被停止的任务。只有所有者能用",
+            "`/unlock`: lets everything go on, and lists what was stopped. Owner only",
+        ),
+        "gates" => (
+            "`/gates`：等人决定的请求；所有者在私聊里看全部",
+            "`/gates`: the requests that wait; the owner sees all of them in the direct chat",
+        ),
+        "audit" => (
+            "`/audit 7d`：最近 7 天谁决定了什么。审批人看这里的，管理员和所有者在私聊里看全部",
+            "`/audit 7d`: who decided what in 7 days. Approvers see this chat's, admins and the owner all of it in their direct chat",
+        ),
+        "rules" => (
+            "`/rules`：这里有哪些规则；`/rules revoke R7` 撤销 R7。审批人、管理员和所有者能用",
+            "`/rules`: the rules of this chat; `/rules revoke R7` ends R7. For approvers, admins and the owner",
         ),
         _ => return None,
     };
@@ -242,7 +273,7 @@ mod tests {
         for word in [
             "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "threads", "resume", "fork",
             "name", "diff", "plan", "compact", "review", "model", "effort", "cd", "project", "usage", "whoami", "lang",
-            "allow", "deny",
+            "allow", "deny", "rules", "gates", "audit", "lock", "unlock", "admin", "approver",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

@@ -30,6 +30,8 @@ super::messages! {
         NotRecorded => "没有记下，请再按一次", "Not recorded, press again";
         NotAllowed => "你在这里不能这样做", "You may not do that here";
         Unknown => "这个按钮不是我的，没有做任何事", "This button is not mine; nothing was done";
+        Paused => "已由所有者暂停，没有执行", "Paused by the owner; nothing was done";
+        RuleRevoked => "已撤销", "Revoked";
         AnswerMissing => "还没有选或写答案", "Choose or write an answer first";
     }
 }
@@ -42,9 +44,8 @@ pub fn toast(msg: ToastMsg<'_>) -> Toast {
 fn kind(msg: &ToastMsg<'_>) -> ToastKind {
     use ToastMsg::*;
     match msg {
-        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | TakenUp | Saved => {
-            ToastKind::Success
-        }
+        Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | TakenUp | Saved
+        | RuleRevoked => ToastKind::Success,
         NoChange | AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
         OnlyCanDecide { .. }
         | OnlyCanPress { .. }
@@ -53,7 +54,7 @@ fn kind(msg: &ToastMsg<'_>) -> ToastKind {
         | ListChanged { .. }
         | Changed
         | StillWorking => ToastKind::Warning,
-        AnswerMissing | NotAllowed => ToastKind::Warning,
+        AnswerMissing | NotAllowed | Paused => ToastKind::Warning,
         NotRecorded | Unknown => ToastKind::Error,
         Never(never, _) => match *never {},
     }

@@ -53,13 +53,13 @@ pub(super) fn show(
         } else {
             String::new()
         };
-        ListRow { text: format!("{}. {}{mark}", index + 1, frame.project(path)), button: None }
+        ListRow { text: format!("{}. {}{mark}", index + 1, frame.project(path)), buttons: Vec::new() }
     };
     let note = if projects.is_empty() { CommandMsg::ProjectsNone } else { CommandMsg::ProjectsNote };
     let view = View::List(ListView {
         title: say::command(lang, CommandMsg::WorksIn { project: &project }),
         rows: projects.iter().enumerate().map(row).collect(),
-        note: Some(say::command(lang, note)),
+        notes: vec![say::command(lang, note)],
     });
     Ok(Reply { view: Some(view), ..Reply::default() })
 }

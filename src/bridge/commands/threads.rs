@@ -109,12 +109,12 @@ pub(super) fn list(
             }
             None => None,
         };
-        shown.push(ListRow { text, button });
+        shown.push(ListRow { text, buttons: button.into_iter().collect() });
     }
     let view = View::List(ListView {
         title: say::command(lang, CommandMsg::ThreadsTitle),
         rows: shown,
-        note: Some(say::command(lang, CommandMsg::ThreadsNote)),
+        notes: vec![say::command(lang, CommandMsg::ThreadsNote)],
     });
     Ok(Reply { view: Some(view), ..Reply::default() })
 }

@@ -13,7 +13,9 @@ mod turn;
 use chrono::{Local, Offset, TimeZone};
 use serde_json::{Value, json};
 
-use crate::domain::view::{HelpView, Lang, ListView, NoticeView, SettingsView, StatusView, StrangerView, View};
+use crate::domain::view::{
+    HelpView, Lang, ListView, MAX_LIST_ROWS, NoticeView, SettingsView, StatusView, StrangerView, View,
+};
 use crate::words::{At, CardMsg, CommandMsg, Zone, button, setting, setting_value};
 use elements::{Card, div, plain};
 
@@ -165,14 +167,16 @@ fn notice(view: &NoticeView, pen: Pen) -> Value {
 }
 
 fn list(view: &ListView, pen: Pen) -> Value {
-    const MAX_ROWS: usize = 12;
-    let mut card = Card::new(&pen.say(CardMsg::NoticeSummary), false);
+    let mut card = Card::new(&view.title, false);
     card.header(&view.title, None, "grey", None);
-    for row in view.rows.iter().take(MAX_ROWS) {
-        card.line(&elements::clip(&row.text, 200));
-        card.buttons(row.button.as_slice(), pen);
+    for (n, row) in view.rows.iter().take(MAX_LIST_ROWS).enumerate() {
+        if n > 0 {
+            card.rule();
+        }
+        card.line(&row.text.replace('`', ""));
+        card.buttons(&row.buttons, pen);
     }
-    if let Some(note) = &view.note {
+    for note in &view.notes {
         card.grey(&note.replace('`', ""));
     }
     card.finish(pen)

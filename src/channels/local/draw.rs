@@ -50,11 +50,9 @@ pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
         View::Queue(queue) => queue.rows.iter().flat_map(|row| row.steer.iter().chain(&row.cancel)).collect(),
         View::Stale(stale) => stale.buttons.iter().collect(),
         View::Notice(notice) => notice.buttons.iter().collect(),
-        // Numbers are typed here: a row of buttons would not say which is whose.
-        View::List(_) => Vec::new(),
-        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) | View::Settings(_) => {
-            Vec::new()
-        }
+        // What lists and settings offer is said in words as well.
+        View::List(_) | View::Settings(_) => Vec::new(),
+        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
     };
     found.into_iter().map(|button| (button.clone(), crate::words::button(&button.role, lang))).collect()
 }

@@ -126,7 +126,7 @@ impl Follow {
             },
             View::Gate(_) if fresh => News::Told(text),
             View::Interrupted(_) | View::Stranger(_) => News::Over { ok: false, text: fresh.then_some(text) },
-            View::Status(_) | View::Help(_) | View::Settings(_) | View::Notice(_) | View::List(_) | View::Queue(_)
+            View::Status(_) | View::Help(_) | View::Settings(_) | View::List(_) | View::Notice(_) | View::Queue(_)
                 if self.short =>
             {
                 News::Answer { text, last: true }

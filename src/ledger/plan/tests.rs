@@ -13,7 +13,7 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, conversations, gates, generations, inbound, messages, report, rules, settings, surfaces,
+    LedgerError, alive, audit, conversations, gates, generations, inbound, messages, report, rules, settings, surfaces,
     threads, turns,
 };
 
@@ -186,6 +186,10 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     gates::was_honoured(tx, &gate)?;
     gates::of_card(tx, &gate)?;
     gates::waiting(tx)?;
+    audit::note(tx, "u", "stop", turn.as_str(), "", 1)?;
+    audit::note_in(tx, (&channel, &ChatId::from("other")), "u", "locked", "", "", 1)?;
+    audit::since(tx, None, 1, 10)?;
+    assert_eq!(audit::since(tx, Some((&channel, &chat)), 1, 10)?.len(), 1, "the turn tells where it was");
     rules::in_force(tx, &channel, &chat, "/d", 1)?;
     rules::listed(tx, None, 1)?;
     rules::listed(tx, Some((&channel, &chat)), 1)?;
@@ -197,6 +201,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     settings::of_chat(tx, &channel, &chat)?;
     settings::set(tx, &channel, &chat, settings::Setting::Noise, Some("quiet"), &user, 1)?;
     settings::set(tx, &channel, &chat, settings::Setting::Noise, None, &user, 1)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Autonomy, None, &user, 1)?;
     generations::not_dead(tx)?;
 
     alive::has_work(tx)?;
@@ -214,6 +219,7 @@ fn no_look_up_is_forgotten() {
     let here = include_str!("tests.rs");
     for (module, text) in [
         ("alive", include_str!("../alive.rs")),
+        ("audit", include_str!("../audit.rs")),
         ("conversations", include_str!("../conversations.rs")),
         ("gates", include_str!("../gates.rs")),
         ("inbound", include_str!("../inbound.rs")),

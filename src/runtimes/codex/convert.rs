@@ -152,11 +152,11 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The command inside codex's shell wrapper (`/bin/bash -lc '…'`).
+/// The command inside codex's shell wrapper (`/bin/bash -c '…'`; with a login shell `-lc`).
 pub fn bare_command(command: &str) -> String {
-    for wrapper in ["/bin/bash -lc ", "bash -lc ", "/bin/sh -lc ", "/bin/zsh -lc ", "/usr/bin/bash -lc ", "/bin/sh -c "]
-    {
-        if let Some(inner) = command.strip_prefix(wrapper) {
+    for shell in ["/bin/bash", "bash", "/usr/bin/bash", "/bin/sh", "/bin/zsh", "/usr/bin/zsh"] {
+        let flags = command.strip_prefix(shell);
+        if let Some(inner) = flags.and_then(|rest| rest.strip_prefix(" -c ").or_else(|| rest.strip_prefix(" -lc "))) {
             let Some(unquoted) = inner.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) else {
                 // One bare word. More than that is not a wrapper that codex wrote.
                 return if inner.contains(['\'', '"', ' ']) { command.to_owned() } else { inner.to_owned() };

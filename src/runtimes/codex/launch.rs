@@ -152,6 +152,13 @@ impl CodexLauncher {
             // Commands see what a shell needs and not what the daemon knows; the mark must be set again, because
             // `core` drops it.
             "shell_environment_policy.inherit=\"core\"".to_owned(),
+            // A login shell would read the person's profile: outside of the sandbox what is exported there is seen, and
+            // inside, where it is not there, the search path for tools is gone.
+            "allow_login_shell=false".to_owned(),
+            // It would be the same profile, taken from outside.
+            "features.shell_snapshot=false".to_owned(),
+            // Its stdin is a socket, which bash takes for a remote shell's and reads `.bashrc`; but not in a second level.
+            "shell_environment_policy.set.SHLVL=\"1\"".to_owned(),
             format!("shell_environment_policy.set.{}=\"{mark}\"", process::MARK),
         ];
         for setting in settings {

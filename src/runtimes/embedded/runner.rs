@@ -296,25 +296,6 @@ impl Runner {
     async fn tool(&mut self, tool: Directive) -> Result<(), Halt> {
         match tool {
             Directive::Shell(command) => self.shell(&command).await,
-            Directive::Escalate(command) => {
-                let ask = Ask::Command {
-                    command: command.clone(),
-                    exact: String::new(),
-                    directory: self.directory.display().to_string(),
-                    outside_sandbox: true,
-                    network: false,
-                };
-                let claim = Some("The script asks to leave the sandbox.".to_owned());
-                match self.ask(ask, claim, choices()).await? {
-                    Decision::Allow => self.shell(&command).await,
-                    Decision::StopTurn => Err(Halt::Stopped),
-                    Decision::Decline { .. } | Decision::Answers { .. } => {
-                        let item = self.item();
-                        let step = self.step(StepKind::Command, &command);
-                        self.step_ended(item, step, false, Vec::new()).await
-                    }
-                }
-            }
             Directive::Permit(right) => {
                 let (wanted, network_only) = match right {
                     Right::Network => ("network".to_owned(), true),
@@ -329,11 +310,33 @@ impl Runner {
                     Decision::Allow | Decision::Decline { .. } | Decision::Answers { .. } => Ok(()),
                 }
             }
+            Directive::Escalate(command) => self.asked_command(command, true).await,
+            Directive::Request(command) => self.asked_command(command, false).await,
             Directive::Patch { file, text } => self.patch(&file, &text).await,
             Directive::Ask { question, options } => self.questions(vec![(question, options)], false).await,
             Directive::Secret(question) => self.questions(vec![(question, Vec::new())], true).await,
             Directive::Form(questions) => self.questions(questions, false).await,
             _ => Ok(()),
+        }
+    }
+
+    async fn asked_command(&mut self, command: String, outside_sandbox: bool) -> Result<(), Halt> {
+        let ask = Ask::Command {
+            command: command.clone(),
+            exact: String::new(),
+            directory: self.directory.display().to_string(),
+            outside_sandbox,
+            network: false,
+        };
+        let claim = outside_sandbox.then(|| "The script asks to leave the sandbox.".to_owned());
+        match self.ask(ask, claim, choices()).await? {
+            Decision::Allow => self.shell(&command).await,
+            Decision::StopTurn => Err(Halt::Stopped),
+            Decision::Decline { .. } | Decision::Answers { .. } => {
+                let item = self.item();
+                let step = self.step(StepKind::Command, &command);
+                self.step_ended(item, step, false, Vec::new()).await
+            }
         }
     }
 

@@ -199,7 +199,7 @@ impl Room {
     /// Presses the button of a row.
     pub async fn press_row(&self, to: &MessageId, row: usize) {
         let (card, list) = self.wait("a list", || self.listed(to)).await;
-        let button = list.rows[row].button.clone().expect("a button").id;
+        let button = list.rows[row].buttons.first().expect("a button").id.clone();
         self.post("main/clicks", &ClickIn { card, button, click: format!("row {row}"), form: Vec::new() }).await;
     }
 

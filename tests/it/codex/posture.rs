@@ -41,6 +41,11 @@ impl Grounds {
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
             std::fs::write(path, SECRET.concat()).expect("written");
         }
+        // Exported to every login shell.
+        let export = format!("export TOKEN={}\n", SECRET.concat());
+        for file in ["user/.profile", "user/.bash_profile", "user/.bashrc"] {
+            std::fs::write(site.root.join(file), &export).expect("written");
+        }
         std::fs::write(site.work().join(".env.example"), "an example").expect("written");
         // What git ignores is a secret all the same.
         std::fs::write(site.work().join(".gitignore"), ".env*\n").expect("written");

@@ -57,7 +57,7 @@ async fn an_old_conversation_is_continued_by_number_and_by_button() {
     let rows = room.list(&room.say("/threads").await).await.rows;
     assert!(rows[0].text.starts_with("1. [[say the tests]]") && rows[0].text.ends_with("this one"), "{rows:?}");
     assert!(rows[1].text.starts_with("2. Login page"), "{rows:?}");
-    assert!(rows[0].button.is_none() && rows[1].button.is_some() && rows.len() == 2, "{rows:?}");
+    assert!(rows[0].buttons.is_empty() && rows[1].buttons.len() == 1 && rows.len() == 2, "{rows:?}");
 
     let resumed = room.say("/接着2").await;
     assert_eq!(room.answered(&resumed).await, ["From the next message on this continues “Login page”"]);

@@ -2,4 +2,9 @@
 
 mod convs;
 mod gates;
+mod lock;
+mod look;
+mod rights;
+mod rules;
 mod settings;
+mod table;

@@ -284,16 +284,29 @@ fn all_views() -> Vec<(&'static str, View)> {
         ),
         ("help", View::Help(HelpView { project: "web".into(), group: true, bot_name: "ally".into() })),
         ("stranger", View::Stranger(StrangerView { owner: "韩梅梅".into(), group: false })),
+        (
+            "list",
+            View::List(ListView {
+                title: "规则 20 条".to_owned(),
+                rows: (0..20)
+                    .map(|n| ListRow {
+                        text: format!("R{n} · npm test {}", "x".repeat(500)),
+                        buttons: vec![button(ButtonRole::RevokeRule(n))],
+                    })
+                    .collect(),
+                notes: vec!["另有 3 条".to_owned()],
+            }),
+        ),
         ("notice", View::Notice(NoticeView { text: "嗨".into(), buttons: vec![button(ButtonRole::KeepWaiting)] })),
         (
             "list",
             View::List(ListView {
                 title: "3".into(),
                 rows: vec![
-                    ListRow { text: "1. 登录页".into(), button: Some(button(ButtonRole::Continue)) },
-                    ListRow { text: "2. <at id=all></at>".into(), button: None },
+                    ListRow { text: "1. 登录页".into(), buttons: vec![button(ButtonRole::Continue)] },
+                    ListRow { text: "2. <at id=all></at>".into(), buttons: Vec::new() },
                 ],
-                note: Some("`/resume 2`".into()),
+                notes: vec!["`/resume 2`".into()],
             }),
         ),
     ]

@@ -61,8 +61,8 @@ pub(in super::super) fn all(lang: Lang) -> Vec<Sample> {
         View::Help(_) => [View::Help(people.help(true))],
         View::Stranger(_) => [View::Stranger(people.stranger(false))],
         View::Settings(_) => [View::Settings(people.settings(true))],
+        View::List(_) => [View::List(people.rules(1))],
         View::Notice(_) => [View::Notice(NoticeView { text: people.words("嗨", "Hi"), buttons: Vec::new() })],
-        View::List(_) => [View::List(people.rows())],
     }) {
         let (kind, states) = match view {
             View::Live(_) => ("live", people.lives()),
@@ -75,8 +75,8 @@ pub(in super::super) fn all(lang: Lang) -> Vec<Sample> {
             View::Help(_) => ("help", people.helps()),
             View::Stranger(_) => ("stranger", people.strangers()),
             View::Settings(_) => ("settings", people.all_settings()),
+            View::List(_) => ("list", people.all_rules()),
             View::Notice(_) => ("notice", people.notices()),
-            View::List(_) => ("list", vec![("threads".to_owned(), View::List(people.rows()))]),
         };
         samples.extend(states.into_iter().map(|(state, view)| Sample {
             kind,
@@ -144,14 +144,14 @@ struct People {
 impl People {
     /// What `/threads` shows.
     fn rows(&self) -> ListView {
-        let row = |text: String, roles: Vec<ButtonRole>| ListRow { text, button: buttons(roles).pop() };
+        let row = |text: String, roles: Vec<ButtonRole>| ListRow { text, buttons: buttons(roles) };
         ListView {
             title: CommandMsg::ThreadsTitle.text(self.lang),
             rows: vec![
                 row(self.words("1. 登录页 · 14:20 · 正在用", "1. Login page · 14:20 · this one"), Vec::new()),
                 row(self.words("2. 把测试跑一遍 · 11:05", "2. Run all the tests · 11:05"), vec![ButtonRole::Continue]),
             ],
-            note: Some(CommandMsg::ThreadsNote.text(self.lang)),
+            notes: vec![CommandMsg::ThreadsNote.text(self.lang)],
         }
     }
 
@@ -446,6 +446,28 @@ impl People {
         SettingsView { project: "web".to_owned(), rows, save: may_change.then(|| button(ButtonRole::Save)) }
     }
 
+    fn rules(&self, n: i64) -> ListView {
+        let text = self.words(
+            "R7 · 在 web 内、沙箱里，以 npm test 开头的命令 · 到 10-21 22:13",
+            "R7 · inside web, in the sandbox: commands that begin with npm test · until 10-21 22:13",
+        );
+        let row = |number| ListRow { text: text.clone(), buttons: vec![button(ButtonRole::RevokeRule(number))] };
+        let title = self.words("规则", "Rules");
+        ListView {
+            title,
+            rows: (0..n).map(row).collect(),
+            notes: vec![self.words("也可发：/rules revoke R7", "or send: /rules revoke R7")],
+        }
+    }
+
+    fn all_rules(&self) -> Named {
+        vec![
+            ("threads".to_owned(), View::List(self.rows())),
+            ("rules".to_owned(), View::List(self.rules(1))),
+            ("full".to_owned(), View::List(self.rules(MAX_LIST_ROWS as i64))),
+        ]
+    }
+
     fn all_settings(&self) -> Named {
         vec![
             ("to_change".to_owned(), View::Settings(self.settings(true))),
@@ -507,6 +529,7 @@ impl People {
             ButtonRole::Fork => [ButtonRole::Fork],
             ButtonRole::KeepWaiting => [ButtonRole::KeepWaiting],
             ButtonRole::Save => [ButtonRole::Save],
+            ButtonRole::RevokeRule(_) => [ButtonRole::RevokeRule(7)],
         });
         let text = self.words("所有的按钮", "Every button");
         notices.push(("every_button".to_owned(), View::Notice(NoticeView { text, buttons: buttons(roles) })));
@@ -572,6 +595,8 @@ fn toasts(people: &People) -> Vec<ToastMsg<'_>> {
         T::KeepsWaiting => [T::KeepsWaiting],
         T::SteerRecorded => [T::SteerRecorded],
         T::Saved => [T::Saved],
+        T::Paused => [T::Paused],
+        T::RuleRevoked => [T::RuleRevoked],
         T::NoChange => [T::NoChange],
         T::TakenUp => [T::TakenUp],
         T::StillWorking => [T::StillWorking],

@@ -169,12 +169,12 @@ fn monster(view: View, text: &str) -> View {
         }
         View::Help(help) => View::Help(HelpView { project: t(), bot_name: t(), ..help }),
         View::Settings(settings) => View::Settings(SettingsView { project: t(), ..settings }),
+        View::List(list) => {
+            let rows = list.rows.into_iter().cycle().take(MAX_LIST_ROWS).map(|row| ListRow { text: each(), ..row });
+            View::List(ListView { title: t(), rows: rows.collect(), notes: vec![t(); 3] })
+        }
         View::Stranger(stranger) => View::Stranger(StrangerView { owner: t(), ..stranger }),
         View::Notice(notice) => View::Notice(NoticeView { text: t(), ..notice }),
-        View::List(list) => {
-            let rows = list.rows.into_iter().cycle().take(50).map(|row| ListRow { text: each(), ..row }).collect();
-            View::List(ListView { title: t(), rows, note: Some(t()) })
-        }
     }
 }
 
