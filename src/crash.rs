@@ -1,7 +1,8 @@
 //! Places at which a test has this process die, as by `kill -9`. In a release build there are none.
 //!
-//! A test writes a place's name into the file that [`arm`] names; the next passage takes the file away, so that the
-//! successor lives, and kills the process. A file and not a variable: it can be written at any moment.
+//! A test writes a place's name into the file that [`arm`] names; the next passage takes it away, so that the successor
+//! lives (or dies at the place in the next line), and kills the process. A file and not a variable: it can be written at
+//! any moment.
 //!
 //! A place is named after the write it stands at (`W1` to `W7` in docs/ARCHITECTURE.md): `.before` the commit, `.after`
 //! it and before what may follow it, `.told` when the other side has been told and we know nothing of it yet.
@@ -47,7 +48,13 @@ pub fn arm(file: std::path::PathBuf) {
 pub fn point(name: &str) {
     debug_assert!(PLACES.contains(&name), "{name} is not in the list");
     let Some(file) = ARMED.get() else { return };
-    if std::fs::read_to_string(file).is_ok_and(|wanted| wanted.trim() == name) && std::fs::remove_file(file).is_ok() {
+    let wanted = std::fs::read_to_string(file).unwrap_or_default();
+    let (first, others) = wanted.split_once('\n').unwrap_or((&wanted, ""));
+    if first.trim() != name {
+        return;
+    }
+    let taken = if others.is_empty() { std::fs::remove_file(file) } else { std::fs::write(file, others) };
+    if taken.is_ok() {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }

@@ -84,7 +84,8 @@ async fn a_platform_that_keeps_refusing_is_asked_less_and_less() {
     world.wait("the first attempt", |world| (attempts(world) == 1).then_some(())).await;
     let began = std::time::Instant::now();
     world.wait("the fourth attempt", |world| (attempts(world) >= 4).then_some(())).await;
-    assert!(began.elapsed() >= Duration::from_secs(3), "at least 0.5, 1 and 2 s: {:?}", began.elapsed());
+    // The first attempt is noticed late, never early.
+    assert!(began.elapsed() >= Duration::from_secs(2), "of at least 0.5, 1 and 2 s: {:?}", began.elapsed());
     assert_eq!(world.answer(&message).await.said(), "patience");
 }
 

@@ -14,6 +14,12 @@ pub(super) fn arm(world: &World, place: &str) {
     std::fs::write(file_of(world), place).unwrap();
 }
 
+/// For the process that is there now, and for its successor.
+pub(super) fn arm_twice(world: &World, place: &str) {
+    assert!(ally::crash::PLACES.contains(&place), "{place} is a place");
+    std::fs::write(file_of(world), format!("{place}\n{place}")).unwrap();
+}
+
 fn file_of(world: &World) -> std::path::PathBuf {
     ally::config::Paths::of_home(world.home.path().join("ally"), None).crash_point()
 }

@@ -3,7 +3,7 @@
 use ally::bridge::ports::Prompt;
 use serde_json::{Value, json};
 
-use super::points::{arm, died};
+use super::points::{arm, arm_twice, died};
 use crate::support::feishu_sim::{Fault, Say};
 use crate::support::world::*;
 
@@ -220,14 +220,14 @@ async fn a_long_answer_comes_whole_and_once_though_the_bridge_dies_between_its_p
         // The wait before a restart grows with each death, so each world has few.
         let world = World::start(Kind::Embedded).await;
         let text = paragraphs(count);
-        arm(&world, place);
-        let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[say {text}]]"));
-        // It dies at the first part, and at the second.
-        died(&world, place).await;
+        // It dies at the first part, and at the second where there is one that it may die at.
         if count == 30 {
-            arm(&world, place);
-            died(&world, place).await;
+            arm_twice(&world, place)
+        } else {
+            arm(&world, place)
         }
+        let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[say {text}]]"));
+        died(&world, place).await;
         world.settled().await;
         // A long one is a card, and the last parts may be less.
         let parts = world.sim.answers_to(&message);
