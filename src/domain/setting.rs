@@ -74,7 +74,8 @@ impl Setting {
             (Setting::Busy | Setting::Noise | Setting::Language, _) => {
                 may(role, Act::Settings) || (direct && role.may_talk())
             }
-            (Setting::TwoPersons, _) => may(role, Act::NameApprovers),
+            // Alone with ally nobody else could allow anything.
+            (Setting::TwoPersons, _) => !direct && may(role, Act::NameApprovers),
         }
     }
 }

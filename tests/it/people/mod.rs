@@ -3,6 +3,7 @@
 mod gates;
 mod lock;
 mod look;
+mod noise;
 mod rights;
 mod rules;
 mod settings;
