@@ -10,6 +10,7 @@ ALTER TABLE gates ADD COLUMN shown_at_ms INTEGER;
 -- The rule that its decision made, or that decided it.
 ALTER TABLE gates ADD COLUMN rule INTEGER REFERENCES rules (number);
 ALTER TABLE gates ADD COLUMN by_rule INTEGER NOT NULL DEFAULT 0;
+UPDATE gates SET card = id;
 CREATE INDEX gates_card ON gates (card, number) WHERE card IS NOT NULL;
 CREATE INDEX gates_rule ON gates (rule) WHERE rule IS NOT NULL;
 

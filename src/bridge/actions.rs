@@ -10,6 +10,7 @@ use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Late, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
 use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
 use crate::domain::risk::Class;
 use crate::domain::rule::{Covers, Span};
 use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState};
@@ -51,6 +52,11 @@ pub enum Told {
     AlreadyDecided {
         who: String,
         at_ms: i64,
+    },
+    /// Some of them are not his to decide.
+    Partly {
+        n: usize,
+        names: String,
     },
     /// Only what the card showed was decided; others have come since.
     ListChanged {
@@ -121,7 +127,9 @@ pub fn perform(
         Action::Choose { gate, index } => decide(tx, frame, gate, person, |ask| choose(ask, *index as usize)),
         Action::Submit { gate } => decide(tx, frame, gate, person, |ask| from_form(ask, form)),
         Action::Skip { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Answers { answers: Vec::new() })),
-        Action::SaveSettings { chat, direct } => settings_command::save(tx, frame, chat, *direct, person, form),
+        Action::SaveSettings { chat, direct, shown } => {
+            settings_command::save(tx, frame, (chat, *direct), shown, person, form)
+        }
         Action::Stop { turn } => stop(tx, frame, turn, person),
         Action::Cancel { turn } => cancel(tx, frame, turn, person),
         Action::Steer { turn } => steer_queued(tx, frame, turn, person),
@@ -239,7 +247,12 @@ pub fn may_decide(
     if gate.ask.is_question() {
         return Ok(may(role, Act::Answer { own }));
     }
-    let two_persons = own && gate.class == Class::Publish && {
+    let asks_two = gate.class == Class::Publish && conversation.chat_kind == ChatKind::Group;
+    // Whoever's words are in the turn asked for it, too.
+    let asked = || -> Result<bool, LedgerError> {
+        Ok(own || inbound::of_turn(tx, &turn.id)?.iter().any(|row| row.sender.as_ref() == Some(user)))
+    };
+    let two_persons = asks_two && asked()? && {
         let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::TwoPersons)?;
         set.as_deref() == Some("true")
     };
@@ -262,7 +275,7 @@ fn allow_for(
     let covers = Covers::of(&gate.ask, &gate.judged());
     let (true, Some(covers)) = (may(person.role, act), covers) else {
         audit::note(tx, person.user.as_str(), "rule refused", gate.id.as_str(), span.as_str(), frame.now_ms)?;
-        let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
+        let names = frame.names(tx, &frame.access.deciders(&conversation.chat, gate.class), &turn)?;
         return Ok(Performed::told(Told::OnlyThese { names }));
     };
     let performed = decide(tx, frame, &gate.id, person, |_| Some(Decision::Allow))?;
@@ -310,6 +323,7 @@ fn decide_all(
     result.told = match (decided, refused) {
         (0, Some(why)) => why,
         (0, None) => Told::NoLongerValid,
+        (_, Some(Told::OnlyThese { names })) => Told::Partly { n: decided, names },
         _ if newer_open(tx, listed)? => Told::ListChanged { n: decided },
         _ => Told::Recorded,
     };

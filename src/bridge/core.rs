@@ -89,6 +89,7 @@ pub struct Core {
     pub wakes: Wakes,
     pub fetching: Fetching,
     access: RwLock<HashMap<ChannelName, Access>>,
+    refreshing: tokio::sync::Mutex<()>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
     /// Secret answers on their way to the runtime. Never stored: a restart voids their gates anyway.
@@ -133,6 +134,7 @@ impl Core {
             wakes: Wakes::default(),
             fetching: Fetching::default(),
             access: RwLock::new(config.floor.clone()),
+            refreshing: tokio::sync::Mutex::default(),
             bots: RwLock::default(),
             outages: RwLock::default(),
             secrets: Mutex::default(),
@@ -166,6 +168,8 @@ impl Core {
 
     /// Reads the grants anew: floor plus ledger. After each change of a right, and at the start.
     pub async fn refresh_access(&self) -> Result<(), LedgerError> {
+        // One after the other: an older reading must never replace a newer one.
+        let _turn = self.refreshing.lock().await;
         for channel in self.channels.keys().cloned() {
             let name = channel.clone();
             let read = move |tx: &Transaction<'_>| Ok((grants::of_channel(tx, &name)?, settings::is_locked(tx)?));

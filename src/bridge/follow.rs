@@ -26,7 +26,7 @@ use super::say;
 use super::settle::{self, Finish};
 use crate::crash;
 use crate::domain::action::Action;
-use crate::domain::gate::{Decision, GateState};
+use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::history::{ChangedFile, Failure, FailureKind, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -464,18 +464,27 @@ impl Follow {
     }
 
     /// W4; the turn waits for a person, so others may work in its directory.
-    async fn on_gate(&mut self, generation: Generation, request: GateRequest) -> Result<(), LedgerError> {
+    async fn on_gate(&mut self, generation: Generation, mut request: GateRequest) -> Result<(), LedgerError> {
         let (id, frame) = (self.turn.id.clone(), self.frame());
+        // codex names no directory with a patch: it is the task's.
+        if let Ask::FileChange { directory, .. } = &mut request.ask
+            && directory.is_empty()
+        {
+            *directory = self.turn.directory.to_string_lossy().into_owned();
+        }
         let sandbox = self.live.capabilities().sandbox;
         let judged = judge(&self.core.config, &self.turn.directory, sandbox, &request.ask);
         crash::point("w4.before");
         let open = move |tx: &Transaction<'_>| gate_flow::open(tx, &frame, &id, generation, request, judged);
         let opened = self.core.ledger.write(open).await?;
-        if opened {
+        if let Some(state) = opened {
             crash::point("w4.after");
             self.waiting = true;
-            self.on_person = true;
-            self.lease = None;
+            // What a rule or policy decided waits for nobody: the directory stays with this turn.
+            if state == GateState::Open {
+                self.on_person = true;
+                self.lease = None;
+            }
         }
         // Also when it was known: the first try may have failed after its commit.
         self.paint(true).await?;

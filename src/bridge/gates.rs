@@ -19,6 +19,7 @@ use crate::domain::view::Receipt;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::{Gate, NewGate};
 use crate::ledger::rules::Rule;
+use crate::ledger::surfaces::{self, SurfaceKind};
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, rules, settings, turns};
 
@@ -28,7 +29,8 @@ pub const POLICY: &str = "policy";
 /// A decision is carried over to the same question of a continued turn for this long.
 const HONOUR_MS: i64 = 30 * 60 * 1000;
 
-/// W4: the question is a row, the turn waits, the card is wanted. Gives false when the request was known already.
+/// W4: the question is a row, the turn waits, the card is wanted. Gives where the request stands now, and nothing when it
+/// was known already.
 pub fn open(
     tx: &Transaction<'_>,
     frame: &Frame,
@@ -36,7 +38,7 @@ pub fn open(
     generation: Generation,
     request: GateRequest,
     judged: Judged,
-) -> Result<bool, LedgerError> {
+) -> Result<Option<GateState>, LedgerError> {
     let turn = turns::get(tx, turn)?;
     let conversation = conversations::get(tx, &turn.conversation)?;
     let former = former_decision(tx, &turn, &request, frame.now_ms)?;
@@ -55,7 +57,7 @@ pub fn open(
         repeats: former.as_ref().map(|(gate, _)| gate.id.clone()),
         opened_at_ms: frame.now_ms,
     };
-    let Some(id) = gates::open(tx, &new)? else { return Ok(false) };
+    let Some(id) = gates::open(tx, &new)? else { return Ok(None) };
     if matches!(turn.state, TurnState::Submitting | TurnState::Running | TurnState::Waiting) {
         turns::advance(tx, &turn, TurnEvent::GateOpened)?;
     }
@@ -74,9 +76,10 @@ pub fn open(
     } else {
         super::actions::receipts(tx, frame, &turn, Receipt::Waiting)?;
     }
-    pictures::gate(tx, frame, &gates::get(tx, &id)?)?;
+    let gate = gates::get(tx, &id)?;
+    pictures::gate(tx, frame, &gate)?;
     pictures::queue(tx, frame, &turn.conversation)?;
-    Ok(true)
+    Ok(Some(gate.state))
 }
 
 /// What somebody had decided on the same question in the turn that this one continues, and whether that is honoured
@@ -92,7 +95,8 @@ fn former_decision(
     let fresh = former.decided_at_ms.is_some_and(|at| (0..=HONOUR_MS).contains(&(now_ms - at)));
     let not_passed_on = former.void_from == Some(GateState::Decided);
     let secret = request.ask.is_question();
-    let honoured = fresh && not_passed_on && !secret && !gates::was_honoured(tx, &former.id)?;
+    // What a rule decided is decided by the rules of now.
+    let honoured = fresh && not_passed_on && !secret && !former.by_rule && !gates::was_honoured(tx, &former.id)?;
     Ok(Some((former, honoured)))
 }
 
@@ -113,7 +117,12 @@ fn still_decides(
 /// The card of the turn's requests that are open now: it lists the new one as well.
 fn open_card(tx: &Transaction<'_>, turn: &Turn) -> Result<Option<GateId>, LedgerError> {
     let open = gates::open_in(tx, &turn.conversation)?;
-    Ok(open.into_iter().rev().find(|gate| gate.turn == turn.id && !gate.ask.is_question()).map(|gate| gate.card))
+    let Some(last) = open.into_iter().rev().find(|gate| gate.turn == turn.id && !gate.ask.is_question()) else {
+        return Ok(None);
+    };
+    // A card that was refused shows nothing: what comes now is tried with a card of its own.
+    let card = surfaces::find(tx, SurfaceKind::Gate, last.card.as_str())?;
+    Ok(card.filter(|card| !card.is_gone).map(|_| last.card))
 }
 
 /// Nobody is asked: the sandbox would refuse it whatever they say.

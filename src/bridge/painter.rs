@@ -13,10 +13,11 @@ use super::ports::*;
 use super::say;
 use crate::crash;
 use crate::domain::delivery::{Disposition, send_key, wait_before};
+use crate::domain::gate::GateState;
 use crate::domain::ids::*;
 use crate::domain::view::{Receipt, View};
 use crate::ledger::messages::{self, NewMessage};
-use crate::ledger::surfaces::{self, Picture, Surface};
+use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind};
 use crate::ledger::{LedgerError, Transaction, gates};
 use crate::tasks::OnExit;
 
@@ -288,9 +289,15 @@ async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool
     core.ledger
         .write(move |tx| {
             surfaces::gone(tx, &surface.id, &why)?;
+            // As it is wanted now: a request may have joined while it was being refused.
+            let now_wanted = surfaces::find(tx, SurfaceKind::Gate, &surface.subject)?;
+            let surface = now_wanted.filter(|found| found.id == surface.id).unwrap_or(surface);
             let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
             let asks = matches!(**view, View::Gate(_) | View::Gates(_));
-            let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || !asks) else {
+            // What joined the card since it was last shown was seen by nobody.
+            let unseen = view.gates().iter().map(|gate| gates::get(tx, gate)).collect::<Result<Vec<_>, _>>()?;
+            let unseen = unseen.iter().any(|gate| gate.state == GateState::Open && gate.shown_at_ms.is_none());
+            let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || unseen || !asks) else {
                 return Ok(());
             };
             let new = NewMessage {

@@ -95,6 +95,13 @@ impl Frame {
         }
         let mut people = self.access.deciders(&conversation.chat, gate.class);
         people.retain(|user| own || *user != turn.requester);
+        let names = self.names(tx, &people, turn)?;
+        let mention = if own { vec![turn.requester.clone()] } else { people.into_iter().take(3).collect() };
+        Ok((names, mention))
+    }
+
+    /// At most three of them, by name.
+    pub fn names(&self, tx: &Transaction<'_>, people: &[UserId], turn: &Turn) -> Result<String, LedgerError> {
         let mut names = Vec::new();
         for user in people.iter().take(3) {
             let name = said::name_of(tx, &self.channel, user)?.map(|(name, _)| name);
@@ -102,8 +109,7 @@ impl Frame {
                 if *user == turn.requester { turn.requester_name.clone() } else { user.to_string() }
             }));
         }
-        let mention = if own { vec![turn.requester.clone()] } else { people.into_iter().take(3).collect() };
-        Ok((names.join(", "), mention))
+        Ok(names.join(", "))
     }
 }
 

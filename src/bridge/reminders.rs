@@ -86,7 +86,9 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
 fn remind_chat(tx: &Transaction<'_>, frame: &Frame, waiting: &[(Conversation, Gate)]) -> Result<(), LedgerError> {
     let Some((conversation, first)) = waiting.first() else { return Ok(()) };
     let turn = turns::get(tx, &first.turn)?;
-    let (names, mention) = frame.deciders(tx, conversation, first, &turn)?;
+    // Those who may decide the worst of them may decide all.
+    let (where_worst, worst) = waiting.iter().max_by_key(|(_, gate)| gate.class).unwrap_or(&waiting[0]);
+    let (names, mention) = frame.deciders(tx, where_worst, worst, &turns::get(tx, &worst.turn)?)?;
     let numbers = waiting.iter().map(|(_, gate)| format!("#{}", gate.number)).collect::<Vec<_>>().join(" ");
     let text = say::reminder(conversation.lang, &numbers, &names, first.opened_at_ms, frame.now_ms);
     let card = surfaces::find(tx, SurfaceKind::Gate, first.card.as_str())?.and_then(|card| card.platform_id);

@@ -63,6 +63,7 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
         Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
         Told::AlreadyDecided { who, at_ms } => ToastMsg::AlreadyDecided { who, at: at(*at_ms, now_ms) },
+        Told::Partly { n, names } => ToastMsg::Partly { n: *n, names },
         Told::ListChanged { n } => ToastMsg::ListChanged { n: *n },
         Told::NoLongerValid => ToastMsg::AlreadyDone,
         Told::RestartedSince => ToastMsg::NoLongerValid,

@@ -351,6 +351,11 @@ async fn commit_submission(
         if settings::is_locked(tx)? {
             return Err(LedgerError::Stale("the lock"));
         }
+        // The thread was opened meanwhile: less may be allowed now than when the level was read.
+        let level = posture::level(tx, &frame.access, &conversation, &turn.requester, submission.at_ms)?;
+        if level < submission.level {
+            return Err(LedgerError::Stale("the chat's level"));
+        }
         turns::submit(tx, &turn, &submission)?;
         if submission.thread != NEVER_OPENED.into() && conversation.thread.as_ref() != Some(&submission.thread) {
             conversations::set_thread(tx, &conversation.id, Some(&submission.thread), submission.cursor.as_ref())?;

@@ -185,6 +185,10 @@ fn pick(
     allow: &[i64],
     decline: &[i64],
 ) -> Result<Came, LedgerError> {
+    // Numbers count within a conversation: outside of one, the same number may mean several requests.
+    if open.iter().any(|gate| gate.conversation != open[0].conversation) {
+        return refuse(tx, frame, letter, NoticeMsg::ShortcutSeveralTopics);
+    }
     let mut performed = Vec::new();
     let mut unknown = Vec::new();
     let mut red = Vec::new();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::conversing::Listed;
 use super::ids::{ChatId, ConversationId, GateId, InboundSeq, TurnId};
 use super::rule::Span;
+use super::setting::Setting;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -35,6 +36,8 @@ pub enum Action {
     SaveSettings {
         chat: ChatId,
         direct: bool,
+        /// What the card showed: only what differs from that was meant.
+        shown: Vec<(Setting, String)>,
     },
     /// Option `index` (0-based) of a single question.
     Choose {

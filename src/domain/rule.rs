@@ -79,9 +79,17 @@ impl Covers {
     pub fn of(ask: &Ask, judged: &Judged) -> Option<Self> {
         let (subject, directory) = match ask {
             Ask::FileChange { directory, .. } => (Subject::Files, directory),
+            // What reads elsewhere is allowed as it was shown: more words may read more.
+            Ask::Command { command, directory, .. } if judged.class > Class::Write => {
+                (Subject::Line { text: command.clone() }, directory)
+            }
             Ask::Command { command, directory, .. } => (subject(command), directory),
             Ask::Permissions { .. } | Ask::Tool { .. } | Ask::Questions { .. } => return None,
         };
+        if directory.is_empty() {
+            // Nobody knows where it would hold.
+            return None;
+        }
         Some(Self { subject, directory: directory.clone(), class: judged.class, sandboxed: judged.sandboxed })
     }
 
@@ -151,6 +159,14 @@ mod tests {
             let got = rule.includes(&command(line, directory), &judged(class, sandboxed));
             assert_eq!(got, want, "{line} in {directory}, {class:?}, {sandboxed}");
         }
+    }
+
+    #[test]
+    fn what_reads_elsewhere_is_covered_to_the_letter() {
+        let rule = Covers::of(&command("cat /etc/hosts", "/p"), &judged(Class::ReadOut, true)).unwrap();
+        assert!(rule.includes(&command("cat /etc/hosts", "/p"), &judged(Class::ReadOut, true)));
+        assert!(!rule.includes(&command("cat /etc/hosts /x", "/p"), &judged(Class::ReadOut, true)));
+        assert_eq!(Covers::of(&command("ls", ""), &judged(Class::Read, true)), None);
     }
 
     #[test]

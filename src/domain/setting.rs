@@ -79,7 +79,8 @@ impl Setting {
                 may(role, Act::Settings) || (direct && role.may_talk())
             }
             (Setting::Directory, _) => may(role, Act::Bind),
-            (Setting::TwoPersons, _) => may(role, Act::NameApprovers),
+            // Alone with ally nobody else could allow anything.
+            (Setting::TwoPersons, _) => !direct && may(role, Act::NameApprovers),
         }
     }
 }

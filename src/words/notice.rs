@@ -118,6 +118,8 @@ super::messages! {
         ShortcutAmbiguous { numbers: &'a str } =>
             "不止一项在等决定（{numbers}），请写明编号，例如 a3 或 d3",
             "More than one waits for a decision ({numbers}); name the number, like a3 or d3";
+        ShortcutSeveralTopics =>
+            "几个话题都有请求在等决定，请在那个请求的话题里回复", "Requests of several topics wait; reply in the topic of the one you mean";
         ShortcutTooEarly { number: i64 } =>
             "这句话早于 #{number} 的卡片，没有决定任何事", "This was sent before the card of #{number} appeared; it decided nothing";
         ShortcutUnknown { numbers: &'a str } =>

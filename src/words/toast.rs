@@ -26,6 +26,8 @@ super::messages! {
         Over => "已失效：任务已结束", "No longer valid: the task has ended";
         Withdrawn => "已撤回，没有执行", "Withdrawn, it did not run";
         ListChanged { n: usize } => "列表变了，只处理了你看到的 {n} 项", "The list changed; only the {n} you saw were decided";
+        Partly { n: usize, names: &'a str } =>
+            "处理了 {n} 项，其余只有 {names} 能决定", "{n} decided; only {names} can decide the rest";
         Changed => "内容变了，没有决定。请看新的卡片", "It changed, so nothing was decided. See the new card";
         NotRecorded => "没有记下，请再按一次", "Not recorded, press again";
         NotAllowed => "你在这里不能这样做", "You may not do that here";
@@ -51,6 +53,7 @@ fn kind(msg: &ToastMsg<'_>) -> ToastKind {
         | OnlyCanPress { .. }
         | NoLongerValid
         | Over
+        | Partly { .. }
         | ListChanged { .. }
         | Changed
         | StillWorking => ToastKind::Warning,

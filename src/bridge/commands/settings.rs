@@ -15,8 +15,7 @@ use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
 use crate::domain::setting::{Noise, Setting};
 use crate::domain::view::{ButtonRole, Lang, SettingRow, SettingsView, View};
-use crate::ledger::settings;
-use crate::ledger::{LedgerError, Transaction, audit};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, settings};
 use crate::words::{self, NoticeMsg};
 
 /// What holds where nothing was set.
@@ -47,7 +46,8 @@ pub(super) fn run(
         let rows = rows(tx, frame, letter, here, defaults)?;
         let save = match rows.iter().any(|row| !row.choices.is_empty()) {
             true => {
-                let action = Action::SaveSettings { chat: chat.clone(), direct };
+                let shown = rows.iter().map(|row| (row.setting, row.value.clone())).collect();
+                let action = Action::SaveSettings { chat: chat.clone(), direct, shown };
                 // Bound to the message that asked: each card is drawn for the rights of the one who asked for it.
                 let subject = format!("settings:{}", letter.row.seq.0);
                 Some(frame.button(tx, chat, &subject, ButtonRole::Save, &action)?)
@@ -129,34 +129,40 @@ fn by_default(role: Role, direct: bool) -> Level {
     crate::domain::level::of_turn(None, direct, role, 0)
 }
 
-/// The form of a settings card. What did not change, or is not his, is left as it is.
+/// The form of a settings card. What is as the card showed it, or is not his to change, is left as it is.
 pub(in crate::bridge) fn save(
     tx: &Transaction<'_>,
     frame: &Frame,
-    chat: &ChatId,
-    direct: bool,
+    (chat, direct): (&ChatId, bool),
+    shown: &[(Setting, String)],
     person: &Person,
     form: &[(String, String)],
 ) -> Result<Performed, LedgerError> {
-    let mut told = Told::NoChange;
+    let mut refused = false;
     let mut lines = Vec::new();
+    let conversation = conversations::of_chat(tx, &frame.channel, chat)?.into_iter().next();
+    let project = conversation.map_or_else(|| say::own_folder(frame.lang), |found| frame.project(&found.directory));
     for setting in Setting::CHOSEN {
         let Some((_, value)) = form.iter().find(|(name, _)| name == setting.as_str()) else { continue };
         let Some(value) = setting.values().iter().find(|known| *known == value) else { continue };
-        if settings::get(tx, &frame.channel, chat, setting)?.as_deref() == Some(value) {
+        if shown.iter().any(|(of, shown)| *of == setting && shown == value) {
             continue;
         }
         if !setting.may_set(value, person.role, direct) {
-            told = Told::OnlyThese { names: String::new() };
+            refused = true;
             audit::note(tx, person.user.as_str(), "setting refused", chat.as_str(), setting.as_str(), frame.now_ms)?;
             continue;
         }
         settings::set(tx, &frame.channel, chat, setting, Some(value), &person.user, frame.now_ms)?;
         let detail = format!("{} {value}", setting.as_str());
         audit::note(tx, person.user.as_str(), "setting", chat.as_str(), &detail, frame.now_ms)?;
-        lines.push(changed(frame.lang, &person.name, setting, value, &say::own_folder(frame.lang), direct));
-        told = Told::Saved;
+        lines.push(changed(frame.lang, &person.name, setting, value, &project, direct));
     }
+    let told = match (refused, lines.is_empty()) {
+        (true, _) => Told::OnlyThese { names: String::new() },
+        (false, true) => Told::NoChange,
+        (false, false) => Told::Saved,
+    };
     if !lines.is_empty() {
         let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
         notice(tx, &frame.channel, target, None, None, lines.join("\n"), frame.lang, frame.now_ms)?;

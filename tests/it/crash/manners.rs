@@ -59,6 +59,27 @@ async fn a_lone_stop_word_stops_and_a_near_miss_approves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_outside_of_its_topic_decides_nothing_where_it_may_mean_two() {
+    let world = World::start(Kind::Embedded).await;
+    let (one, two) = (world.file("one.txt"), world.file("two.txt"));
+    let ask = |file: &std::path::Path| format!("@bot [[escalate echo x >> {}]] [[say done]]", file.display());
+    let first = world.sim.say(GROUP, OWNER, &ask(&one));
+    let second = world.sim.say(GROUP, OWNER, &ask(&two));
+    let card = world.card_with(&first, "Allow once").await;
+    world.card_with(&second, "Allow once").await;
+    world.settled_surfaces().await;
+    let unclear = world.sim.say(GROUP, OWNER, "@bot a1");
+    assert!(world.said(&unclear).await.text().contains("in the topic"), "it is said");
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    world.answer(&first).await;
+    assert_eq!((world.nonces(&one).len(), world.nonces(&two).len()), (1, 0));
+    // Now it can mean only one.
+    world.sim.say(GROUP, OWNER, "@bot a1");
+    world.answer(&second).await;
+    assert_eq!(world.nonces(&two).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_old_message_asks_before_it_runs() {
     let world = World::start(Kind::Embedded).await;
     world.warp(std::time::Duration::from_secs(3600)).await;

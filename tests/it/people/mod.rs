@@ -4,6 +4,7 @@ mod convs;
 mod gates;
 mod lock;
 mod look;
+mod noise;
 mod rights;
 mod rules;
 mod settings;

@@ -608,6 +608,7 @@ fn toasts(people: &People) -> Vec<ToastMsg<'_>> {
         T::Over => [T::Over],
         T::Withdrawn => [T::Withdrawn],
         T::ListChanged { .. } => [T::ListChanged { n: 2 }],
+        T::Partly { .. } => [T::Partly { n: 2, names }],
         T::Changed => [T::Changed],
         T::NotRecorded => [T::NotRecorded],
         T::NotAllowed => [T::NotAllowed],
