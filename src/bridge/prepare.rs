@@ -340,7 +340,7 @@ pub(super) struct Beside {
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
     let gathered = {
-        let _fetching = fetching(core, &letter);
+        let _fetching = gather::asks_platform(&letter.message, &companions).then(|| fetching(core, &letter));
         gather::gather(core, &letter, companions).await?
     };
     let place = route::place(core, &letter).await?;
