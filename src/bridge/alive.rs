@@ -1,5 +1,5 @@
-//! Knows when ally was down, the machine slept, or no runtime came up. What waited meanwhile is as old as if it had come late: it asks before it
-//! runs. Waiting behind another turn does not count.
+//! Knows when ally was down, the machine slept, or no runtime came up. What waited meanwhile is as old as if it had come
+//! late: it asks before it runs. Waiting behind another turn does not count.
 
 use std::sync::Arc;
 use std::time::Duration;

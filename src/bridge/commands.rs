@@ -162,7 +162,11 @@ async fn finish(
         return Ok(());
     }
     if result.rights_changed {
-        core.refresh_access().await?;
+        // It is committed and said: it must come into force, however long the ledger takes to be read.
+        while let Err(error) = core.refresh_access().await {
+            tracing::warn!(%error, "The changed rights could not be read; they are read again");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
     }
     if let (Some(thread), Some(live)) = (result.release, core.host.now()) {
         live.forget(&thread);

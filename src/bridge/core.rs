@@ -185,8 +185,10 @@ impl Core {
                 }
             }
             access.locked = locked;
+            let mut all = self.access.write().expect("no code panics while it holds this lock");
+            // Within the lock: the bot may come to be known in this very moment.
             access.tenant = self.bot(&channel).and_then(|bot| bot.tenant);
-            self.access.write().expect("no code panics while it holds this lock").insert(channel, access);
+            all.insert(channel, access);
         }
         Ok(())
     }

@@ -83,6 +83,11 @@ pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>
     })
 }
 
+/// Whether gathering may have to ask the platform: only then is it worth being overtaken.
+pub(super) fn asks_platform(message: &IncomingMessage, companions: &[Stored]) -> bool {
+    !companions.is_empty() || message.has_attachments() || message.parent.is_some() || message.root.is_some()
+}
+
 /// Inside a topic every reply names the root as its parent: only another parent is a quote.
 fn quoted_parent(message: &IncomingMessage) -> Option<&MessageId> {
     let parent = message.parent.as_ref()?;

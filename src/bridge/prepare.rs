@@ -345,7 +345,7 @@ pub(super) struct Beside {
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
     let mut gathered = {
-        let _fetching = fetching(core, &letter);
+        let _fetching = gather::asks_platform(&letter.message, &companions).then(|| fetching(core, &letter));
         gather::gather(core, &letter, companions).await?
     };
     gathered.prompt.plan = beside.plan;

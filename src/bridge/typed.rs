@@ -76,7 +76,11 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
                 }
                 (Meant::Number(_), _) => Came::Message(None),
                 (Meant::Yes | Meant::No, several) => {
-                    refuse(tx, &frame, &letter, NoticeMsg::ShortcutAmbiguous { numbers: &numbers(several) })?
+                    let msg = match of_several_topics(several) {
+                        true => NoticeMsg::ShortcutSeveralTopics,
+                        false => NoticeMsg::ShortcutAmbiguous { numbers: &numbers(several) },
+                    };
+                    refuse(tx, &frame, &letter, msg)?
                 }
                 (Meant::Pick { allow, decline }, open) => pick(tx, &frame, &letter, open, allow, decline)?,
                 (Meant::AllSafe, open) => all_safe(tx, &frame, &letter, open)?,
@@ -110,6 +114,13 @@ fn open_here(tx: &Transaction<'_>, letter: &Letter, scope: super::core::Scope) -
         open.extend(gates::open_in(tx, &conversation.id)?);
     }
     Ok(open)
+}
+
+/// Numbers count within a conversation: outside of one, the same number may mean several requests.
+fn of_several_topics(open: &[Gate]) -> bool {
+    let mut requests = open.iter().filter(|gate| !gate.ask.is_question());
+    let first = requests.next();
+    requests.any(|gate| first.is_some_and(|first| first.conversation != gate.conversation))
 }
 
 /// One gate, only if its card was there when the message was written.
@@ -185,8 +196,7 @@ fn pick(
     allow: &[i64],
     decline: &[i64],
 ) -> Result<Came, LedgerError> {
-    // Numbers count within a conversation: outside of one, the same number may mean several requests.
-    if open.iter().any(|gate| gate.conversation != open[0].conversation) {
+    if of_several_topics(open) {
         return refuse(tx, frame, letter, NoticeMsg::ShortcutSeveralTopics);
     }
     let mut performed = Vec::new();

@@ -68,8 +68,10 @@ async fn a_number_outside_of_its_topic_decides_nothing_where_it_may_mean_two() {
     let card = world.card_with(&first, "Allow once").await;
     world.card_with(&second, "Allow once").await;
     world.settled_surfaces().await;
-    let unclear = world.sim.say(GROUP, OWNER, "@bot a1");
-    assert!(world.said(&unclear).await.text().contains("in the topic"), "it is said");
+    for word in ["a1", "y"] {
+        let unclear = world.sim.say(GROUP, OWNER, &format!("@bot {word}"));
+        assert!(world.said(&unclear).await.text().contains("in the topic"), "{word} says what to do");
+    }
     world.sim.click(&card.id, "Allow once", OWNER).await;
     world.answer(&first).await;
     assert_eq!((world.nonces(&one).len(), world.nonces(&two).len()), (1, 0));
