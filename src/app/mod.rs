@@ -4,9 +4,10 @@
 mod service;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -17,14 +18,15 @@ use tracing::{error, info, warn};
 
 use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
-use crate::bridge::host::Host;
-use crate::bridge::ports::{Channel, Launcher};
+use crate::bridge::host::{Host, HostState};
+use crate::bridge::ports::{Channel, Launcher, Probe};
 use crate::channels::feishu::{Feishu, FeishuConfig, Proxy};
 use crate::channels::local::{LocalChannel, LocalConfig, routes};
 use crate::clock::Clock;
 use crate::config::{self, Config, Directory, RuntimeConfig};
 use crate::control::Control;
 use crate::domain::access::Access;
+use crate::domain::safety::{Outcome, Tried};
 use crate::ledger::{Ledger, LedgerLock, Places};
 use crate::runtimes::codex::{CodexConfig, CodexLauncher};
 use crate::runtimes::embedded::{EmbeddedConfig, EmbeddedLauncher};
@@ -32,7 +34,7 @@ use crate::supervisor::{BridgeLink, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
 use service::Daemon;
-pub(crate) use service::tell_counts;
+pub(crate) use service::{AUDIT_ROWS, audit_row, rule_row, tell_counts};
 
 /// Bytes of one attachment that are fetched (Feishu's own limit).
 const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;
@@ -83,7 +85,13 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
     let intake = bridge.intake();
-    let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending)));
+    let safety = Arc::new(OnceLock::new());
+    let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));
+    let trying = try_once(parts.core.host.clone(), probe(&config, "bridge"), safety);
+    parts.listening.spawn("probe", OnExit::LogOnly, |cancel| async move {
+        let _ = cancel.run_until_cancelled(trying).await;
+        Ok(())
+    });
     let more = routes(parts.local.clone(), intake.clone(), tasks.token());
     let control = Control::bind(&paths)?;
     let serving = tasks.child();
@@ -110,6 +118,36 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
         }
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Tries what the sandbox of the configured runtime promises; needs no daemon. The runtime's name, and what came of it.
+pub async fn try_security(config: &Config) -> (&'static str, Vec<Tried>) {
+    let launcher = launcher(config, &Clock::default());
+    let tried = launcher.probe(&probe(config, "doctor")).await;
+    (launcher.kind(), tried)
+}
+
+/// A probe with a folder of its own: two may run at a time.
+fn probe(config: &Config, who: &str) -> Probe {
+    let (fixed, workspaces) = match &config.conversation.directory {
+        Directory::Fixed(directory) => (Some(directory.clone()), &config.paths.workspaces),
+        Directory::OwnBelow(folder) => (None, folder),
+    };
+    let each = std::fs::read_dir(workspaces).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    Probe { folder: config.paths.probe().join(who), denied: each.chain(fixed).collect() }
+}
+
+/// Once, when the runtime is up: before that it may still have to be installed.
+async fn try_once(host: Host, probe: Probe, safety: Arc<OnceLock<Vec<Tried>>>) {
+    let mut state = host.watch();
+    if state.wait_for(|state| matches!(state, HostState::Live(_))).await.is_err() {
+        return;
+    }
+    let tried = host.probe(&probe).await;
+    for tried in tried.iter().filter(|tried| tried.outcome != Outcome::Held) {
+        warn!(promise = ?tried.promise, outcome = ?tried.outcome, "The sandbox was tried, and not everything holds");
+    }
+    let _ = safety.set(tried);
 }
 
 /// One connection an app, whichever home it comes from: Feishu gives each event to a random one.
@@ -216,10 +254,13 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
                 home: codex.home.clone(),
                 tmp_dir: paths.tmp.clone(),
                 run_dir: paths.run.clone(),
+                private: paths.private(),
+                // The ledger's companions come and go.
+                private_patterns: vec![format!("{}*", paths.ledger.display())],
                 args: codex.args.clone(),
                 model: codex.model.clone(),
-                sandbox: Some(codex.sandbox.clone()),
-                approval_policy: Some(codex.approval_policy.clone()),
+                sandbox: codex.sandbox.clone(),
+                approval_policy: codex.approval_policy.clone(),
                 path,
                 env,
             };
@@ -232,13 +273,19 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
     }
 }
 
+/// The home of the person that ally runs as; without one nothing counts as theirs but ally's own.
+fn user_home(config: &Config) -> PathBuf {
+    let home = config.child_environment.iter().find(|(name, _)| name == "HOME").map(|(_, value)| PathBuf::from(value));
+    home.unwrap_or_else(|| config.paths.home.clone())
+}
+
 fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
     let paths = &config.paths;
     let feishu = Access {
         owner: config.access.owner.clone(),
         users: config.access.users.clone(),
         chats: config.access.chats.clone(),
-        tenant: None,
+        ..Access::default()
     };
     let at_home = Access { owner: Some(local.owner()), ..Access::default() };
     let (directory, workspaces) = match &config.conversation.directory {
@@ -249,6 +296,9 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         lang: config.lang,
         directory,
         workspaces,
+        roots: config.conversation.roots.clone(),
+        user_home: user_home(config),
+        ally_home: paths.home.clone(),
         attachments: paths.attachments.clone(),
         outbox: paths.outbox.clone(),
         scope: match config.conversation.scope {
@@ -267,6 +317,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         max_time: config.turn.max_time,
         grace: config.turn.grace,
         stale_after: config.intake.stale_after,
+        remind_after: config.gates.remind_after,
         floor: HashMap::from([("feishu".into(), feishu), (local.name(), at_home)]),
         max_attachment: MAX_ATTACHMENT,
     }

@@ -1,22 +1,30 @@
 //! What the daemon tells and does over its control socket.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use super::Ending;
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{pairing, prompt_text};
+use crate::bridge::{lock, pairing, prompt_text};
 use crate::config::Config;
 use crate::control::{
-    ChannelReport, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, OutboxReport, PairCode, Pids, Reply,
-    RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AuditQuery, AuditRow, ChannelReport, CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport,
+    LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply, RuleRow, RuntimeReport, Service, ServiceError,
+    StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{GateId, TurnId};
+use crate::domain::safety::Tried;
+use crate::ledger::audit::{About, Line};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
-use crate::ledger::{LedgerError, grants};
-use crate::words::NoticeMsg;
+use crate::ledger::rules::Rule;
+use crate::ledger::turns::Turn;
+use crate::ledger::{LedgerError, audit, grants, rules};
+use crate::words::{NoticeMsg, safety_warnings};
+
+/// Who acted, in the audit: whoever may use this account of the machine.
+const COMPUTER: &str = "computer";
 
 pub(super) struct Daemon {
     core: Arc<Core>,
@@ -25,10 +33,17 @@ pub(super) struct Daemon {
     warnings: Vec<String>,
     unclaimed: Option<String>,
     ending: Arc<Ending>,
+    /// What came of trying the sandbox, once that is done.
+    safety: Arc<OnceLock<Vec<Tried>>>,
 }
 
 impl Daemon {
-    pub(super) fn new(core: Arc<Core>, config: &Config, ending: Arc<Ending>) -> Self {
+    pub(super) fn new(
+        core: Arc<Core>,
+        config: &Config,
+        ending: Arc<Ending>,
+        safety: Arc<OnceLock<Vec<Tried>>>,
+    ) -> Self {
         Self {
             core,
             home: config.paths.home.display().to_string(),
@@ -36,6 +51,7 @@ impl Daemon {
             warnings: config.warnings.clone(),
             unclaimed: config.unclaimed(false),
             ending,
+            safety,
         }
     }
 
@@ -64,6 +80,8 @@ impl Daemon {
         }
         status.warnings = self.warnings.clone();
         status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
+        let tried = self.safety.get().map(Vec::as_slice).unwrap_or_default();
+        status.warnings.extend(safety_warnings(tried, self.core.config.lang));
         Ok(status)
     }
 
@@ -207,6 +225,7 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         settled_last_24h: whole(counts.settled_last_24h),
         late_waiting: whole(counts.late_messages_waiting),
     };
+    status.locked = counts.locked;
     status.gates_open = whole(counts.gates_open);
     status.surfaces_pending = whole(counts.surfaces_pending);
     status.outbox = OutboxReport {
@@ -238,6 +257,47 @@ fn row(line: TurnLine) -> TurnRow {
         created_at_ms: line.created_at_ms,
         settled_at_ms: line.settled_at_ms,
         undelivered: whole(line.undelivered),
+    }
+}
+
+/// A rule as lists tell it: the same whether the daemon runs or not.
+pub(crate) fn rule_row(rule: Rule) -> RuleRow {
+    RuleRow {
+        number: rule.number,
+        chat: rule.chat.to_string(),
+        span: rule.span,
+        subject: rule.covers.subject,
+        directory: rule.covers.directory,
+        class: rule.covers.class.as_str().to_owned(),
+        sandboxed: rule.covers.sandboxed,
+        made_by: rule.made_name,
+        made_at_ms: rule.made_at_ms,
+        until_ms: rule.expires_at_ms,
+        uses: rule.uses,
+        last_used_ms: rule.last_used_ms,
+    }
+}
+
+/// Most rows of the audit at once.
+pub(crate) const AUDIT_ROWS: u32 = 10_000;
+
+/// A row of the audit as lists tell it: the same whether the daemon runs or not.
+pub(crate) fn audit_row(line: Line) -> AuditRow {
+    let about = match &line.about {
+        About::Gate { number, ask } => format!("#{number} {}", in_a_line(ask)),
+        About::Turn { title } => title.clone(),
+        About::Person { name } => name.clone(),
+        About::Other => line.subject.clone(),
+    };
+    AuditRow {
+        at_ms: line.at_ms,
+        chat: line.chat.map(|chat| chat.to_string()),
+        who: line.who,
+        name: line.name,
+        what: line.what,
+        subject: line.subject,
+        about,
+        detail: line.detail,
     }
 }
 
@@ -294,6 +354,50 @@ impl Service for Daemon {
         Box::pin(async move {
             let lines = self.core.ledger.read(report::gates).await.map_err(failed)?;
             Ok(lines.into_iter().map(gate_row).collect())
+        })
+    }
+
+    fn rules(&self) -> Reply<'_, Vec<RuleRow>> {
+        Box::pin(async move {
+            let now = self.core.now_ms();
+            let found = self.core.ledger.read(move |tx| rules::listed(tx, None, now)).await.map_err(failed)?;
+            Ok(found.into_iter().map(rule_row).collect())
+        })
+    }
+
+    fn revoke_rule(&self, number: i64) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let now = self.core.now_ms();
+            let ended = self.core.ledger.write(move |tx| {
+                let found = rules::get(tx, number)?.filter(|rule| rule.expires_at_ms.is_none_or(|at| at > now));
+                let Some(rule) = found else { return Ok(false) };
+                let ended = rules::end(tx, number, COMPUTER, now)?;
+                if ended {
+                    let (place, subject) = ((&rule.channel, &rule.chat), format!("R{number}"));
+                    audit::note_in(tx, place, COMPUTER, "rule revoked", &subject, "", now)?;
+                }
+                Ok(ended)
+            });
+            match ended.await.map_err(failed)? {
+                true => Ok(()),
+                false => Err(ServiceError::NotFound(format!("there is no rule R{number} in force"))),
+            }
+        })
+    }
+
+    fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>> {
+        Box::pin(async move {
+            let lines = self.core.ledger.read(move |tx| audit::since(tx, None, query.since_ms, AUDIT_ROWS)).await;
+            Ok(lines.map_err(failed)?.into_iter().map(audit_row).collect())
+        })
+    }
+
+    fn lock(&self, request: LockRequest) -> Reply<'_, LockReport> {
+        Box::pin(async move {
+            let turned = lock::by_computer(&self.core, request.locked).await.map_err(failed)?;
+            let cut = turned.cut.into_iter();
+            let row = |turn: Turn| CutRow { turn: turn.id, requester: turn.requester_name, title: turn.title };
+            Ok(LockReport { changed: turned.changed, cut: cut.map(row).collect(), queued: whole(turned.queued) })
         })
     }
 

@@ -1,17 +1,25 @@
 //! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
-use crate::bridge::alive;
+use crate::bridge::commands::settings as settings_command;
+use crate::bridge::commands::threads;
 use crate::bridge::pictures::{self, Frame};
-use crate::domain::access::Role;
+use crate::bridge::prompts;
+use crate::bridge::{alive, lock};
+use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Late, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
 use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::domain::risk::Class;
+use crate::domain::rule::{Covers, Span};
 use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
-use crate::ledger::conversations::{self, HeldWhy};
+use crate::ledger::conversations::{self, Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
-use crate::ledger::inbound::{self, InboundRow, InboundState};
+use crate::ledger::inbound::{self, Admission, InboundRow, InboundState, NewInbound};
+use crate::ledger::rules::{self, NewRule};
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::turns::{NewTurn, Settlement, Stop, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, gates, said, surfaces, turns};
 
@@ -34,6 +42,9 @@ pub enum Told {
     Queued,
     Dismissed,
     KeepWaiting,
+    Saved,
+    /// The form says what holds already.
+    NoChange,
     /// Not his to decide; these people may.
     OnlyThese {
         names: String,
@@ -41,6 +52,15 @@ pub enum Told {
     AlreadyDecided {
         who: String,
         at_ms: i64,
+    },
+    /// Some of them are not his to decide.
+    Partly {
+        n: usize,
+        names: String,
+    },
+    /// Only what the card showed was decided; others have come since.
+    ListChanged {
+        n: usize,
     },
     /// The request, turn or message is over.
     NoLongerValid,
@@ -51,6 +71,13 @@ pub enum Told {
     /// A form was sent without what it must hold.
     AnswerMissing,
     NothingRunning,
+    /// The conversation goes on with another thread.
+    TakenUp,
+    /// Something runs that has to end first.
+    StillWorking,
+    RuleRevoked,
+    /// The owner has locked everything.
+    Paused,
 }
 
 /// What follows an action once its transaction is committed.
@@ -65,7 +92,7 @@ pub struct Performed {
 }
 
 impl Performed {
-    fn told(told: Told) -> Self {
+    pub(super) fn told(told: Told) -> Self {
         Self { told, wake: Vec::new(), secret: None, rerun_intake: false }
     }
 
@@ -83,22 +110,42 @@ pub fn perform(
     form: &[(String, String)],
 ) -> Result<Performed, LedgerError> {
     if !person.role.may_talk() {
-        audit::note(tx, person.user.as_str(), "action refused", "", "may not talk here", frame.now_ms)?;
+        let subject = action.subject().unwrap_or_default();
+        audit::note(tx, person.user.as_str(), "action refused", subject, "may not talk here", frame.now_ms)?;
         return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
     }
     match action {
         Action::Allow { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Allow)),
+        Action::AllowFor { gate, span } => allow_for(tx, frame, gate, person, *span),
         Action::Decline { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Decline { reason: None })),
+        Action::DeclineWhy { gate } => {
+            let reason = field(form, "reason").map(str::to_owned);
+            decide(tx, frame, gate, person, |_| Some(Decision::Decline { reason }))
+        }
+        Action::AllowAll { gates } => decide_all(tx, frame, gates, person, &Decision::Allow),
+        Action::DeclineAll { gates } => decide_all(tx, frame, gates, person, &Decision::Decline { reason: None }),
         Action::Choose { gate, index } => decide(tx, frame, gate, person, |ask| choose(ask, *index as usize)),
         Action::Submit { gate } => decide(tx, frame, gate, person, |ask| from_form(ask, form)),
         Action::Skip { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Answers { answers: Vec::new() })),
+        Action::SaveSettings { chat, direct, shown } => {
+            settings_command::save(tx, frame, (chat, *direct), shown, person, form)
+        }
         Action::Stop { turn } => stop(tx, frame, turn, person),
         Action::Cancel { turn } => cancel(tx, frame, turn, person),
         Action::Steer { turn } => steer_queued(tx, frame, turn, person),
         Action::KeepWaiting { turn } => keep_waiting(tx, frame, turn, person),
         Action::Resume { turn, how } => resume(tx, frame, turn, *how, person),
         Action::Late { inbound, how } => late(tx, frame, *inbound, *how, person),
+        Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
+        Action::RevokeRule { number, list } => {
+            let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
+            let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;
+            if performed.told == Told::RuleRevoked {
+                pictures::rule_ended(tx, frame, *list, *number, &person.name)?;
+            }
+            Ok(performed)
+        }
     }
 }
 
@@ -114,46 +161,181 @@ pub fn decide(
 ) -> Result<Performed, LedgerError> {
     let gate = gates::get(tx, gate)?;
     let turn = turns::get(tx, &gate.turn)?;
-    if !may_decide(&gate, &turn, person) {
+    let conversation = conversations::get(tx, &gate.conversation)?;
+    let decision = decision(&gate.ask);
+    // To say no is the safe direction: whoever asked may always.
+    let declines = matches!(decision, Some(Decision::Decline { .. }))
+        && person.user == turn.requester
+        && may(person.role, Act::Talk);
+    if !declines && !may_decide(tx, &conversation, &gate, &turn, &person.user, person.role)? {
         audit::note(tx, person.user.as_str(), "decision refused", gate.id.as_str(), "not a decider", frame.now_ms)?;
-        return Ok(Performed::told(Told::OnlyThese { names: decider_names(tx, frame, &gate, &turn)? }));
+        let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
+        return Ok(Performed::told(Told::OnlyThese { names }));
     }
-    match gate.state {
-        GateState::Open => {}
-        GateState::Decided | GateState::Answering | GateState::Answered => {
-            let who = gate.decided_name.clone().unwrap_or_default();
-            return Ok(Performed::told(Told::AlreadyDecided {
-                who,
-                at_ms: gate.decided_at_ms.unwrap_or(frame.now_ms),
-            }));
-        }
-        GateState::Withdrawn => return Ok(Performed::told(Told::NoLongerValid)),
-        GateState::Void => return Ok(Performed::told(Told::RestartedSince)),
+    if settings::is_locked(tx)? {
+        return lock::refuse(tx, person, gate.id.as_str(), frame.now_ms);
     }
-    let Some(decision) = decision(&gate.ask) else { return Ok(Performed::told(Told::AnswerMissing)) };
+    if let Some(over) = no_longer(&gate, frame.now_ms) {
+        return Ok(Performed::told(over));
+    }
+    let Some(decision) = decision else { return Ok(Performed::told(Told::AnswerMissing)) };
     let (stored, secret) = without_secrets(&gate.ask, decision);
     gates::decide(tx, &gate, &stored, &person.user, &person.name, frame.now_ms)?;
-    audit::note(tx, person.user.as_str(), "decided", gate.id.as_str(), decision_word(&stored), frame.now_ms)?;
+    let detail = format!("{} {}", decision_word(&stored), gate.class.as_str());
+    let detail = if gate.ask.is_question() { decision_word(&stored) } else { &detail };
+    audit::note(tx, person.user.as_str(), "decided", gate.id.as_str(), detail, frame.now_ms)?;
+    if let Decision::Decline { reason: Some(reason) } = &stored {
+        pass_on(tx, frame, &conversation, &gate, reason)?;
+    }
     pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
     let mut performed = Performed::waking(Told::Recorded, &gate.conversation);
     performed.secret = secret.map(|full| (gate.id.clone(), full));
     Ok(performed)
 }
 
-/// Owner and listed users decide; a question belongs to the one whose request it is about.
-pub fn may_decide(gate: &Gate, turn: &Turn, person: &Person) -> bool {
-    person.role.may_decide() || (gate.ask.is_question() && person.role.may_talk() && person.user == turn.requester)
+/// Runtimes take no reason along with a *no*: it follows as words for the running turn. Nobody's message, so that it is
+/// dropped where the turn ends first.
+fn pass_on(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    gate: &Gate,
+    reason: &str,
+) -> Result<(), LedgerError> {
+    let row = NewInbound {
+        channel: conversation.channel.clone(),
+        dedupe_key: format!("reason:{}", gate.id),
+        kind: "other",
+        state: InboundState::Decision,
+        reason: Some("reason of a decision"),
+        chat: Some(conversation.chat.clone()),
+        chat_kind: None,
+        message: None,
+        sender: None,
+        raw: None,
+        sent_at_ms: None,
+        received_at_ms: frame.now_ms,
+    };
+    let Admission::New(seq) = inbound::admit(tx, &row)? else { return Ok(()) };
+    let words = prompts::declined_because(&gate.ask, reason);
+    inbound::set_steer(tx, seq, &gate.turn, "wanted", Some(&words))
 }
 
-fn decider_names(tx: &Transaction<'_>, frame: &Frame, gate: &Gate, turn: &Turn) -> Result<String, LedgerError> {
+/// What is told of a request that nobody can decide any more.
+fn no_longer(gate: &Gate, now_ms: i64) -> Option<Told> {
+    match gate.state {
+        GateState::Open => None,
+        GateState::Decided | GateState::Answering | GateState::Answered => Some(Told::AlreadyDecided {
+            who: gate.decided_name.clone().unwrap_or_default(),
+            at_ms: gate.decided_at_ms.unwrap_or(now_ms),
+        }),
+        GateState::Withdrawn => Some(Told::NoLongerValid),
+        GateState::Void => Some(Told::RestartedSince),
+    }
+}
+
+/// Whether somebody may decide a request: by its class, or, for a question, because it was put to them.
+pub fn may_decide(
+    tx: &Transaction<'_>,
+    conversation: &Conversation,
+    gate: &Gate,
+    turn: &Turn,
+    user: &UserId,
+    role: Role,
+) -> Result<bool, LedgerError> {
+    let own = *user == turn.requester;
     if gate.ask.is_question() {
-        return Ok(turn.requester_name.clone());
+        return Ok(may(role, Act::Answer { own }));
     }
-    let mut names = Vec::new();
-    for user in frame.access.owner.iter().chain(&frame.access.users).take(3) {
-        names.push(said::name_of(tx, &frame.channel, user)?.map_or_else(|| user.to_string(), |(name, _)| name));
+    let asks_two = gate.class == Class::Publish && conversation.chat_kind == ChatKind::Group;
+    // Whoever's words are in the turn asked for it, too.
+    let asked = || -> Result<bool, LedgerError> {
+        Ok(own || inbound::of_turn(tx, &turn.id)?.iter().any(|row| row.sender.as_ref() == Some(user)))
+    };
+    let two_persons = asks_two && asked()? && {
+        let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::TwoPersons)?;
+        set.as_deref() == Some("true")
+    };
+    Ok(!two_persons && may(role, Act::Decide { class: gate.class, own }))
+}
+
+/// Allows a request, and the like of it for a while.
+fn allow_for(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    gate: &GateId,
+    person: &Person,
+    span: Span,
+) -> Result<Performed, LedgerError> {
+    let gate = gates::get(tx, gate)?;
+    let turn = turns::get(tx, &gate.turn)?;
+    let conversation = conversations::get(tx, &gate.conversation)?;
+    let own = person.user == turn.requester;
+    let act = Act::MakeRule { class: gate.class, own, standing: span == Span::Always };
+    let covers = Covers::of(&gate.ask, &gate.judged());
+    let (true, Some(covers)) = (may(person.role, act), covers) else {
+        audit::note(tx, person.user.as_str(), "rule refused", gate.id.as_str(), span.as_str(), frame.now_ms)?;
+        let names = frame.names(tx, &frame.access.deciders(&conversation.chat, gate.class), &turn)?;
+        return Ok(Performed::told(Told::OnlyThese { names }));
+    };
+    let performed = decide(tx, frame, &gate.id, person, |_| Some(Decision::Allow))?;
+    if performed.told != Told::Recorded {
+        return Ok(performed);
     }
-    Ok(names.join(", "))
+    let new = NewRule {
+        channel: conversation.channel.clone(),
+        chat: conversation.chat.clone(),
+        turn: (span == Span::Task).then(|| turn.id.clone()),
+        span,
+        covers,
+        made_by: person.user.clone(),
+        made_name: person.name.clone(),
+        expires_at_ms: span.ms().map(|ms| frame.now_ms + ms),
+    };
+    let number = rules::make(tx, &new, frame.now_ms)?;
+    gates::set_rule(tx, &gate.id, number, false)?;
+    let (place, subject) = ((&conversation.channel, &conversation.chat), format!("R{number}"));
+    audit::note_in(tx, place, person.user.as_str(), "rule made", &subject, span.as_str(), frame.now_ms)?;
+    pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
+    Ok(performed)
+}
+
+/// Decides exactly those requests that a card listed, as far as the person may. What came since is not touched.
+fn decide_all(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    listed: &[GateId],
+    person: &Person,
+    decision: &Decision,
+) -> Result<Performed, LedgerError> {
+    let mut result = Performed::told(Told::NoLongerValid);
+    let mut decided = 0;
+    let mut refused = None;
+    for gate in listed {
+        let one = decide(tx, frame, gate, person, |_| Some(decision.clone()))?;
+        if one.told == Told::Recorded {
+            decided += 1;
+            result.wake.extend(one.wake.into_iter().filter(|id| !result.wake.contains(id)).collect::<Vec<_>>());
+        } else {
+            refused.get_or_insert(one.told);
+        }
+    }
+    result.told = match (decided, refused) {
+        (0, Some(why)) => why,
+        (0, None) => Told::NoLongerValid,
+        (_, Some(Told::OnlyThese { names })) => Told::Partly { n: decided, names },
+        _ if newer_open(tx, listed)? => Told::ListChanged { n: decided },
+        _ => Told::Recorded,
+    };
+    Ok(result)
+}
+
+/// Whether the card lists open requests that were not on it when the button was drawn.
+fn newer_open(tx: &Transaction<'_>, listed: &[GateId]) -> Result<bool, LedgerError> {
+    let Some(last) = listed.last() else { return Ok(false) };
+    let last = gates::get(tx, last)?;
+    let rows = gates::of_card(tx, &last.card)?;
+    Ok(rows.iter().any(|row| row.state == GateState::Open && row.number > last.number && !listed.contains(&row.id)))
 }
 
 /// Who may, for somebody who may not.
@@ -173,9 +355,6 @@ fn choose(ask: &Ask, index: usize) -> Option<Decision> {
 /// which win). An empty field is a question left open, and all open is no answer.
 fn from_form(ask: &Ask, form: &[(String, String)]) -> Option<Decision> {
     let Ask::Questions { questions } = ask else { return None };
-    let field = |name: String| {
-        form.iter().find(|(field, _)| *field == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
-    };
     let answers: Vec<(String, Vec<String>)> = questions
         .iter()
         .enumerate()
@@ -183,14 +362,19 @@ fn from_form(ask: &Ask, form: &[(String, String)]) -> Option<Decision> {
             let chosen = || {
                 question
                     .options
-                    .get(field(format!("q{index}"))?.parse::<usize>().ok()?)
+                    .get(field(form, &format!("q{index}"))?.parse::<usize>().ok()?)
                     .map(|option| option.label.clone())
             };
-            let answer = field(format!("t{index}")).map(str::to_owned).or_else(chosen)?;
+            let answer = field(form, &format!("t{index}")).map(str::to_owned).or_else(chosen)?;
             Some((question.id.clone(), vec![answer]))
         })
         .collect();
     (!answers.is_empty()).then_some(Decision::Answers { answers })
+}
+
+/// What a form's field holds, if anything.
+fn field<'f>(form: &'f [(String, String)], name: &str) -> Option<&'f str> {
+    form.iter().find(|(field, _)| field == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
 }
 
 /// A typed answer to a question: an option's number, or free text.
@@ -237,6 +421,31 @@ fn decision_word(decision: &Decision) -> &'static str {
     }
 }
 
+// ------------------------------------------------------------------------------------------------ rules
+
+/// Ends a rule of a chat: the next request of its kind is asked about again.
+pub fn revoke_rule(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    number: i64,
+    chat: &ChatId,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    let subject = format!("R{number}");
+    if !may(person.role, Act::SeeRules) {
+        let (place, who) = ((&frame.channel, chat), person.user.as_str());
+        audit::note_in(tx, place, who, "revoke refused", &subject, "not a decider", frame.now_ms)?;
+        return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
+    }
+    let here = rules::get(tx, number)?.filter(|rule| rule.channel == frame.channel && rule.chat == *chat);
+    let in_force = here.is_some_and(|rule| rule.expires_at_ms.is_none_or(|at| at > frame.now_ms));
+    if !in_force || !rules::end(tx, number, person.user.as_str(), frame.now_ms)? {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    audit::note_in(tx, (&frame.channel, chat), person.user.as_str(), "rule revoked", &subject, "", frame.now_ms)?;
+    Ok(Performed::told(Told::RuleRevoked))
+}
+
 // ------------------------------------------------------------------------------------------------ turns
 
 /// Everybody who may talk may stop: it is the safe direction.
@@ -260,13 +469,25 @@ pub fn stop(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person)
 /// One's own queued turn, or anybody's for a decider.
 pub fn cancel(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
-    if turn.requester != person.user && !person.role.may_decide() {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+    if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed)
+}
+
+/// Somebody else's: he is told whose, and that he tried is kept.
+fn not_theirs(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    person: &Person,
+    subject: &str,
+    names: String,
+) -> Result<Performed, LedgerError> {
+    audit::note(tx, person.user.as_str(), "action refused", subject, "not theirs", frame.now_ms)?;
+    Ok(Performed::told(Told::OnlyThese { names }))
 }
 
 fn cancel_turn(
@@ -278,6 +499,7 @@ fn cancel_turn(
 ) -> Result<Performed, LedgerError> {
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
     close_question(tx, frame, turn, by)?;
+    pictures::near_miss_over(tx, frame, &turn.id)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
     pictures::queue(tx, frame, &turn.conversation)?;
@@ -298,16 +520,23 @@ pub fn receipts(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, receipt: Recei
 /// should the words not be taken, they come back as a queued turn.
 fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
-    if turn.requester != person.user && !person.role.may_decide() {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+    if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if turn.state != TurnState::Queued {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    let prompt = crate::bridge::prompts::thaw(&turn.prompt);
+    if settings::is_locked(tx)? {
+        return lock::refuse(tx, person, turn.id.as_str(), frame.now_ms);
+    }
+    let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
-    // A steer holds words only: what has pictures stays a turn.
-    let (Some(running), true) = (running, prompt.images.is_empty()) else { return Ok(Performed::told(Told::Queued)) };
+    let is_owner = frame.access.owner.as_ref() == Some(&turn.requester);
+    let running = running.filter(|running| may_steer(running, if is_owner { Role::Owner } else { Role::Member }));
+    // A steer holds words only: what has pictures stays a turn, and so does what wants a plan.
+    let (Some(running), true) = (running, prompt.images.is_empty() && !prompt.plan) else {
+        return Ok(Performed::told(Told::Queued));
+    };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
     close_question(tx, frame, &turn, &person.name)?;
@@ -321,6 +550,11 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Steering, &turn.conversation))
+}
+
+/// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own.
+pub fn may_steer(turn: &Turn, role: Role) -> bool {
+    turn.level.is_none_or(|level| role.cap() >= level)
 }
 
 fn keep_waiting(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
@@ -346,13 +580,16 @@ pub fn resume(
     person: &Person,
 ) -> Result<Performed, LedgerError> {
     let turn = turns::get(tx, turn)?;
-    if turn.requester != person.user && !person.role.may_decide() {
-        return Ok(Performed::told(Told::OnlyThese { names: turn.requester_name }));
+    if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
+        return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
     if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    if !said::first_time(tx, &format!("resumed:{}", turn.id), frame.now_ms)? {
+    if how != Resume::Dismiss && settings::is_locked(tx)? {
+        return lock::refuse(tx, person, turn.id.as_str(), frame.now_ms);
+    }
+    if !said::first_time(tx, &resumed_key(&turn.id), frame.now_ms)? {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     let conversation = conversations::get(tx, &turn.conversation)?;
@@ -383,6 +620,11 @@ pub fn resume(
     pictures::chosen(tx, frame, &turn, &role, &person.name)?;
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(told, &turn.conversation))
+}
+
+/// Said once the way on from a turn is chosen.
+pub(super) fn resumed_key(turn: &TurnId) -> String {
+    format!("resumed:{turn}")
 }
 
 /// A turn made of a former one, in its place in the queue.
@@ -420,8 +662,11 @@ fn late(
     person: &Person,
 ) -> Result<Performed, LedgerError> {
     let row = inbound::get(tx, seq)?;
-    if row.sender.as_ref() != Some(&person.user) && !person.role.may_decide() {
-        return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
+    if !may(person.role, Act::Requeue { own: row.sender.as_ref() == Some(&person.user) }) {
+        return not_theirs(tx, frame, person, "", String::new());
+    }
+    if how == Late::DoIt && settings::is_locked(tx)? {
+        return lock::refuse(tx, person, "", frame.now_ms);
     }
     let old = old_turn(tx, &row)?;
     if row.state != InboundState::Waiting && old.is_none() {
@@ -433,7 +678,7 @@ fn late(
     let rows = match how {
         Late::CancelAll => inbound::asked_about(tx, &channel, &chat)?
             .into_iter()
-            .filter(|other| other.seq == seq || other.sender == row.sender || person.role.may_decide())
+            .filter(|other| other.seq == seq || other.sender == row.sender || person.role.is_decider())
             .collect(),
         Late::DoIt | Late::Cancel => vec![row],
     };
@@ -514,7 +759,7 @@ fn reopen(
     match how {
         Reopen::TryAgain => {}
         Reopen::StartFresh => conversations::set_thread(tx, &conversation.id, None, None)?,
-        Reopen::Fork => said::set_meta(tx, &format!("fork:{}", conversation.id), "wanted")?,
+        Reopen::Fork => conversations::set_fork_wanted(tx, &conversation.id, true)?,
     }
     conversations::release(tx, &conversation.id)?;
     audit::note(tx, person.user.as_str(), "reopen", conversation.id.as_str(), &format!("{how:?}"), frame.now_ms)?;

@@ -1,41 +1,59 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+mod conversing;
+mod lock;
+mod look;
+mod model;
+mod people;
+mod place;
+mod rules;
+pub(super) mod settings;
+pub(super) mod threads;
+mod usage;
+
 use std::sync::Arc;
 
+use self::conversing::Beforehand;
 use super::actions::{self, Told};
 use super::core::{Core, Scope};
 use super::intake::{after, notice};
 use super::overtake::Order;
-use super::pictures::Frame;
+use super::pictures::{self, Frame};
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::typed::running_here;
-use super::{route, say};
-use crate::domain::action::Resume;
+use super::{rights, route, say};
+use crate::domain::access::{Act, Role, may};
+use crate::domain::action::{Action, Resume};
 use crate::domain::command::Command;
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::turn::{Outcome, TurnState};
-use crate::domain::view::{HelpView, Lang, Receipt, StatusView, View};
+use crate::domain::view::{ButtonRole, HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
-use crate::ledger::grants::{self, Right};
 use crate::ledger::inbound::{self, InboundState};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, report, turns};
-use crate::words::CommandMsg;
+use crate::ledger::{LedgerError, Transaction, audit, conversations, report, rules as standing, said, turns};
+use crate::words::{CommandMsg, NoticeMsg};
 
 /// What a command came to, inside its transaction.
 #[derive(Default)]
 struct Reply {
     say: Option<String>,
     view: Option<View>,
+    /// The view's language, where it is not the channel's.
+    lang: Option<Lang>,
     performed: Vec<actions::Performed>,
     rights_changed: bool,
     release: Option<ThreadId>,
+    /// Called so where the runtime shows it, too.
+    name: Option<(ThreadId, String)>,
     /// The command carries a message for the agent. What it says and does is written with the turn, not before.
     then: Option<String>,
     /// With that turn the conversation begins anew.
     fresh: bool,
+    /// That turn is to make a plan.
+    plan: bool,
     /// The row's end is written already (a steer).
     keep_row: bool,
     /// There is nothing here that it could act on.
@@ -69,22 +87,43 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Status => Some(Health::of(core, &letter.row.channel).await?),
         _ => None,
     };
+    let before = match &command {
+        Command::Conversing(command) => Beforehand::of(core, &letter, command).await?,
+        _ => Beforehand::default(),
+    };
+    let defaults = settings::Defaults::of(&core.config);
+    let looked = match command {
+        Command::Audit { span_ms } => look::audited(core, &letter, span_ms).await?,
+        Command::Gates => Some(look::open(core, &letter).await?),
+        _ => None,
+    };
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
         match &command {
             Command::Help(topic) => help(frame, letter, &here, lang, topic.as_deref()),
-            Command::New(text) => new(tx, letter, &here, lang, text.clone()),
+            Command::New(text) => new(tx, frame, letter, &here, lang, text.clone()),
             Command::Stop { all } => stop(tx, frame, letter, scope, lang, *all),
             Command::Status => status_view(tx, frame, letter, &here, status.as_ref()),
             Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
             Command::Retry => retry(tx, frame, letter, &here, lang),
             Command::Whoami => Ok(Reply::say(whoami(frame, letter, lang))),
-            Command::Allow { .. } => allow(tx, frame, letter, lang, true),
-            Command::Deny { .. } => allow(tx, frame, letter, lang, false),
+            Command::Allow { .. } => people::allow(tx, frame, letter, lang),
+            Command::Deny { .. } => people::deny(tx, frame, letter, lang),
+            Command::Admin { rest } => people::right(tx, frame, letter, lang, people::Kind::Admin, rest),
+            Command::Approver { rest } => people::right(tx, frame, letter, lang, people::Kind::Approver, rest),
             Command::Steer(text) => steer(tx, frame, letter, &here, lang, text),
             Command::Release => Ok(release(&here, lang)),
+            Command::Settings(rest) => settings::run(tx, frame, letter, &here, lang, defaults, rest.as_deref()),
+            Command::Audit { .. } | Command::Gates => match looked {
+                Some(text) => Ok(Reply::say(text)),
+                None => refused(tx, frame, letter, lang, Act::Audit { everywhere: false }, "audit"),
+            },
+            Command::Lock => lock::switch(tx, frame, letter, lang, true),
+            Command::Unlock => lock::switch(tx, frame, letter, lang, false),
+            Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
             Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
+            Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
     })
@@ -114,7 +153,7 @@ async fn finish(
                 notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
             }
             if let Some(view) = result.view.take() {
-                show(tx, &frame, &letter, view)?;
+                show(tx, &frame, &letter, view, result.lang.unwrap_or(frame.lang))?;
             }
             Ok((result, letter))
         })
@@ -136,32 +175,52 @@ async fn finish(
             tracing::info!(%error, "A thread could not be released");
         }
     }
+    if let (Some((thread, name)), Some(live)) = (result.name, core.host.now())
+        && let Err(error) = live.call(|runtime| runtime.name_thread(&thread, &name)).await
+    {
+        tracing::info!(%error, "The runtime does not take a thread's name");
+    }
     result.performed.into_iter().for_each(|performed| after(core, performed));
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     match result.then {
         Some(text) => {
-            let beside = Beside { remark: result.say, fresh: result.fresh };
+            let beside = Beside { remark: result.say, fresh: result.fresh, plan: result.plan, near: None };
             make_turn(core, Letter { text, ..letter }, beside).await
         }
         None => Ok(()),
     }
 }
 
-fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View) -> Result<(), LedgerError> {
+fn show(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, view: View, lang: Lang) -> Result<(), LedgerError> {
     let wanted = Wanted {
         kind: SurfaceKind::Notice,
-        subject: format!("command:{}", letter.row.seq.0),
+        subject: pictures::list_subject(letter.row.seq),
         conversation: None,
         channel: letter.row.channel.clone(),
         target: letter.reply(),
-        lang: frame.lang,
+        lang,
         picture: Some(Picture::Card(Box::new(view))),
         not_before_ms: 0,
         is_final: true,
         create_final: true,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// Says who may, to somebody who may not, and keeps that he tried.
+fn refused(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    lang: Lang,
+    act: Act,
+    command: &str,
+) -> Result<Reply, LedgerError> {
+    let chat = &letter.message.chat;
+    let (place, detail) = ((&letter.row.channel, chat), format!("/{command}"));
+    audit::note_in(tx, place, letter.person.user.as_str(), "command refused", "", &detail, frame.now_ms)?;
+    Ok(Reply::say(rights::only(tx, frame, chat, act, lang)?))
 }
 
 /// Where a command was written.
@@ -181,6 +240,11 @@ impl Here {
 
     fn lang(&self, frame: &Frame) -> Lang {
         self.conversation.as_ref().or(self.chat.first()).map_or(frame.lang, |conversation| conversation.lang)
+    }
+
+    /// A conversation of the chat, for what is the same in all of them.
+    fn any(&self) -> Option<&Conversation> {
+        self.conversation.as_ref().or(self.chat.first())
     }
 
     fn all(&self) -> Vec<&Conversation> {
@@ -211,6 +275,7 @@ fn help(frame: &Frame, letter: &Letter, here: &Here, lang: Lang, topic: Option<&
 
 fn new(
     tx: &Transaction<'_>,
+    frame: &Frame,
     letter: &Letter,
     here: &Here,
     lang: Lang,
@@ -227,6 +292,8 @@ fn new(
         return Ok(Reply { then: text, fresh: true, ..Reply::say(say::command(lang, msg)) });
     }
     conversations::begin_anew(tx, &conversation.id)?;
+    // What was allowed for twelve hours was allowed for what is over now.
+    standing::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
     let woken = actions::Performed {
         told: Told::Queued,
         wake: vec![conversation.id.clone()],
@@ -309,22 +376,52 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
     let Some(turn) = last.filter(unfinished) else {
         return Ok(Reply::nothing(say::command(lang, CommandMsg::NothingToRetry)));
     };
+    let chosen_before = said::was_said(tx, &actions::resumed_key(&turn.id))?;
+    let may_choose = may(letter.person.role, Act::Requeue { own: turn.requester == letter.person.user });
+    if turn.state == TurnState::Settled(Outcome::Lost) && may_choose && !chosen_before {
+        return ask_before_retry(tx, frame, letter, &turn, lang);
+    }
     let performed = actions::resume(tx, frame, &turn.id, Resume::RunAgain, &letter.person)?;
+    if performed.told == Told::Paused {
+        return Ok(Reply::say(say::told(lang, &performed.told, frame.now_ms)));
+    }
     let text = match performed.told {
-        Told::Queued if turn.state == TurnState::Settled(Outcome::Lost) => CommandMsg::RetryLost,
         Told::Queued => CommandMsg::RetryQueued,
         _ => CommandMsg::NothingToRetry,
     };
     Ok(Reply { performed: vec![performed], ..Reply::say(say::command(lang, text)) })
 }
 
+/// Nobody knows what a lost turn did, and from the start it may do that twice: the one who wants it says so once more.
+fn ask_before_retry(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    turn: &turns::Turn,
+    lang: Lang,
+) -> Result<Reply, LedgerError> {
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let text = say::command(lang, CommandMsg::RetryAsks { title: &turn.title });
+    let offered = [
+        (ButtonRole::RunAgain, Resume::RunAgain),
+        (ButtonRole::Continue, Resume::Continue),
+        (ButtonRole::Dismiss, Resume::Dismiss),
+    ]
+    .map(|(role, how)| (role, Action::Resume { turn: turn.id.clone(), how }));
+    // Under this name the choice takes the buttons away, wherever it is made.
+    let subject = pictures::failed_subject(&turn.id);
+    pictures::notice(tx, frame, &conversation, letter.reply(), &subject, text, &offered)?;
+    Ok(Reply::default())
+}
+
 fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
-    use crate::domain::access::Role;
     let owner = frame.access.owner.as_ref().map_or("", UserId::as_str);
     say::command(
         lang,
         match letter.person.role {
             Role::Owner => CommandMsg::WhoamiOwner,
+            Role::Admin => CommandMsg::WhoamiAdmin,
+            Role::Approver => CommandMsg::WhoamiApprover,
             Role::User => CommandMsg::WhoamiUser,
             Role::Member => CommandMsg::WhoamiMember,
             Role::Stranger | Role::Outsider => CommandMsg::WhoamiStranger { owner },
@@ -334,63 +431,7 @@ fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
 
 fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
     let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
-    Ok(crate::ledger::said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
-}
-
-/// `/allow`, `/deny`: people by mention, or, alone in a group, the group. The configured floor cannot be taken away here.
-fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, give: bool) -> Result<Reply, LedgerError> {
-    if !letter.person.role.is_owner() {
-        return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
-    }
-    let channel = &letter.row.channel;
-    if letter.message.mentions.is_empty() {
-        if letter.message.chat_kind == ChatKind::Direct {
-            return Ok(Reply::say(say::command(lang, if give { CommandMsg::AllowWhom } else { CommandMsg::DenyWhom })));
-        }
-        let chat = letter.message.chat.as_str();
-        let msg = if give {
-            grants::give(tx, channel, Right::Chat, chat, Some(&letter.person.user), frame.now_ms)?;
-            CommandMsg::GroupOpened
-        } else {
-            grants::take(tx, channel, Right::Chat, chat)?;
-            CommandMsg::GroupClosed
-        };
-        audit::note(
-            tx,
-            letter.person.user.as_str(),
-            if give { "open group" } else { "close group" },
-            chat,
-            "",
-            frame.now_ms,
-        )?;
-        return Ok(Reply { rights_changed: true, ..Reply::say(say::command(lang, msg)) });
-    }
-    let mut lines = Vec::new();
-    for mention in &letter.message.mentions {
-        let (who, user) = (mention.name.as_str(), &mention.user);
-        let msg = if frame.access.owner.as_ref() == Some(user) {
-            if give { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::DenyOwner }
-        } else if give {
-            let before = frame.access.users.contains(user);
-            grants::give(tx, channel, Right::User, user.as_str(), Some(&letter.person.user), frame.now_ms)?;
-            crate::ledger::said::learn_name(tx, channel, user, who, frame.now_ms)?;
-            if before { CommandMsg::AlreadyAllowed { who } } else { CommandMsg::Allowed { who } }
-        } else if grants::take(tx, channel, Right::User, user.as_str())? {
-            CommandMsg::Denied { who }
-        } else {
-            CommandMsg::NotAllowedBefore { who }
-        };
-        audit::note(
-            tx,
-            letter.person.user.as_str(),
-            if give { "allow" } else { "deny" },
-            user.as_str(),
-            "",
-            frame.now_ms,
-        )?;
-        lines.push(say::command(lang, msg));
-    }
-    Ok(Reply { rights_changed: true, ..Reply::say(lines.join("\n")) })
+    Ok(said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
 }
 
 fn steer(
@@ -405,7 +446,8 @@ fn steer(
         return Ok(Reply::say(say::command(lang, CommandMsg::SteerEmpty)));
     }
     let running = match &here.conversation {
-        Some(conversation) => turns::active(tx, &conversation.id)?.filter(|turn| turn.stop.is_none()),
+        Some(conversation) => turns::active(tx, &conversation.id)?
+            .filter(|turn| turn.stop.is_none() && actions::may_steer(turn, letter.person.role)),
         None => None,
     };
     let Some(running) = running else {
@@ -505,6 +547,11 @@ fn status_view(
     };
     let undelivered =
         (owner_here && counts.outbox_undeliverable > 0).then_some((counts.outbox_undeliverable as u32, None));
+    // They name files of the machine.
+    let mut warnings = if owner_here { health.warnings.clone() } else { Vec::new() };
+    if frame.access.locked {
+        warnings.insert(0, say::notice(here.lang(frame), NoticeMsg::LockedByOwner));
+    }
     let view = View::Status(StatusView {
         project: here.project(frame),
         running,
@@ -514,8 +561,7 @@ fn status_view(
         last_frame_ms: health.last_frame_ms,
         runtime: health.runtime.clone(),
         runtime_ok: health.runtime_ok,
-        // They name files of the machine.
-        warnings: if owner_here { health.warnings.clone() } else { Vec::new() },
+        warnings,
         undelivered,
         today: today as u32,
     });

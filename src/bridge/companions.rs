@@ -138,7 +138,7 @@ async fn join(core: &Core, letter: &Letter, words: (Turn, Stored)) -> Result<boo
             if now.state != TurnState::Queued || now.version != turn.version {
                 return Ok(false);
             }
-            turns::replace_prompt(tx, &now, &prompts::freeze(&gathered.prompt), &now.title)?;
+            turns::replace_prompt(tx, &now, &prompts::made_anew(&now.prompt, gathered.prompt), &now.title)?;
             inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn.id))?;
             let conversation = conversations::get(tx, &turn.conversation)?;
             let waits = conversation.held.is_some() || turns::active(tx, &conversation.id)?.is_some();
@@ -188,7 +188,8 @@ pub(super) async fn without(core: &Core, gone: &InboundRow) -> Result<Option<(Tu
         words.1.chat_kind,
     );
     let gathered = anew(core, &turn, words, pieces, role).await?;
-    Ok(Some((turn, prompts::freeze(&gathered.prompt))))
+    let prompt = prompts::made_anew(&turn.prompt, gathered.prompt);
+    Ok(Some((turn, prompt)))
 }
 
 /// Goes the way of late words: with them when they are wanted, cancelled with them when not.

@@ -171,6 +171,7 @@ async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> an
         state if state.is_active() => recovery::recover(core, &conversation, &turn, handle).await,
         TurnState::Queued if turn.stop.is_some() => stopped_before_it_ran(core, &conversation, &turn).await,
         TurnState::Queued if conversation.held.is_some() || core.registry.is_closed() => Ok(Next::Nothing),
+        TurnState::Queued if core.access(&conversation.channel).locked => Ok(Next::Nothing),
         TurnState::Queued => {
             let wait = turn.not_before_ms - core.now_ms();
             if wait > 0 {

@@ -18,10 +18,11 @@ use crate::clock::Clock;
 use crate::domain::access::Access;
 use crate::domain::gate::Decision;
 use crate::domain::ids::*;
+pub use crate::domain::setting::Busy;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
-use crate::ledger::grants::Right;
-use crate::ledger::{Ledger, LedgerError, grants, said};
+use crate::ledger::grants::{Grant, Right};
+use crate::ledger::{Ledger, LedgerError, Transaction, grants, said, settings};
 use crate::tasks::Tasks;
 
 /// How the bridge behaves. Resolved: nothing in here has to be decided again.
@@ -31,6 +32,11 @@ pub struct BridgeConfig {
     /// Working directory of every conversation; `None`: one of its own below `workspaces`.
     pub directory: Option<PathBuf>,
     pub workspaces: PathBuf,
+    /// Below these a chat may be brought to another directory.
+    pub roots: Vec<PathBuf>,
+    /// The home of the person that ally runs as.
+    pub user_home: PathBuf,
+    pub ally_home: PathBuf,
     /// Attachments that people sent, one folder an inbound row.
     pub attachments: PathBuf,
     /// Files on their way out, by SHA-256.
@@ -48,6 +54,8 @@ pub struct BridgeConfig {
     pub grace: Duration,
     /// A message older than this asks before it runs.
     pub stale_after: Duration,
+    /// Those who may decide a request are reminded once after this long; `None`: never.
+    pub remind_after: Option<Duration>,
     /// The configured floor of rights, by channel.
     pub floor: HashMap<ChannelName, Access>,
     /// Bytes of one attachment that are fetched at most.
@@ -60,14 +68,6 @@ pub enum Scope {
     Topic,
     /// The whole group is one.
     Chat,
-}
-
-/// What a message does while a turn runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Busy {
-    Queue,
-    Steer,
-    Reject,
 }
 
 /// How often a ledger that takes no writes is tried.
@@ -172,15 +172,19 @@ impl Core {
         let _turn = self.refreshing.lock().await;
         for channel in self.channels.keys().cloned() {
             let name = channel.clone();
-            let granted = self.ledger.read(move |tx| grants::of_channel(tx, &name)).await?;
+            let read = move |tx: &Transaction<'_>| Ok((grants::of_channel(tx, &name)?, settings::is_locked(tx)?));
+            let (granted, locked) = self.ledger.read(read).await?;
             let mut access = self.config.floor.get(&channel).cloned().unwrap_or_default();
-            for (right, id) in granted {
-                match right {
-                    Right::Owner => access.owner = access.owner.or_else(|| Some(id.into())),
-                    Right::User => drop(access.users.insert(id.into())),
-                    Right::Chat => drop(access.chats.insert(id.into())),
+            for Grant { right, chat, id } in granted {
+                match (right, chat) {
+                    (Right::Owner, _) => access.owner = access.owner.or_else(|| Some(id.into())),
+                    (Right::Admin, _) => drop(access.admins.insert(id.into())),
+                    (Right::Approver, Some(chat)) => drop(access.approvers.insert((chat, id.into()))),
+                    (Right::User | Right::Approver, _) => drop(access.users.insert(id.into())),
+                    (Right::Chat, _) => drop(access.chats.insert(id.into())),
                 }
             }
+            access.locked = locked;
             let mut all = self.access.write().expect("no code panics while it holds this lock");
             // Within the lock: the bot may come to be known in this very moment.
             access.tenant = self.bot(&channel).and_then(|bot| bot.tenant);
@@ -260,7 +264,8 @@ impl Core {
     /// Learns the names of those whose clicks are told by name although they never wrote.
     pub async fn learn_names(&self, channel: &ChannelName) {
         let access = self.access(channel);
-        for user in access.owner.iter().chain(&access.users) {
+        let approvers = access.approvers.iter().map(|(_, user)| user);
+        for user in access.owner.iter().chain(&access.admins).chain(approvers).chain(&access.users) {
             // No chat is at hand; a directory look-up needs none.
             self.name_of(channel, &ChatId::new(""), user).await;
         }

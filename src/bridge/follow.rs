@@ -18,6 +18,7 @@ use super::conversation::{Handle, Next};
 use super::core::Core;
 use super::gates::{self as gate_flow, Passed};
 use super::host::LiveRuntime;
+use super::judge::judge;
 use super::leases::Lease;
 use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Live};
 use super::ports::*;
@@ -25,10 +26,11 @@ use super::say;
 use super::settle::{self, Finish};
 use crate::crash;
 use crate::domain::action::Action;
-use crate::domain::gate::{Decision, GateState};
+use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::history::{ChangedFile, Failure, FailureKind, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
+use crate::domain::setting::Noise;
 use crate::domain::turn::{Outcome, StopReason, TurnState};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
@@ -36,7 +38,7 @@ use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
 use crate::ledger::turns::{Progress, Stop, Turn};
-use crate::ledger::{LedgerError, gates, inbound, said, turns};
+use crate::ledger::{LedgerError, Transaction, gates, inbound, said, turns};
 
 /// How often pictures and the watchdog are seen to.
 const TICK: Duration = Duration::from_millis(500);
@@ -61,6 +63,8 @@ pub struct Follow {
     lease: Option<Lease>,
     native: Option<NativeTurnId>,
     evidence: Option<Evidence>,
+    /// How much the chat wants to see.
+    noise: Noise,
     started: bool,
     waiting: bool,
     /// A person is asked, or has answered and the answer cannot be passed on yet. The watchdog's clock stands still.
@@ -87,6 +91,8 @@ struct Seen {
     changed: Vec<ChangedFile>,
     failure: Option<Failure>,
     tokens: Option<i64>,
+    /// What the thread had taken before this turn.
+    tokens_before: Option<i64>,
     unreachable_since_ms: Option<i64>,
     /// Retries since the model last said something.
     retries: u32,
@@ -100,6 +106,14 @@ struct Seen {
     saved_at_ms: i64,
 }
 
+impl Seen {
+    /// A runtime counts a thread's tokens, people ask for a turn's: from the first request that was heard of here.
+    fn use_tokens(&mut self, total: i64, request: i64) {
+        let before = *self.tokens_before.get_or_insert(total - request);
+        self.tokens = Some(total - before);
+    }
+}
+
 /// What people want of the turn, read from the ledger at each wake-up.
 struct Wishes {
     state: TurnState,
@@ -108,6 +122,7 @@ struct Wishes {
     asks: bool,
     decided: Vec<Gate>,
     steers: Vec<InboundRow>,
+    noise: Noise,
     patience: Option<String>,
 }
 
@@ -144,6 +159,7 @@ impl Follow {
             lease,
             native: None,
             evidence: None,
+            noise: Noise::default(),
             started: false,
             waiting: false,
             on_person: false,
@@ -307,7 +323,7 @@ impl Follow {
                 self.seen.dirty = true;
             }
             Fact::Trouble(failure) => self.seen.failure = Some(failure),
-            Fact::Usage { total_tokens } => self.seen.tokens = Some(total_tokens),
+            Fact::Usage { total_tokens, request_tokens } => self.seen.use_tokens(total_tokens, request_tokens),
             Fact::TurnEnded { end, failure } => {
                 self.on_ended(envelope.turn, end, failure).await?;
                 return Ok(true);
@@ -448,15 +464,27 @@ impl Follow {
     }
 
     /// W4; the turn waits for a person, so others may work in its directory.
-    async fn on_gate(&mut self, generation: Generation, request: GateRequest) -> Result<(), LedgerError> {
+    async fn on_gate(&mut self, generation: Generation, mut request: GateRequest) -> Result<(), LedgerError> {
         let (id, frame) = (self.turn.id.clone(), self.frame());
+        // codex names no directory with a patch: it is the task's.
+        if let Ask::FileChange { directory, .. } = &mut request.ask
+            && directory.is_empty()
+        {
+            *directory = self.turn.directory.to_string_lossy().into_owned();
+        }
+        let sandbox = self.live.capabilities().sandbox;
+        let judged = judge(&self.core.config, &self.turn.directory, sandbox, &request.ask);
         crash::point("w4.before");
-        let opened = self.core.ledger.write(move |tx| gate_flow::open(tx, &frame, &id, generation, request)).await?;
-        if opened {
+        let open = move |tx: &Transaction<'_>| gate_flow::open(tx, &frame, &id, generation, request, judged);
+        let opened = self.core.ledger.write(open).await?;
+        if let Some(state) = opened {
             crash::point("w4.after");
             self.waiting = true;
-            self.on_person = true;
-            self.lease = None;
+            // What a rule or policy decided waits for nobody: the directory stays with this turn.
+            if state == GateState::Open {
+                self.on_person = true;
+                self.lease = None;
+            }
         }
         // Also when it was known: the first try may have failed after its commit.
         self.paint(true).await?;
@@ -544,7 +572,7 @@ impl Follow {
     // -------------------------------------------------------------------------------------------- wishes
 
     async fn wishes(&self) -> Result<Wishes, LedgerError> {
-        let id = self.turn.id.clone();
+        let (id, conversation) = (self.turn.id.clone(), self.conversation.clone());
         self.core
             .ledger
             .read(move |tx| {
@@ -557,6 +585,7 @@ impl Follow {
                     decided: of_turn.into_iter().filter(|gate| gate.state == GateState::Decided).collect(),
                     steers: inbound::steers(tx, &id, "wanted")?,
                     patience: said::meta(tx, &format!("patience:{id}"))?,
+                    noise: pictures::noise(tx, &conversation)?,
                 })
             })
             .await
@@ -568,6 +597,7 @@ impl Follow {
         if wishes.state.is_settled() {
             return Ok(true);
         }
+        self.noise = wishes.noise;
         if wishes.patience != self.watch.patience {
             let now = self.core.now_ms();
             self.watch.patience = wishes.patience;
@@ -672,9 +702,10 @@ impl Follow {
     async fn paint(&mut self, now: bool) -> Result<(), LedgerError> {
         let at = self.core.now_ms();
         let age = at - self.turn.submitted_at_ms.unwrap_or(at);
-        let appears = match self.conversation.chat_kind {
-            ChatKind::Direct => LIVE_AFTER_DIRECT_MS,
-            ChatKind::Group => LIVE_AFTER_GROUP_MS,
+        let appears = match (self.noise, self.conversation.chat_kind) {
+            (Noise::Full, _) => 0,
+            (_, ChatKind::Direct) => LIVE_AFTER_DIRECT_MS,
+            (_, ChatKind::Group) => LIVE_AFTER_GROUP_MS,
         };
         let cadence = match age {
             ..15_000 => 1_000,
@@ -707,7 +738,8 @@ impl Follow {
                 let open = gates::of_turn(tx, &id)?.into_iter().find(|gate| gate.state == GateState::Open);
                 let state = match open {
                     Some(gate) => {
-                        LiveState::Waiting { number: gate.number, names: frame.deciders(tx, &gate.ask, &turn)?.0 }
+                        let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
+                        LiveState::Waiting { number: gate.number, names }
                     }
                     None => LiveState::Running,
                 };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::actions::may_decide;
 use super::core::Core;
 use super::host::{Burial, LiveRuntime, OnDeath};
 use super::pictures::{self, Frame};
@@ -11,26 +12,37 @@ use super::ports::*;
 use crate::crash;
 use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::ids::*;
-use crate::domain::message::ChatKind;
+use crate::domain::risk::Class;
+use crate::domain::rule::{Covers, Judged};
 use crate::domain::turn::{TurnEvent, TurnState};
 use crate::domain::view::Receipt;
+use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::{Gate, NewGate};
+use crate::ledger::rules::Rule;
+use crate::ledger::surfaces::{self, SurfaceKind};
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, rules, settings, turns};
+
+/// Who decided where nobody was asked.
+pub const POLICY: &str = "policy";
 
 /// A decision is carried over to the same question of a continued turn for this long.
 const HONOUR_MS: i64 = 30 * 60 * 1000;
 
-/// W4: the question is a row, the turn waits, the card is wanted. Gives false when the request was known already.
+/// W4: the question is a row, the turn waits, the card is wanted. Gives where the request stands now, and nothing when it
+/// was known already.
 pub fn open(
     tx: &Transaction<'_>,
     frame: &Frame,
     turn: &TurnId,
     generation: Generation,
     request: GateRequest,
-) -> Result<bool, LedgerError> {
+    judged: Judged,
+) -> Result<Option<GateState>, LedgerError> {
     let turn = turns::get(tx, turn)?;
+    let conversation = conversations::get(tx, &turn.conversation)?;
     let former = former_decision(tx, &turn, &request, frame.now_ms)?;
+    let question = request.ask.is_question();
     let new = NewGate {
         conversation: turn.conversation.clone(),
         turn: turn.id.clone(),
@@ -40,21 +52,34 @@ pub fn open(
         ask: request.ask,
         claim: request.claim,
         choices: request.choices,
+        judged,
+        card: if question { None } else { open_card(tx, &turn)? },
         repeats: former.as_ref().map(|(gate, _)| gate.id.clone()),
         opened_at_ms: frame.now_ms,
     };
-    let Some(id) = gates::open(tx, &new)? else { return Ok(false) };
+    let Some(id) = gates::open(tx, &new)? else { return Ok(None) };
     if matches!(turn.state, TurnState::Submitting | TurnState::Running | TurnState::Waiting) {
         turns::advance(tx, &turn, TurnEvent::GateOpened)?;
     }
     let gate = gates::get(tx, &id)?;
-    match former {
-        Some((former, true)) if still_decides(frame, &former) => honour(tx, &gate, &former, frame.now_ms)?,
-        _ => super::actions::receipts(tx, frame, &turn, Receipt::Waiting)?,
+    if !question && gate.class == Class::Secret {
+        refuse(tx, &gate, frame.now_ms)?;
+    } else if settings::is_locked(tx)? {
+        // Nothing is allowed by what was said before: its turn is being stopped.
+        super::actions::receipts(tx, frame, &turn, Receipt::Waiting)?;
+    } else if let Some((former, true)) = &former
+        && still_decides(tx, frame, &conversation, &turn, &gate, former)?
+    {
+        honour(tx, &gate, former, frame.now_ms)?;
+    } else if let Some(rule) = rule_for(tx, frame, &conversation, &turn, &gate)? {
+        apply(tx, &gate, &rule, frame.now_ms)?;
+    } else {
+        super::actions::receipts(tx, frame, &turn, Receipt::Waiting)?;
     }
-    pictures::gate(tx, frame, &gates::get(tx, &id)?)?;
+    let gate = gates::get(tx, &id)?;
+    pictures::gate(tx, frame, &gate)?;
     pictures::queue(tx, frame, &turn.conversation)?;
-    Ok(true)
+    Ok(Some(gate.state))
 }
 
 /// What somebody had decided on the same question in the turn that this one continues, and whether that is honoured
@@ -70,13 +95,70 @@ fn former_decision(
     let fresh = former.decided_at_ms.is_some_and(|at| (0..=HONOUR_MS).contains(&(now_ms - at)));
     let not_passed_on = former.void_from == Some(GateState::Decided);
     let secret = request.ask.is_question();
-    let honoured = fresh && not_passed_on && !secret && !gates::was_honoured(tx, &former.id)?;
+    // What a rule decided is decided by the rules of now.
+    let honoured = fresh && not_passed_on && !secret && !former.by_rule && !gates::was_honoured(tx, &former.id)?;
     Ok(Some((former, honoured)))
 }
 
 /// Rights may have been taken away since.
-fn still_decides(frame: &Frame, former: &Gate) -> bool {
-    former.decided_by.as_ref().is_some_and(|user| frame.access.role(user, None, None, ChatKind::Direct).may_decide())
+fn still_decides(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    gate: &Gate,
+    former: &Gate,
+) -> Result<bool, LedgerError> {
+    let Some(user) = &former.decided_by else { return Ok(false) };
+    let role = frame.access.role(user, None, Some(&conversation.chat), conversation.chat_kind);
+    may_decide(tx, conversation, gate, turn, user, role)
+}
+
+/// The card of the turn's requests that are open now: it lists the new one as well.
+fn open_card(tx: &Transaction<'_>, turn: &Turn) -> Result<Option<GateId>, LedgerError> {
+    let open = gates::open_in(tx, &turn.conversation)?;
+    let Some(last) = open.into_iter().rev().find(|gate| gate.turn == turn.id && !gate.ask.is_question()) else {
+        return Ok(None);
+    };
+    // A card that was refused shows nothing: what comes now is tried with a card of its own.
+    let card = surfaces::find(tx, SurfaceKind::Gate, last.card.as_str())?;
+    Ok(card.filter(|card| !card.is_gone).map(|_| last.card))
+}
+
+/// Nobody is asked: the sandbox would refuse it whatever they say.
+fn refuse(tx: &Transaction<'_>, gate: &Gate, now_ms: i64) -> Result<(), LedgerError> {
+    let decision = Decision::Decline { reason: None };
+    gates::decide(tx, gate, &decision, &UserId::new(POLICY), POLICY, now_ms)?;
+    audit::note(tx, POLICY, "refused", gate.id.as_str(), gate.class.as_str(), now_ms)
+}
+
+/// A rule of this chat that covers the request, and whose maker may still decide it.
+fn rule_for(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    gate: &Gate,
+) -> Result<Option<Rule>, LedgerError> {
+    let judged = gate.judged();
+    let Some(covers) = Covers::of(&gate.ask, &judged) else { return Ok(None) };
+    for rule in rules::in_force(tx, &conversation.channel, &conversation.chat, &covers.directory, frame.now_ms)? {
+        if !rule.covers.includes(&gate.ask, &judged) || rule.turn.as_ref().is_some_and(|of| *of != turn.id) {
+            continue;
+        }
+        let role = frame.access.role(&rule.made_by, None, Some(&conversation.chat), conversation.chat_kind);
+        if may_decide(tx, conversation, gate, turn, &rule.made_by, role)? {
+            return Ok(Some(rule));
+        }
+    }
+    Ok(None)
+}
+
+fn apply(tx: &Transaction<'_>, gate: &Gate, rule: &Rule, now_ms: i64) -> Result<(), LedgerError> {
+    gates::decide(tx, gate, &Decision::Allow, &rule.made_by, &rule.made_name, now_ms)?;
+    gates::set_rule(tx, &gate.id, rule.number, true)?;
+    rules::used(tx, rule.number, now_ms)?;
+    audit::note(tx, rule.made_by.as_str(), "allowed by rule", gate.id.as_str(), &format!("R{}", rule.number), now_ms)
 }
 
 fn honour(tx: &Transaction<'_>, gate: &Gate, former: &Gate, now_ms: i64) -> Result<(), LedgerError> {
@@ -106,8 +188,14 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
     }
     let row = gate.clone();
     crash::point("w5a.before");
-    match core.ledger.write(move |tx| gates::answering(tx, &row)).await {
-        Ok(()) => crash::point("w5a.after"),
+    let answering = move |tx: &Transaction<'_>| {
+        // A yes from before the lock is not passed on: the turn's stop is.
+        let held = row.decision == Some(Decision::Allow) && settings::is_locked(tx)?;
+        if held { Ok(false) } else { gates::answering(tx, &row).map(|()| true) }
+    };
+    match core.ledger.write(answering).await {
+        Ok(true) => crash::point("w5a.after"),
+        Ok(false) => return Ok(Passed::On),
         // Withdrawn in the same moment: nothing to answer.
         Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(Passed::On),
         Err(error) => {

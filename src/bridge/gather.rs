@@ -74,7 +74,7 @@ pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>
         files: &pieces.files,
         omitted: &pieces.omitted,
     };
-    let prompt = Prompt { text: render::prompt(&input), images: pieces.images };
+    let prompt = Prompt { text: render::prompt(&input), images: pieces.images, plan: false };
     Ok(Gathered {
         prompt,
         companions: companions.into_iter().map(|(row, _)| row.seq).collect(),

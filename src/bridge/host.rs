@@ -1,8 +1,8 @@
 //! The runtime process and its successors: starts it, records each generation before a word is said to it, makes sure
 //! that a former one is surely dead before anything is concluded from its absence, and passes its facts on.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -13,6 +13,7 @@ use super::ports::*;
 use super::pulse::Pulse;
 use crate::clock::Clock;
 use crate::domain::ids::*;
+use crate::domain::safety::Tried;
 use crate::ledger::generations::GenerationRow;
 use crate::ledger::{Ledger, LedgerError, Transaction, generations};
 
@@ -21,8 +22,8 @@ pub struct LiveRuntime {
     runtime: Box<dyn Runtime>,
     pub generation: Generation,
     pub identity: ProcessIdentity,
-    /// Threads that this process has loaded for us.
-    opened: Mutex<HashSet<ThreadId>>,
+    /// Threads that this process has loaded for us, and with what.
+    opened: Mutex<HashMap<ThreadId, Posture>>,
     pulse: Pulse,
 }
 
@@ -45,6 +46,10 @@ impl LiveRuntime {
         self.runtime.version()
     }
 
+    pub fn capabilities(&self) -> Capabilities {
+        self.runtime.capabilities()
+    }
+
     pub fn warnings(&self) -> Vec<String> {
         self.runtime.warnings()
     }
@@ -54,22 +59,31 @@ impl LiveRuntime {
         self.pulse.give_up();
     }
 
-    /// Makes sure that the thread is loaded here; `None` starts a new one.
-    pub async fn open(&self, thread: Option<&ThreadId>, directory: &std::path::Path) -> Result<ThreadId, CallError> {
+    /// Makes sure that the thread is loaded here for turns of this posture; `None` starts a new one.
+    pub async fn open(
+        &self,
+        thread: Option<&ThreadId>,
+        directory: &std::path::Path,
+        posture: &Posture,
+    ) -> Result<ThreadId, CallError> {
         if let Some(thread) = thread
-            && self.opened.lock().expect("no code panics while it holds this lock").contains(thread)
+            && self.opened().get(thread).is_some_and(|opened| opened.serves(posture))
         {
             return Ok(thread.clone());
         }
-        let how = Open { thread: thread.cloned(), directory: directory.to_owned() };
+        let how = Open { thread: thread.cloned(), directory: directory.to_owned(), posture: posture.clone() };
         let opened = self.call(|runtime| runtime.open(&how)).await?;
-        self.opened.lock().expect("no code panics while it holds this lock").insert(opened.clone());
+        self.opened().insert(opened.clone(), how.posture);
         Ok(opened)
     }
 
     /// The runtime said that it does not have the thread (any more).
     pub fn forget(&self, thread: &ThreadId) {
-        self.opened.lock().expect("no code panics while it holds this lock").remove(thread);
+        self.opened().remove(thread);
+    }
+
+    fn opened(&self) -> MutexGuard<'_, HashMap<ThreadId, Posture>> {
+        self.opened.lock().expect("no code panics while it holds this lock")
     }
 }
 
@@ -129,6 +143,11 @@ impl Host {
     /// The command that signs the runtime in.
     pub fn login(&self) -> Option<String> {
         self.inner.launcher.login()
+    }
+
+    /// Tries what the runtime's sandbox promises.
+    pub async fn probe(&self, probe: &Probe) -> Vec<Tried> {
+        self.inner.launcher.probe(probe).await
     }
 
     pub fn state(&self) -> HostState {

@@ -97,7 +97,7 @@ fn judge(core: &Core, channel: &ChannelName, message: &IncomingMessage) -> Verdi
         Role::Stranger => {
             Verdict::Stranger { may_pair: access.owner.is_none() && message.chat_kind == ChatKind::Direct }
         }
-        Role::Owner | Role::User | Role::Member => Verdict::Admit,
+        Role::Owner | Role::Admin | Role::Approver | Role::User | Role::Member => Verdict::Admit,
     }
 }
 
@@ -304,7 +304,14 @@ fn accept_click(
 
 fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result<Performed, LedgerError> {
     let unknown = Performed { told: Told::Unknown, wake: Vec::new(), secret: None, rerun_intake: false };
-    let refused = |why: &str| audit::note(tx, click.user.as_str(), "click refused", "", why, frame.now_ms);
+    let refused_about = |subject: &str, why: &str| match &click.chat {
+        Some(chat) => {
+            let place = (&frame.channel, chat);
+            audit::note_in(tx, place, click.user.as_str(), "click refused", subject, why, frame.now_ms)
+        }
+        None => audit::note(tx, click.user.as_str(), "click refused", subject, why, frame.now_ms),
+    };
+    let refused = |why: &str| refused_about("", why);
     let Some(button) = click.button.as_ref().map(|id| buttons::get(tx, id)).transpose()?.flatten() else {
         refused("not a button of ours")?;
         return Ok(unknown);
@@ -314,7 +321,9 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
         refused("drawn for another chat")?;
         return Ok(unknown);
     }
+    let subject = button.action.subject().unwrap_or_default();
     if button.used_by.is_some() && !button.action.may_repeat() {
+        refused_about(subject, "used before")?;
         return Ok(Performed { told: Told::NoLongerValid, ..unknown });
     }
     let kind = chat_kind_of(tx, &button.channel, &button.chat)?;
@@ -324,6 +333,13 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
         role: frame.access.role(&click.user, click.tenant.as_deref(), Some(&button.chat), kind),
     };
     let performed = perform(tx, frame, &button.action, &person, &click.form)?;
+    // Who may not is kept where that is found out.
+    match &performed.told {
+        Told::AlreadyDecided { .. } => refused_about(subject, "used before")?,
+        Told::NoLongerValid | Told::NothingRunning => refused_about(subject, "over")?,
+        Told::RestartedSince => refused_about(subject, "of a former process")?,
+        _ => {}
+    }
     if !performed.wake.is_empty() || performed.rerun_intake {
         buttons::consume(tx, &button.id, person.user.as_str(), frame.now_ms)?;
     }

@@ -21,7 +21,7 @@ use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target,
 use crate::domain::ids::*;
 use crate::ledger::messages::{Again, OutMessage};
 use crate::ledger::surfaces::Picture;
-use crate::ledger::{LedgerError, Transaction, audit, conversations, messages, said, surfaces};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, messages, said, surfaces};
 use crate::tasks::OnExit;
 
 /// The platform recognises a repeated key for an hour; ten minutes are kept clear of that edge.
@@ -272,6 +272,9 @@ async fn delivered(
             messages::sent(tx, &id, platform.as_ref(), now)?;
             if let Some(card) = surfaces::told_in(tx, &id)? {
                 surfaces::seen(tx, &card.id, now)?;
+                if let Some(Picture::Card(view)) = &card.wanted {
+                    view.gates().iter().try_for_each(|gate| gates::seen(tx, gate, now))?;
+                }
             }
             if let (Some(conversation), Some(topic)) = (conversation, topic) {
                 conversations::learn_topic(tx, &conversation, &topic)?;

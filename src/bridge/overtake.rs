@@ -144,10 +144,11 @@ fn may_overtake(core: &Core, row: &InboundRow) -> bool {
     }
 }
 
-/// What is said of the present. A new conversation and a released one are said of all that was sent before, too.
+/// What is said of the present. A new conversation, another one and a released one are said of all that was sent before, too.
 fn is_urgent(typed: &Typed) -> bool {
     match typed {
         Typed::Command(Command::New(_) | Command::Release) | Typed::NearMiss => false,
+        Typed::Command(Command::Conversing(command)) => command.only_looks(),
         Typed::Command(_) | Typed::DidYouMean { .. } | Typed::Shortcut(_) | Typed::StopWord => true,
         // The answer to an open question; anything else waits in its place.
         Typed::Text(text) => !text.is_empty(),
@@ -209,6 +210,8 @@ mod tests {
             ("/new", false),
             ("/new fix it", false),
             ("/release", false),
+            ("/threads", true),
+            ("/resume 2", false),
             ("好的", false),
             ("", false),
         ] {

@@ -13,11 +13,12 @@ use super::ports::*;
 use super::say;
 use crate::crash;
 use crate::domain::delivery::{Disposition, send_key, wait_before};
+use crate::domain::gate::GateState;
 use crate::domain::ids::*;
 use crate::domain::view::{Receipt, View};
 use crate::ledger::messages::{self, NewMessage};
-use crate::ledger::surfaces::{self, Picture, Surface};
-use crate::ledger::{LedgerError, Transaction};
+use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind};
+use crate::ledger::{LedgerError, Transaction, gates};
 use crate::tasks::OnExit;
 
 const BATCH: u32 = 64;
@@ -154,7 +155,8 @@ async fn react(
     match result.await {
         Ok(reaction) => {
             inherited.tidied(surface);
-            shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms()).await
+            shown(core, surface, Some(&reaction), Some(surface.wanted_hash.clone()), core.now_ms(), (Vec::new(), 0))
+                .await
         }
         // A first refusal may have been of taking the old one away: the next try looks what is there.
         Err(error) if !inherited.is_in_doubt(surface) => retry(core, surface, &error, false).await,
@@ -191,14 +193,16 @@ async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &Vi
     let answered = channel.create_card(&card).await;
     crash::point("card.told");
     match answered {
-        Ok(Sent { message: Some(message), topic, .. }) => {
+        Ok(Sent { message: Some(message), topic, platform_ms }) => {
             let hash = (!doubtful).then(|| surface.wanted_hash.clone());
             if let (Some(conversation), Some(topic)) = (surface.conversation.clone(), topic) {
                 core.ledger
                     .write(move |tx| crate::ledger::conversations::learn_topic(tx, &conversation, &topic))
                     .await?;
             }
-            shown(core, surface, Some(message.as_str()), hash, core.now_ms()).await
+            let seen = if doubtful { Vec::new() } else { view.gates() };
+            let since = platform_ms.unwrap_or_else(|| core.now_ms());
+            shown(core, surface, Some(message.as_str()), hash, core.now_ms(), (seen, since)).await
         }
         // It is there and can never be changed: its place is taken by another, under another key.
         Ok(Sent { message: None, .. }) => {
@@ -226,7 +230,7 @@ async fn update(
             } else {
                 core.now_ms() + channel.limits().update_every_ms as i64
             };
-            shown(core, surface, None, hash, next).await
+            shown(core, surface, None, hash, next, (view.gates(), core.now_ms())).await
         }
         Err(error) => failed(core, surface, &error, false).await,
     }
@@ -238,9 +242,16 @@ async fn shown(
     platform: Option<&str>,
     hash: Option<String>,
     next_at_ms: i64,
+    (seen, since_ms): (Vec<GateId>, i64),
 ) -> Result<(), LedgerError> {
     let (id, platform, now) = (surface.id.clone(), platform.map(str::to_owned), core.now_ms());
-    core.ledger.write(move |tx| surfaces::shown(tx, &id, platform.as_deref(), hash.as_deref(), next_at_ms, now)).await
+    core.ledger
+        .write(move |tx| {
+            surfaces::shown(tx, &id, platform.as_deref(), hash.as_deref(), next_at_ms, now)?;
+            // From now on words can answer them.
+            seen.iter().try_for_each(|gate| gates::seen(tx, gate, since_ms))
+        })
+        .await
 }
 
 async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: bool) -> Result<(), LedgerError> {
@@ -278,9 +289,15 @@ async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool
     core.ledger
         .write(move |tx| {
             surfaces::gone(tx, &surface.id, &why)?;
+            // As it is wanted now: a request may have joined while it was being refused.
+            let now_wanted = surfaces::find(tx, SurfaceKind::Gate, &surface.subject)?;
+            let surface = now_wanted.filter(|found| found.id == surface.id).unwrap_or(surface);
             let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
-            let asks = matches!(**view, View::Gate(_));
-            let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || !asks) else {
+            let asks = matches!(**view, View::Gate(_) | View::Gates(_));
+            // What joined the card since it was last shown was seen by nobody.
+            let unseen = view.gates().iter().map(|gate| gates::get(tx, gate)).collect::<Result<Vec<_>, _>>()?;
+            let unseen = unseen.iter().any(|gate| gate.state == GateState::Open && gate.shown_at_ms.is_none());
+            let Some(body) = say::instead_of_card(view, surface.lang).filter(|_| creating || unseen || !asks) else {
                 return Ok(());
             };
             let new = NewMessage {

@@ -1,8 +1,13 @@
 //! What people should see, computed from the ledger's rows and written as wanted surfaces, in the transaction of the
 //! change that they show.
 
+mod gates;
+
 use std::path::{Path, PathBuf};
 
+pub use self::gates::{gate, near_miss, near_miss_over};
+
+use crate::bridge::actions;
 use crate::bridge::core::fresh_button;
 use crate::bridge::say;
 use crate::domain::access::Access;
@@ -11,21 +16,29 @@ use crate::domain::delivery::Target;
 use crate::domain::gate::{Ask, GateState};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
+use crate::domain::setting::Noise;
 use crate::domain::turn::TurnState;
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
+use crate::ledger::gates as requests;
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
+use crate::ledger::rules::Rule;
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::turns::{Progress, Turn};
-use crate::ledger::{LedgerError, Transaction, buttons, conversations, gates, inbound, said, turns};
+use crate::ledger::{LedgerError, Transaction, buttons, conversations, inbound, said, turns};
+use crate::words::RightsMsg;
 
 /// A live card appears only when a turn takes longer than this.
 pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
 pub const LIVE_AFTER_DIRECT_MS: i64 = 3_000;
 /// A queue card appears only when a message waits longer than this.
 pub const QUEUE_AFTER_MS: i64 = 5_000;
+
+/// In a quiet chat: after everything that could still be running.
+const NEVER_MS: i64 = 10 * 365 * 86_400_000;
 
 /// What a picture needs besides the rows: who has which right, how the bot is called, what time it is. Owned, so that it
 /// can go into a ledger closure.
@@ -53,7 +66,7 @@ impl Frame {
         directory.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
-    fn button(
+    pub(super) fn button(
         &self,
         tx: &Transaction<'_>,
         chat: &ChatId,
@@ -65,30 +78,40 @@ impl Frame {
         Ok(Button { id, role })
     }
 
-    /// Names of those who may decide a gate of this turn, and whom to mention.
-    pub fn deciders(&self, tx: &Transaction<'_>, ask: &Ask, turn: &Turn) -> Result<(String, Vec<UserId>), LedgerError> {
-        if ask.is_question() {
-            return Ok((turn.requester_name.clone(), vec![turn.requester.clone()]));
+    /// Names of those who may decide a request, and whom to mention: the requester if he may, else at most three who may.
+    pub fn deciders(
+        &self,
+        tx: &Transaction<'_>,
+        conversation: &Conversation,
+        gate: &Gate,
+        turn: &Turn,
+    ) -> Result<(String, Vec<UserId>), LedgerError> {
+        let requester = || (turn.requester_name.clone(), vec![turn.requester.clone()]);
+        if gate.ask.is_question() {
+            return Ok(requester());
         }
-        let mut people: Vec<&UserId> = self.access.owner.iter().collect();
-        let mut users: Vec<&UserId> =
-            self.access.users.iter().filter(|user| Some(*user) != self.access.owner.as_ref()).collect();
-        users.sort();
-        people.extend(users);
+        let role = self.access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+        let own = actions::may_decide(tx, conversation, gate, turn, &turn.requester, role)?;
+        if own && !role.is_decider() {
+            return Ok(requester());
+        }
+        let mut people = self.access.deciders(&conversation.chat, gate.class);
+        people.retain(|user| own || *user != turn.requester);
+        let names = self.names(tx, &people, turn)?;
+        let mention = if own { vec![turn.requester.clone()] } else { people.into_iter().take(3).collect() };
+        Ok((names, mention))
+    }
+
+    /// At most three of them, by name.
+    pub fn names(&self, tx: &Transaction<'_>, people: &[UserId], turn: &Turn) -> Result<String, LedgerError> {
         let mut names = Vec::new();
         for user in people.iter().take(3) {
             let name = said::name_of(tx, &self.channel, user)?.map(|(name, _)| name);
             names.push(name.unwrap_or_else(|| {
-                if **user == turn.requester { turn.requester_name.clone() } else { user.to_string() }
+                if *user == turn.requester { turn.requester_name.clone() } else { user.to_string() }
             }));
         }
-        // The requester is mentioned if he may decide; else at most three who may.
-        let mention = if people.contains(&&turn.requester) {
-            vec![turn.requester.clone()]
-        } else {
-            people.into_iter().take(3).cloned().collect()
-        };
-        Ok((names.join(", "), mention))
+        Ok(names.join(", "))
     }
 }
 
@@ -99,6 +122,12 @@ pub fn target_of(conversation: &Conversation, turn: &Turn) -> Target {
         reply_to: turn.reply_to.clone().or_else(|| conversation.root.clone()),
         in_topic: conversation.root.is_some(),
     }
+}
+
+/// Where something is said in a conversation that answers no message.
+pub fn place_of(conversation: &Conversation) -> Target {
+    let (chat, reply_to) = (conversation.chat.clone(), conversation.root.clone());
+    Target { chat, in_topic: reply_to.is_some(), reply_to }
 }
 
 // ------------------------------------------------------------------------------------------------ live card
@@ -132,13 +161,18 @@ pub fn live(
         project: frame.project(&turn.directory),
         started_at_ms: started,
         state: live.state.clone(),
-        steps: live.progress.steps.clone(),
+        steps: with_refused(tx, turn, conversation.lang, &live.progress.steps)?,
         draft: if over { String::new() } else { live.progress.draft.clone() },
         unreachable_since_ms: live.unreachable_since_ms,
         stop,
         direct,
     });
-    let wait = if direct { LIVE_AFTER_DIRECT_MS } else { LIVE_AFTER_GROUP_MS };
+    let wait = match (noise(tx, conversation)?, direct) {
+        (Noise::Quiet, _) => NEVER_MS,
+        (Noise::Full, _) => 0,
+        (Noise::Normal, true) => LIVE_AFTER_DIRECT_MS,
+        (Noise::Normal, false) => LIVE_AFTER_GROUP_MS,
+    };
     let wanted = Wanted {
         kind: SurfaceKind::Live,
         subject: turn.id.as_str().to_owned(),
@@ -154,101 +188,30 @@ pub fn live(
     surfaces::want(tx, &wanted, frame.now_ms)
 }
 
-// ------------------------------------------------------------------------------------------------ gates
-
-/// A gate's card as its row says.
-pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), LedgerError> {
-    let conversation = conversations::get(tx, &gate.conversation)?;
-    let turn = turns::get(tx, &gate.turn)?;
-    let (deciders, mention) = frame.deciders(tx, &gate.ask, &turn)?;
-    let shown = gate_shown(tx, gate)?;
-    let open = matches!(shown, GateShown::Open | GateShown::OpenAgain { .. });
-    let direct = conversation.chat_kind == ChatKind::Direct;
-    let view = View::Gate(GateView {
-        number: gate.number,
-        requester: turn.requester_name.clone(),
-        project: frame.project(&turn.directory),
-        deciders,
-        mention: if direct { Vec::new() } else { mention },
-        ask: gate.ask.clone(),
-        claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
-        state: shown,
-        buttons: if open { gate_buttons(tx, frame, &conversation, gate)? } else { Vec::new() },
-        direct,
-        bot_name: frame.bot_name.clone(),
-    });
-    let wanted = Wanted {
-        kind: SurfaceKind::Gate,
-        subject: gate.id.as_str().to_owned(),
-        conversation: Some(conversation.id.clone()),
-        channel: conversation.channel.clone(),
-        target: target_of(&conversation, &turn),
-        lang: conversation.lang,
-        picture: Some(Picture::Card(Box::new(view))),
-        not_before_ms: 0,
-        is_final: gate.state.is_over(),
-        // A gate that was over before its card was out needs no card.
-        create_final: false,
-    };
-    surfaces::want(tx, &wanted, frame.now_ms)
+/// How much the chat wants to see.
+pub fn noise(tx: &Transaction<'_>, conversation: &Conversation) -> Result<Noise, LedgerError> {
+    let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Noise)?;
+    Ok(set.as_deref().and_then(Noise::parse).unwrap_or_default())
 }
 
-fn gate_shown(tx: &Transaction<'_>, gate: &Gate) -> Result<GateShown, LedgerError> {
-    let who = gate.decided_name.clone().unwrap_or_default();
-    let at_ms = gate.decided_at_ms.unwrap_or(gate.opened_at_ms);
-    Ok(match gate.state {
-        GateState::Open => match gate.repeats.as_ref().map(|former| gates::get(tx, former)).transpose()? {
-            Some(former) if former.decision.is_some() => GateShown::OpenAgain {
-                who: former.decided_name.unwrap_or_default(),
-                at_ms: former.decided_at_ms.unwrap_or(former.opened_at_ms),
-            },
-            _ => GateShown::Open,
-        },
-        GateState::Withdrawn => GateShown::Withdrawn,
-        GateState::Void if gate.void_from == Some(GateState::Answering) => GateShown::VoidMayHaveRun { who },
-        GateState::Void => GateShown::Void,
-        GateState::Decided | GateState::Answering | GateState::Answered => match &gate.decision {
-            Some(decision) => GateShown::Decided { who, at_ms, decision: decision.clone() },
-            None => GateShown::Withdrawn,
-        },
-    })
+fn queue_after(tx: &Transaction<'_>, conversation: &Conversation) -> Result<i64, LedgerError> {
+    Ok(if noise(tx, conversation)? == Noise::Quiet { NEVER_MS } else { QUEUE_AFTER_MS })
 }
 
-fn gate_buttons(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    conversation: &Conversation,
-    gate: &Gate,
-) -> Result<Vec<Button>, LedgerError> {
-    let id = || gate.id.clone();
-    let mut wanted = Vec::new();
-    match &gate.ask {
-        Ask::Questions { questions } => {
-            if let [only] = questions.as_slice() {
-                // More than four do not fit under a thumb: those go into the form.
-                if only.options.len() <= 4 {
-                    for index in 0..only.options.len() as u32 {
-                        wanted.push((ButtonRole::Option(index), Action::Choose { gate: id(), index }));
-                    }
-                }
-                if only.free_text || only.options.is_empty() || only.options.len() > 4 {
-                    wanted.push((ButtonRole::Submit, Action::Submit { gate: id() }));
-                }
-            } else {
-                wanted.push((ButtonRole::Submit, Action::Submit { gate: id() }));
-            }
-            wanted.push((ButtonRole::Skip, Action::Skip { gate: id() }));
-        }
-        _ => {
-            wanted.push((ButtonRole::Allow, Action::Allow { gate: id() }));
-            wanted.push((ButtonRole::Decline, Action::Decline { gate: id() }));
-        }
+/// The steps, and what policy refused: nobody was asked, so the card says it.
+fn with_refused(tx: &Transaction<'_>, turn: &Turn, lang: Lang, steps: &[Step]) -> Result<Vec<Step>, LedgerError> {
+    let mut steps = steps.to_vec();
+    for gate in requests::of_turn(tx, &turn.id)?.iter().filter(|gate| gates::is_refused(gate)) {
+        let step = Step {
+            what: StepKind::Refused,
+            object: crate::words::risk(gate.class, lang).to_owned(),
+            state: StepState::Failed,
+            started_at_ms: gate.opened_at_ms,
+        };
+        let at = steps.partition_point(|other| other.started_at_ms <= gate.opened_at_ms);
+        steps.insert(at, step);
     }
-    wanted.push((ButtonRole::Stop, Action::Stop { turn: gate.turn.clone() }));
-    wanted
-        .into_iter()
-        .map(|(role, action)| frame.button(tx, &conversation.chat, gate.id.as_str(), role, &action))
-        .collect()
+    Ok(steps)
 }
 
 // ------------------------------------------------------------------------------------------------ queue
@@ -278,7 +241,7 @@ pub fn queue(tx: &Transaction<'_>, frame: &Frame, conversation: &ConversationId)
         target: newest.map_or_else(|| root_target(&conversation), |turn| target_of(&conversation, turn)),
         lang: conversation.lang,
         picture: Some(Picture::Card(Box::new(view))),
-        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        not_before_ms: frame.now_ms + queue_after(tx, &conversation)?,
         is_final,
         create_final: false,
     };
@@ -317,10 +280,10 @@ fn wait_reason(
         return Ok(Some(if held.why == HeldWhy::Elsewhere { WaitReason::Elsewhere } else { WaitReason::Held }));
     }
     let Some(active) = active else { return Ok(None) };
-    let open = gates::of_turn(tx, &active.id)?.into_iter().find(|gate| gate.state == GateState::Open);
+    let open = requests::of_turn(tx, &active.id)?.into_iter().find(|gate| gate.state == GateState::Open);
     Ok(Some(match open {
         Some(gate) => {
-            let (names, _) = frame.deciders(tx, &gate.ask, active)?;
+            let (names, _) = frame.deciders(tx, conversation, &gate, active)?;
             WaitReason::Gate { number: gate.number, names }
         }
         None => WaitReason::Turn {
@@ -366,7 +329,7 @@ pub fn queue_waits(
         target: target_of(conversation, turn),
         lang: conversation.lang,
         picture: Some(Picture::Card(Box::new(View::Queue(QueueView { why, rows: vec![row] })))),
-        not_before_ms: frame.now_ms + QUEUE_AFTER_MS,
+        not_before_ms: frame.now_ms + queue_after(tx, conversation)?,
         is_final: false,
         create_final: false,
     };
@@ -402,7 +365,8 @@ pub fn interrupted(
         what.progress.steps.iter().cloned().partition(|step| step.state != StepState::Running);
     let mut uncertain = uncertain;
     // What somebody allowed and the runtime was being told may have run without a trace.
-    for gate in gates::of_turn(tx, &turn.id)?.into_iter().filter(|gate| gate.void_from == Some(GateState::Answering)) {
+    for gate in requests::of_turn(tx, &turn.id)?.into_iter().filter(|gate| gate.void_from == Some(GateState::Answering))
+    {
         if let Ask::Command { command, .. } = &gate.ask
             && !uncertain.iter().any(|step| command.contains(step.object.trim_end_matches('…')))
         {
@@ -583,6 +547,67 @@ pub fn notice(
         create_final: true,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+// ------------------------------------------------------------------------------------------------ lists
+
+/// The rules of a chat, each with the button that ends it. `list` is the message that asked for them.
+pub fn rules(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    chat: &ChatId,
+    list: InboundSeq,
+    found: &[Rule],
+    lang: Lang,
+) -> Result<ListView, LedgerError> {
+    let mut rows = Vec::new();
+    for rule in found.iter().take(MAX_LIST_ROWS) {
+        let text = say::rule(lang, rule, &frame.project(Path::new(&rule.covers.directory)), frame.now_ms);
+        let action = Action::RevokeRule { number: rule.number, list };
+        let button = frame.button(tx, chat, &list_subject(list), ButtonRole::RevokeRule(rule.number), &action)?;
+        rows.push(ListRow { text: cut(&text, 600), buttons: vec![button] });
+    }
+    let left_out = found.len().saturating_sub(rows.len());
+    let mut notes: Vec<String> =
+        found.first().map(|rule| say::rights(lang, RightsMsg::RulesHint { number: rule.number })).into_iter().collect();
+    notes.extend((left_out > 0).then(|| say::rights(lang, RightsMsg::RulesMore { n: left_out })));
+    Ok(ListView { title: say::rights(lang, RightsMsg::RulesTitle { n: found.len() }), rows, notes })
+}
+
+/// A rule that was ended from its list: the row says so, and has no button any more.
+pub fn rule_ended(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    list: InboundSeq,
+    number: i64,
+    who: &str,
+) -> Result<(), LedgerError> {
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &list_subject(list))? else { return Ok(()) };
+    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
+    let View::List(shown) = view.as_mut() else { return Ok(()) };
+    let ends = |row: &ListRow| row.buttons.iter().any(|button| button.role == ButtonRole::RevokeRule(number));
+    for row in shown.rows.iter_mut().filter(|row| ends(row)) {
+        row.text = format!("{}\n{}", row.text, say::rule_revoked(stored.lang, who, frame.now_ms));
+        row.buttons.clear();
+    }
+    let wanted = Wanted {
+        kind: SurfaceKind::Notice,
+        subject: stored.subject,
+        conversation: stored.conversation,
+        channel: stored.channel,
+        target: stored.target,
+        lang: stored.lang,
+        picture: Some(Picture::Card(view)),
+        not_before_ms: 0,
+        is_final: true,
+        create_final: true,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The subject of what a command shows.
+pub fn list_subject(command: InboundSeq) -> String {
+    format!("command:{}", command.0)
 }
 
 /// The first `max` characters (graphemes), with an ellipsis where something is cut.

@@ -14,7 +14,9 @@ use crate::domain::gate::{Ask, Choice, Decision};
 pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
 use crate::domain::ids::*;
+pub use crate::domain::level::Level;
 use crate::domain::message::{ChatKind, Decoded};
+use crate::domain::safety::Tried;
 use crate::domain::view::{Background, Lang, Quoted, Receipt, Step, Toast, View};
 
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -290,6 +292,10 @@ pub struct Capabilities {
     pub per_thread_directory: bool,
     pub fork: bool,
     pub compact: bool,
+    /// A turn can be held to making a plan.
+    pub plan: bool,
+    /// What it runs is held by a sandbox unless a request says otherwise.
+    pub sandbox: bool,
 }
 
 /// One kind of runtime with its configuration: finds the program, starts it, and knows how to make sure that it is dead.
@@ -309,6 +315,20 @@ pub trait Launcher: Send + Sync + 'static {
     /// Makes sure that a former generation is surely dead: its process, its group and everything that carries its mark.
     /// TERM, then KILL, only where pid, start time and boot id match.
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>>;
+
+    /// Really tries what a [`Posture`] promises, with commands in folders of its own. It installs nothing and needs no
+    /// running generation. Nothing where there is no sandbox that promises anything.
+    fn probe<'a>(&'a self, _probe: &'a Probe) -> Boxed<'a, Vec<Tried>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Made anew for the probe, and taken away after it.
+    pub folder: PathBuf,
+    /// Projects and workspaces that no command may read.
+    pub denied: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -374,6 +394,7 @@ pub trait Runtime: Send + Sync {
     /// Warnings that belong into `status` (configuration keys that were ignored …).
     fn warnings(&self) -> Vec<String>;
 
+    /// Loads a thread, or starts one. A thread that is loaded takes the new posture; it must have no active turn then.
     fn open<'a>(&'a self, how: &'a Open) -> Boxed<'a, Result<ThreadId, CallError>>;
     /// Hands a turn over. Never called while a turn of this thread is known to be active.
     fn submit<'a>(&'a self, turn: &'a Submit) -> Boxed<'a, Result<Submitted, CallError>>;
@@ -388,7 +409,24 @@ pub trait Runtime: Send + Sync {
     fn thread_status<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<ThreadStatus, CallError>>;
     /// Frees the thread for other programs.
     fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>>;
-    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>>;
+    fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>>;
+    /// Threads that it keeps of a directory, whoever began them, the newest first.
+    fn threads<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
+    /// What has changed in a directory since its last commit, as a few lines; empty where nothing has. Whatever it runs
+    /// for that, it holds in its sandbox: the directory may be the agent's.
+    fn changes<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<String, CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
+    /// The models that it offers, the first one first.
+    fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
+    /// Calls a thread by a name where people see it outside of ally.
+    fn name_thread<'a>(&'a self, _thread: &'a ThreadId, _name: &'a str) -> Boxed<'a, Result<(), CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
     /// EOF, TERM, KILL; resolves when the process is gone.
     fn shutdown(&self) -> Boxed<'_, ()>;
 }
@@ -398,6 +436,67 @@ pub struct Open {
     /// `None` starts a new thread.
     pub thread: Option<ThreadId>,
     pub directory: PathBuf,
+    pub posture: Posture,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// The thread to be copied.
+    pub thread: ThreadId,
+    pub directory: PathBuf,
+    pub posture: Posture,
+}
+
+/// How far the commands of a thread may go. It holds for everything that is opened, forked and submitted with it; a
+/// runtime never falls back to settings of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posture {
+    pub level: Level,
+    /// The network is granted for this task, whatever the level. Whoever grants it grants sending as well.
+    pub network: bool,
+    /// Files and folders of others (projects, workspaces): nothing reads them, also not after an allowed request to leave
+    /// the sandbox. The directory and what is `readable` are spared where they lie inside.
+    pub denied: Vec<PathBuf>,
+    /// Readable besides the directory and the tools of this machine. It does not open what is a secret by its name.
+    pub readable: Vec<PathBuf>,
+}
+
+impl Posture {
+    /// A level and nothing else.
+    pub fn of(level: Level) -> Self {
+        Self { level, network: false, denied: Vec::new(), readable: Vec::new() }
+    }
+
+    /// Whether commands reach the network.
+    pub fn has_network(&self) -> bool {
+        self.network || self.level == Level::Trusted
+    }
+
+    /// Whether a thread that was opened with `self` serves turns of `other`: level and network are said with each turn.
+    pub fn serves(&self, other: &Self) -> bool {
+        self.denied == other.denied && self.readable == other.readable
+    }
+}
+
+/// A model as a runtime offers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub name: String,
+    /// How hard it can think, in the runtime's words.
+    pub efforts: Vec<String>,
+    pub default_effort: Option<String>,
+    /// Works where nobody chose another.
+    pub is_default: bool,
+}
+
+/// A thread as a runtime lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptThread {
+    pub thread: ThreadId,
+    pub directory: PathBuf,
+    /// Its name, or its first words.
+    pub title: String,
+    pub active_at_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -405,6 +504,13 @@ pub struct Submit {
     pub thread: ThreadId,
     pub client: ClientId,
     pub input: Prompt,
+    /// Chosen for the chat; `None` leaves the thread's own.
+    pub model: Option<String>,
+    pub effort: Option<String>,
+    /// The thread may have been told to plan before: whether this turn does, the prompt says.
+    pub has_planned: bool,
+    /// Level and network of this turn. The paths are those that the thread was opened with.
+    pub posture: Posture,
 }
 
 /// A frozen prompt.
@@ -413,6 +519,9 @@ pub struct Prompt {
     pub text: String,
     /// Absolute paths of local pictures.
     pub images: Vec<PathBuf>,
+    /// A plan is wanted, and nothing is to be changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -535,8 +644,10 @@ pub enum Fact {
     },
     /// The turn's error, before its end is reported. Advisory.
     Trouble(Failure),
+    /// What the thread took in all so far, and the last request to the model of it.
     Usage {
         total_tokens: i64,
+        request_tokens: i64,
     },
     /// The one terminal event that is told truly; the text comes from a pull.
     TurnEnded {

@@ -19,7 +19,7 @@ use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
-use super::{alive, commands, companions, conversation, prompts, render, route, say, typed};
+use super::{alive, commands, companions, conversation, lock, prompts, render, route, say, typed};
 use crate::crash;
 use crate::domain::access::Role;
 use crate::domain::action::{Action, Resume};
@@ -31,8 +31,9 @@ use crate::domain::turn::{StopReason, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::inbound::{InboundRow, InboundState};
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::turns::{NewTurn, Turn};
-use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, said, surfaces, turns};
+use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, rules, said, surfaces, turns};
 use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
 
@@ -334,15 +335,20 @@ pub(super) struct Beside {
     pub remark: Option<String>,
     /// The conversation begins anew with this turn.
     pub fresh: bool,
+    /// It is to make a plan.
+    pub plan: bool,
+    /// It sounded like a decision on this request and was none: both are offered.
+    pub near: Option<GateId>,
 }
 
 /// Makes a turn of a message, or a steer where the conversation is set to that.
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
-    let gathered = {
+    let mut gathered = {
         let _fetching = gather::asks_platform(&letter.message, &companions).then(|| fetching(core, &letter));
         gather::gather(core, &letter, companions).await?
     };
+    gathered.prompt.plan = beside.plan;
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
@@ -359,8 +365,11 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
             let mut conversation = conversations::resolve(tx, &place, frame.now_ms)?;
             if beside.fresh {
                 conversations::begin_anew(tx, &conversation.id)?;
+                rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
                 conversation = conversations::get(tx, &conversation.id)?;
             }
+            let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Busy)?;
+            let busy = set.as_deref().and_then(Busy::parse).unwrap_or(busy);
             put(tx, &frame, &conversation, &letter, &gathered, busy)?;
             for text in gathered.notices.iter().map(|(_, text)| text).chain(&beside.remark) {
                 notice(
@@ -373,6 +382,9 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
                     conversation.lang,
                     frame.now_ms,
                 )?;
+            }
+            if let (Some(gate), Some(turn)) = (&beside.near, inbound::get(tx, letter.row.seq)?.turn) {
+                pictures::near_miss(tx, &frame, &conversation, letter.reply(), gate, &turn)?;
             }
             Ok(Some(conversation.id))
         })
@@ -395,6 +407,11 @@ fn put(
     busy: Busy,
 ) -> Result<(), LedgerError> {
     let seq = letter.row.seq;
+    if settings::is_locked(tx)? {
+        inbound::resolve(tx, seq, InboundState::Refused, Some("locked"), None)?;
+        receipt(tx, frame, letter, Receipt::Failed)?;
+        return lock::tell(tx, &letter.row.channel, letter.reply(), conversation.lang, frame.now_ms);
+    }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
     let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;
@@ -425,9 +442,10 @@ fn put(
         route::heard_of(tx, letter, root)?;
     }
     // A steer holds words only: what has files stays a turn.
-    let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty();
+    let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty() && !gathered.prompt.plan;
     if let (Some(active), Busy::Steer, TurnState::Running, true) =
         (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
+        && actions::may_steer(active, letter.person.role)
     {
         return put_steer(tx, frame, &active.id, letter, &gathered.prompt.text);
     }

@@ -1,6 +1,7 @@
 //! The frozen prompt of a turn as it lies in the ledger.
 
 use super::ports::Prompt;
+use crate::domain::gate::Ask;
 
 /// Serialises a prompt for its row.
 pub fn freeze(prompt: &Prompt) -> String {
@@ -9,7 +10,12 @@ pub fn freeze(prompt: &Prompt) -> String {
 
 /// Reads a frozen prompt. A row that cannot be read (never written by us) is taken as plain words.
 pub fn thaw(stored: &str) -> Prompt {
-    serde_json::from_str(stored).unwrap_or_else(|_| Prompt { text: stored.to_owned(), images: Vec::new() })
+    serde_json::from_str(stored).unwrap_or_else(|_| Prompt { text: stored.to_owned(), images: Vec::new(), plan: false })
+}
+
+/// A prompt that was gathered anew, wanted as the former one was.
+pub fn made_anew(former: &str, gathered: Prompt) -> String {
+    freeze(&Prompt { plan: thaw(former).plan, ..gathered })
 }
 
 /// Only the words of a frozen prompt.
@@ -26,7 +32,21 @@ pub fn continuing(stored: &str) -> String {
          effects); do not repeat a step that is already done. Then finish the request. The request was:\n\n{}",
         former.text
     );
-    freeze(&Prompt { text, images: former.images })
+    freeze(&Prompt { text, ..former })
+}
+
+/// Why a person said no, as words for the running turn.
+pub fn declined_because(ask: &Ask, reason: &str) -> String {
+    let what = match ask {
+        Ask::Command { command, .. } => format!("to run `{command}`"),
+        Ask::FileChange { changes, .. } => {
+            format!("to change {}", changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        Ask::Permissions { wanted, .. } => format!("for more rights ({})", wanted.join(", ")),
+        Ask::Tool { server, tool, .. } => format!("to use {server}/{tool}"),
+        Ask::Questions { .. } => "for an answer".to_owned(),
+    };
+    format!("Your request {what} was declined. The reason given: {reason}")
 }
 
 #[cfg(test)]
@@ -35,9 +55,12 @@ mod tests {
 
     #[test]
     fn a_prompt_survives_its_row() {
-        let prompt = Prompt { text: "你好 \"x\"".to_owned(), images: vec!["/a b.png".into()] };
+        let prompt = Prompt { text: "你好 \"x\"".to_owned(), images: vec!["/a b.png".into()], plan: false };
         assert_eq!(thaw(&freeze(&prompt)), prompt);
         assert!(text_of(&continuing(&freeze(&prompt))).ends_with("你好 \"x\""));
         assert_eq!(thaw("plain").text, "plain");
+        let plan = Prompt { plan: true, ..prompt.clone() };
+        assert!(thaw(&continuing(&freeze(&plan))).plan, "what is continued is what was wanted");
+        assert!(thaw(&made_anew(&freeze(&plan), prompt)).plan);
     }
 }

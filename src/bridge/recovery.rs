@@ -12,7 +12,7 @@ use super::host::{HostState, LiveRuntime};
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{say, turn_runner};
+use super::{posture, say, turn_runner};
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::PulledTurn;
 use crate::domain::ids::*;
@@ -147,7 +147,7 @@ async fn judge(
     let known = known(core, conversation, turn, boot_changed).await?;
     let mut pulls_failed = 0;
     let (found, pulled) = loop {
-        let (found, pulled) = match look(live, conversation, turn).await {
+        let (found, pulled) = match look(core, live, conversation, turn).await {
             Looked::Found(found, pulled) => (found, pulled),
             // The process that was asked says nothing about the turn: it is asked again, or its successor is.
             Looked::NotNow => return Ok(Next::Sleep(ASK_AGAIN)),
@@ -230,10 +230,17 @@ async fn held_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -
     Ok(Next::Nothing)
 }
 
-async fn look(live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> Looked {
+async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> Looked {
     let Some(thread) = turn.thread.clone() else { return Looked::Found(Found::Absent, None) };
     // Loading the thread is refused as long as a former process holds it.
-    match live.open(Some(&thread), &conversation.directory).await {
+    let posture = match posture::of(core, conversation, turn, &conversation.directory).await {
+        Ok(posture) => posture,
+        Err(error) => {
+            warn!(turn.id = %turn.id, %error, "The posture of a dead turn cannot be read yet");
+            return Looked::NotNow;
+        }
+    };
+    match live.open(Some(&thread), &conversation.directory, &posture).await {
         Ok(_) | Err(CallError::NoThread { .. }) => {}
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The thread of a dead turn cannot be opened yet");

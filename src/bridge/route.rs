@@ -11,6 +11,7 @@ use crate::domain::gate::hex;
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, IncomingMessage};
 use crate::ledger::conversations::{Conversation, NewConversation};
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::{LedgerError, Transaction, conversations, inbound, messages, said, surfaces};
 
 /// The conversation that a message belongs to, if there is one already. Makes nothing.
@@ -97,7 +98,11 @@ fn quoted(
 /// Where a message's turn goes: the conversation that exists, or what a new one is made with.
 pub(super) async fn place(core: &Core, letter: &Letter) -> Result<NewConversation, LedgerError> {
     let (channel, message, scope) = (letter.row.channel.clone(), letter.message.clone(), core.config.scope);
-    let found = core.ledger.read(move |tx| existing(tx, &channel, &message, scope)).await?;
+    let read = move |tx: &Transaction<'_>| {
+        let found = existing(tx, &channel, &message, scope)?;
+        Ok((found, settings::get(tx, &channel, &message.chat, Setting::Directory)?))
+    };
+    let (found, bound) = core.ledger.read(read).await?;
     let message = &letter.message;
     if let Some(found) = found {
         return Ok(NewConversation {
@@ -118,7 +123,7 @@ pub(super) async fn place(core: &Core, letter: &Letter) -> Result<NewConversatio
         chat_kind: message.chat_kind,
         root: root_of(message, scope),
         topic: message.topic.clone(),
-        directory: directory(core, &letter.row.channel, &message.chat),
+        directory: bound.map_or_else(|| directory(core, &letter.row.channel, &message.chat), PathBuf::from),
         lang: core.config.lang,
         runtime_kind: core.host.kind().to_owned(),
         runtime_home: core.host.home(),
@@ -138,7 +143,7 @@ fn root_of(message: &IncomingMessage, scope: Scope) -> Option<MessageId> {
 }
 
 /// The configured directory, or one of the chat's own.
-fn directory(core: &Core, channel: &ChannelName, chat: &ChatId) -> PathBuf {
+pub(super) fn directory(core: &Core, channel: &ChannelName, chat: &ChatId) -> PathBuf {
     core.config.directory.clone().unwrap_or_else(|| {
         let digest = hex(&Sha256::digest(format!("{channel}:{chat}").as_bytes())[..6]);
         core.config.workspaces.join(format!("{channel}-{digest}"))

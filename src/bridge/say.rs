@@ -5,8 +5,11 @@ use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::{Body, Obstacle};
 use crate::domain::gate::{Ask, Question};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
-use crate::domain::view::{ButtonRole, GateShown, GateView, Lang, Toast, View};
-use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, ToastMsg, Zone};
+use crate::domain::risk::Class;
+use crate::domain::view::{ButtonRole, GateShown, GateView, GatesView, Lang, Toast, View};
+use crate::ledger::audit::{About, Line};
+use crate::ledger::rules::Rule;
+use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, RightsMsg, ToastMsg, Zone};
 
 /// The runtime as people call it, with its version where it is known.
 pub fn runtime(kind: &str, version: Option<&str>) -> String {
@@ -26,8 +29,24 @@ fn zone(at_ms: i64) -> Zone {
     Zone(offset / 60)
 }
 
-fn at(ms: i64, now_ms: i64) -> At {
+pub fn at(ms: i64, now_ms: i64) -> At {
     At::new(ms, zone(ms), now_ms)
+}
+
+/// A conversation that began without words.
+pub fn untitled(lang: Lang) -> String {
+    CommandMsg::ThreadsUntitled.text(lang)
+}
+
+/// A row of the conversations.
+pub fn thread_row(n: usize, title: &str, at_ms: i64, now_ms: i64) -> String {
+    format!("{n}. {title} · {}", at(at_ms, now_ms))
+}
+
+/// A day as it is written in a list.
+pub fn day(ms: i64) -> String {
+    use chrono::{Local, TimeZone};
+    Local.timestamp_millis_opt(ms).single().map_or_else(String::new, |at| at.format("%m-%d").to_string())
 }
 
 pub fn toast(told: &Told, now_ms: i64) -> Toast {
@@ -39,14 +58,22 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::Queued => ToastMsg::Queued,
         Told::Dismissed => ToastMsg::Dismissed,
         Told::KeepWaiting => ToastMsg::KeepsWaiting,
+        Told::Saved => ToastMsg::Saved,
+        Told::NoChange => ToastMsg::NoChange,
         Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
         Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
         Told::AlreadyDecided { who, at_ms } => ToastMsg::AlreadyDecided { who, at: at(*at_ms, now_ms) },
+        Told::Partly { n, names } => ToastMsg::Partly { n: *n, names },
+        Told::ListChanged { n } => ToastMsg::ListChanged { n: *n },
         Told::NoLongerValid => ToastMsg::AlreadyDone,
         Told::RestartedSince => ToastMsg::NoLongerValid,
         Told::Unknown => ToastMsg::Unknown,
         Told::AnswerMissing => ToastMsg::AnswerMissing,
+        Told::Paused => ToastMsg::Paused,
+        Told::RuleRevoked => ToastMsg::RuleRevoked,
         Told::NothingRunning => ToastMsg::Over,
+        Told::TakenUp => ToastMsg::TakenUp,
+        Told::StillWorking => ToastMsg::StillWorking,
     })
 }
 
@@ -65,6 +92,62 @@ pub fn notice(lang: Lang, msg: NoticeMsg<'_>) -> String {
 
 pub fn command(lang: Lang, msg: CommandMsg<'_>) -> String {
     msg.text(lang)
+}
+
+pub fn rights(lang: Lang, msg: RightsMsg<'_>) -> String {
+    msg.text(lang)
+}
+
+/// A rule in two lines: what it covers, and how long and how often.
+pub fn rule(lang: Lang, rule: &Rule, directory: &str, now_ms: i64) -> String {
+    let covers = &rule.covers;
+    let what = words::covers(&covers.subject, directory, covers.sandboxed, lang);
+    let class = words::risk(covers.class, lang);
+    let until = match rule.expires_at_ms {
+        Some(ms) => RightsMsg::RuleUntil { at: at(ms, now_ms) },
+        None => RightsMsg::RuleUntilTask,
+    };
+    let used = match rule.last_used_ms {
+        Some(ms) => RightsMsg::RuleUsed { n: rule.uses, at: at(ms, now_ms) },
+        None => RightsMsg::RuleUnused,
+    };
+    let who = RightsMsg::RuleMadeBy { who: &rule.made_name };
+    let rest = [until, used, who].map(|msg| msg.text(lang)).join(" · ");
+    format!("R{} · {what} · {class}\n{rest}", rule.number)
+}
+
+/// A row of the audit: when, who, what, about what.
+pub fn audit_line(lang: Lang, line: &Line, chat: Option<&str>, now_ms: i64) -> String {
+    let who = match (words::audit_who(&line.who, lang), &line.name) {
+        (Some(who), _) => who,
+        (None, Some(name)) => name,
+        // No ids of people in a chat.
+        (None, None) => words::audit_somebody(lang),
+    };
+    let about = match &line.about {
+        About::Gate { number, ask } => format!("#{number} {}", super::pictures::cut(&asked_line(ask), 60)),
+        About::Turn { title } => title.clone(),
+        About::Person { name } => name.clone(),
+        About::Other if line.subject.starts_with('R') => line.subject.clone(),
+        About::Other => String::new(),
+    };
+    let at = at(line.at_ms, now_ms).to_string();
+    let what = words::audit(&line.what, &super::pictures::cut(&line.detail, 60), lang);
+    let parts = [at.as_str(), who, &what, &about, chat.unwrap_or_default()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// What is asked, in a line.
+pub fn asked_line(ask: &Ask) -> String {
+    crate::domain::plain::in_one_line(&asked(ask))
+}
+
+pub fn class_or_question(lang: Lang, ask: &Ask, class: Class) -> String {
+    if ask.is_question() { RightsMsg::AQuestion.text(lang) } else { words::risk(class, lang).to_owned() }
+}
+
+pub fn rule_revoked(lang: Lang, who: &str, now_ms: i64) -> String {
+    RightsMsg::RuleRevokedBy { who, at: at(now_ms, now_ms) }.text(lang)
 }
 
 pub fn paired(lang: Lang) -> String {
@@ -187,26 +270,75 @@ pub fn chosen(lang: Lang, role: &ButtonRole, who: &str) -> String {
 /// What a card says, as a message, where the card itself is refused. `None` for pictures that nobody misses.
 pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
     let text = match view {
-        View::Gate(gate) => return asks(gate).then(|| the_ask(gate, lang)),
+        View::Gate(gate) => return gate.state.is_open().then(|| the_ask(gate, lang)),
+        View::Gates(gates) => return the_asks(gates, lang),
         View::Interrupted(lost) if lost.chosen.is_some() => return None,
         View::Interrupted(lost) if lost.shutdown => NoticeMsg::ShutdownCut.text(lang),
         View::Interrupted(lost) if lost.history_gone => NoticeMsg::LostHistoryGone.text(lang),
         View::Interrupted(lost) if lost.commands_ended => NoticeMsg::LostCommandsEnded.text(lang),
         View::Interrupted(_) => NoticeMsg::LostMayRunOn.text(lang),
         View::Notice(notice) => notice.text.clone(),
+        View::List(list) => list.text(),
         _ => return None,
     };
     Some(Body::Notice { text })
 }
 
-/// That a request waits which could be shown in no form. It cannot be answered by what is typed, for nobody has seen it.
-pub fn waits_unseen(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
-    let View::Gate(gate) = view else { return None };
-    Some(NoticeMsg::GateReminder { number: gate.number, names: &gate.deciders, at: at(now_ms, now_ms) }.text(lang))
+pub fn near_miss(lang: Lang, number: i64) -> String {
+    NoticeMsg::NearMiss { number }.text(lang)
 }
 
-fn asks(gate: &GateView) -> bool {
-    matches!(gate.state, GateShown::Open | GateShown::OpenAgain { .. })
+/// Once, for all that waits in a chat.
+pub fn reminder(lang: Lang, numbers: &str, names: &str, since_ms: i64, now_ms: i64) -> String {
+    NoticeMsg::GateReminder { numbers, names, at: at(since_ms, now_ms) }.text(lang)
+}
+
+/// That a request waits which could be shown in no form. It cannot be answered by what is typed, for nobody has seen it.
+pub fn waits_unseen(view: &View, lang: Lang, now_ms: i64) -> Option<String> {
+    let (numbers, names) = match view {
+        View::Gate(gate) => (format!("#{}", gate.number), &gate.deciders),
+        View::Gates(gates) => (numbers_of(gates), &gates.deciders),
+        _ => return None,
+    };
+    Some(NoticeMsg::GateReminder { numbers: &numbers, names, at: at(now_ms, now_ms) }.text(lang))
+}
+
+fn numbers_of(gates: &GatesView) -> String {
+    let open = gates.rows.iter().filter(|row| row.state.is_open());
+    open.map(|row| format!("#{}", row.number)).collect::<Vec<_>>().join(" ")
+}
+
+/// Several requests in full.
+fn the_asks(gates: &GatesView, lang: Lang) -> Option<Body> {
+    let GatesView { requester, project, deciders, .. } = gates;
+    let open: Vec<_> = gates.rows.iter().filter(|row| row.state.is_open()).collect();
+    let first = open.first()?;
+    let mut lines = vec![
+        CardMsg::GatesTitle { n: open.len() + gates.more }.text(lang),
+        CardMsg::GateWho { who: requester, project, deciders }.text(lang),
+    ];
+    for row in &open {
+        lines.push(format!("#{} · {}", row.number, words::risk(row.risk.class, lang)));
+        let asked = asked(&row.ask);
+        let shown = super::pictures::cut(&asked, ASKED / open.len());
+        lines.push(super::render::fenced(&shown));
+        if shown != asked {
+            lines.push(CardMsg::Cut { shown: ASKED / open.len(), total: asked.chars().count() }.text(lang));
+        }
+        lines.extend(place(&row.ask, lang));
+    }
+    let (bot, number) = (gates.bot_name.as_str(), first.number);
+    lines.push(match gates.direct {
+        true => NoticeMsg::GatesAnswerDirect { number }.text(lang),
+        false => NoticeMsg::GateAnswerGroup { bot, number }.text(lang),
+    });
+    Some(Body::Answer {
+        markdown: lines.join("\n\n"),
+        part: 1,
+        parts: 1,
+        footer: None,
+        mention: gates.mention.first().cloned(),
+    })
 }
 
 /// A request in full, and how it is answered without buttons. As the agent's words: a notice drops marks that a command
@@ -225,6 +357,9 @@ fn the_ask(gate: &GateView, lang: Lang) -> Body {
         lines.push(CardMsg::Cut { shown: ASKED, total: asked.chars().count() }.text(lang));
     }
     lines.extend(place(&gate.ask, lang));
+    if let Some(risk) = &gate.risk {
+        lines.push(words::risk_why(risk.class, lang).to_owned());
+    }
     if let GateShown::OpenAgain { who, at_ms } = &gate.state {
         lines.push(CardMsg::GateOpenAgain { who, at: at(*at_ms, *at_ms) }.text(lang));
     }

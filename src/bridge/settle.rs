@@ -369,7 +369,7 @@ fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[Clie
                 requester_name: name,
                 title: render::title(&text),
                 reply_to: row.message.clone(),
-                prompt: super::prompts::freeze(&Prompt { text, images: Vec::new() }),
+                prompt: super::prompts::freeze(&Prompt { text, images: Vec::new(), plan: false }),
                 continues: None,
                 not_before_ms: 0,
             };

@@ -1,5 +1,6 @@
 //! Hands one queued turn to the runtime: lease, thread, W2, submit. What follows the submit is [`super::follow`].
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::leases::Lease;
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{actions, prompts, remedy, say};
+use super::{actions, places, posture, prompts, remedy, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -21,8 +22,9 @@ use crate::domain::ids::*;
 use crate::domain::turn::Outcome;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
+use crate::ledger::settings::{self, Setting};
 use crate::ledger::turns::{Progress, Submission, Turn};
-use crate::ledger::{LedgerError, Transaction, conversations, said, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, threads, turns};
 
 /// Thread of a turn that ended before there was one.
 const NEVER_OPENED: &str = "never opened";
@@ -36,19 +38,50 @@ pub async fn run(
 ) -> anyhow::Result<Next> {
     let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
     let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
-    let thread = match thread(core, &live, conversation, turn).await? {
+    let posture = posture::of(core, conversation, turn, &turn.directory).await?;
+    let thread = match thread(core, &live, conversation, turn, &posture).await? {
         Ok(thread) => thread,
         Err(step) => return Ok(step),
     };
-    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread).await? else { return Ok(Next::Again) };
+    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, posture.level).await? else {
+        return Ok(Next::Again);
+    };
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
-    let submit = Submit { thread: thread.clone(), client, input: prompts::thaw(&turn.prompt) };
+    let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
+    let input = prompts::thaw(&turn.prompt);
+    let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned, posture };
     let submitted = live.call(|runtime| runtime.submit(&submit)).await;
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
+}
+
+/// What people chose for the chat, and what the thread may still keep to.
+struct Chosen {
+    model: Option<String>,
+    effort: Option<String>,
+    has_planned: bool,
+}
+
+async fn chosen(core: &Core, conversation: &Conversation, thread: &ThreadId) -> Result<Chosen, LedgerError> {
+    let (channel, chat, thread) = (conversation.channel.clone(), conversation.chat.clone(), thread.clone());
+    let read = move |tx: &Transaction<'_>| {
+        let get = |setting| settings::get(tx, &channel, &chat, setting);
+        let has_planned = threads::get(tx, &channel, &chat, &thread)?.is_some_and(|thread| thread.has_planned);
+        Ok(Chosen { model: get(Setting::Model)?, effort: get(Setting::Effort)?, has_planned })
+    };
+    core.ledger.read(read).await
+}
+
+/// A directory that a chat was brought to was judged by its real path: should a link stand there now, it leads to
+/// something that nobody judged.
+async fn is_where_it_was_bound(core: &Core, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
+    let (channel, chat) = (conversation.channel.clone(), conversation.chat.clone());
+    let bound = core.ledger.read(move |tx| settings::get(tx, &channel, &chat, Setting::Directory)).await?;
+    let is_bound = bound.is_some_and(|bound| turn.directory == Path::new(&bound));
+    Ok(!is_bound || places::is_still_real(&turn.directory))
 }
 
 /// Waits for the directory and a slot; `None` when something changed meanwhile and the ledger must be read again.
@@ -140,12 +173,24 @@ async fn thread(
     live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
+    posture: &Posture,
 ) -> anyhow::Result<Result<ThreadId, Next>> {
-    if let Some(forked) = fork_if_wanted(core, live, conversation).await? {
+    if !is_where_it_was_bound(core, conversation, turn).await? {
+        let detail = format!("{} is not the folder any more that the chat was brought to", turn.directory.display());
+        fail_unsubmitted(core, live, conversation, turn, &CallError::Refused { detail }).await?;
+        return Ok(Err(Next::Again));
+    }
+    if works_elsewhere(core, conversation, turn).await? {
+        // A thread works where it was begun: in another directory the conversation begins another one.
+        let id = conversation.id.clone();
+        core.ledger.write(move |tx| conversations::set_thread(tx, &id, None, None)).await?;
+        return Ok(Err(Next::Again));
+    }
+    if let Some(forked) = fork_if_wanted(core, live, conversation, posture).await? {
         return Ok(Ok(forked));
     }
     let id = conversation.id.clone();
-    Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory).await {
+    Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory, posture).await {
         Ok(thread) => return Ok(Ok(thread)),
         Err(CallError::NoThread { detail }) if conversation.settled_on_thread == 0 => {
             // It never got a message, so it left nothing behind (codex keeps no empty thread).
@@ -186,18 +231,27 @@ async fn thread(
     }))
 }
 
+/// Whether the conversation's thread belongs to another directory than the turn.
+async fn works_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
+    let Some(thread) = conversation.thread.clone() else { return Ok(false) };
+    let (channel, chat) = (conversation.channel.clone(), conversation.chat.clone());
+    let known = core.ledger.read(move |tx| threads::get(tx, &channel, &chat, &thread)).await?;
+    Ok(known.is_some_and(|known| known.directory != turn.directory))
+}
+
 async fn fork_if_wanted(
     core: &Core,
     live: &LiveRuntime,
     conversation: &Conversation,
+    posture: &Posture,
 ) -> anyhow::Result<Option<ThreadId>> {
-    let Some(thread) = &conversation.thread else { return Ok(None) };
-    let key = format!("fork:{}", conversation.id);
-    let (id, name) = (conversation.id.clone(), key.clone());
-    if core.ledger.read(move |tx| said::meta(tx, &name)).await?.as_deref() != Some("wanted") {
+    let Some(thread) = conversation.thread.clone() else { return Ok(None) };
+    let (id, of) = (conversation.id.clone(), conversation.id.clone());
+    if !core.ledger.read(move |tx| conversations::is_fork_wanted(tx, &of)).await? {
         return Ok(None);
     }
-    let forked = match live.call(|runtime| runtime.fork(thread, &conversation.directory)).await {
+    let how = Fork { thread, directory: conversation.directory.clone(), posture: posture.clone() };
+    let forked = match live.call(|runtime| runtime.fork(&how)).await {
         Ok(forked) => forked,
         Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => {
             return Err(error.into());
@@ -206,21 +260,22 @@ async fn fork_if_wanted(
             // No copy to be had: the conversation goes on without its past rather than not at all.
             warn!(conversation.id = %id, %error, "The thread cannot be forked; a new one is opened");
             let write = core.ledger.write(move |tx| {
-                said::set_meta(tx, &key, "done")?;
+                conversations::set_fork_wanted(tx, &id, false)?;
                 conversations::set_thread(tx, &id, None, None)
             });
             write.await?;
-            return Ok(Some(live.open(None, &conversation.directory).await?));
+            return Ok(Some(live.open(None, &conversation.directory, posture).await?));
         }
     };
     let (fresh, cursor) = (forked.clone(), conversation.thread_cursor.clone());
     core.ledger
         .write(move |tx| {
-            said::set_meta(tx, &key, "done")?;
+            conversations::set_fork_wanted(tx, &id, false)?;
+            threads::copied(tx, &id, &fresh)?;
             conversations::set_thread(tx, &id, Some(&fresh), cursor.as_ref())
         })
         .await?;
-    Ok(Some(live.open(Some(&forked), &conversation.directory).await?))
+    Ok(Some(live.open(Some(&forked), &conversation.directory, posture).await?))
 }
 
 pub(super) async fn hold(
@@ -261,7 +316,9 @@ async fn fail_unsubmitted(
     error: &CallError,
 ) -> Result<(), LedgerError> {
     let thread = conversation.thread.clone().unwrap_or_else(|| NEVER_OPENED.into());
-    let Some(turn) = commit_submission(core, live, conversation, turn, &thread).await? else { return Ok(()) };
+    let Some(turn) = commit_submission(core, live, conversation, turn, &thread, Level::Ask).await? else {
+        return Ok(());
+    };
     let failure = Failure { kind: FailureKind::Other, detail: error.to_string() };
     let finish = Finish::bare(Outcome::Failed, Some(failure));
     let frame = core.frame(&conversation.channel);
@@ -278,6 +335,7 @@ async fn commit_submission(
     conversation: &Conversation,
     turn: &Turn,
     thread: &ThreadId,
+    level: Level,
 ) -> Result<Option<Turn>, LedgerError> {
     let submission = Submission {
         thread: thread.clone(),
@@ -285,15 +343,32 @@ async fn commit_submission(
         generation: live.generation,
         boot_id: live.identity.boot_id.clone(),
         at_ms: core.now_ms(),
+        level,
     };
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
     crash::point("w2.before");
     let committed = core.ledger.write(move |tx| {
+        if settings::is_locked(tx)? {
+            return Err(LedgerError::Stale("the lock"));
+        }
+        // The thread was opened meanwhile: less may be allowed now than when the level was read.
+        let level = posture::level(tx, &frame.access, &conversation, &turn.requester, submission.at_ms)?;
+        if level < submission.level {
+            return Err(LedgerError::Stale("the chat's level"));
+        }
         turns::submit(tx, &turn, &submission)?;
         if submission.thread != NEVER_OPENED.into() && conversation.thread.as_ref() != Some(&submission.thread) {
             conversations::set_thread(tx, &conversation.id, Some(&submission.thread), submission.cursor.as_ref())?;
         }
         let turn = turns::get(tx, &turn.id)?;
+        if submission.thread != NEVER_OPENED.into() {
+            let (channel, chat) = (&conversation.channel, &conversation.chat);
+            let owner = threads::Owner { channel, chat, home: &conversation.runtime_home };
+            threads::used(tx, owner, &submission.thread, &turn.directory, &turn.title, submission.at_ms)?;
+            if prompts::thaw(&turn.prompt).plan {
+                threads::set_planned(tx, channel, chat, &submission.thread)?;
+            }
+        }
         actions::receipts(tx, &frame, &turn, Receipt::Accepted)?;
         let progress = Progress::default();
         pictures::live(

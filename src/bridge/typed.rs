@@ -2,8 +2,9 @@
 //! a decision is a message, and says so where somebody might think otherwise.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::actions::{self, Performed, Told};
+use super::actions::{self, Performed, Person, Told};
 use super::core::Core;
 use super::intake::{after, notice};
 use super::overtake::Order;
@@ -13,6 +14,7 @@ use super::{route, say};
 use crate::domain::command::{Meant, Shortcut};
 use crate::domain::gate::Decision;
 use crate::domain::ids::*;
+use crate::domain::risk::Tier;
 use crate::domain::turn::TurnState;
 use crate::domain::view::Receipt;
 use crate::ledger::gates::Gate;
@@ -29,7 +31,34 @@ enum Came {
     Message(Option<String>),
 }
 
+/// How long a card whose sending is under way is waited for: somebody may have answered what he sees before its sender
+/// knows that it is there.
+const UNDER_WAY: Duration = Duration::from_secs(3);
+
+async fn until_cards_are_out(core: &Core, letter: &Letter) -> Result<(), LedgerError> {
+    let end = tokio::time::Instant::now() + UNDER_WAY;
+    let scope = core.config.scope;
+    while tokio::time::Instant::now() < end {
+        let letter = letter.clone();
+        let under_way = move |tx: &Transaction<'_>| {
+            for gate in open_here(tx, &letter, scope)?.iter().filter(|gate| gate.shown_at_ms.is_none()) {
+                let card = surfaces::find(tx, SurfaceKind::Gate, gate.card.as_str())?;
+                if card.is_some_and(|card| card.creating) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if !core.ledger.read(under_way).await? {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
 pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcut, order: Order) -> anyhow::Result<()> {
+    until_cards_are_out(core, &letter).await?;
     let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
     let (came, letter) = core
         .ledger
@@ -54,8 +83,7 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
                     refuse(tx, &frame, &letter, msg)?
                 }
                 (Meant::Pick { allow, decline }, open) => pick(tx, &frame, &letter, open, allow, decline)?,
-                // Until requests have classes none of them counts as low risk.
-                (Meant::AllSafe, _) => refuse(tx, &frame, &letter, NoticeMsg::AllSafeNothing)?,
+                (Meant::AllSafe, open) => all_safe(tx, &frame, &letter, open)?,
             };
             Ok((came, letter))
         })
@@ -72,7 +100,7 @@ async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) ->
             Ok(())
         }
         Came::Message(_) if order == Order::Overtaking => Ok(()),
-        Came::Message(remark) => make_turn(core, letter, Beside { remark, fresh: false }).await,
+        Came::Message(remark) => make_turn(core, letter, Beside { remark, ..Beside::default() }).await,
     }
 }
 
@@ -103,21 +131,54 @@ fn one(
     gate: &Gate,
     decision: Decision,
 ) -> Result<Came, LedgerError> {
-    if !was_shown(tx, letter, gate)? {
+    if !was_shown(letter, gate) {
         return refuse(tx, frame, letter, NoticeMsg::ShortcutTooEarly { number: gate.number });
+    }
+    if decision == Decision::Allow && needs_card(tx, gate)? {
+        return refuse(tx, frame, letter, NoticeMsg::ShortcutRed { numbers: &format!("#{}", gate.number) });
     }
     let performed = actions::decide(tx, frame, &gate.id, &letter.person, |_| Some(decision))?;
     done(tx, frame, letter, vec![performed])
 }
 
-fn was_shown(tx: &Transaction<'_>, letter: &Letter, gate: &Gate) -> Result<bool, LedgerError> {
-    let card = surfaces::find(tx, SurfaceKind::Gate, gate.id.as_str())?;
+fn was_shown(letter: &Letter, gate: &Gate) -> bool {
     // A second's grace: the platform's clock is not ours, and its times are whole.
-    Ok(card.and_then(|card| card.first_shown_ms).is_some_and(|shown| shown <= letter.message.sent_at_ms + 1_000))
+    gate.shown_at_ms.is_some_and(|shown| shown <= letter.message.sent_at_ms + 1_000)
+}
+
+/// A red request is allowed by a button that asks once more. Where its card was refused, words are all there is.
+fn needs_card(tx: &Transaction<'_>, gate: &Gate) -> Result<bool, LedgerError> {
+    let card = surfaces::find(tx, SurfaceKind::Gate, gate.card.as_str())?;
+    Ok(gate.class.is_red() && card.is_none_or(|card| card.platform_id.is_some()))
+}
+
+/// `all y`: what the card's button for the requests of low risk would allow, as far as the sender may; the rest is named.
+fn all_safe(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, open: &[Gate]) -> Result<Came, LedgerError> {
+    let mut performed = Vec::new();
+    let mut left = Vec::new();
+    for gate in open {
+        let low = !gate.ask.is_question() && gate.class.tier() == Tier::Inside && was_shown(letter, gate);
+        if low {
+            let one = actions::decide(tx, frame, &gate.id, &letter.person, |_| Some(Decision::Allow))?;
+            if one.told == Told::Recorded {
+                performed.push(one);
+                continue;
+            }
+        }
+        left.push(format!("#{}", gate.number));
+    }
+    if performed.is_empty() {
+        return refuse(tx, frame, letter, NoticeMsg::AllSafeNothing);
+    }
+    if !left.is_empty() {
+        let text = say::notice(frame.lang, NoticeMsg::StillOpen { numbers: &left.join(" ") });
+        notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+    }
+    done(tx, frame, letter, performed)
 }
 
 fn answer(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, gate: &Gate, text: &str) -> Result<Came, LedgerError> {
-    if !was_shown(tx, letter, gate)? || actions::typed_answer(&gate.ask, text).is_none() {
+    if !was_shown(letter, gate) || actions::typed_answer(&gate.ask, text).is_none() {
         return Ok(Came::Message(None));
     }
     let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| actions::typed_answer(ask, text))?;
@@ -140,17 +201,23 @@ fn pick(
     }
     let mut performed = Vec::new();
     let mut unknown = Vec::new();
+    let mut red = Vec::new();
     for (number, decision) in allow
         .iter()
         .map(|n| (n, Decision::Allow))
         .chain(decline.iter().map(|n| (n, Decision::Decline { reason: None })))
     {
         match open.iter().find(|gate| gate.number == *number && !gate.ask.is_question()) {
-            Some(gate) if was_shown(tx, letter, gate)? => {
+            Some(gate) if decision == Decision::Allow && needs_card(tx, gate)? => red.push(format!("#{number}")),
+            Some(gate) if was_shown(letter, gate) => {
                 performed.push(actions::decide(tx, frame, &gate.id, &letter.person, |_| Some(decision))?);
             }
             _ => unknown.push(format!("#{number}")),
         }
+    }
+    if !red.is_empty() {
+        let text = say::notice(frame.lang, NoticeMsg::ShortcutRed { numbers: &red.join(" ") });
+        notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
     }
     if !unknown.is_empty() {
         let text = say::notice(frame.lang, NoticeMsg::ShortcutUnknown { numbers: &unknown.join(" ") });
@@ -230,28 +297,24 @@ pub(super) fn running_here(
 
 /// "好的" approves nothing: it is queued as a message, and the chat says so while a request is open.
 pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Result<()> {
-    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
-    let (remark, letter) = core
+    let scope = core.config.scope;
+    let (near, letter) = core
         .ledger
         .read(move |tx| {
             let open = open_here(tx, &letter, scope)?;
-            let remark = match open.as_slice() {
-                [gate]
-                    if !gate.ask.is_question()
-                        && actions::may_decide(gate, &turns::get(tx, &gate.turn)?, &letter.person) =>
-                {
-                    Some(say::notice(frame.lang, NoticeMsg::NearMiss { number: gate.number }))
-                }
+            let near = match open.as_slice() {
+                [gate] if !gate.ask.is_question() && may_decide(tx, gate, &letter.person)? => Some(gate.id.clone()),
                 _ => None,
             };
-            Ok((remark, letter))
+            Ok((near, letter))
         })
         .await?;
-    make_turn(core, letter, Beside { remark, fresh: false }).await
+    make_turn(core, letter, Beside { near, ..Beside::default() }).await
 }
 
 /// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.
 pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyhow::Result<()> {
+    until_cards_are_out(core, &letter).await?;
     let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
     let (came, letter) = core
         .ledger
@@ -259,7 +322,10 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
             // A steer holds words only: with something to look at it is a turn of its own.
             let may_steer = order == Order::InPlace;
             let only_words = may_steer && !letter.message.has_attachments() && !has_companions(tx, &letter)?;
-            if only_words && let Some(turn) = live_card_of(tx, &letter)? {
+            if only_words
+                && let Some(turn) = live_card_of(tx, &letter)?
+                && actions::may_steer(&turn, letter.person.role)
+            {
                 put_steer(tx, &frame, &turn.id, &letter, &letter.text)?;
                 let told = Performed {
                     told: Told::Steering,
@@ -273,7 +339,7 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
                 [gate]
                     if gate.ask.is_question()
                         && !letter.message.has_attachments()
-                        && actions::may_decide(gate, &turns::get(tx, &gate.turn)?, &letter.person) =>
+                        && may_decide(tx, gate, &letter.person)? =>
                 {
                     answer(tx, &frame, &letter, gate, &letter.text)?
                 }
@@ -283,6 +349,11 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
         })
         .await?;
     conclude(core, letter, came, order).await
+}
+
+fn may_decide(tx: &Transaction<'_>, gate: &Gate, person: &Person) -> Result<bool, LedgerError> {
+    let (turn, conversation) = (turns::get(tx, &gate.turn)?, conversations::get(tx, &gate.conversation)?);
+    actions::may_decide(tx, &conversation, gate, &turn, &person.user, person.role)
 }
 
 /// Whether anything without words of this person waits in this chat.

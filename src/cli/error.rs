@@ -17,6 +17,7 @@ pub(super) enum Code {
     NotRunning = 69,
     Unwell = 70,
     Temporary = 75,
+    Exposed = 77,
     Config = 78,
 }
 

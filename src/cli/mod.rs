@@ -1,13 +1,18 @@
 //! The command line: one file a command. Data goes to stdout, words to stderr; every reading verb has `--json`.
 
+mod audit;
 mod bridge;
+mod cards;
 mod chat;
 mod demo;
+mod doctor;
 mod error;
+mod lock;
 mod logs;
 mod output;
 mod pair;
 mod restart;
+mod rules;
 mod run;
 mod start;
 mod status;
@@ -19,10 +24,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use serde::de::DeserializeOwned;
 
 use crate::config::{Config, Environment, Paths};
-use crate::control::Client;
+use crate::control::{Client, ClientError};
 use crate::domain::view::Lang;
+use crate::ledger::{LedgerError, Transaction};
 use error::CliError;
 
 const EXIT_CODES: &str = "\
@@ -33,6 +40,7 @@ Exit codes:
   69  ally is not running
   70  ally is there and does not work: it does not answer, or keeps dying
   75  not now; worth another try
+  77  the sandbox does not keep what it promises (`ally doctor security`)
   78  the configuration is wrong
 
 Data lies in $ALLY_HOME (default ~/.ally): ally.toml, .env, ledger.db, logs/.";
@@ -61,12 +69,24 @@ enum Command {
     Logs(logs::Args),
     /// Talk to the agent in this terminal
     Chat(chat::Args),
+    /// Try on this machine what ally promises
+    Doctor(doctor::Args),
     /// List tasks, or show one
     Turns(turns::Args),
+    /// Pause everything: running tasks are stopped, nothing new starts
+    Lock(lock::Args),
+    /// Let everything go on, and list what the pause stopped
+    Unlock(lock::Args),
+    /// Show who decided and changed what
+    Audit(audit::Args),
+    /// List what was allowed for longer than once, or end it
+    Rules(rules::Args),
     /// Print a one-time code that makes its sender the owner
     Pair(pair::Args),
     /// Try ally in a throw-away home with a scripted model: no account, no network
     Demo(demo::Args),
+    /// Draw every card as HTML pages, to see what the chat would show
+    Cards(cards::Args),
     /// Print the version
     Version(version::Args),
     #[command(hide = true)]
@@ -79,11 +99,13 @@ impl Command {
     /// Harmless in the hands of an agent. The daemon's own checks do not rest on this.
     fn only_looks(&self) -> bool {
         match self {
-            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) | Command::DemoModel(_) => {
-                true
-            }
+            Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) => true,
+            Command::Cards(_) | Command::DemoModel(_) => true,
+            Command::Audit(_) => true,
+            Command::Rules(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
-            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
+            Command::Lock(_) | Command::Unlock(_) => false,
+            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
         }
     }
 }
@@ -107,6 +129,26 @@ impl Context {
 
     fn client(&self) -> Result<Client, CliError> {
         Ok(Client::connect(&self.paths()?)?)
+    }
+
+    /// What the daemon tells, or, where none runs, what its ledger holds.
+    async fn look<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        offline: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, CliError> {
+        let paths = self.paths()?;
+        let asked = async { Client::connect(&paths)?.get(path).await };
+        match asked.await {
+            Err(ClientError::NotRunning) => {}
+            answered => return Ok(answered?),
+        }
+        match crate::ledger::report::offline(&paths.ledger, offline) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(ClientError::NotRunning.into()),
+            Err(error) => Err(CliError::new(format!("{}: {error}", paths.ledger.display()))
+                .hint("运行 `ally start` 再试", "run `ally start`, then try again")),
+        }
     }
 
     /// One sentence in the person's language.
@@ -168,9 +210,15 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Status(args) => status::run(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Chat(args) => chat::run(context, &args).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
+        Command::Lock(args) => lock::run(context, &args, true).await,
+        Command::Unlock(args) => lock::run(context, &args, false).await,
+        Command::Audit(args) => audit::run(context, &args).await,
+        Command::Rules(args) => rules::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,
+        Command::Cards(args) => cards::run(context, &args),
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
         Command::DemoModel(args) => demo::model(&args).await,

@@ -177,6 +177,10 @@ fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
             problem(Some(warning))?;
         }
     }
+    if status.locked {
+        let paused = say("已由所有者暂停；`ally unlock` 继续", "paused by the owner; `ally unlock` lets it go on");
+        field(&say("暂停", "paused"), &paint(AnsiColor::Red, &paused))?;
+    }
     show_work(context, status)?;
     for warning in &status.warnings {
         output::line(&paint(AnsiColor::Yellow, &format!("! {warning}")))?;

@@ -93,6 +93,19 @@ impl Paths {
         }
     }
 
+    /// Where the sandbox is tried.
+    pub fn probe(&self) -> PathBuf {
+        self.home.join("probe")
+    }
+
+    /// What no command of an agent reads. Missing: `runtimes` and `tmp`, which every command needs, and workspaces and
+    /// attachments, of which each conversation reads its own.
+    pub fn private(&self) -> Vec<PathBuf> {
+        let files = [&self.config, &self.env, &self.ledger];
+        let folders = [&self.run, &self.logs, &self.outbox, &self.archive, &self.backups, &self.codex, &self.local];
+        files.into_iter().chain(folders).cloned().collect()
+    }
+
     /// The control socket: `run/control.sock`, or a short path that `run/control.path` names.
     pub fn socket(&self) -> PathBuf {
         match fs::read_to_string(self.socket_note()) {

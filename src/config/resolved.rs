@@ -41,6 +41,7 @@ pub struct Config {
     pub turn: TurnConfig,
     /// What happens to late messages.
     pub intake: IntakeConfig,
+    pub gates: GatesConfig,
     /// The whole environment of every child.
     pub child_environment: Vec<(String, String)>,
     /// Legal, and worth a warning in `status`.
@@ -89,10 +90,10 @@ pub struct CodexConfig {
     pub args: Vec<String>,
     /// Model, where codex's own choice is not wanted.
     pub model: Option<String>,
-    /// Codex's sandbox mode.
-    pub sandbox: String,
-    /// When codex asks.
-    pub approval_policy: String,
+    /// Codex's sandbox mode instead of the level's own.
+    pub sandbox: Option<String>,
+    /// When codex asks, instead of when the level says so.
+    pub approval_policy: Option<String>,
 }
 
 /// How chats become conversations.
@@ -100,6 +101,8 @@ pub struct CodexConfig {
 pub struct ConversationConfig {
     /// Working directory of conversations.
     pub directory: Directory,
+    /// Folders below which a chat may be brought to another directory.
+    pub roots: Vec<PathBuf>,
     /// What one conversation is in a group.
     pub scope: Scope,
     /// What a message does while a turn runs.
@@ -163,6 +166,13 @@ pub struct TurnConfig {
     pub grace: Duration,
 }
 
+/// What happens to requests that nobody answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GatesConfig {
+    /// Those who may decide are reminded once after this long; `None`: never.
+    pub remind_after: Option<Duration>,
+}
+
 /// What happens to late messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntakeConfig {
@@ -211,6 +221,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let access = resolver.access();
     let turn = resolver.turn();
     let intake = resolver.intake();
+    let gates = resolver.gates();
     let unbuilt = resolver.backfill(lang);
     raw.finish(&mut problems);
     problems.into_result()?;
@@ -228,10 +239,18 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         access,
         turn,
         intake,
+        gates,
         child_environment: environment.for_children(),
         warnings,
         paths,
     })
+}
+
+impl Config {
+    /// What in the settings weakens or replaces the sandbox.
+    pub fn safety_warnings(&self) -> Vec<String> {
+        warnings(&self.runtime, self.lang)
+    }
 }
 
 /// The language that the two files or `ALLY_LANG` ask for, whatever else is wrong in them.
@@ -268,13 +287,19 @@ fn warnings(runtime: &RuntimeConfig, lang: Lang) -> Vec<String> {
     let RuntimeConfig::Codex(codex) = runtime else { return Vec::new() };
     let say = |zh: &str, en: &str| if lang == Lang::Zh { zh.to_owned() } else { en.to_owned() };
     let mut warnings = Vec::new();
-    if codex.sandbox == "danger-full-access" {
+    if codex.sandbox.is_some() || codex.approval_policy.is_some() {
+        warnings.push(say(
+            "[runtime.codex] 里写了 sandbox 或 approval_policy：以它们为准，自主程度不起作用。删掉这两行即可恢复",
+            "[runtime.codex] sets sandbox or approval_policy: they hold instead, and levels do not. Remove the lines to have levels again",
+        ));
+    }
+    if codex.sandbox.as_deref() == Some("danger-full-access") {
         warnings.push(say(
             "[runtime.codex] sandbox = \"danger-full-access\"：没有沙箱，你能做的它都能做",
             "[runtime.codex] sandbox = \"danger-full-access\": no sandbox, the agent can do whatever you can",
         ));
     }
-    if codex.approval_policy == "never" {
+    if codex.approval_policy.as_deref() == Some("never") {
         warnings.push(say(
             "[runtime.codex] approval_policy = \"never\"：运行命令前不问任何人",
             "[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs",
@@ -448,8 +473,8 @@ impl Resolver<'_> {
             home: codex_home,
             args: self.raw.list("runtime.codex.args", self.problems).value,
             model: self.raw.text("runtime.codex.model", self.problems).map(|found| found.value),
-            sandbox: sandbox.map_or("workspace-write", |found| found.value).to_owned(),
-            approval_policy: policy.map_or("on-request", |found| found.value).to_owned(),
+            sandbox: sandbox.map(|found| found.value.to_owned()),
+            approval_policy: policy.map(|found| found.value.to_owned()),
         }
     }
 
@@ -491,12 +516,34 @@ impl Resolver<'_> {
             }
             None => Directory::OwnBelow(self.paths.workspaces.clone()),
         };
+        let roots = self.roots(&directory, home);
         ConversationConfig {
             directory,
+            roots,
             scope: self.raw.choice("conversation.scope", &SCOPES, self.problems).map_or(Scope::Topic, |s| s.value),
             busy: self.raw.choice("conversation.busy", &BUSY, self.problems).map_or(Busy::Queue, |b| b.value),
             parallel: self.raw.number("conversation.parallel", 1..=64, self.problems).unwrap_or(4) as usize,
             shared_directory: self.raw.bool("conversation.shared_directory", self.problems).is_some_and(|s| s.value),
+        }
+    }
+
+    /// Where none are named: beside the configured directory, or below the home of the person.
+    fn roots(&mut self, directory: &Directory, home: &Path) -> Vec<PathBuf> {
+        let named = self.raw.list("conversation.roots", self.problems);
+        let roots: Vec<PathBuf> = named.value.iter().map(|root| self.absolute(root, home)).collect();
+        if let Some(missing) = roots.iter().find(|root| !root.is_dir() || root.parent().is_none()) {
+            let what = format!("{} is no folder below which projects lie", missing.display());
+            let problem =
+                self.raw.problem("conversation.roots", named.line, what, "name folders that are there, and not /");
+            self.problems.add(problem);
+        }
+        match directory {
+            _ if !roots.is_empty() => roots,
+            Directory::Fixed(path) => match path.parent().filter(|parent| parent.parent().is_some()) {
+                Some(parent) => vec![parent.to_owned()],
+                None => vec![path.clone()],
+            },
+            Directory::OwnBelow(_) => vec![home.to_owned()],
         }
     }
 
@@ -552,6 +599,11 @@ impl Resolver<'_> {
             max_time: self.raw.span("turn.max_time", self.problems),
             grace: self.raw.duration("turn.grace", self.problems).unwrap_or(Duration::from_secs(20)),
         }
+    }
+
+    fn gates(&mut self) -> GatesConfig {
+        let after = self.raw.duration("gates.remind_after", self.problems).unwrap_or(30 * MINUTE);
+        GatesConfig { remind_after: (!after.is_zero()).then_some(after) }
     }
 
     fn intake(&mut self) -> IntakeConfig {
@@ -653,7 +705,7 @@ mod tests {
         let config = home.load(&[]).unwrap();
         assert!(config.feishu.is_none());
         assert_eq!(config.turn.idle_timeout, 30 * MINUTE);
-        assert!(matches!(config.runtime, RuntimeConfig::Codex(codex) if codex.sandbox == "workspace-write"));
+        assert!(matches!(config.runtime, RuntimeConfig::Codex(codex) if codex.sandbox.is_none()));
     }
 
     #[test]
@@ -771,6 +823,14 @@ mod tests {
         let home = Home::new("lang = \"en\"\n[intake]\nbackfill_run = \"1h\"\n", "");
         let warnings = home.load(&[]).unwrap().warnings;
         assert!(matches!(&warnings[..], [one] if one.contains("backfill_run does nothing yet")), "{warnings:?}");
+    }
+
+    #[test]
+    fn roots_are_folders_and_have_a_default() {
+        let told = Home::new("[conversation]\nroots = [\"~/nowhere\", \"/\"]\n", "").load(&[]).unwrap_err().to_string();
+        assert!(told.contains("ally.toml:2: conversation.roots"), "{told}");
+        let by_itself = Home::new("", "").load(&[]).unwrap().conversation;
+        assert_eq!(by_itself.roots.len(), 1, "the person's home");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ConversationId, GateId, TurnId};
+use crate::domain::rule::{Span, Subject};
 
 /// Everything that `ally status` shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct StatusReport {
     pub turns: TurnCounts,
     /// Questions that wait for people.
     pub gates_open: u64,
+    /// The owner has paused everything.
+    #[serde(default)]
+    pub locked: bool,
     /// Messages on their way out.
     pub outbox: OutboxReport,
     /// Cards that do not show yet what they should.
@@ -50,6 +54,7 @@ impl StatusReport {
             runtime: None,
             turns: TurnCounts::default(),
             gates_open: 0,
+            locked: false,
             outbox: OutboxReport::default(),
             surfaces_pending: 0,
             ledger: None,
@@ -278,6 +283,92 @@ pub struct GateRow {
     pub what: String,
     /// Unix milliseconds.
     pub opened_at_ms: i64,
+}
+
+/// What was allowed for longer than once, and is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRow {
+    /// `R7` without its letter.
+    pub number: i64,
+    /// The chat in which it holds.
+    pub chat: String,
+    /// `task`, `hours`, `always`.
+    pub span: Span,
+    /// What it covers.
+    pub subject: Subject,
+    /// Where.
+    pub directory: String,
+    /// The worst that it covers.
+    pub class: String,
+    /// Only in the sandbox, or only outside of it.
+    pub sandboxed: bool,
+    /// Who allowed it.
+    pub made_by: String,
+    /// Unix milliseconds.
+    pub made_at_ms: i64,
+    /// Unix milliseconds; `null` ends with its task.
+    pub until_ms: Option<i64>,
+    /// Times that it allowed something.
+    pub uses: i64,
+    /// Unix milliseconds.
+    pub last_used_ms: Option<i64>,
+}
+
+/// Pauses everything, or lets it go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRequest {
+    /// What is wanted.
+    pub locked: bool,
+}
+
+/// What a lock stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockReport {
+    /// False where it stood like that before.
+    pub changed: bool,
+    /// Who asked for the tasks that were stopped, and for what.
+    pub cut: Vec<CutRow>,
+    /// They wait for the lock to be opened.
+    pub queued: u64,
+}
+
+/// One task that a lock stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutRow {
+    /// Its id.
+    pub turn: TurnId,
+    /// Who asked.
+    pub requester: String,
+    /// First line of the request.
+    pub title: String,
+}
+
+/// Since when the audit is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditQuery {
+    /// Unix milliseconds.
+    pub since_ms: i64,
+}
+
+/// One thing that was decided or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// Where, as far as that is known.
+    pub chat: Option<String>,
+    /// The id of who did it; `ally`, `policy` and `computer` are nobody in a chat.
+    pub who: String,
+    /// How people call them.
+    pub name: Option<String>,
+    /// A short code that never changes.
+    pub what: String,
+    /// The id of what it is about.
+    pub subject: String,
+    /// The same in words.
+    pub about: String,
+    /// What was chosen.
+    pub detail: String,
 }
 
 /// A one-time code that makes its sender the owner.

@@ -18,7 +18,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
-use super::report::{DrainRequest, Refusal, TurnsQuery, Warp};
+use super::report::{AuditQuery, DrainRequest, LockRequest, Refusal, TurnsQuery, Warp};
 use super::service::{Service, ServiceError};
 use crate::config::{Paths, private_folder, write_private};
 use crate::domain::gate::hex;
@@ -141,6 +141,10 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/turns", get(turns))
         .route("/v1/turns/{id}", get(turn))
         .route("/v1/gates", get(async |State(service): Shared| answer(service.gates().await)))
+        .route("/v1/lock", post(lock))
+        .route("/v1/audit", get(audit))
+        .route("/v1/rules", get(async |State(service): Shared| answer(service.rules().await)))
+        .route("/v1/rules/{number}/revoke", post(revoke_rule))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
         .route("/v1/drain", post(drain));
     let router = if cfg!(debug_assertions) { router.route("/v1/clock", post(warp_clock)) } else { router };
@@ -153,6 +157,18 @@ async fn turns(State(service): Shared, Query(query): Query<TurnsQuery>) -> Respo
 
 async fn turn(State(service): Shared, Path(id): Path<String>) -> Response {
     answer(service.turn(TurnId::new(id)).await)
+}
+
+async fn lock(State(service): Shared, Json(request): Json<LockRequest>) -> Response {
+    answer(service.lock(request).await)
+}
+
+async fn audit(State(service): Shared, Query(query): Query<AuditQuery>) -> Response {
+    answer(service.audit(query).await)
+}
+
+async fn revoke_rule(State(service): Shared, Path(number): Path<i64>) -> Response {
+    answer(service.revoke_rule(number).await)
 }
 
 async fn drain(State(service): Shared, Json(request): Json<DrainRequest>) -> Response {

@@ -3,7 +3,8 @@
 use std::pin::Pin;
 
 use super::report::{
-    DrainPreview, DrainRequest, GateRow, PairCode, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AuditQuery, AuditRow, DrainPreview, DrainRequest, GateRow, LockReport, LockRequest, PairCode, RuleRow,
+    StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::ids::TurnId;
 
@@ -20,6 +21,14 @@ pub trait Service: Send + Sync + 'static {
     fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail>;
     /// Open questions, oldest first.
     fn gates(&self) -> Reply<'_, Vec<GateRow>>;
+    /// Rules in force, oldest first.
+    fn rules(&self) -> Reply<'_, Vec<RuleRow>>;
+    /// Ends a rule.
+    fn revoke_rule(&self, number: i64) -> Reply<'_, ()>;
+    /// What was decided and changed since then, newest first.
+    fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>>;
+    /// Pauses everything, or lets it go on.
+    fn lock(&self, request: LockRequest) -> Reply<'_, LockReport>;
     /// A fresh one-time code; an older one ends.
     fn pair(&self) -> Reply<'_, PairCode>;
     /// Tells what a stop cuts and, unless it is a preview, begins it. The process ends with exit code 0 afterwards.
@@ -63,6 +72,18 @@ pub(crate) mod testing {
         }
         fn gates(&self) -> Reply<'_, Vec<GateRow>> {
             Box::pin(async { Ok(Vec::new()) })
+        }
+        fn rules(&self) -> Reply<'_, Vec<RuleRow>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn revoke_rule(&self, _: i64) -> Reply<'_, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn audit(&self, _: AuditQuery) -> Reply<'_, Vec<AuditRow>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn lock(&self, _: LockRequest) -> Reply<'_, LockReport> {
+            Box::pin(async { Ok(LockReport { changed: false, cut: Vec::new(), queued: 0 }) })
         }
         fn pair(&self) -> Reply<'_, PairCode> {
             Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })

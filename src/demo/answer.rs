@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::script::{self, Directive, Step};
+use super::script::{self, Directive, Right, Step};
 
 /// What the server does with a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,9 +47,16 @@ pub(super) fn reply(request: &Value, now_ms: i64) -> Reply {
         stream.call("write_stdin", &wait);
         return stream.completed();
     }
-    let done = outputs.iter().filter(|output| running_session(output).is_none()).count();
+    let mut done = outputs.iter().filter(|output| running_session(output).is_none()).count();
     let mut steps = script::steps(&text);
-    let Step { before, act } = steps.swap_remove(done.min(steps.len() - 1));
+    let last = steps.len() - 1;
+    let at = steps.iter().position(|step| {
+        let tools = 1 + step.also.len();
+        let is_next = done < tools;
+        done = done.saturating_sub(tools);
+        is_next
+    });
+    let Step { before, act, also } = steps.swap_remove(at.unwrap_or(last));
     let slept = || before.iter().map(|d| if let Directive::Sleep(ms) = d { *ms } else { 0 }).sum();
     match &act {
         Some(Directive::Http(status)) => {
@@ -66,7 +73,7 @@ pub(super) fn reply(request: &Value, now_ms: i64) -> Reply {
         Some(Directive::Hang) => stream.ended(End::Hang),
         Some(Directive::Cut) => stream.ended(End::Cut),
         Some(tool) => {
-            stream.tool(&tool);
+            std::iter::once(&tool).chain(&also).for_each(|tool| stream.tool(tool));
             stream.completed()
         }
         None => stream.completed(),
@@ -251,7 +258,9 @@ impl Stream {
 
     fn tool(&mut self, tool: &Directive) {
         match tool {
-            Directive::Shell(command) => self.call("exec_command", &json!({ "cmd": command, "yield_time_ms": 30_000 })),
+            Directive::Shell(command) | Directive::Request(command) => {
+                self.call("exec_command", &json!({ "cmd": command, "yield_time_ms": 30_000 }));
+            }
             Directive::Escalate(command) => self.call(
                 "exec_command",
                 &json!({
@@ -261,6 +270,15 @@ impl Stream {
                     "justification": format!("May I run this outside the sandbox: {command}"),
                 }),
             ),
+            Directive::Permit(right) => {
+                let permissions = match right {
+                    Right::Network => json!({ "network": { "enabled": true } }),
+                    Right::Read(path) => json!({ "file_system": { "read": [path] } }),
+                    Right::Write(path) => json!({ "file_system": { "write": [path] } }),
+                };
+                let arguments = json!({ "permissions": permissions, "reason": "The script asks for more rights." });
+                self.call("request_permissions", &arguments);
+            }
             Directive::Patch { file, text } => {
                 let lines: String = text.lines().map(|line| format!("+{line}\n")).collect();
                 let lines = if lines.is_empty() { "+\n".to_owned() } else { lines };
@@ -271,23 +289,31 @@ impl Stream {
                     "name": "apply_patch", "input": patch, "status": "completed",
                 }));
             }
-            Directive::Ask { question, options } => self.ask(question, options, false),
-            Directive::Secret(question) => self.ask(question, &[], true),
+            Directive::Ask { question, options } => self.ask(&[(question.clone(), options.clone())], false),
+            Directive::Secret(question) => self.ask(&[(question.clone(), Vec::new())], true),
+            Directive::Form(questions) => self.ask(questions, false),
             _ => {}
         }
     }
 
-    fn ask(&mut self, question: &str, options: &[String], secret: bool) {
-        let mut options: Vec<Value> =
-            options.iter().map(|label| json!({ "label": label, "description": label })).collect();
-        if options.is_empty() {
-            // codex refuses a question without options; it adds the free text by itself.
-            options.push(json!({ "label": "No answer", "description": "Or answer in your own words." }));
-        }
-        let question = json!({
-            "id": "q1", "header": "Question", "question": question, "options": options, "isSecret": secret,
-        });
-        self.call("request_user_input", &json!({ "questions": [question] }));
+    fn ask(&mut self, questions: &[(String, Vec<String>)], secret: bool) {
+        let questions: Vec<Value> = questions
+            .iter()
+            .enumerate()
+            .map(|(n, (question, options))| {
+                let mut options: Vec<Value> =
+                    options.iter().map(|label| json!({ "label": label, "description": label })).collect();
+                if options.is_empty() {
+                    // codex refuses a question without options; it adds the free text by itself.
+                    options.push(json!({ "label": "No answer", "description": "Or answer in your own words." }));
+                }
+                json!({
+                    "id": format!("q{}", n + 1), "header": "Question", "question": question, "options": options,
+                    "isSecret": secret,
+                })
+            })
+            .collect();
+        self.call("request_user_input", &json!({ "questions": questions }));
     }
 
     fn call(&mut self, name: &str, arguments: &Value) {

@@ -6,8 +6,13 @@
 //! | `[[stream N MS]]` | writes N words, MS milliseconds apart |
 //! | `[[shell CMD]]` | runs CMD |
 //! | `[[escalate CMD]]` | asks to run CMD outside the sandbox |
+//! | `[[permit network]]` | asks for the network for the rest of the task |
+//! | `[[permit read PATH]]`, `[[permit write PATH]]` | asks for a path for the rest of the task |
+//! | `[[request CMD]]` | runs CMD in the sandbox; the `embedded` runtime asks before it does |
 //! | `[[patch FILE TEXT]]` | creates FILE with TEXT |
+//! | `[[also]]` | calls the next tool together with the one before |
 //! | `[[ask QUESTION\|A\|B]]` | asks a person |
+//! | `[[form Q1\|A\|B; Q2; Q3]]` | asks several things at once |
 //! | `[[secret QUESTION]]` | asks for something that must not be shown |
 //! | `[[sleep MS]]` | does nothing for a while |
 //! | `[[fail 500]]`, `[[http 401]]` | the model service answers with this status |
@@ -36,6 +41,10 @@ pub enum Directive {
     Shell(String),
     /// A command that wants to leave the sandbox.
     Escalate(String),
+    /// More rights for the rest of the turn.
+    Permit(Right),
+    /// A command that is asked about although it stays inside.
+    Request(String),
     Patch {
         file: String,
         text: String,
@@ -45,6 +54,10 @@ pub enum Directive {
         options: Vec<String>,
     },
     Secret(String),
+    /// Questions with their options.
+    Form(Vec<(String, Vec<String>)>),
+    /// The next tool is called together with the one before.
+    Also,
     /// The model service refuses with this status.
     Http(u16),
     UsageLimit,
@@ -52,11 +65,21 @@ pub enum Directive {
     Cut,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Right {
+    Network,
+    Read(String),
+    Write(String),
+}
+
 impl Directive {
     /// Something whose result the model waits for.
     pub fn is_tool(&self) -> bool {
         use Directive::*;
-        matches!(self, Shell(_) | Escalate(_) | Patch { .. } | Ask { .. } | Secret(_))
+        matches!(
+            self,
+            Shell(_) | Escalate(_) | Request(_) | Permit(_) | Patch { .. } | Ask { .. } | Secret(_) | Form(_)
+        )
     }
 
     /// Ends the script: nothing after it is played.
@@ -73,6 +96,8 @@ pub struct Step {
     pub before: Vec<Directive>,
     /// The tool or fault that ends this answer; `None` in the last one.
     pub act: Option<Directive>,
+    /// Tools that are called together with it.
+    pub also: Vec<Directive>,
 }
 
 /// All directives of a message, in order. Unknown ones are plain words.
@@ -101,17 +126,25 @@ pub fn parse(text: &str) -> Vec<Directive> {
 pub fn steps(text: &str) -> Vec<Step> {
     let directives = parse(text);
     if directives.is_empty() {
-        return vec![Step { before: vec![Directive::Say(small_talk(text))], act: None }];
+        return vec![Step { before: vec![Directive::Say(small_talk(text))], act: None, also: Vec::new() }];
     }
     let mut steps = Vec::new();
     let mut before = Vec::new();
+    let mut together = false;
     for directive in directives {
         if directive.is_fault() {
-            steps.push(Step { before, act: Some(directive) });
+            steps.push(Step { before, act: Some(directive), also: Vec::new() });
             return steps;
         }
-        if directive.is_tool() {
-            steps.push(Step { before: std::mem::take(&mut before), act: Some(directive) });
+        if directive == Directive::Also {
+            together = true;
+        } else if directive.is_tool() {
+            match steps.last_mut().filter(|_| std::mem::take(&mut together) && before.is_empty()) {
+                Some(last) => last.also.push(directive),
+                None => {
+                    steps.push(Step { before: std::mem::take(&mut before), act: Some(directive), also: Vec::new() })
+                }
+            }
         } else {
             before.push(directive);
         }
@@ -123,7 +156,7 @@ pub fn steps(text: &str) -> Vec<Step> {
         };
         before.push(Directive::Say(text.to_owned()));
     }
-    steps.push(Step { before, act: None });
+    steps.push(Step { before, act: None, also: Vec::new() });
     steps
 }
 
@@ -225,6 +258,13 @@ fn directive(inner: &str) -> Option<Directive> {
         "sleep" => Directive::Sleep(rest.parse::<u64>().ok()?.min(MAX_MS)),
         "shell" => Directive::Shell(text()?),
         "escalate" => Directive::Escalate(text()?),
+        "permit" => Directive::Permit(match rest.split_once(char::is_whitespace) {
+            None if rest == "network" => Right::Network,
+            Some(("read", path)) => Right::Read(path.trim().to_owned()),
+            Some(("write", path)) => Right::Write(path.trim().to_owned()),
+            _ => return None,
+        }),
+        "request" => Directive::Request(text()?),
         "patch" => {
             let (file, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             if file.is_empty() {
@@ -237,6 +277,14 @@ fn directive(inner: &str) -> Option<Directive> {
             Directive::Ask { question: parts.next()?, options: parts.collect() }
         }
         "secret" => Directive::Secret(text()?),
+        "also" => Directive::Also,
+        "form" => {
+            let question = |text: &str| {
+                let mut parts = text.split('|').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
+                Some((parts.next()?, parts.collect()))
+            };
+            Directive::Form(rest.split(';').map(question).collect::<Option<_>>()?)
+        }
         "fail" if rest.is_empty() => Directive::Http(500),
         "fail" | "http" => Directive::Http(rest.parse().ok().filter(|code| (400..600).contains(code))?),
         "usage_limit" => Directive::UsageLimit,
@@ -264,6 +312,11 @@ mod tests {
             ("[[shell echo hi > f]]", Some(Shell(text("echo hi > f")))),
             ("[[shell if [[ -f x ]]; then ls; fi]]", Some(Shell(text("if [[ -f x ]]; then ls; fi")))),
             ("[[escalate touch /x]]", Some(Escalate(text("touch /x")))),
+            ("[[permit network]]", Some(Permit(Right::Network))),
+            ("[[permit read /a b]]", Some(Permit(Right::Read(text("/a b"))))),
+            ("[[permit write /a]]", Some(Permit(Right::Write(text("/a"))))),
+            ("[[permit everything]] [[permit]]", None),
+            ("[[request ls]]", Some(Request(text("ls")))),
             ("[[patch a.txt two\nlines]]", Some(Patch { file: text("a.txt"), text: text("two\nlines") })),
             ("[[ask Which?|A| B ]]", Some(Ask { question: text("Which?"), options: vec![text("A"), text("B")] })),
             ("[[ask Why?]]", Some(Ask { question: text("Why?"), options: vec![] })),
@@ -296,18 +349,18 @@ mod tests {
 
     #[test]
     fn an_answer_ends_at_each_tool_and_with_words() {
-        let steps = steps("[[say a]] [[shell ls]] [[sleep 1]] [[patch f x]]");
+        let steps = steps("[[say a]] [[shell ls]] [[also]] [[escalate id]] [[sleep 1]] [[patch f x]]");
         assert_eq!(
             steps,
             [
-                Step { before: vec![Say(text("a"))], act: Some(Shell(text("ls"))) },
-                Step { before: vec![Sleep(1)], act: Some(Patch { file: text("f"), text: text("x") }) },
-                Step { before: vec![Say(text("Done."))], act: None },
+                Step { before: vec![Say(text("a"))], act: Some(Shell(text("ls"))), also: vec![Escalate(text("id"))] },
+                Step { before: vec![Sleep(1)], act: Some(Patch { file: text("f"), text: text("x") }), also: vec![] },
+                Step { before: vec![Say(text("Done."))], act: None, also: vec![] },
             ]
         );
         assert_eq!(super::steps("好 [[shell ls]]")[1].before, [Say(text("完成。"))]);
         assert_eq!(super::steps("[[shell ls]] [[say z]]")[1].before, [Say(text("z"))]);
-        assert_eq!(super::steps("[[hang]] [[say never]]"), [Step { before: vec![], act: Some(Hang) }]);
+        assert_eq!(super::steps("[[hang]] [[say never]]"), [Step { before: vec![], act: Some(Hang), also: vec![] }]);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ConversationId, GateId, InboundSeq, TurnId};
+use super::conversing::Listed;
+use super::ids::{ChatId, ConversationId, GateId, InboundSeq, TurnId};
+use super::rule::Span;
+use super::setting::Setting;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -12,6 +15,29 @@ pub enum Action {
     },
     Decline {
         gate: GateId,
+    },
+    /// Allows this and the like of it for a while.
+    AllowFor {
+        gate: GateId,
+        span: Span,
+    },
+    /// With the reason that the form holds.
+    DeclineWhy {
+        gate: GateId,
+    },
+    /// The requests of low risk that the card showed, and no others.
+    AllowAll {
+        gates: Vec<GateId>,
+    },
+    DeclineAll {
+        gates: Vec<GateId>,
+    },
+    /// The form of a settings card.
+    SaveSettings {
+        chat: ChatId,
+        direct: bool,
+        /// What the card showed: only what differs from that was meant.
+        shown: Vec<(Setting, String)>,
     },
     /// Option `index` (0-based) of a single question.
     Choose {
@@ -50,25 +76,62 @@ pub enum Action {
         inbound: InboundSeq,
         how: Late,
     },
+    /// Goes on with another thread in the conversation.
+    TakeUp {
+        conversation: ConversationId,
+        listed: Listed,
+    },
     /// A conversation whose thread is open elsewhere, or whose history is gone.
     Reopen {
         conversation: ConversationId,
         how: Reopen,
     },
+    /// Ends a rule; `list` is the message that asked for the rules.
+    RevokeRule {
+        number: i64,
+        list: InboundSeq,
+    },
 }
 
 impl Action {
+    /// The id of the request, the turn, the conversation or the chat that it is about.
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Action::Allow { gate }
+            | Action::Decline { gate }
+            | Action::AllowFor { gate, .. }
+            | Action::DeclineWhy { gate }
+            | Action::Choose { gate, .. }
+            | Action::Submit { gate }
+            | Action::Skip { gate } => Some(gate.as_str()),
+            Action::AllowAll { gates } | Action::DeclineAll { gates } => gates.first().map(GateId::as_str),
+            Action::Stop { turn }
+            | Action::Cancel { turn }
+            | Action::Steer { turn }
+            | Action::KeepWaiting { turn }
+            | Action::Resume { turn, .. } => Some(turn.as_str()),
+            Action::Reopen { conversation, .. } | Action::TakeUp { conversation, .. } => Some(conversation.as_str()),
+            Action::SaveSettings { chat, .. } => Some(chat.as_str()),
+            Action::Late { .. } | Action::RevokeRule { .. } => None,
+        }
+    }
+
     /// A second press is answered by the state of what it is about (who decided, when); all others are used up by the first.
     pub fn may_repeat(&self) -> bool {
         matches!(
             self,
             Action::Allow { .. }
+                | Action::AllowFor { .. }
+                | Action::AllowAll { .. }
                 | Action::Decline { .. }
+                | Action::DeclineWhy { .. }
+                | Action::DeclineAll { .. }
                 | Action::Choose { .. }
                 | Action::Submit { .. }
                 | Action::Skip { .. }
                 | Action::Stop { .. }
                 | Action::Late { .. }
+                | Action::SaveSettings { .. }
         )
     }
 }

@@ -5,6 +5,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::conversing::{self, Conversing};
+
 /// What a whole message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
@@ -43,9 +45,33 @@ pub enum Command {
     Deny {
         rest: String,
     },
+    /// People to make admins, or, with `remove`, no longer.
+    Admin {
+        rest: String,
+    },
+    /// The same for those who decide in this chat.
+    Approver {
+        rest: String,
+    },
     Steer(String),
     Release,
     Lang(Option<String>),
+    /// About conversations and where they work.
+    Conversing(Conversing),
+    /// With what to change, if anything.
+    Settings(Option<String>),
+    /// What was decided in the last so many milliseconds.
+    Audit {
+        span_ms: i64,
+    },
+    /// The requests that wait for a decision.
+    Gates,
+    Lock,
+    Unlock,
+    /// The rules of the chat, or the number of the one to end.
+    Rules {
+        revoke: Option<i64>,
+    },
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -194,6 +220,7 @@ pub fn parse(text: &str) -> Typed {
 pub fn for_agent(text: &str) -> String {
     match parse(text) {
         Typed::Text(words) | Typed::Command(Command::New(Some(words)) | Command::Steer(words)) => words,
+        Typed::Command(Command::Conversing(Conversing::Plan(Some(words)))) => words,
         _ => text.to_owned(),
     }
 }
@@ -225,8 +252,8 @@ fn slashed(behind_slash: &str, trimmed: &str) -> Typed {
     // "/取消2": people do not type a space behind a Chinese word.
     let folded = fold(word);
     let stem = folded.trim_end_matches(|c: char| c.is_ascii_digit());
-    if let (Some("cancel"), true) = (known_word(stem), rest.is_empty()) {
-        return command("cancel", &folded[stem.len()..]);
+    if let (Some(known @ ("cancel" | "resume")), true) = (known_word(stem), rest.is_empty()) {
+        return command(known, &folded[stem.len()..]);
     }
     match suggestion(&folded, rest) {
         Some(known) => Typed::DidYouMean { typed: format!("/{folded}"), suggestion: format!("/{known}") },
@@ -249,10 +276,63 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "whoami" => Command::Whoami,
         "allow" => Command::Allow { rest: rest.to_owned() },
         "deny" => Command::Deny { rest: rest.to_owned() },
+        "admin" => Command::Admin { rest: rest.to_owned() },
+        "approver" => Command::Approver { rest: rest.to_owned() },
         "steer" => Command::Steer(rest.to_owned()),
         "release" => Command::Release,
         "lang" => Command::Lang(optional()),
-        later => Command::Later(later),
+        "settings" => Command::Settings(optional()),
+        "rules" => return rules(rest),
+        "gates" => Command::Gates,
+        "lock" => Command::Lock,
+        "unlock" => Command::Unlock,
+        "audit" => match span_ms(if rest.is_empty() { "7d" } else { rest }) {
+            Some(span_ms) => Command::Audit { span_ms },
+            None => Command::Help(Some("audit".to_owned())),
+        },
+        other => match conversing::parse(other, &fold_rest(other, rest)) {
+            Some(Ok(command)) => Command::Conversing(command),
+            Some(Err(())) => Command::Help(Some(other.to_owned())),
+            None => Command::Later(other),
+        },
+    })
+}
+
+/// Numbers are typed in all widths; words stay as they are.
+fn fold_rest(word: &str, rest: &str) -> String {
+    if matches!(word, "resume" | "usage") { fold(rest) } else { rest.to_owned() }
+}
+
+/// Whether a right is to be taken away: `@Li remove`, `移除 @Li`.
+pub fn takes_away(rest: &str) -> bool {
+    rest.split_whitespace().any(|word| matches!(fold(word).as_str(), "remove" | "移除" | "取消"))
+}
+
+/// A span of time as people write it: `7d`, `12h`, `2w`, `3 天`, `12 小时`.
+pub fn span_ms(text: &str) -> Option<i64> {
+    let folded = fold(text);
+    let digits = folded.find(|c: char| !c.is_ascii_digit()).unwrap_or(folded.len());
+    let (number, unit) = folded.split_at(digits);
+    let hours: i64 = match unit.trim() {
+        "h" | "小时" => 1,
+        "d" | "天" => 24,
+        "w" | "周" => 7 * 24,
+        _ => return None,
+    };
+    number.parse::<i64>().ok().filter(|n| (1..=10_000).contains(n)).map(|n| n * hours * 3_600_000)
+}
+
+/// `revoke R7`, `撤销 7`. What else stands there ends no rule; it gets the explanation.
+fn rules(rest: &str) -> Typed {
+    let folded = fold(rest);
+    let words: Vec<&str> = folded.split_whitespace().filter(|word| !matches!(*word, "revoke" | "撤销")).collect();
+    Typed::Command(match words.as_slice() {
+        [] if folded.is_empty() => Command::Rules { revoke: None },
+        [number] if words.len() < folded.split_whitespace().count() => match number.trim_start_matches('r').parse() {
+            Ok(number) => Command::Rules { revoke: Some(number) },
+            Err(_) => Command::Help(Some("rules".to_owned())),
+        },
+        _ => Command::Help(Some("rules".to_owned())),
     })
 }
 
@@ -399,6 +479,7 @@ mod tests {
             ("fix it", "fix it"),
             (" //etc ", "/etc"),
             ("/new fix it", "fix it"),
+            ("/计划 fix it", "fix it"),
             ("/插话 also the tests", "also the tests"),
             ("y", "y"),
             ("好的", "好的"),
@@ -468,18 +549,49 @@ mod tests {
             ("/lang", Lang(None)),
             ("/lang zh", Lang(Some("zh".into()))),
             ("/语言 en", Lang(Some("en".into()))),
-            ("/gates", Later("gates")),
-            ("/待批准", Later("gates")),
-            ("/threads", Later("threads")),
-            ("/历史", Later("threads")),
-            ("/model gpt", Later("model")),
-            ("/绑定 x", Later("project")),
-            ("/cd ..", Later("cd")),
-            ("/lock", Later("lock")),
+            ("/threads", Conversing(conversing::Conversing::Threads)),
+            ("/历史", Conversing(conversing::Conversing::Threads)),
+            ("/接着2", Conversing(conversing::Conversing::Resume(Some(2)))),
+            ("/resume ２", Conversing(conversing::Conversing::Resume(Some(2)))),
+            ("/resume my work", Help(Some("resume".into()))),
+            ("/model gpt", Conversing(conversing::Conversing::Model(Some("gpt".into())))),
+            ("/绑定 x", Conversing(conversing::Conversing::Bind("x".into()))),
+            ("/cd ..", Conversing(conversing::Conversing::Bind("..".into()))),
+            ("/rules", Rules { revoke: None }),
+            ("/规则", Rules { revoke: None }),
+            ("/rules revoke R7", Rules { revoke: Some(7) }),
+            ("/规则 撤销 7", Rules { revoke: Some(7) }),
+            ("/rules R7", Help(Some("rules".into()))),
+            ("/rules revoke", Help(Some("rules".into()))),
+            ("/rules revoke all", Help(Some("rules".into()))),
+            ("/gates", Gates),
+            ("/待批准", Gates),
+            ("/audit", Audit { span_ms: 7 * 86_400_000 }),
+            ("/审计 3 天", Audit { span_ms: 3 * 86_400_000 }),
+            ("/audit 12h", Audit { span_ms: 12 * 3_600_000 }),
+            ("/audit all", Help(Some("audit".into()))),
+            ("/audit 99999999d", Help(Some("audit".into()))),
+            ("/admin @Li", Admin { rest: "@Li".into() }),
+            ("/管理员 @李雷 移除", Admin { rest: "@李雷 移除".into() }),
+            ("/approver", Approver { rest: String::new() }),
+            ("/审批人 @李雷", Approver { rest: "@李雷".into() }),
+            ("/lock", Lock),
+            ("/锁定", Lock),
+            ("/unlock", Unlock),
+            ("/解锁", Unlock),
             ("/体检", Later("doctor")),
             ("/routine list", Later("routine")),
         ] {
             assert_eq!(parse(typed), Typed::Command(want), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_right_is_taken_by_a_word_of_its_own() {
+        for (rest, want) in
+            [("@Li", false), ("@Li remove", true), ("移除 @李雷", true), ("@remove", false), ("", false)]
+        {
+            assert_eq!(takes_away(rest), want, "{rest}");
         }
     }
 

@@ -111,6 +111,9 @@ pub enum Ask {
         /// Human-readable lines of what is requested, from the native payload.
         wanted: Vec<String>,
         directory: String,
+        /// Nothing but the network is wanted.
+        #[serde(default)]
+        network_only: bool,
     },
     Tool {
         server: String,

@@ -6,13 +6,18 @@
 pub mod access;
 pub mod action;
 pub mod command;
-
+pub mod conversing;
 pub mod delivery;
 pub mod gate;
 pub mod history;
 pub mod ids;
+pub mod level;
 pub mod message;
 pub mod plain;
+pub mod risk;
+pub mod rule;
+pub mod safety;
+pub mod setting;
 pub mod turn;
 pub mod verdict;
 pub mod view;

@@ -5,7 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Ask, Decision};
-use super::ids::{ButtonId, MessageId, UserId};
+use super::ids::{ButtonId, GateId, MessageId, UserId};
+use super::risk::Class;
+use super::rule::{Span, Subject};
+use super::setting::Setting;
 
 /// The two languages of everything that ally itself says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -38,17 +41,33 @@ impl Lang {
 /// A surface's wanted picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "view", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and in a box wherever it is kept")]
 pub enum View {
     Live(LiveView),
     Gate(GateView),
+    Gates(GatesView),
     Interrupted(InterruptedView),
     Queue(QueueView),
     Stale(StaleView),
     Status(StatusView),
     Help(HelpView),
     Stranger(StrangerView),
+    Settings(SettingsView),
     /// One line of ally's own, replaced as things change.
     Notice(NoticeView),
+    /// Rows to choose from.
+    List(ListView),
+}
+
+impl View {
+    /// The requests that a person can see in it.
+    pub fn gates(&self) -> Vec<GateId> {
+        match self {
+            View::Gate(gate) => gate.gate.iter().cloned().collect(),
+            View::Gates(gates) => gates.rows.iter().map(|row| row.gate.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A button as it is drawn: what it says is `role`, what it does is stored with `id`.
@@ -64,6 +83,16 @@ pub enum ButtonRole {
     Stop,
     Allow,
     Decline,
+    /// Allows for longer than once.
+    AllowFor(Span),
+    /// Sends the form with the reason.
+    DeclineWhy,
+    /// Allows request `n` of a list.
+    AllowNumber(i64),
+    DeclineNumber(i64),
+    /// Allows the requests of low risk that the list showed.
+    AllowLow,
+    DeclineAll,
     /// Option `n` (0-based) of a question.
     Option(u32),
     /// Submits the card's form (free text, several questions).
@@ -80,6 +109,10 @@ pub enum ButtonRole {
     TryAgain,
     Fork,
     KeepWaiting,
+    /// Sends the form of a settings card.
+    Save,
+    /// Ends rule `n`.
+    RevokeRule(i64),
 }
 
 /// C1. Where a turn stands, in the words of the chat.
@@ -153,6 +186,8 @@ pub enum StepKind {
     FileChange,
     Tool,
     Search,
+    /// By policy, without asking anybody.
+    Refused,
     Other,
 }
 
@@ -167,6 +202,9 @@ pub enum StepState {
 /// C3 and C5.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateView {
+    /// Not drawn: what a person can see from the moment the picture is out.
+    #[serde(default)]
+    pub gate: Option<GateId>,
     pub number: i64,
     pub requester: String,
     pub project: String,
@@ -177,11 +215,84 @@ pub struct GateView {
     pub ask: Ask,
     /// The agent's own reason, unverified, at most 200 characters.
     pub claim: Option<String>,
+    /// What it may do; nothing for questions.
+    #[serde(default)]
+    pub risk: Option<RiskShown>,
     pub state: GateShown,
     pub buttons: Vec<Button>,
+    /// What a standing rule would cover, for the button that makes one.
+    #[serde(default)]
+    pub rule: Option<RuleOffer>,
+    /// Nobody has answered for long, and nothing will happen by itself.
+    #[serde(default)]
+    pub paused: bool,
+    #[serde(default)]
+    pub opened_at_ms: i64,
     /// Shows the typed shortcut, with the bot's name to mention where the chat delivers only mentions.
     pub direct: bool,
     pub bot_name: String,
+}
+
+/// How risky a request is, in the words of the card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskShown {
+    pub class: Class,
+    /// The words that made it so, where they are not the whole.
+    pub why: Option<String>,
+    pub sandboxed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleOffer {
+    pub subject: Subject,
+    pub directory: String,
+    pub sandboxed: bool,
+    pub until_ms: i64,
+}
+
+/// The rule behind a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleShown {
+    pub number: i64,
+    pub span: Span,
+    /// It decided; else the decision made it.
+    pub applied: bool,
+    pub made_at_ms: i64,
+}
+
+/// C4: several requests on one card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GatesView {
+    pub requester: String,
+    pub project: String,
+    pub deciders: String,
+    pub mention: Vec<UserId>,
+    /// Open ones first, at most [`MAX_GATE_ROWS`].
+    pub rows: Vec<GateRow>,
+    /// How many wait besides the rows.
+    pub more: usize,
+    /// What the button for those of low risk covers.
+    pub low: Vec<i64>,
+    pub buttons: Vec<Button>,
+    pub paused: bool,
+    pub direct: bool,
+    pub bot_name: String,
+}
+
+/// Rows of a list of requests.
+pub const MAX_GATE_ROWS: usize = 8;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateRow {
+    pub gate: GateId,
+    pub number: i64,
+    pub ask: Ask,
+    pub claim: Option<String>,
+    pub risk: RiskShown,
+    pub state: GateShown,
+    /// Of this row; empty once it is decided.
+    pub buttons: Vec<Button>,
+    pub opened_at_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,7 +308,11 @@ pub enum GateShown {
         who: String,
         at_ms: i64,
         decision: Decision,
+        #[serde(default)]
+        rule: Option<RuleShown>,
     },
+    /// Refused by policy: nobody was asked.
+    Refused,
     Withdrawn,
     /// Void while still undecided: it did not run, and that is proven.
     Void,
@@ -205,6 +320,12 @@ pub enum GateShown {
     VoidMayHaveRun {
         who: String,
     },
+}
+
+impl GateShown {
+    pub fn is_open(&self) -> bool {
+        matches!(self, GateShown::Open | GateShown::OpenAgain { .. })
+    }
 }
 
 /// C6.
@@ -321,6 +442,23 @@ pub struct HelpView {
     pub bot_name: String,
 }
 
+/// C9: how a chat works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettingsView {
+    pub project: String,
+    pub rows: Vec<SettingRow>,
+    /// There is a row that the one who asked may change.
+    pub save: Option<Button>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettingRow {
+    pub setting: Setting,
+    pub value: String,
+    /// What it can be changed to, itself included; empty where it is not his to change.
+    pub choices: Vec<String>,
+}
+
 /// C10.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StrangerView {
@@ -330,6 +468,34 @@ pub struct StrangerView {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoticeView {
+    pub text: String,
+    pub buttons: Vec<Button>,
+}
+
+/// A list that somebody asked for, each row with what can be done about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListView {
+    pub title: String,
+    /// At most [`MAX_LIST_ROWS`].
+    pub rows: Vec<ListRow>,
+    /// Below the rows: what is left out, and how to go on in words.
+    pub notes: Vec<String>,
+}
+
+/// Rows of a list: its card keeps the platform's limits with them.
+pub const MAX_LIST_ROWS: usize = 20;
+
+impl ListView {
+    /// In the terminal, and where a card is refused: its rows are chosen in words.
+    pub fn text(&self) -> String {
+        let rows = self.rows.iter().map(|row| row.text.as_str());
+        let lines = std::iter::once(self.title.as_str()).chain(rows).chain(self.notes.iter().map(String::as_str));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListRow {
     pub text: String,
     pub buttons: Vec<Button>,
 }

@@ -1,11 +1,13 @@
 //! Conversations: one chat, or one topic of it, bound to a runtime thread and a directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Row, Transaction, params};
 
 use super::LedgerError;
+use super::said;
 use super::sql::{all, first, id, id_opt, run};
+use super::threads::{self, Thread};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::view::Lang;
@@ -165,10 +167,44 @@ pub fn set_thread(
     thread: Option<&ThreadId>,
     cursor: Option<&NativeTurnId>,
 ) -> Result<(), LedgerError> {
+    threads::leave(tx, conversation)?;
+    if get(tx, conversation)?.thread.as_ref() != thread {
+        // A copy was wanted of what it leaves.
+        set_fork_wanted(tx, conversation, false)?;
+    }
     let sql = "UPDATE conversations SET settled_on_thread = CASE WHEN thread IS ?2 THEN settled_on_thread ELSE 0 END,
                    thread = ?2, thread_cursor = ?3 WHERE id = ?1";
     run(tx, sql, params![conversation.as_str(), thread.map(ThreadId::as_str), cursor.map(NativeTurnId::as_str)])?;
     Ok(())
+}
+
+/// Goes on with a thread that was used before, or at the desk, and works where that one works.
+pub fn go_on_with(tx: &Transaction<'_>, conversation: &ConversationId, thread: &Thread) -> Result<(), LedgerError> {
+    set_thread(tx, conversation, Some(&thread.thread), thread.cursor.as_ref())?;
+    let sql = "UPDATE conversations SET settled_on_thread = ?2, directory = ?3 WHERE id = ?1";
+    run(tx, sql, params![conversation.as_str(), thread.settled, thread.directory.to_string_lossy()])?;
+    release(tx, conversation)
+}
+
+/// Where the next turns of a chat work.
+pub fn set_directory(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    directory: &Path,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET directory = ?3 WHERE channel = ?1 AND chat = ?2";
+    run(tx, sql, params![channel.as_str(), chat.as_str(), directory.to_string_lossy()])?;
+    Ok(())
+}
+
+/// From its next turn on the conversation goes on in a copy of its thread.
+pub fn set_fork_wanted(tx: &Transaction<'_>, conversation: &ConversationId, wanted: bool) -> Result<(), LedgerError> {
+    said::set_meta(tx, &format!("fork:{conversation}"), if wanted { "wanted" } else { "done" })
+}
+
+pub fn is_fork_wanted(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<bool, LedgerError> {
+    Ok(said::meta(tx, &format!("fork:{conversation}"))?.as_deref() == Some("wanted"))
 }
 
 /// The language of what ally says in it.

@@ -6,6 +6,8 @@ use super::LedgerError;
 use super::sql::{all, first, from_json, from_json_opt, id, json, run, unreadable};
 use crate::domain::gate::{Ask, Choice, Decision, GateEvent, GateState, transition};
 use crate::domain::ids::*;
+use crate::domain::risk::Class;
+use crate::domain::rule::Judged;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
@@ -28,6 +30,26 @@ pub struct Gate {
     pub void_from: Option<GateState>,
     pub repeats: Option<GateId>,
     pub opened_at_ms: i64,
+    pub class: Class,
+    /// The words that made it so, where they are not the whole.
+    pub why: Option<String>,
+    /// The sandbox holds what is asked for.
+    pub sandboxed: bool,
+    /// The first request of the card that lists this one.
+    pub card: GateId,
+    /// When people could first see it.
+    pub shown_at_ms: Option<i64>,
+    /// The rule that its decision made, or that decided it.
+    pub rule: Option<i64>,
+    pub by_rule: bool,
+    pub reminded_at_ms: Option<i64>,
+    pub paused_at_ms: Option<i64>,
+}
+
+impl Gate {
+    pub fn judged(&self) -> Judged {
+        Judged { class: self.class, why: self.why.clone(), sandboxed: self.sandboxed }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -40,6 +62,9 @@ pub struct NewGate {
     pub ask: Ask,
     pub claim: Option<String>,
     pub choices: Vec<Choice>,
+    pub judged: Judged,
+    /// The card that lists it; `None` for a card of its own.
+    pub card: Option<GateId>,
     pub repeats: Option<GateId>,
     pub opened_at_ms: i64,
 }
@@ -47,8 +72,8 @@ pub struct NewGate {
 /// W4. `None` when the same request is known already (a re-attached generation sends it again).
 pub fn open(tx: &Transaction<'_>, new: &NewGate) -> Result<Option<GateId>, LedgerError> {
     let gate = GateId::fresh();
-    let sql = "INSERT INTO gates (id, conversation, turn, number, generation, native_id, fingerprint, ask, claim, choices, state, repeats, opened_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, ?12) ON CONFLICT (generation, native_id) DO NOTHING";
+    let sql = "INSERT INTO gates (id, conversation, turn, number, generation, native_id, fingerprint, ask, claim, choices, state, repeats, opened_at_ms, class, why, sandboxed, card)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, ?12, ?13, ?14, ?15, coalesce(?16, ?1)) ON CONFLICT (generation, native_id) DO NOTHING";
     let inserted = run(
         tx,
         sql,
@@ -64,7 +89,11 @@ pub fn open(tx: &Transaction<'_>, new: &NewGate) -> Result<Option<GateId>, Ledge
             new.claim,
             json(&new.choices)?,
             new.repeats.as_ref().map(GateId::as_str),
-            new.opened_at_ms
+            new.opened_at_ms,
+            new.judged.class.as_str(),
+            new.judged.why,
+            new.judged.sandboxed,
+            new.card.as_ref().map(GateId::as_str)
         ],
     )?;
     Ok((inserted == 1).then_some(gate))
@@ -92,6 +121,36 @@ pub fn of_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<Vec<Gate>, LedgerE
     all(tx, "SELECT * FROM gates WHERE turn = ?1 ORDER BY number", [turn.as_str()], read)
 }
 
+/// The requests that one card lists, oldest first.
+pub fn of_card(tx: &Transaction<'_>, card: &GateId) -> Result<Vec<Gate>, LedgerError> {
+    all(tx, "SELECT * FROM gates WHERE card = ?1 ORDER BY number", [card.as_str()], read)
+}
+
+/// People can see it from now on.
+pub fn seen(tx: &Transaction<'_>, gate: &GateId, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE gates SET shown_at_ms = ?2 WHERE id = ?1 AND shown_at_ms IS NULL";
+    run(tx, sql, params![gate.as_str(), now_ms])?;
+    Ok(())
+}
+
+/// The rule that a decision made, or that decided.
+pub fn set_rule(tx: &Transaction<'_>, gate: &GateId, rule: i64, by_rule: bool) -> Result<(), LedgerError> {
+    run(tx, "UPDATE gates SET rule = ?2, by_rule = ?3 WHERE id = ?1", params![gate.as_str(), rule, by_rule])?;
+    Ok(())
+}
+
+/// Those who may decide were reminded.
+pub fn reminded(tx: &Transaction<'_>, gate: &GateId, now_ms: i64) -> Result<(), LedgerError> {
+    run(tx, "UPDATE gates SET reminded_at_ms = ?2 WHERE id = ?1", params![gate.as_str(), now_ms])?;
+    Ok(())
+}
+
+/// Nobody answered for long: its card says that nothing will happen by itself.
+pub fn paused(tx: &Transaction<'_>, gate: &GateId, now_ms: i64) -> Result<(), LedgerError> {
+    run(tx, "UPDATE gates SET paused_at_ms = ?2 WHERE id = ?1", params![gate.as_str(), now_ms])?;
+    Ok(())
+}
+
 /// Gates of a conversation that wait for a person.
 pub fn open_in(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Gate>, LedgerError> {
     let sql = "SELECT * FROM gates INDEXED BY gates_open WHERE conversation = ?1 AND state IN ('open', 'decided', 'answering') AND state = 'open' ORDER BY number";
@@ -106,6 +165,14 @@ pub fn all_open(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
         [],
         read,
     )
+}
+
+/// Requests that wait for a person and were seen by somebody, with those that are not yet marked as paused first.
+pub fn waiting(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
+    let sql =
+        "SELECT * FROM gates INDEXED BY gates_open WHERE state IN ('open', 'decided', 'answering') AND state = 'open'
+           AND shown_at_ms IS NOT NULL AND (reminded_at_ms IS NULL OR paused_at_ms IS NULL) ORDER BY opened_at_ms";
+    all(tx, sql, [], read)
 }
 
 /// Gates of a generation that are not over.
@@ -176,6 +243,7 @@ pub fn void(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
 fn read(row: &Row<'_>) -> rusqlite::Result<Gate> {
     let state: String = row.get("state")?;
     let void_from: Option<String> = row.get("void_from")?;
+    let class: String = row.get("class")?;
     Ok(Gate {
         id: id(row, "id")?,
         conversation: id(row, "conversation")?,
@@ -196,5 +264,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Gate> {
         void_from: void_from.as_deref().and_then(GateState::parse),
         repeats: row.get::<_, Option<String>>("repeats")?.map(GateId::from),
         opened_at_ms: row.get("opened_at_ms")?,
+        class: Class::parse(&class).ok_or_else(|| unreadable("class", &class))?,
+        why: row.get("why")?,
+        sandboxed: row.get("sandboxed")?,
+        card: row.get::<_, Option<String>>("card")?.map_or_else(|| id(row, "id"), |card| Ok(GateId::from(card)))?,
+        shown_at_ms: row.get("shown_at_ms")?,
+        rule: row.get("rule")?,
+        by_rule: row.get("by_rule")?,
+        reminded_at_ms: row.get("reminded_at_ms")?,
+        paused_at_ms: row.get("paused_at_ms")?,
     })
 }

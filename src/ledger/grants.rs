@@ -9,6 +9,10 @@ use crate::domain::ids::*;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     Owner,
+    /// Decides everywhere.
+    Admin,
+    /// Decides in one chat.
+    Approver,
     User,
     Chat,
 }
@@ -17,40 +21,75 @@ impl Right {
     fn as_str(self) -> &'static str {
         match self {
             Right::Owner => "owner",
+            Right::Admin => "admin",
+            Right::Approver => "approver",
             Right::User => "user",
             Right::Chat => "chat",
         }
     }
 }
 
+/// A right of somebody or of a chat; an approver's holds in `chat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub right: Right,
+    pub chat: Option<ChatId>,
+    pub id: String,
+}
+
+impl Grant {
+    pub fn new(right: Right, id: &str) -> Self {
+        Self { right, chat: None, id: id.to_owned() }
+    }
+
+    pub fn approver(chat: &ChatId, user: &UserId) -> Self {
+        Self { right: Right::Approver, chat: Some(chat.clone()), id: user.to_string() }
+    }
+}
+
 pub fn give(
     tx: &Transaction<'_>,
     channel: &ChannelName,
-    right: Right,
-    to: &str,
+    grant: &Grant,
     by: Option<&UserId>,
     now_ms: i64,
-) -> Result<(), LedgerError> {
-    let sql = "INSERT INTO grants (channel, what, id, given_by, given_at_ms) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
-    run(tx, sql, params![channel.as_str(), right.as_str(), to, by.map(UserId::as_str), now_ms])?;
-    Ok(())
+) -> Result<bool, LedgerError> {
+    let sql = "INSERT INTO grants (channel, what, chat, id, given_by, given_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+    let chat = grant.chat.as_ref().map_or("", ChatId::as_str);
+    let by = by.map(UserId::as_str);
+    Ok(run(tx, sql, params![channel.as_str(), grant.right.as_str(), chat, grant.id, by, now_ms])? == 1)
 }
 
-pub fn take(tx: &Transaction<'_>, channel: &ChannelName, right: Right, from: &str) -> Result<bool, LedgerError> {
-    let sql = "DELETE FROM grants WHERE channel = ?1 AND what = ?2 AND id = ?3";
-    Ok(run(tx, sql, params![channel.as_str(), right.as_str(), from])? == 1)
+pub fn take(tx: &Transaction<'_>, channel: &ChannelName, grant: &Grant) -> Result<bool, LedgerError> {
+    let sql = "DELETE FROM grants WHERE channel = ?1 AND what = ?2 AND chat = ?3 AND id = ?4";
+    let chat = grant.chat.as_ref().map_or("", ChatId::as_str);
+    Ok(run(tx, sql, params![channel.as_str(), grant.right.as_str(), chat, grant.id])? == 1)
 }
 
-/// All of a channel's grants: (right, id).
-pub fn of_channel(tx: &Transaction<'_>, channel: &ChannelName) -> Result<Vec<(Right, String)>, LedgerError> {
-    all(tx, "SELECT what, id FROM grants WHERE channel = ?1", [channel.as_str()], |row| {
-        let what: String = row.get(0)?;
+/// Takes away every right of somebody but the owner's; gives what was taken.
+pub fn take_all(tx: &Transaction<'_>, channel: &ChannelName, user: &UserId) -> Result<Vec<Grant>, LedgerError> {
+    let theirs: Vec<Grant> = of_channel(tx, channel)?
+        .into_iter()
+        .filter(|grant| grant.id == user.as_str() && !matches!(grant.right, Right::Owner | Right::Chat))
+        .collect();
+    for grant in &theirs {
+        take(tx, channel, grant)?;
+    }
+    Ok(theirs)
+}
+
+/// All of a channel's grants.
+pub fn of_channel(tx: &Transaction<'_>, channel: &ChannelName) -> Result<Vec<Grant>, LedgerError> {
+    all(tx, "SELECT what, chat, id FROM grants WHERE channel = ?1", [channel.as_str()], |row| {
+        let (what, chat): (String, String) = (row.get(0)?, row.get(1)?);
         let right = match what.as_str() {
             "owner" => Right::Owner,
+            "admin" => Right::Admin,
+            "approver" => Right::Approver,
             "user" => Right::User,
             _ => Right::Chat,
         };
-        Ok((right, row.get(1)?))
+        Ok(Grant { right, chat: (!chat.is_empty()).then(|| chat.into()), id: row.get(2)? })
     })
 }
 
@@ -90,6 +129,6 @@ pub fn try_pairing(
         return Ok(Pairing::Wrong { tries_left: tries - 1 });
     }
     run(tx, "UPDATE pairings SET used_at_ms = ?1", [now_ms])?;
-    give(tx, channel, Right::Owner, user.as_str(), None, now_ms)?;
+    give(tx, channel, &Grant::new(Right::Owner, user.as_str()), None, now_ms)?;
     Ok(Pairing::Claimed)
 }

@@ -314,6 +314,22 @@ pub fn spent(tx: &Transaction<'_>, rows: &[InboundSeq], before_ms: i64) -> Resul
     Ok(spent)
 }
 
+/// Which of `rows` came in a chat.
+pub fn of_chat(
+    tx: &Transaction<'_>,
+    rows: &[InboundSeq],
+    channel: &ChannelName,
+    chat: &ChatId,
+) -> Result<Vec<InboundSeq>, LedgerError> {
+    let sql = "SELECT seq FROM inbound WHERE seq = ?1 AND channel = ?2 AND chat = ?3";
+    let mut found = Vec::new();
+    for row in rows {
+        let values = params![row.0, channel.as_str(), chat.as_str()];
+        found.extend(first(tx, sql, values, |row| Ok(InboundSeq(row.get("seq")?)))?);
+    }
+    Ok(found)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<InboundRow> {
     let state: String = row.get("state")?;
     Ok(InboundRow {

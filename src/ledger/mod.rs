@@ -21,9 +21,12 @@ mod open;
 #[cfg(debug_assertions)]
 mod plan;
 pub mod report;
+pub mod rules;
 pub mod said;
+pub mod settings;
 mod sql;
 pub mod surfaces;
+pub mod threads;
 pub mod turns;
 mod worker;
 

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::open::{known_schema, schema_of};
 
 /// Tables of which nothing, or little, is ever removed, with the names that joins give them.
-const GROWING: [(&str, &str); 8] = [
+const GROWING: [(&str, &str); 9] = [
     ("turns", "t"),
     ("inbound", "i"),
     ("messages", "m"),
@@ -21,6 +21,7 @@ const GROWING: [(&str, &str); 8] = [
     ("gates", "g"),
     ("audit", "a"),
     ("buttons", "b"),
+    ("threads", "h"),
 ];
 
 /// Partial indexes of what is not over: they stay short, however long the ledger lives.

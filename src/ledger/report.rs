@@ -32,6 +32,8 @@ pub struct Counts {
     pub bytes: u64,
     /// Somebody claimed the bot with a pairing code.
     pub claimed: bool,
+    /// The owner has locked everything.
+    pub locked: bool,
     /// Why the oldest unsent message has not been sent.
     pub oldest_unsent_problem: Option<String>,
 }
@@ -102,6 +104,7 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
     let problem = "SELECT problem FROM messages WHERE state IN ('ready', 'sending') ORDER BY created_at_ms LIMIT 1";
     counts.oldest_unsent_problem = first(tx, problem, [], |row| row.get(0))?.flatten();
     counts.claimed = one("SELECT count(*) FROM grants WHERE what = 'owner'")? > 0;
+    counts.locked = super::settings::is_locked(tx)?;
     counts.surfaces_pending = one(
         "SELECT count(*) FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)",
     )?;

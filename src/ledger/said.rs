@@ -11,6 +11,11 @@ pub fn first_time(tx: &Transaction<'_>, key: &str, now_ms: i64) -> Result<bool, 
     Ok(run(tx, "INSERT INTO said (key, at_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![key, now_ms])? == 1)
 }
 
+/// Whether a key was used.
+pub fn was_said(tx: &Transaction<'_>, key: &str) -> Result<bool, LedgerError> {
+    Ok(first(tx, "SELECT 1 FROM said WHERE key = ?1", [key], |_| Ok(()))?.is_some())
+}
+
 /// When a key was first used, which may be now.
 pub fn first_at(tx: &Transaction<'_>, key: &str, now_ms: i64) -> Result<i64, LedgerError> {
     first_time(tx, key, now_ms)?;

@@ -58,6 +58,8 @@ pub struct Surface {
     /// `creating` was committed and no answer is known.
     pub creating: bool,
     pub is_final: bool,
+    /// It is not shown, and will not be.
+    pub is_gone: bool,
     pub platform_id: Option<String>,
     pub first_attempt_ms: Option<i64>,
     pub attempts: u32,
@@ -347,6 +349,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Surface> {
         shown_hash: row.get("shown_hash")?,
         creating: state == "creating",
         is_final: row.get("final")?,
+        is_gone: state == "gone",
         platform_id: row.get("platform_id")?,
         first_attempt_ms: row.get("first_attempt_ms")?,
         attempts: row.get("attempts")?,

@@ -10,6 +10,7 @@ use super::LedgerError;
 use super::sql::{all, first, from_json_opt, id, id_opt, json, run, unreadable};
 use crate::domain::history::{Evidence, Failure};
 use crate::domain::ids::*;
+use crate::domain::level::Level;
 use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState, transition};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::Step;
@@ -48,6 +49,8 @@ pub struct Turn {
     pub answer: Option<String>,
     pub failure: Option<Failure>,
     pub tokens: Option<i64>,
+    /// How far the agent may go by itself in it, since it was submitted.
+    pub level: Option<Level>,
     pub not_before_ms: i64,
     pub created_at_ms: i64,
     pub submitted_at_ms: Option<i64>,
@@ -156,6 +159,27 @@ pub fn settled_since(tx: &Transaction<'_>, conversation: &ConversationId, since_
     Ok(first(tx, sql, params![conversation.as_str(), since_ms], |row| row.get(0))?.unwrap_or(0))
 }
 
+/// What a turn that is over took of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    pub title: String,
+    pub tokens: i64,
+    pub settled_at_ms: i64,
+}
+
+/// What the turns of a conversation took since, the newest first; those that took nothing are left out.
+pub fn spent_since(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    since_ms: i64,
+) -> Result<Vec<Spent>, LedgerError> {
+    let sql = "SELECT title, tokens, settled_at_ms FROM turns
+         WHERE conversation = ?1 AND state = 'settled' AND settled_at_ms >= ?2 AND tokens > 0 ORDER BY settled_at_ms DESC, ord DESC";
+    all(tx, sql, params![conversation.as_str(), since_ms], |row| {
+        Ok(Spent { title: row.get(0)?, tokens: row.get(1)?, settled_at_ms: row.get(2)? })
+    })
+}
+
 /// Turns that other people wait for in a directory, besides those of one conversation.
 pub fn queued_in_directory(
     tx: &Transaction<'_>,
@@ -199,13 +223,14 @@ pub struct Submission {
     pub generation: Generation,
     pub boot_id: String,
     pub at_ms: i64,
+    pub level: Level,
 }
 
 pub fn submit(tx: &Transaction<'_>, turn: &Turn, submission: &Submission) -> Result<ClientId, LedgerError> {
     advance(tx, turn, TurnEvent::Submit)?;
     let client = ClientId::of_turn(&turn.id, turn.attempt + 1);
     let sql = "UPDATE turns SET attempt = attempt + 1, client_id = ?2, thread = ?3, cursor = ?4, generation = ?5, boot_id = ?6,
-                   submitted_at_ms = ?7, native_turn = NULL, evidence = NULL, started_at_ms = NULL WHERE id = ?1";
+                   submitted_at_ms = ?7, level = ?8, native_turn = NULL, evidence = NULL, started_at_ms = NULL WHERE id = ?1";
     run(
         tx,
         sql,
@@ -216,7 +241,8 @@ pub fn submit(tx: &Transaction<'_>, turn: &Turn, submission: &Submission) -> Res
             submission.cursor.as_ref().map(NativeTurnId::as_str),
             submission.generation.0,
             submission.boot_id,
-            submission.at_ms
+            submission.at_ms,
+            submission.level.as_str()
         ],
     )?;
     Ok(client)
@@ -302,7 +328,7 @@ pub fn settle(
             now_ms
         ],
     )?;
-    Ok(())
+    super::rules::end_with(tx, &turn.id, now_ms)
 }
 
 /// Written before anything acts on the wish. The first wish stays.
@@ -365,6 +391,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         answer: row.get("answer")?,
         failure: from_json_opt(row, "failure")?,
         tokens: row.get("tokens")?,
+        level: row.get::<_, Option<String>>("level")?.as_deref().and_then(Level::parse),
         not_before_ms: row.get("not_before_ms")?,
         created_at_ms: row.get("created_at_ms")?,
         submitted_at_ms: row.get("submitted_at_ms")?,

@@ -12,6 +12,8 @@ super::messages! {
         LiveSub { who: &'a str, project: &'a str, at: At } => "{who} · {project} · {at} 开始", "{who} · {project} · started {at}";
         TagRunning => "进行中", "Running";
         TagWaiting => "等批准", "Waiting";
+        /// Nothing happens, and not for want of a decision.
+        TagPaused => "已暂停", "Paused";
         TagDone => "完成", "Done";
         TagStopped => "已停止", "Stopped";
         TagFailed => "失败", "Failed";
@@ -20,6 +22,7 @@ super::messages! {
         /// The step under way.
         Step { n: usize, verb: &'a str, object: &'a str, at: At } =>
             "第 {n} 步：{verb} {object}（{at} 起）", "Step {n}: {verb} {object} (since {at})";
+        NoStepYet => "还没有开始第 1 步", "No step has begun";
         FirstStep => "第 1 步", "Step 1";
         EarlierSteps { n: usize } => "前 {n} 步", "Steps 1–{n}";
         MoreSteps { n: usize } => "更早的 {n} 步没有列出", "{n} earlier steps are not listed";
@@ -27,9 +30,11 @@ super::messages! {
         Unreachable { at: At } => "连不上模型，{at} 起在重试", "Cannot reach the model, retrying since {at}";
         LiveWaiting { number: i64, names: &'a str } => "⏸ 在等批准 #{number}（{names}）", "⏸ Waiting for approval #{number} ({names})";
         LiveDoneAtOnce { span: &'a str } => "✓ 完成 · {span}", "✓ Done · {span}";
-        LiveDone { steps: usize, span: &'a str } => "✓ 完成 · {steps} 步 · {span}", "✓ Done · steps: {steps} · {span}";
-        LiveDoneTokens { steps: usize, span: &'a str, tokens: &'a str } =>
-            "✓ 完成 · {steps} 步 · {span} · {tokens} tokens", "✓ Done · steps: {steps} · {span} · {tokens} tokens";
+        LiveDone { steps: &'a str, span: &'a str } => "✓ 完成 · {steps} · {span}", "✓ Done · {steps} · {span}";
+        LiveDoneTokens { steps: &'a str, span: &'a str, tokens: &'a str } =>
+            "✓ 完成 · {steps} · {span} · {tokens} tokens", "✓ Done · {steps} · {span} · {tokens} tokens";
+        OneStep => "1 步", "1 step";
+        Steps { n: usize } => "{n} 步", "{n} steps";
         LiveStopped { who: &'a str } => "■ 已停止（{who}）", "■ Stopped by {who}";
         LiveStoppedEnded { who: &'a str } =>
             "■ 已停止（{who}）。已做的改动不会撤回；后台命令：已结束", "■ Stopped by {who}. Changes made stay; background commands: ended";
@@ -39,6 +44,10 @@ super::messages! {
         LiveFailed => "✕ 失败", "✕ Failed";
         LiveInterrupted => "？中断，结果未知", "? Interrupted, outcome unknown";
         LiveMerged => "— 已并入正在进行的任务", "— Joined the task that was already running";
+        // ---- C2 answer
+        /// Of an answer that begins with nothing that could be shown in a list.
+        AnswerSummary => "Codex 的答案", "An answer from Codex";
+        AnswerOfCode => "Codex 的答案：代码", "An answer from Codex: code";
         // ---- C3 gate
         GateSummary { who: &'a str, kind: &'a str } => "{who} 的任务需要批准：{kind}", "{who}'s task needs approval: {kind}";
         GateSummaryOver { who: &'a str, tag: &'a str } => "{who} 的批准请求：{tag}", "{who}'s request: {tag}";
@@ -47,23 +56,34 @@ super::messages! {
         GateTitle { number: i64 } => "需要批准 #{number}", "Approval needed #{number}";
         GateWho { who: &'a str, project: &'a str, deciders: &'a str } =>
             "{who} · {project} · 由 {deciders} 决定", "{who} · {project} · {deciders} may decide";
-        KindCommand => "运行命令", "runs a command";
-        KindFiles => "改文件", "changes files";
-        KindPermissions => "要更多权限", "wants more rights";
-        KindTool => "使用工具", "uses a tool";
+        GatesSummary { who: &'a str, n: usize } => "{who} 的任务有 {n} 项需要批准", "{who}'s task: {n} to approve";
+        GatesTitle { n: usize } => "需要批准 {n} 项", "Approvals needed: {n}";
+        GatesTitleOver { n: usize } => "{n} 项批准请求", "Requests: {n}";
+        GatesMore { n: usize } => "还有 {n} 项：/gates", "{n} more: /gates";
+        GatesTagOpen { n: usize } => "待决定 {n}", "{n} open";
         Where { directory: &'a str } => "目录 {directory}", "In {directory}";
         OutsideSandbox => "沙箱外", "outside the sandbox";
         UsesNetwork => "会联网", "uses the network";
-        /// Why it was asked: ally's own words.
-        WhyOutside => "为什么问：它要在沙箱外以电脑主人的身份运行", "Why asked: it wants to run outside the sandbox, with the owner's rights";
-        WhyNetwork => "为什么问：它会联网，可能对外发送内容", "Why asked: it uses the network and may send things out";
-        WhyCommand => "为什么问：这一步按设置要先问", "Why asked: this step is set to be asked first";
-        WhyFiles => "为什么问：会改动文件", "Why asked: it changes files";
-        WhyPermissions => "为什么问：允许之后，这个任务能做的更多", "Why asked: once allowed, this task can do more";
-        WhyTool => "为什么问：无法判断这个工具会做什么", "Why asked: what this tool does cannot be judged";
+        InSandbox => "沙箱内", "in the sandbox";
+        /// The part of a compound that made it what it is.
+        BecauseOf { words: &'a str } => "因为：{words}", "Because of: {words}";
+        More => "更多", "More";
+        Reason => "拒绝的原因", "Reason for declining";
+        /// What a standing rule would cover.
+        RuleCommand { directory: &'a str, words: &'a str, at: At } =>
+            "在 {directory} 内、同样的沙箱里，以 {words} 开头的命令直接允许，到 {at}",
+            "Inside {directory}, in the same sandbox, allow commands that begin with {words} until {at}";
+        RuleLine { directory: &'a str, at: At } =>
+            "在 {directory} 内、同样的沙箱里，一字不差的这条命令直接允许，到 {at}",
+            "Inside {directory}, in the same sandbox, allow exactly this command until {at}";
+        RuleFiles { directory: &'a str, at: At } =>
+            "在 {directory} 内改文件直接允许（会自动运行的除外），到 {at}",
+            "Inside {directory}, allow changes of files (not of those that run by themselves) until {at}";
+        RuleConfirm => "建立规则？", "Create a rule?";
         Claim { reason: &'a str } => "Codex 的说明（未核实）：{reason}", "Codex says (not verified): {reason}";
         HintDirect => "也可回复：y / n", "or reply y / n";
         HintGroup { bot: &'a str, number: i64 } => "也可发：@{bot} a{number} / d{number}", "or send: @{bot} a{number} / d{number}";
+        Details => "细节", "Details";
         Folded { lines: usize } => "全部 {lines} 行", "All {lines} lines";
         Diff { path: &'a str } => "改动：{path}", "Diff: {path}";
         /// A file of a change, with its lines.
@@ -74,6 +94,13 @@ super::messages! {
         ConfirmTitle => "确定？", "Sure?";
         ConfirmAllow { number: i64 } => "允许 #{number} 之后不能撤回", "Allowing #{number} cannot be taken back";
         GateAllowed { who: &'a str, at: At } => "✓ {who} 允许一次 · {at}", "✓ Allowed once by {who} · {at}";
+        GateAllowedTask { who: &'a str, at: At } => "✓ {who} 允许，本任务内都算 · {at}", "✓ Allowed for this task by {who} · {at}";
+        GateAllowedHours { who: &'a str, at: At } => "✓ {who} 允许，12 小时内都算 · {at}", "✓ Allowed for 12 h by {who} · {at}";
+        GateAllowedAlways { who: &'a str, at: At, rule: i64 } =>
+            "✓ {who} 允许，并建立规则 R{rule} · {at}", "✓ Allowed by {who}, who made rule R{rule} · {at}";
+        GateByRule { who: &'a str, at: At, rule: i64 } =>
+            "✓ 按规则 R{rule} 允许（{who}，{at}）", "✓ Allowed by rule R{rule} ({who}, {at})";
+        GateRefused => "✕ 按策略拒绝：读密钥", "✕ Refused by policy: reads secrets";
         GateDeclined { who: &'a str, at: At } => "✕ {who} 拒绝 · {at}", "✕ Declined by {who} · {at}";
         GateDeclinedWhy { who: &'a str, at: At, reason: &'a str } =>
             "✕ {who} 拒绝 · {at} · {reason}", "✕ Declined by {who} · {at} · {reason}";
@@ -88,7 +115,11 @@ super::messages! {
         GatePaused { at: At, names: &'a str } =>
             "⏸ 已暂停，{at} 起等 {names}。不会自己执行，也不会自己拒绝",
             "⏸ Paused, waiting for {names} since {at}. It will neither run nor be declined by itself";
+        HintGates { n: i64 } => "y/n 不适用；回复 a{n} 允许，d{n} 拒绝", "y/n do not work here; reply a{n} or d{n}";
+        HintGatesGroup { bot: &'a str, n: i64 } => "也可发：@{bot} a{n} 允许，d{n} 拒绝", "or send: @{bot} a{n} or d{n}";
+        AllowLow { numbers: &'a str } => "允许低风险 {numbers}", "Allow low-risk {numbers}";
         TagOpen => "待决定", "Open";
+        TagDecided => "已决定", "Decided";
         TagAllowed => "已允许", "Allowed";
         TagDeclined => "已拒绝", "Declined";
         TagWithdrawn => "已撤回", "Withdrawn";
@@ -99,6 +130,8 @@ super::messages! {
         QuestionSummary { who: &'a str } => "{who} 的任务有个问题", "{who}'s task has a question";
         QuestionTitle { number: i64 } => "Codex 想知道 #{number}", "Codex asks #{number}";
         QuestionOf { n: usize, of: usize } => "（{n}/{of}）", "({n}/{of})";
+        MoreQuestions { n: usize } =>
+            "还有 {n} 个问题放不下，没有列出", "{n} more questions do not fit and are not listed";
         QuestionHint { number: i64 } => "回复选项的数字，或直接写（#{number}）", "reply with the option's number, or write (#{number})";
         QuestionHintGroup { bot: &'a str } => "也可发：@{bot} 选项的数字", "or send: @{bot} and the option's number";
         Choose => "选一个", "Choose one";
@@ -114,10 +147,11 @@ super::messages! {
         ShutdownTitle => "任务被停机打断", "Interrupted by a shutdown";
         InterruptedBody { at: At } => "{at} ally 停止过，任务没有做完。", "ally stopped at {at}; the task did not finish.";
         ShutdownBody { at: At } => "{at} 有人停止了 ally，任务没有做完。", "ally was shut down by a person at {at}; the task did not finish.";
-        CertainSteps { n: usize } => "确定：前 {n} 步已完成；没有发出过最终答案", "Certain: steps finished: {n}; no final answer was sent";
+        CertainSteps { n: usize } => "确定：前 {n} 步已完成；没有发出过最终答案", "Certain: steps 1–{n} finished; no final answer was sent";
+        CertainFirstStep => "确定：第 1 步已完成；没有发出过最终答案", "Certain: step 1 finished; no final answer was sent";
         CertainNoSteps => "确定：没有发出过最终答案", "Certain: no final answer was sent";
         UncertainSteps { n: usize } => "不确定：下面 {n} 步可能已执行", "Not certain: the {n} steps below may have run";
-        UncertainCommand { n: usize, object: &'a str } => "不确定：第 {n} 步 {object} 可能已执行", "Not certain: step {n} {object} may have run";
+        UncertainCommand { n: usize, object: &'a str } => "不确定：第 {n} 步（{object}）可能已执行", "Not certain: step {n} ({object}) may have run";
         NoChangeSeen => "没有看到会改动东西的步骤", "No step that changes things was seen";
         CommandsEnded => "当时运行的命令已结束。", "Commands that were running were ended.";
         CommandsMayRunOn => "当时运行的命令可能还在运行。", "Commands that were running may still be running.";
@@ -128,18 +162,22 @@ super::messages! {
         HintContinue =>
             "继续：先检查做到哪里再往下。重新运行：从头再做，已做过的步骤可能重复",
             "Continue: checks first what was done. Run again: from the start; steps may happen twice";
-        HintStartFresh => "新会话重做：从头再做，已做过的步骤可能重复", "Start fresh: from the start; steps may happen twice";
+        HintStartFresh =>
+            "两个都从头再做，已做过的步骤可能重复。新会话不记得之前的对话",
+            "Both start over; steps may happen twice. A fresh conversation does not remember this one";
         Chosen { who: &'a str, what: &'a str } => "{who}：{what}", "{what}, chosen by {who}";
         // ---- C7 queue
         QueueTitle { n: usize } => "排队 {n} 条", "{n} waiting";
         QueueSummary => "消息在排队", "Messages are waiting";
-        BehindTurn { who: &'a str, at: At } => "前面：{who} 的任务，{at} 起", "behind {who}'s task since {at}";
-        BehindGate { number: i64, names: &'a str } => "前面：在等批准 #{number}（{names}）", "waiting for approval #{number} ({names})";
-        BehindDirectory => "前面：同一目录正在使用", "this directory is in use";
-        BehindLimit => "前面：同时运行的任务已到上限", "the limit of tasks at the same time is reached";
+        /// Every row has its end.
+        QueueTitleOver => "没有排队的了", "Nothing waits any more";
+        BehindTurn { who: &'a str, at: At } => "前面：{who} 的任务，{at} 起", "Behind {who}'s task since {at}";
+        BehindGate { number: i64, names: &'a str } => "前面：在等批准 #{number}（{names}）", "Waiting for approval #{number} ({names})";
+        BehindDirectory => "前面：同一目录正在使用", "This directory is in use";
+        BehindLimit => "前面：同时运行的任务已到上限", "The limit of tasks at the same time is reached";
         BehindRestart => "前面：Codex 正在重启", "Codex is restarting";
-        BehindHeld => "前面：一个中断的任务在等决定", "an interrupted task waits for a decision";
-        BehindElsewhere => "前面：这个会话在另一个程序里开着", "this conversation is open in another program";
+        BehindHeld => "前面：一个中断的任务在等决定", "An interrupted task waits for a decision";
+        BehindElsewhere => "前面：这个会话在另一个程序里开着", "This conversation is open in another program";
         QueueRow { n: usize, who: &'a str, text: &'a str } => "{n} · {who}：{text}", "{n} · {who}: {text}";
         RowStarted => "已开始", "Started";
         RowSteered => "已插话", "Steered";
@@ -148,6 +186,10 @@ super::messages! {
         MoreRows { n: usize } => "还有 {n} 条", "{n} more";
         // ---- C8 status
         StatusTitle => "状态", "Status";
+        TagWell => "正常", "Well";
+        TagTrouble => "有问题", "Trouble";
+        SettingsSummary => "这个会话的设置", "Settings of this chat";
+        SettingsTitle => "设置", "Settings";
         StatusSummary => "ally 的状态", "Status of ally";
         StatusWork { running: u32, waiting: u32, queued: u32 } =>
             "进行中 {running} · 等批准 {waiting} · 排队 {queued}", "{running} running · {waiting} waiting for approval · {queued} queued";
@@ -163,12 +205,16 @@ super::messages! {
         // ---- help, stranger, C15, notice
         HelpTitle => "我能做什么", "What I can do";
         HelpSummary => "ally 的菜单", "Menu of ally";
+        NoticeAsks => "ally 有个问题", "A question from ally";
         NoticeSummary => "ally 的一条说明", "A note from ally";
         StrangerSummary => "ally 还没有开通", "ally is not set up here";
         StrangerDirect { owner: &'a str } =>
             "我只为 {owner} 和被允许的人工作。这条没有处理，也没有保存。", "I work only for {owner} and people they allow. This was neither processed nor kept.";
         StrangerGroup { owner: &'a str } => "这个群还没开通，{owner} 可以开通。", "This group is not set up; {owner} can do that.";
         StaleSummary => "一条旧消息在等决定", "An old message waits for a decision";
+        StaleSummaryOver => "一条旧消息已有决定", "An old message was decided";
+        /// Once somebody chose: nothing is asked any more.
+        StaleWas { at: At } => "这条是 {at} 发的，之后我离线过。", "Sent at {at}, and I was offline since then.";
         StaleAsk { at: At } =>
             "这条是 {at} 发的，之后我离线过。还要做吗？", "Sent at {at}, and I was offline since then. Still wanted?";
         StaleOthers { n: u32 } => "另有 {n} 条也在等同一个问题", "{n} more wait for the same question";
@@ -182,10 +228,24 @@ pub fn step_verb(kind: StepKind, lang: Lang) -> &'static str {
         StepKind::FileChange => ("修改", "changing"),
         StepKind::Tool => ("调用", "calling"),
         StepKind::Search => ("查找", "searching"),
+        StepKind::Refused => ("按策略拒绝：", "refused by policy:"),
         StepKind::Other => ("处理", "working on"),
     };
     match lang {
         Lang::Zh => zh,
         Lang::En => en,
+    }
+}
+
+/// The same of a step that is over.
+pub fn step_verb_past(kind: StepKind, lang: Lang) -> &'static str {
+    match (kind, lang) {
+        (kind, Lang::Zh) => step_verb(kind, Lang::Zh),
+        (StepKind::Command, Lang::En) => "ran",
+        (StepKind::FileChange, Lang::En) => "changed",
+        (StepKind::Tool, Lang::En) => "called",
+        (StepKind::Search, Lang::En) => "searched",
+        (StepKind::Refused, Lang::En) => step_verb(kind, Lang::En),
+        (StepKind::Other, Lang::En) => "worked on",
     }
 }

@@ -6,19 +6,28 @@
 //!
 //! The agent's own words never pass through here.
 
+mod audit;
 mod button;
 pub mod card;
 mod command;
 mod failure;
 mod notice;
+mod rights;
+mod risk;
+mod safety;
 mod time;
 mod toast;
 
+pub use audit::{audit, audit_somebody, audit_who};
 pub use button::button;
 pub use card::CardMsg;
 pub use command::{CommandMsg, help_topic};
 pub use failure::{FailureContext, Launch, Told, failure, launch_failure, runtime_trouble};
 pub use notice::{NoticeMsg, unreadable_name};
+pub use rights::{RightsMsg, covers};
+pub use risk::{risk, risk_why};
+pub use safety::{promise, safety_warnings};
+pub use setting::{setting, setting_value};
 pub use time::{At, Span, Zone};
 pub use toast::{ToastMsg, toast};
 
@@ -31,6 +40,7 @@ pub enum Msg<'a> {
     Notice(NoticeMsg<'a>),
     Command(CommandMsg<'a>),
     Toast(ToastMsg<'a>),
+    Rights(RightsMsg<'a>),
 }
 
 /// The sentence in a language.
@@ -40,6 +50,7 @@ pub fn text(msg: &Msg<'_>, lang: Lang) -> String {
         Msg::Notice(msg) => msg.text(lang),
         Msg::Command(msg) => msg.text(lang),
         Msg::Toast(msg) => msg.text(lang),
+        Msg::Rights(msg) => msg.text(lang),
     }
 }
 
@@ -112,9 +123,13 @@ macro_rules! area {
     (ToastMsg, $msg:ident) => {
         $crate::words::Msg::Toast($msg)
     };
+    (RightsMsg, $msg:ident) => {
+        $crate::words::Msg::Rights($msg)
+    };
 }
 
 pub(crate) use {area, messages};
 
 #[cfg(test)]
 pub(crate) mod rules;
+mod setting;

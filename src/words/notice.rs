@@ -20,6 +20,12 @@ super::messages! {
         LedgerDamaged { path: &'a str } =>
             "账本写不进：文件损坏了。先 `ally stop`，留着 {path} 别动，再用 backups 里最新的一份代替它",
             "The ledger takes no writes: the file is damaged. Run `ally stop`, keep {path} as it is, and put the newest copy from backups in its place";
+        SandboxBroken { promise: &'a str, what: &'a str } =>
+            "沙箱没有做到「{promise}」：{what}。运行 `ally doctor security`",
+            "The sandbox does not keep this: {promise} (but: {what}). Run `ally doctor security`";
+        SandboxUnknown { why: &'a str } =>
+            "无法确认沙箱是否有效：{why}。运行 `ally doctor security`",
+            "Whether the sandbox holds cannot be told: {why}. Run `ally doctor security`";
         /// A message that could not be made into anything after many tries.
         NotPrepared =>
             "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",
@@ -95,8 +101,10 @@ super::messages! {
         RecordedTelling => "已记录，正在告诉 Codex", "Recorded, telling Codex";
         NearMiss { number: i64 } =>
             "这句话没有批准 #{number}，已作为普通消息排队。", "This did not approve #{number}; it is queued as a message.";
-        GateReminder { number: i64, names: &'a str, at: At } =>
-            "#{number} 从 {at} 起在等 {names} 决定", "#{number} has been waiting for {names} since {at}";
+        GateReminder { numbers: &'a str, names: &'a str, at: At } =>
+            "{numbers} 从 {at} 起在等 {names} 决定", "{numbers} has been waiting for {names} since {at}";
+        GatesAnswerDirect { number: i64 } =>
+            "回复 a{number} 允许，d{number} 拒绝；可以一次写几个", "Reply a{number} to allow, d{number} to decline; several at once are fine";
         /// Under a request whose card the platform refused: it is answered in words only.
         GateAnswerDirect => "回复 y 允许，n 拒绝", "Reply y to allow, n to decline";
         GateAnswerGroup { bot: &'a str, number: i64 } =>
@@ -118,6 +126,13 @@ super::messages! {
             "{numbers} 没有在等决定，其余已记录", "{numbers} does not wait for a decision; the rest is recorded";
         DecidedList { allowed: &'a str, declined: &'a str } =>
             "已记录：允许 {allowed}；拒绝 {declined}", "Recorded: allowed {allowed}; declined {declined}";
+        SettingChanged { who: &'a str, name: &'a str, value: &'a str } =>
+            "{who} 把 {name} 改为“{value}”", "{who} set {name} to \"{value}\"";
+        EditForAll { project: &'a str } =>
+            "这里任何人都能让 Codex 修改 {project}，只在沙箱内", "Anyone here can have Codex change {project}, inside the sandbox";
+        ShortcutRed { numbers: &'a str } =>
+            "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
+        StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";
         AllSafeNothing => "没有可以这样一起允许的，什么也没有决定", "Nothing here can be allowed like that; nothing was decided";
         WaitsForDirectory =>
             "已记录，等同一目录空出来再继续", "Recorded; it goes on once the directory is free";

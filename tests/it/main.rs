@@ -8,4 +8,5 @@ mod crash;
 mod demo;
 mod faults;
 mod feishu;
+mod people;
 mod support;

@@ -4,6 +4,7 @@
 use tracing::warn;
 
 use super::*;
+use crate::ledger::conversations;
 
 /// The watchdog's memory. Waiting on a person stops its clock.
 pub(super) struct Watch {
@@ -119,11 +120,11 @@ impl Follow {
         }
         warn!(turn.id = %self.turn.id, "Turn {} does not end; its thread is left alone", self.turn.id);
         let (id, frame, native) = (self.turn.id.clone(), self.frame(), self.native.clone());
-        let fork = format!("fork:{}", self.conversation.id);
+        let conversation = self.conversation.id.clone();
         self.core
             .ledger
             .write(move |tx| {
-                said::set_meta(tx, &fork, "wanted")?;
+                conversations::set_fork_wanted(tx, &conversation, true)?;
                 settle::lose(tx, &frame, &id, LostHow::CommandsMayRunOn, native.as_ref())
             })
             .await?;

@@ -5,16 +5,19 @@
 
 mod answer;
 mod elements;
+pub mod gallery;
 mod gate;
 mod safe;
 mod turn;
 
 use chrono::{Local, Offset, TimeZone};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::domain::view::{HelpView, Lang, NoticeView, StatusView, StrangerView, View};
-use crate::words::{At, CardMsg, CommandMsg, Zone};
-use elements::Card;
+use crate::domain::view::{
+    HelpView, Lang, ListView, MAX_LIST_ROWS, NoticeView, SettingsView, StatusView, StrangerView, View,
+};
+use crate::words::{At, CardMsg, CommandMsg, Zone, button, setting, setting_value};
+use elements::{Card, div, plain};
 
 pub use answer::{Rendered, answer};
 
@@ -56,19 +59,25 @@ fn draw(view: &View, pen: Pen) -> Value {
     match view {
         View::Live(view) => turn::live(view, pen),
         View::Gate(view) => gate::gate(view, pen),
+        View::Gates(view) => gate::gates(view, pen),
         View::Interrupted(view) => turn::interrupted(view, pen),
         View::Queue(view) => turn::queue(view, pen),
         View::Stale(view) => turn::stale(view, pen),
         View::Status(view) => status(view, pen),
         View::Help(view) => help(view, pen),
         View::Stranger(view) => stranger(view, pen),
+        View::Settings(view) => settings(view, pen),
         View::Notice(view) => notice(view, pen),
+        View::List(view) => list(view, pen),
     }
 }
 
 fn status(view: &StatusView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::StatusSummary), false);
-    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", None);
+    let arrived = view.undelivered.is_none_or(|(n, _)| n == 0);
+    let well = view.channel_ok && view.runtime_ok && view.warnings.is_empty() && arrived;
+    let (tag, colour) = if well { (CardMsg::TagWell, "green") } else { (CardMsg::TagTrouble, "red") };
+    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", Some((&pen.say(tag), colour)));
     card.line(&view.project);
     let StatusView { running, waiting, queued, .. } = *view;
     card.line(&pen.say(CardMsg::StatusWork { running, waiting, queued }));
@@ -97,12 +106,47 @@ fn status(view: &StatusView, pen: Pen) -> Value {
 fn help(view: &HelpView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::HelpSummary), true);
     card.header(&pen.say(CardMsg::HelpTitle), None, "grey", None);
-    let how = match view.group {
-        true => CommandMsg::HelpGroup { project: &view.project, bot: &view.bot_name },
-        false => CommandMsg::HelpDirect { project: &view.project },
+    let HelpView { project, bot_name: bot, .. } = view;
+    let (how, gates) = match view.group {
+        true => (CommandMsg::HelpGroup { project, bot }, CommandMsg::HelpGatesGroup { bot }),
+        false => (CommandMsg::HelpDirect { project }, CommandMsg::HelpGates),
     };
-    for msg in [how, CommandMsg::HelpCommands, CommandMsg::HelpGates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
-        card.line(&msg.text(pen.lang).replace('`', ""));
+    let say = |msg: CommandMsg<'_>| msg.text(pen.lang).replace('`', "");
+    card.line(&say(how));
+    // A list on a phone is read down, not across.
+    card.line(&say(CommandMsg::HelpCommands).replace(" · ", "\n"));
+    for msg in [gates, CommandMsg::HelpOwner, CommandMsg::HelpMore] {
+        card.line(&say(msg));
+    }
+    card.finish(pen)
+}
+
+/// C9. What is not the asker's to change stands there as words.
+fn settings(view: &SettingsView, pen: Pen) -> Value {
+    let mut card = Card::new(&pen.say(CardMsg::SettingsSummary), false);
+    card.header(&pen.say(CardMsg::SettingsTitle), Some(&view.project), "grey", None);
+    let mut form = Vec::new();
+    for row in &view.rows {
+        let (name, value) = (setting(row.setting, pen.lang), setting_value(row.setting, &row.value, pen.lang));
+        if row.choices.is_empty() || view.save.is_none() {
+            card.line(&format!("{name}: {value}"));
+            continue;
+        }
+        let options: Vec<Value> = row
+            .choices
+            .iter()
+            .map(|choice| json!({"text": plain(&setting_value(row.setting, choice, pen.lang)), "value": choice}))
+            .collect();
+        form.push(div(name));
+        form.push(json!({
+            "tag": "select_static", "name": row.setting.as_str(), "placeholder": plain(name), "options": options,
+            "initial_option": row.value,
+        }));
+    }
+    if let (Some(save), false) = (&view.save, form.is_empty()) {
+        form.push(card.submit(save, button(&save.role, pen.lang), "primary"));
+        let form = json!({"tag": "form", "name": card.name(), "elements": form});
+        card.raw(form);
     }
     card.finish(pen)
 }
@@ -115,9 +159,26 @@ fn stranger(view: &StrangerView, pen: Pen) -> Value {
 }
 
 fn notice(view: &NoticeView, pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::NoticeSummary), true);
+    let summary = if view.buttons.is_empty() { CardMsg::NoticeSummary } else { CardMsg::NoticeAsks };
+    let mut card = Card::new(&pen.say(summary), true);
     card.line(&view.text.replace('`', ""));
     card.buttons(&view.buttons, pen);
+    card.finish(pen)
+}
+
+fn list(view: &ListView, pen: Pen) -> Value {
+    let mut card = Card::new(&view.title, false);
+    card.header(&view.title, None, "grey", None);
+    for (n, row) in view.rows.iter().take(MAX_LIST_ROWS).enumerate() {
+        if n > 0 {
+            card.rule();
+        }
+        card.line(&row.text.replace('`', ""));
+        card.buttons(&row.buttons, pen);
+    }
+    for note in &view.notes {
+        card.grey(&note.replace('`', ""));
+    }
     card.finish(pen)
 }
 

@@ -3,17 +3,19 @@
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Decision};
 use crate::domain::plain::reveal;
+use crate::domain::rule::Span;
 use crate::domain::view::{
-    Background, Button, ButtonRole, GateShown, GateView, InterruptedView, Lang, LiveState, LiveView, QueueRowState,
-    QueueView, StaleView, StatusView, Step, StepState, View,
+    Background, Button, ButtonRole, GateShown, GateView, GatesView, InterruptedView, Lang, LiveState, LiveView,
+    QueueRowState, QueueView, RiskShown, StaleView, StatusView, Step, StepState, View,
 };
-use crate::words::CardMsg;
+use crate::words::{CardMsg, CommandMsg, risk, setting, setting_value};
 
 /// A card as text.
 pub fn draw(view: &View, lang: Lang) -> String {
     let text = match view {
         View::Live(live) => draw_live(live, lang),
         View::Gate(gate) => draw_gate(gate, lang),
+        View::Gates(gates) => draw_gates(gates, lang),
         View::Interrupted(interrupted) => draw_interrupted(interrupted, lang),
         View::Queue(queue) => draw_queue(queue, lang),
         View::Stale(stale) => draw_stale(stale, lang),
@@ -27,7 +29,15 @@ pub fn draw(view: &View, lang: Lang) -> String {
             &format!("只有 {} 允许的人能用我", stranger.owner),
             &format!("only people whom {} allows can use me", stranger.owner),
         ),
+        View::Settings(settings) => settings
+            .rows
+            .iter()
+            .map(|row| format!("{}: {}", setting(row.setting, lang), setting_value(row.setting, &row.value, lang)))
+            .chain([CommandMsg::SettingsUsage.text(lang)])
+            .collect::<Vec<_>>()
+            .join("\n"),
         View::Notice(notice) => notice.text.clone(),
+        View::List(list) => list.text(),
     };
     reveal(&text)
 }
@@ -40,7 +50,9 @@ pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
         View::Queue(queue) => queue.rows.iter().flat_map(|row| row.steer.iter().chain(&row.cancel)).collect(),
         View::Stale(stale) => stale.buttons.iter().collect(),
         View::Notice(notice) => notice.buttons.iter().collect(),
-        View::Gate(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
+        // What lists and settings offer is said in words as well.
+        View::List(_) | View::Settings(_) => Vec::new(),
+        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
     };
     found.into_iter().map(|button| (button.clone(), crate::words::button(&button.role, lang))).collect()
 }
@@ -125,38 +137,13 @@ fn draw_gate(gate: &GateView, lang: Lang) -> String {
     let number = gate.number;
     let head = match (&gate.state, gate.ask.is_question()) {
         (GateShown::Open, true) => pick(lang, &format!("? 提问 #{number}"), &format!("? question #{number}")),
-        (GateShown::Open, false) => pick(lang, &format!("? 批准请求 #{number}"), &format!("? request #{number}")),
+        (GateShown::Open, false) => request_head(number, gate.risk.as_ref(), lang),
         (GateShown::OpenAgain { who, .. }, _) => pick(
             lang,
             &format!("? 批准请求 #{number}（{who} 曾经同意，可能已经执行）"),
             &format!("? request #{number} ({who} allowed this before; it may have run)"),
         ),
-        (GateShown::Decided { who, decision, .. }, _) => {
-            let (mark, what) = match decision {
-                Decision::Allow => ("✓", pick(lang, "已同意", "allowed")),
-                Decision::Decline { .. } => ("✕", pick(lang, "已拒绝", "declined")),
-                Decision::StopTurn => ("■", pick(lang, "已拒绝并停止任务", "declined, and stopped the task")),
-                Decision::Answers { .. } => ("✓", pick(lang, "已回答", "answered")),
-            };
-            let reason = match decision {
-                Decision::Decline { reason: Some(reason) } => format!(" ({reason})"),
-                _ => String::new(),
-            };
-            return format!("{mark} #{number} {what}: {who}{reason}");
-        }
-        (GateShown::Withdrawn, _) => {
-            return pick(lang, &format!("— #{number} 已撤回"), &format!("— #{number} withdrawn"));
-        }
-        (GateShown::Void, _) => {
-            return pick(lang, &format!("— #{number} 已失效，没有执行"), &format!("— #{number} void: it did not run"));
-        }
-        (GateShown::VoidMayHaveRun { who }, _) => {
-            return pick(
-                lang,
-                &format!("— #{number} 已失效（{who} 同意过，可能已经执行）"),
-                &format!("— #{number} void ({who} had allowed it; it may have run)"),
-            );
-        }
+        (state, _) => return draw_over(number, state, lang),
     };
     let mut lines = vec![head, draw_ask(&gate.ask, lang)];
     if let Some(claim) = &gate.claim {
@@ -167,8 +154,72 @@ fn draw_gate(gate: &GateView, lang: Lang) -> String {
             pick(lang, "  回复选项的数字，或直接写答案", "  answer with an option's number, or in your own words")
         }
         Ask::Questions { .. } => pick(lang, "  直接写答案", "  answer in your own words"),
+        _ if gate.risk.as_ref().is_some_and(|risk| risk.class.is_red()) => {
+            pick(lang, "  用按钮决定；n 拒绝", "  decide by the buttons; n declines")
+        }
         _ => pick(lang, "  回复 y 同意，n 拒绝", "  answer y to allow, n to decline"),
     });
+    lines.join("\n")
+}
+
+/// The number, and what it would do.
+fn request_head(number: i64, shown: Option<&RiskShown>, lang: Lang) -> String {
+    let head = pick(lang, &format!("? 批准请求 #{number}"), &format!("? request #{number}"));
+    match shown {
+        Some(shown) => format!("{head} · {}", risk(shown.class, lang)),
+        None => head,
+    }
+}
+
+/// A request that nobody is asked about any more.
+fn draw_over(number: i64, state: &GateShown, lang: Lang) -> String {
+    match state {
+        GateShown::Open | GateShown::OpenAgain { .. } => String::new(),
+        GateShown::Decided { who, decision, rule, .. } => {
+            let (mark, what) = match decision {
+                Decision::Allow => ("✓", pick(lang, "已同意", "allowed")),
+                Decision::Decline { .. } => ("✕", pick(lang, "已拒绝", "declined")),
+                Decision::StopTurn => ("■", pick(lang, "已拒绝并停止任务", "declined, and stopped the task")),
+                Decision::Answers { .. } => ("✓", pick(lang, "已回答", "answered")),
+            };
+            let reason = match decision {
+                Decision::Decline { reason: Some(reason) } => format!(" ({reason})"),
+                _ => String::new(),
+            };
+            let rule = rule.as_ref().filter(|rule| rule.span == Span::Always);
+            let rule = rule.map(|rule| format!(" · R{}", rule.number)).unwrap_or_default();
+            format!("{mark} #{number} {what}: {who}{reason}{rule}")
+        }
+        GateShown::Refused => format!("{} #{number}", CardMsg::GateRefused.text(lang)),
+        GateShown::Withdrawn => pick(lang, &format!("— #{number} 已撤回"), &format!("— #{number} withdrawn")),
+        GateShown::Void => {
+            pick(lang, &format!("— #{number} 已失效，没有执行"), &format!("— #{number} void: it did not run"))
+        }
+        GateShown::VoidMayHaveRun { who } => pick(
+            lang,
+            &format!("— #{number} 已失效（{who} 同意过，可能已经执行）"),
+            &format!("— #{number} void ({who} had allowed it; it may have run)"),
+        ),
+    }
+}
+
+fn draw_gates(gates: &GatesView, lang: Lang) -> String {
+    let mut lines = Vec::new();
+    for row in &gates.rows {
+        match row.state.is_open() {
+            true => {
+                lines.push(request_head(row.number, Some(&row.risk), lang));
+                lines.push(draw_ask(&row.ask, lang));
+            }
+            false => lines.push(draw_over(row.number, &row.state, lang)),
+        }
+    }
+    if gates.more > 0 {
+        lines.push(CardMsg::GatesMore { n: gates.more }.text(lang));
+    }
+    if let Some(first) = gates.rows.iter().find(|row| row.state.is_open()) {
+        lines.push(format!("  {}", CardMsg::HintGates { n: first.number }.text(lang)));
+    }
     lines.join("\n")
 }
 
@@ -186,7 +237,7 @@ fn draw_ask(ask: &Ask, lang: Lang) -> String {
             let diffs: Vec<String> = changes.iter().map(|change| indented(&change.diff)).collect();
             format!("{}\n{}\n  in {directory}", files.join("\n"), diffs.join("\n"))
         }
-        Ask::Permissions { wanted, directory } => format!("  {}\n  in {directory}", wanted.join("\n  ")),
+        Ask::Permissions { wanted, directory, .. } => format!("  {}\n  in {directory}", wanted.join("\n  ")),
         Ask::Tool { server, tool, detail } => format!("  {server}/{tool}\n{}", indented(detail)),
         Ask::Questions { questions } => {
             let mut lines = Vec::new();
@@ -301,6 +352,7 @@ fn draw_status(status: &StatusView, lang: Lang) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::risk::Class;
 
     #[test]
     fn an_agent_cannot_paint_the_terminal() {
@@ -316,6 +368,7 @@ mod tests {
 
     fn gate(state: GateShown) -> GateView {
         GateView {
+            gate: None,
             number: 3,
             requester: "ann".to_owned(),
             project: "p".to_owned(),
@@ -329,8 +382,12 @@ mod tests {
                 network: true,
             },
             claim: Some("tidy up".to_owned()),
+            risk: Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false }),
             state,
             buttons: Vec::new(),
+            rule: None,
+            paused: false,
+            opened_at_ms: 0,
             direct: true,
             bot_name: "ally".to_owned(),
         }
@@ -340,14 +397,14 @@ mod tests {
     fn a_gate_shows_all_and_how_to_answer() {
         assert_eq!(
             draw(&View::Gate(gate(GateShown::Open)), Lang::En),
-            "? request #3\n    rm -r build\n    ls\n  in /w · outside the sandbox · uses the network\n  (not verified) tidy up\n  answer y to allow, n to decline"
+            "? request #3 · changes things outside\n    rm -r build\n    ls\n  in /w · outside the sandbox · uses the network\n  (not verified) tidy up\n  answer y to allow, n to decline"
         );
     }
 
     #[test]
     fn a_decision_is_marked_as_what_it_was() {
         let drawn = |decision| {
-            let shown = GateShown::Decided { who: "ann".to_owned(), at_ms: 0, decision };
+            let shown = GateShown::Decided { who: "ann".to_owned(), at_ms: 0, decision, rule: None };
             draw(&View::Gate(gate(shown)), Lang::En)
         };
         assert_eq!(drawn(Decision::Allow), "✓ #3 allowed: ann");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::channels::local::{ChatEvent, draw, draw_body};
 use crate::domain::delivery::{Body, Target};
 use crate::domain::ids::{ButtonId, MessageId};
-use crate::domain::view::{ButtonRole, GateShown, Lang, LiveState, Receipt, View};
+use crate::domain::view::{ButtonRole, Lang, LiveState, Receipt, View};
 
 /// What an event means for the message that is followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,8 @@ impl Follow {
             }
             // A decision is answered by the card that it was about.
             ChatEvent::Update { view, lang, .. } if self.short => match view.as_ref() {
-                View::Gate(gate) if !is_open(&gate.state) => News::Answer { text: draw(view, *lang), last: true },
+                View::Gate(gate) if !gate.state.is_open() => News::Answer { text: draw(view, *lang), last: true },
+                View::Gates(_) => News::Answer { text: draw(view, *lang), last: true },
                 _ => News::Nothing,
             },
             ChatEvent::Receipt { message, receipt: Receipt::Done } if *message == self.mine => {
@@ -93,7 +94,7 @@ impl Follow {
                 _ if fresh => News::Progress(text),
                 _ => News::Nothing,
             },
-            View::Gate(gate) if is_open(&gate.state) => {
+            View::Gate(gate) if gate.state.is_open() => {
                 let button = |role: ButtonRole| {
                     gate.buttons.iter().find(|button| button.role == role).map(|button| button.id.clone())
                 };
@@ -107,9 +108,27 @@ impl Follow {
                     false => News::Nothing,
                 }
             }
+            // One after the other: the next picture asks about the next one.
+            View::Gates(gates) => match gates.rows.iter().find(|row| row.state.is_open()).filter(|_| fresh) {
+                Some(row) => {
+                    let button = |role: &ButtonRole| {
+                        row.buttons.iter().find(|button| button.role == *role).map(|button| button.id.clone())
+                    };
+                    News::Asked {
+                        card: card.clone(),
+                        text,
+                        allow: button(&ButtonRole::AllowNumber(row.number)),
+                        decline: button(&ButtonRole::DeclineNumber(row.number)),
+                    }
+                }
+                None if fresh => News::Told(text),
+                None => News::Nothing,
+            },
             View::Gate(_) if fresh => News::Told(text),
             View::Interrupted(_) | View::Stranger(_) => News::Over { ok: false, text: fresh.then_some(text) },
-            View::Status(_) | View::Help(_) | View::Notice(_) | View::Queue(_) if self.short => {
+            View::Status(_) | View::Help(_) | View::Settings(_) | View::List(_) | View::Notice(_) | View::Queue(_)
+                if self.short =>
+            {
                 News::Answer { text, last: true }
             }
             _ if fresh => News::Told(text),
@@ -121,10 +140,6 @@ impl Follow {
     pub(super) fn lang(&self) -> Lang {
         self.lang
     }
-}
-
-fn is_open(state: &GateShown) -> bool {
-    matches!(state, GateShown::Open | GateShown::OpenAgain { .. })
 }
 
 /// Commands and the typed shortcuts of decisions.

@@ -133,7 +133,7 @@ mod tests {
             Event::Click(click) => {
                 let (card, button) = (click.card.unwrap(), click.button.unwrap());
                 assert_eq!(button, ButtonId::from_bits(1));
-                let shown = GateShown::Decided { who: "ann".into(), at_ms: 0, decision: Decision::Allow };
+                let shown = GateShown::Decided { who: "ann".into(), at_ms: 0, decision: Decision::Allow, rule: None };
                 channel.update_card(&card, &View::Gate(gate(shown)), Lang::En).await.unwrap();
                 let asked = card.as_str().strip_prefix("lm_").unwrap().to_owned();
                 answer(channel, &MessageId::new(asked)).await;
@@ -162,15 +162,20 @@ mod tests {
 
     fn gate(state: GateShown) -> GateView {
         GateView {
+            gate: None,
             number: 1,
             requester: "ann".into(),
             project: "p".into(),
             deciders: "ann".into(),
             mention: Vec::new(),
-            ask: Ask::Permissions { wanted: vec!["network".into()], directory: "/w".into() },
+            ask: Ask::Permissions { wanted: vec!["network".into()], directory: "/w".into(), network_only: true },
             claim: None,
+            risk: None,
             state,
             buttons: vec![Button { id: ButtonId::from_bits(1), role: ButtonRole::Allow }],
+            rule: None,
+            paused: false,
+            opened_at_ms: 0,
             direct: true,
             bot_name: "ally".into(),
         }

@@ -177,7 +177,7 @@ impl Screen {
         }
         match view {
             View::Live(_) | View::Queue(_) => note(&dim(&text)),
-            View::Gate(_) | View::Stale(_) => line(&paint(AnsiColor::Yellow, &text))?,
+            View::Gate(_) | View::Gates(_) | View::Stale(_) => line(&paint(AnsiColor::Yellow, &text))?,
             View::Interrupted(_) => line(&paint(AnsiColor::Red, &text))?,
             _ => line(&text)?,
         }

@@ -13,7 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, conversations, gates, generations, inbound, messages, report, surfaces, turns,
+    LedgerError, alive, audit, conversations, gates, generations, inbound, messages, report, rules, settings, surfaces,
+    threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -82,6 +83,16 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     conversations::get(tx, &here)?;
     conversations::of_chat(tx, &channel, &chat)?;
     conversations::with_work(tx)?;
+    let (thread, owner) = (ThreadId::from("t"), threads::Owner { channel: &channel, chat: &chat, home: "/h" });
+    threads::used(tx, owner, &thread, std::path::Path::new("/d"), "t", 1)?;
+    threads::recent(tx, owner, 1)?;
+    threads::is_known(tx, &thread)?;
+    threads::set_name(tx, &channel, &chat, &thread, "n")?;
+    threads::set_planned(tx, &channel, &chat, &thread)?;
+    threads::copied(tx, &here, &ThreadId::from("copy"))?;
+    let found = threads::get(tx, &channel, &chat, &thread)?.ok_or(LedgerError::Missing("the thread"))?;
+    conversations::go_on_with(tx, &here, &found)?;
+    conversations::set_directory(tx, &channel, &chat, std::path::Path::new("/d"))?;
 
     let new = NewTurn {
         conversation: here.clone(),
@@ -100,6 +111,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::all_active(tx)?;
     turns::last_settled(tx, &here)?;
     turns::settled_since(tx, &here, 1)?;
+    turns::spent_since(tx, &here, 1)?;
     turns::queued_in_directory(tx, std::path::Path::new("/d"), &here)?;
     turns::queue_depth(tx, &here, &user)?;
     turns::settled_as(tx, &here, &native)?;
@@ -110,6 +122,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::received_behind(tx, &channel, &chat, row, 1)?;
     inbound::get(tx, row)?;
     inbound::spent(tx, &[row], 1)?;
+    inbound::of_chat(tx, &[row], &channel, &chat)?;
     inbound::waiting(tx, &channel, &chat, "late")?;
     inbound::waiting_for_words(tx)?;
     inbound::is_expected(tx, &channel, &chat)?;
@@ -171,6 +184,24 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     gates::unfinished_of(tx, Generation(1))?;
     gates::decided_before(tx, &turn, "f")?;
     gates::was_honoured(tx, &gate)?;
+    gates::of_card(tx, &gate)?;
+    gates::waiting(tx)?;
+    audit::note(tx, "u", "stop", turn.as_str(), "", 1)?;
+    audit::note_in(tx, (&channel, &ChatId::from("other")), "u", "locked", "", "", 1)?;
+    audit::since(tx, None, 1, 10)?;
+    assert_eq!(audit::since(tx, Some((&channel, &chat)), 1, 10)?.len(), 1, "the turn tells where it was");
+    rules::in_force(tx, &channel, &chat, "/d", 1)?;
+    rules::listed(tx, None, 1)?;
+    rules::listed(tx, Some((&channel, &chat)), 1)?;
+    rules::get(tx, 1)?;
+    rules::end_with(tx, &turn, 1)?;
+    rules::end_hours(tx, &channel, &chat, 1)?;
+    settings::get(tx, &channel, &chat, settings::Setting::Autonomy)?;
+    settings::get_dated(tx, &channel, &chat, settings::Setting::Autonomy)?;
+    settings::of_chat(tx, &channel, &chat)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Noise, Some("quiet"), &user, 1)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Noise, None, &user, 1)?;
+    settings::set(tx, &channel, &chat, settings::Setting::Autonomy, None, &user, 1)?;
     generations::not_dead(tx)?;
 
     alive::has_work(tx)?;
@@ -188,18 +219,23 @@ fn no_look_up_is_forgotten() {
     let here = include_str!("tests.rs");
     for (module, text) in [
         ("alive", include_str!("../alive.rs")),
+        ("audit", include_str!("../audit.rs")),
         ("conversations", include_str!("../conversations.rs")),
         ("gates", include_str!("../gates.rs")),
         ("inbound", include_str!("../inbound.rs")),
         ("messages", include_str!("../messages.rs")),
         ("report", include_str!("../report.rs")),
+        ("rules", include_str!("../rules.rs")),
+        ("settings", include_str!("../settings.rs")),
         ("surfaces", include_str!("../surfaces.rs")),
+        ("threads", include_str!("../threads.rs")),
         ("turns", include_str!("../turns.rs")),
     ] {
         for function in text.split("\npub fn ").skip(1) {
             let name = function.split('(').next().unwrap();
             // What changes one row by its key cannot scan.
-            let by_key = ["WHERE id = ?1", "WHERE seq = ?1"].iter().any(|key| function.contains(key));
+            let by_key =
+                ["WHERE id = ?1", "WHERE seq = ?1", "WHERE number = ?1"].iter().any(|key| function.contains(key));
             let looks = function.contains("SELECT ")
                 || ["UPDATE ", "DELETE "].iter().any(|word| function.contains(word)) && !by_key;
             assert!(!looks || here.contains(&format!("{module}::{name}(")), "{module}::{name} is not looked at");

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{About, Asked, FileUpdate, Item, Turn, TurnError};
-use crate::bridge::ports::{CallError, Fact, GateRequest, TurnEnd};
+use super::wire::{About, Asked, FileUpdate, Item, ModelEntry, Thread, Turn, TurnError};
+use crate::bridge::ports::{CallError, Fact, GateRequest, KeptThread, Model, TurnEnd};
 use crate::domain::gate::{Ask, Change, Choice, Decision, Effect, Question, QuestionOption};
 use crate::domain::history::{ChangedFile, EndEvidence, Failure, FailureKind, PulledItem, PulledTurn};
 use crate::domain::ids::{ClientId, NativeGateId};
@@ -30,7 +30,7 @@ pub fn fact(method: &str, about: &About) -> Option<Fact> {
             Fact::TurnEnded { end, failure: turn.error.as_ref().map(failure) }
         }
         "item/started" => match about.item.as_ref()? {
-            Item::AgentMessage { .. } | Item::UserMessage { .. } | Item::Other => Fact::Activity,
+            Item::AgentMessage { .. } | Item::Plan { .. } | Item::UserMessage { .. } | Item::Other => Fact::Activity,
             item => Fact::StepStarted { item: item_id(item)?.to_owned(), step: step(item)? },
         },
         "item/completed" => completed(about.item.as_ref()?)?,
@@ -38,7 +38,10 @@ pub fn fact(method: &str, about: &About) -> Option<Fact> {
         "serverRequest/resolved" => Fact::GateResolved { native: native_gate(about.request_id.as_ref()?) },
         "error" if about.will_retry => Fact::Retrying { detail: about.error.as_ref()?.message.clone() },
         "error" => Fact::Trouble(failure(about.error.as_ref()?)),
-        "thread/tokenUsage/updated" => Fact::Usage { total_tokens: about.token_usage.as_ref()?.total.total_tokens },
+        "thread/tokenUsage/updated" => {
+            let usage = about.token_usage.as_ref()?;
+            Fact::Usage { total_tokens: usage.total.total_tokens, request_tokens: usage.last.total_tokens }
+        }
         method if method.starts_with("item/") || method.starts_with("turn/") => Fact::Activity,
         _ => return None,
     })
@@ -47,10 +50,32 @@ pub fn fact(method: &str, about: &About) -> Option<Fact> {
 fn completed(item: &Item) -> Option<Fact> {
     Some(match item {
         Item::UserMessage { client_id, .. } => Fact::InputTaken { client: client_id.clone().map(ClientId::new) },
-        Item::AgentMessage { id, text } => Fact::TextDone { item: id.clone(), text: text.clone() },
+        Item::AgentMessage { id, text } | Item::Plan { id, text } => {
+            Fact::TextDone { item: id.clone(), text: text.clone() }
+        }
         Item::Other => Fact::Activity,
         item => Fact::StepEnded { item: item_id(item)?.to_owned(), step: step(item)?, changed: changed(item) },
     })
+}
+
+/// A model of the catalogue; `own` is the one that ally was configured with.
+pub fn model(entry: ModelEntry, own: Option<&str>) -> Model {
+    Model {
+        is_default: own.map_or(entry.is_default, |own| own == entry.model),
+        efforts: entry.supported_reasoning_efforts.into_iter().map(|effort| effort.reasoning_effort).collect(),
+        default_effort: entry.default_reasoning_effort,
+        name: entry.model,
+    }
+}
+
+/// A thread of a list.
+pub fn kept_thread(thread: Thread) -> KeptThread {
+    KeptThread {
+        title: thread.name.filter(|name| !name.is_empty()).unwrap_or(thread.preview),
+        thread: thread.id.into(),
+        directory: thread.cwd,
+        active_at_ms: thread.updated_at * 1_000,
+    }
 }
 
 /// The id of a server request as opaque text, so that it can go back verbatim.
@@ -62,6 +87,7 @@ fn item_id(item: &Item) -> Option<&str> {
     match item {
         Item::UserMessage { id, .. }
         | Item::AgentMessage { id, .. }
+        | Item::Plan { id, .. }
         | Item::CommandExecution { id, .. }
         | Item::FileChange { id, .. }
         | Item::McpToolCall { id, .. }
@@ -90,7 +116,7 @@ fn step(item: &Item) -> Option<Step> {
             (StepKind::Tool, tool.clone(), state(status, true), *started_at_ms)
         }
         Item::WebSearch { query, .. } => (StepKind::Search, query.clone(), StepState::Ok, None),
-        Item::UserMessage { .. } | Item::AgentMessage { .. } | Item::Other => return None,
+        Item::UserMessage { .. } | Item::AgentMessage { .. } | Item::Plan { .. } | Item::Other => return None,
     };
     Some(Step { what, object: cut(&object.replace('\n', " "), OBJECT), state, started_at_ms: started.unwrap_or(0) })
 }
@@ -126,11 +152,11 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The command inside codex's shell wrapper (`/bin/bash -lc '…'`).
+/// The command inside codex's shell wrapper (`/bin/bash -c '…'`; with a login shell `-lc`).
 pub fn bare_command(command: &str) -> String {
-    for wrapper in ["/bin/bash -lc ", "bash -lc ", "/bin/sh -lc ", "/bin/zsh -lc ", "/usr/bin/bash -lc ", "/bin/sh -c "]
-    {
-        if let Some(inner) = command.strip_prefix(wrapper) {
+    for shell in ["/bin/bash", "bash", "/usr/bin/bash", "/bin/sh", "/bin/zsh", "/usr/bin/zsh"] {
+        let flags = command.strip_prefix(shell);
+        if let Some(inner) = flags.and_then(|rest| rest.strip_prefix(" -c ").or_else(|| rest.strip_prefix(" -lc "))) {
             let Some(unquoted) = inner.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) else {
                 // One bare word. More than that is not a wrapper that codex wrote.
                 return if inner.contains(['\'', '"', ' ']) { command.to_owned() } else { inner.to_owned() };
@@ -238,7 +264,7 @@ pub fn pulled_turn(turn: &Turn) -> PulledTurn {
 fn pulled_item(item: &Item) -> PulledItem {
     match item {
         Item::UserMessage { client_id, .. } => PulledItem::Input { client: client_id.clone().map(ClientId::new) },
-        Item::AgentMessage { text, .. } => PulledItem::Text { text: text.clone() },
+        Item::AgentMessage { text, .. } | Item::Plan { text, .. } => PulledItem::Text { text: text.clone() },
         Item::Other => PulledItem::Other,
         item => match step(item) {
             Some(step) => PulledItem::Tool { step, changed_files: changed(item) },
@@ -282,7 +308,8 @@ pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>
             if wanted.is_empty() {
                 return None;
             }
-            (Ask::Permissions { wanted, directory }, asked.reason.clone())
+            let network_only = wanted == [NETWORK];
+            (Ask::Permissions { wanted, directory, network_only }, asked.reason.clone())
         }
         "item/tool/requestUserInput" => {
             if asked.questions.is_empty() {
@@ -314,10 +341,13 @@ fn question(asked: &super::wire::AskedQuestion) -> Question {
 }
 
 /// Lines of what a permission request wants, as it stands in the payload.
+/// The line of a request that wants the network.
+const NETWORK: &str = "network";
+
 fn permission_lines(permissions: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     if permissions.pointer("/network/enabled") == Some(&Value::Bool(true)) {
-        lines.push("network".to_owned());
+        lines.push(NETWORK.to_owned());
     }
     for (key, verb) in [("/fileSystem/read", "read"), ("/fileSystem/write", "write")] {
         for path in permissions.pointer(key).and_then(Value::as_array).into_iter().flatten() {

@@ -12,6 +12,7 @@ use super::install::install;
 use super::locate::{Found, locate, native_below, pinned_folder};
 use super::session::{Ready, Session};
 use crate::bridge::ports::*;
+use crate::domain::safety::Tried;
 use crate::runtimes::process::{self, Spawn, Spawned};
 use crate::runtimes::rpc::{Incoming, Peer, RpcError};
 use crate::tasks::Tasks;
@@ -34,12 +35,16 @@ pub struct CodexConfig {
     pub tmp_dir: PathBuf,
     /// Folder of the lock files.
     pub run_dir: PathBuf,
+    /// Files and folders of ally's own that no command reads.
+    pub private: Vec<PathBuf>,
+    /// The same, as patterns of files (`<home>/ledger.db*`).
+    pub private_patterns: Vec<String>,
     /// More arguments, after ours.
     pub args: Vec<String>,
     pub model: Option<String>,
-    /// `read-only`, `workspace-write` (default) or `danger-full-access`.
+    /// `read-only`, `workspace-write` or `danger-full-access` instead of the level's profile: then levels do not hold.
     pub sandbox: Option<String>,
-    /// `untrusted`, `on-request` (default) or `never`.
+    /// `untrusted`, `on-request` or `never` instead of the level's.
     pub approval_policy: Option<String>,
     /// Search path for the program.
     pub path: Option<OsString>,
@@ -48,8 +53,8 @@ pub struct CodexConfig {
 }
 
 pub struct CodexLauncher {
-    config: CodexConfig,
-    tasks: Tasks,
+    pub(super) config: CodexConfig,
+    pub(super) tasks: Tasks,
 }
 
 impl CodexLauncher {
@@ -79,7 +84,8 @@ impl CodexLauncher {
             "Started codex {}",
             found.version
         );
-        Ok(Box::new(StartingCodex { config: self.config.clone(), spawned, version: found.version, warnings, tasks }))
+        let Found { program, version, .. } = found;
+        Ok(Box::new(StartingCodex { config: self.config.clone(), spawned, program, version, warnings, tasks }))
     }
 
     /// The program; where there is none and none is named, the pinned one is installed.
@@ -132,7 +138,7 @@ impl CodexLauncher {
         }
     }
 
-    fn flags(&self, mark: &str, strict: bool) -> Vec<OsString> {
+    pub(super) fn flags(&self, mark: &str, strict: bool) -> Vec<OsString> {
         let mut flags: Vec<OsString> = vec!["app-server".into()];
         if strict {
             flags.push("--strict-config".into());
@@ -146,6 +152,13 @@ impl CodexLauncher {
             // Commands see what a shell needs and not what the daemon knows; the mark must be set again, because
             // `core` drops it.
             "shell_environment_policy.inherit=\"core\"".to_owned(),
+            // A login shell would read the person's profile: outside of the sandbox what is exported there is seen, and
+            // inside, where it is not there, the search path for tools is gone.
+            "allow_login_shell=false".to_owned(),
+            // It would be the same profile, taken from outside.
+            "features.shell_snapshot=false".to_owned(),
+            // Its stdin is a socket, which bash takes for a remote shell's and reads `.bashrc`; but not in a second level.
+            "shell_environment_policy.set.SHLVL=\"1\"".to_owned(),
             format!("shell_environment_policy.set.{}=\"{mark}\"", process::MARK),
         ];
         for setting in settings {
@@ -156,7 +169,7 @@ impl CodexLauncher {
         flags
     }
 
-    fn environment(&self) -> Vec<(OsString, OsString)> {
+    pub(super) fn environment(&self) -> Vec<(OsString, OsString)> {
         let mut env = self.config.env.clone();
         env.retain(|(name, _)| name != "TMPDIR" && name != "CODEX_HOME");
         env.push(("CODEX_HOME".into(), self.config.home.clone().into()));
@@ -167,7 +180,7 @@ impl CodexLauncher {
 }
 
 /// The home must exist (codex exits without it) and be private.
-fn prepare_home(config: &CodexConfig) -> Result<(), LaunchError> {
+pub(super) fn prepare_home(config: &CodexConfig) -> Result<(), LaunchError> {
     use std::os::unix::fs::DirBuilderExt;
     for folder in [&config.home, &config.tmp_dir] {
         std::fs::DirBuilder::new()
@@ -203,6 +216,10 @@ impl Launcher for CodexLauncher {
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
         Box::pin(process::make_dead(former))
     }
+
+    fn probe<'a>(&'a self, probe: &'a Probe) -> Boxed<'a, Vec<Tried>> {
+        Box::pin(self.try_promises(probe))
+    }
 }
 
 /// A model or a tool on this machine is not reached by way of a proxy elsewhere.
@@ -232,6 +249,7 @@ fn quoted(path: &Path) -> String {
 struct StartingCodex {
     config: CodexConfig,
     spawned: Spawned,
+    program: PathBuf,
     version: String,
     warnings: Vec<String>,
     tasks: Tasks,
@@ -244,7 +262,7 @@ impl Starting for StartingCodex {
 
     fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>> {
         Box::pin(async move {
-            let StartingCodex { config, spawned, version, mut warnings, tasks } = *self;
+            let StartingCodex { config, spawned, program, version, mut warnings, tasks } = *self;
             let Spawned { stdin, stdout, mut handle } = spawned;
             // A burst of notifications; when it is full, codex is slowed down and loses nothing.
             let (inbox, mut incoming) = mpsc::channel(1024);
@@ -264,14 +282,14 @@ impl Starting for StartingCodex {
                     });
                 }
             };
-            let ready = Ready { config, peer, early, incoming, handle, version, warnings, tasks };
+            let ready = Ready { config, program, peer, early, incoming, handle, version, warnings, tasks };
             Ok(Box::new(Session::start(ready, facts)) as Box<dyn Runtime>)
         })
     }
 }
 
 /// Gives what came before anybody listened, in order.
-async fn shake_hands(
+pub(super) async fn shake_hands(
     peer: &Peer,
     incoming: &mut mpsc::Receiver<Incoming>,
     warnings: &mut Vec<String>,
@@ -321,8 +339,9 @@ pub(super) fn judge_warning(params: &Value) -> Judged {
         let details = params.get("details").and_then(Value::as_str).unwrap_or_default();
         return Judged::Fatal(format!("{text} {details}").trim().to_owned());
     }
-    // The bundled sandbox helper works as well as the system's.
-    if text.contains("bubblewrap") || text.is_empty() { Judged::Known } else { Judged::Tell(text.to_owned()) }
+    // The bundled sandbox helper works as well as the system's; and patterns are expanded at any depth.
+    let known = text.contains("bubblewrap") || text.starts_with("Filesystem deny-read glob") || text.is_empty();
+    if known { Judged::Known } else { Judged::Tell(text.to_owned()) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A codex process that answers: the port's calls, and the pump that turns its lines into facts.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,12 +11,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::convert;
 use super::launch::{CodexConfig, Judged, judge_warning};
-use super::wire::{About, Asked, FileUpdate, Item, Thread, ThreadOpened, TurnHolder, TurnPage};
+use super::wire::{
+    About, Asked, Executed, FileUpdate, Item, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage,
+};
+use super::{convert, ground, profile};
 use crate::bridge::ports::*;
+use crate::domain::gate::{Ask, Decision};
 use crate::domain::history::{Completeness, History};
 use crate::domain::ids::*;
+use crate::domain::level::Level;
 use crate::domain::view::Background;
 use crate::runtimes::process::Handle;
 use crate::runtimes::rpc::{Incoming, Peer};
@@ -30,6 +34,8 @@ const PROMPTLY: Duration = Duration::from_secs(5);
 const LOAD: Duration = Duration::from_secs(60);
 /// Turns of one page; codex caps it at 100.
 const PAGE: u32 = 20;
+/// Threads of a directory that are asked for.
+const LISTED: u32 = 20;
 /// Pages that one pull reads at most: 2,000 turns back the cursor is not to be expected any more.
 const MAX_PAGES: u32 = 100;
 
@@ -43,6 +49,7 @@ pub(super) struct Session {
 /// A process whose handshake is done.
 pub(super) struct Ready {
     pub config: CodexConfig,
+    pub program: PathBuf,
     pub peer: Peer,
     /// What came during the handshake.
     pub early: Vec<Incoming>,
@@ -56,10 +63,15 @@ pub(super) struct Ready {
 
 struct Shared {
     config: CodexConfig,
+    program: PathBuf,
     peer: Peer,
+    /// Threads that this process has loaded for us, and with what.
+    loaded: Mutex<HashMap<ThreadId, Loaded>>,
     /// Requests that codex put to people: how each must be answered.
     asked: Mutex<HashMap<NativeGateId, Pending>>,
     warnings: Mutex<Vec<String>>,
+    /// Model and effort of the threads that are loaded.
+    models: Mutex<HashMap<ThreadId, (String, Option<String>)>>,
     /// The process shall end. Fires with the family of the pipes as well.
     stopping: CancellationToken,
     /// The process is gone.
@@ -75,9 +87,50 @@ impl Shared {
         self.warnings.lock().expect("no code panics while it holds this lock")
     }
 
-    fn approval_policy(&self) -> &str {
-        self.config.approval_policy.as_deref().unwrap_or("on-request")
+    fn models(&self) -> MutexGuard<'_, HashMap<ThreadId, (String, Option<String>)>> {
+        self.models.lock().expect("no code panics while it holds this lock")
     }
+
+    fn loaded(&self) -> MutexGuard<'_, HashMap<ThreadId, Loaded>> {
+        self.loaded.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// The approval policy that holds at a level.
+    fn approval(&self, level: Level) -> &str {
+        self.config.approval_policy.as_deref().unwrap_or_else(|| profile::approval(level))
+    }
+
+    /// The approval policy of a thread's newest turn.
+    fn approval_of(&self, thread: Option<&str>) -> String {
+        let level = thread.and_then(|thread| self.loaded().get(&ThreadId::new(thread)).map(|loaded| loaded.level));
+        self.approval(level.unwrap_or(Level::Edit)).to_owned()
+    }
+}
+
+struct Loaded {
+    directory: PathBuf,
+    /// The profiles that its turns may pick.
+    profiles: Value,
+    /// Of its newest turn.
+    level: Level,
+    /// What commands that outlive their turn may do.
+    left: Left,
+}
+
+impl Loaded {
+    fn new(directory: &Path, profiles: Value, posture: &Posture) -> Self {
+        Self { directory: directory.to_owned(), profiles, level: posture.level, left: Left::Nothing }
+    }
+}
+
+/// A command that goes on in the background keeps the rights that it was started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// No more than this profile allows.
+    Under(&'static str),
+    /// Somebody granted more.
+    WithMore,
 }
 
 struct Pending {
@@ -88,13 +141,16 @@ struct Pending {
 
 impl Session {
     pub(super) fn start(ready: Ready, facts: mpsc::Sender<Envelope>) -> Self {
-        let Ready { config, peer, early, incoming, handle, version, warnings, tasks } = ready;
+        let Ready { config, program, peer, early, incoming, handle, version, warnings, tasks } = ready;
         let generation = handle.identity.generation;
         let shared = Arc::new(Shared {
             config,
+            program,
             peer,
+            loaded: Mutex::default(),
             asked: Mutex::default(),
             warnings: Mutex::new(warnings),
+            models: Mutex::default(),
             stopping: tasks.token().child_token(),
             ended: CancellationToken::new(),
         });
@@ -120,14 +176,25 @@ impl Session {
         serde_json::from_value(result).map_err(|error| CallError::Unreadable { method, detail: error.to_string() })
     }
 
-    /// What holds on every start and resume. `workspace-write` is not restored by a resume, so it is always said.
-    fn settings(&self, directory: &Path) -> Value {
+    /// The profiles of a directory; null where the configuration names a sandbox of its own.
+    fn profiles(&self, directory: &Path, posture: &Posture) -> Value {
+        match self.shared.config.sandbox {
+            Some(_) => Value::Null,
+            None => profile::config(&ground::look(&self.shared.config, &self.shared.program, directory, posture)),
+        }
+    }
+
+    /// What holds on every start, resume and fork. Nothing of it is restored by codex, so it is always said.
+    fn settings(&self, directory: &Path, posture: &Posture, profiles: &Value) -> Value {
         let config = &self.shared.config;
-        let mut settings = json!({
-            "cwd": directory,
-            "approvalPolicy": self.shared.approval_policy(),
-            "sandbox": config.sandbox.as_deref().unwrap_or("workspace-write"),
-        });
+        let mut settings = json!({ "cwd": directory, "approvalPolicy": self.shared.approval(posture.level) });
+        match &config.sandbox {
+            Some(sandbox) => settings["sandbox"] = json!(sandbox),
+            None => {
+                settings["permissions"] = json!(profile::name(posture));
+                settings["config"] = profiles.clone();
+            }
+        }
         if let Some(model) = &config.model {
             settings["model"] = json!(model);
         }
@@ -135,23 +202,121 @@ impl Session {
     }
 
     async fn open_thread(&self, how: &Open) -> Result<ThreadId, CallError> {
-        let mut params = self.settings(&how.directory);
+        let profiles = self.profiles(&how.directory, &how.posture);
+        let mut params = self.settings(&how.directory, &how.posture, &profiles);
         let opened: ThreadOpened = match &how.thread {
             None => self.call("thread/start", params, LOAD).await?,
             Some(thread) => {
+                let same = |loaded: &Loaded| loaded.directory == how.directory && loaded.profiles == profiles;
+                let loaded = self.shared.loaded().get(thread).map(same);
+                match loaded {
+                    Some(true) => return Ok(thread.clone()),
+                    // A loaded thread keeps the profiles that it has: it must be let go first.
+                    Some(false) => self.let_go(thread).await?,
+                    None => {}
+                }
                 params["threadId"] = json!(thread);
                 params["excludeTurns"] = json!(true);
                 self.call("thread/resume", params, LOAD).await?
             }
         };
-        Ok(opened.thread.id.into())
+        let thread = self.opened(opened);
+        self.shared.loaded().insert(thread.clone(), Loaded::new(&how.directory, profiles, &how.posture));
+        Ok(thread)
+    }
+
+    /// A thread is loaded: what it works with is kept for turns that must name it.
+    fn opened(&self, opened: ThreadOpened) -> ThreadId {
+        let thread = ThreadId::from(opened.thread.id);
+        if let Some(model) = opened.model {
+            self.shared.models().insert(thread.clone(), (model, opened.reasoning_effort));
+        }
+        thread
+    }
+
+    /// Planning sticks to a thread, and so is said anew with every turn of one that has planned. It names the model and
+    /// the effort, too.
+    fn mode(&self, turn: &Submit) -> Result<Value, CallError> {
+        if !turn.input.plan && !turn.has_planned {
+            return Ok(Value::Null);
+        }
+        let known = self.shared.models().get(&turn.thread).cloned();
+        let (model, effort) = match (&turn.model, known) {
+            (Some(model), known) => (model.clone(), turn.effort.clone().or(known.and_then(|(_, effort)| effort))),
+            (None, Some((model, effort))) => (model, turn.effort.clone().or(effort)),
+            (None, None) => {
+                return Err(CallError::Refused { detail: "codex did not say which model the thread has".to_owned() });
+            }
+        };
+        let mode = if turn.input.plan { "plan" } else { "default" };
+        let settings = json!({ "model": model, "reasoning_effort": effort, "developer_instructions": null });
+        Ok(json!({ "mode": mode, "settings": settings }))
+    }
+
+    async fn git(&self, directory: &Path, words: &[&str]) -> Result<String, CallError> {
+        // Neither a hook nor a program that the repository names; and all of it only reads, in the sandbox.
+        let mut command = vec!["git", "--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false"];
+        command.extend(words);
+        let params = json!({
+            "command": command, "cwd": directory, "timeoutMs": 15_000, "outputBytesCap": 16_384,
+            "sandboxPolicy": { "type": "readOnly" },
+        });
+        let ran: Executed = self.call("command/exec", params, SOON).await?;
+        if ran.exit_code != 0 {
+            return Err(CallError::Refused { detail: ran.stderr.trim().to_owned() });
+        }
+        Ok(ran.stdout)
+    }
+
+    /// A grant ends with its task, also for commands that go on behind it.
+    async fn end_what_may_do_more(&self, turn: &Submit) -> Result<(), CallError> {
+        let now = Left::Under(profile::name(&turn.posture));
+        let left = self.shared.loaded().get(&turn.thread).map(|loaded| loaded.left);
+        if left.is_some_and(|left| left != Left::Nothing && left != now) {
+            self.clean_up(&turn.thread).await?;
+        }
+        if let Some(loaded) = self.shared.loaded().get_mut(&turn.thread) {
+            loaded.level = turn.posture.level;
+            loaded.left = now;
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self, thread: &ThreadId) -> Result<Background, CallError> {
+        let params = json!({ "threadId": thread });
+        let list: Value = self.call("thread/backgroundTerminals/list", params.clone(), SOON).await?;
+        let running = list.get("data").and_then(Value::as_array).is_some_and(|running| !running.is_empty());
+        self.call::<Value>("thread/backgroundTerminals/clean", params, SOON).await?;
+        Ok(if running { Background::Ended } else { Background::None })
+    }
+
+    async fn let_go(&self, thread: &ThreadId) -> Result<(), CallError> {
+        self.call::<Value>("thread/unsubscribe", json!({ "threadId": thread }), SOON).await?;
+        self.shared.loaded().remove(thread);
+        Ok(())
     }
 
     async fn start_turn(&self, turn: &Submit) -> Result<Submitted, CallError> {
         let mut input = vec![json!({ "type": "text", "text": turn.input.text })];
         input.extend(turn.input.images.iter().map(|path| json!({ "type": "localImage", "path": path })));
-        let params = json!({ "threadId": turn.thread, "clientUserMessageId": turn.client, "input": input });
-        let started: TurnHolder = self.call("turn/start", params, SOON).await?;
+        // They stick to the thread, so what was chosen once is said with every turn.
+        let mut params = without_null(json!({
+            "threadId": turn.thread, "clientUserMessageId": turn.client, "input": input,
+            "model": turn.model, "effort": turn.effort, "collaborationMode": self.mode(turn)?,
+        }));
+        // What a turn picks stays with the thread: each says its own.
+        params["approvalPolicy"] = json!(self.shared.approval(turn.posture.level));
+        if self.shared.config.sandbox.is_none() {
+            params["permissions"] = json!(profile::name(&turn.posture));
+        }
+        self.end_what_may_do_more(turn).await?;
+        let started: TurnHolder = match self.call("turn/start", params, SOON).await {
+            Err(error @ CallError::NoThread { .. }) => {
+                self.shared.loaded().remove(&turn.thread);
+                return Err(error);
+            }
+            answer => answer?,
+        };
         // Accepted in memory only: killed right after, 7 of 8 were gone.
         Ok(Submitted { turn: Some(started.turn.id.into()), evidence: Evidence::Acknowledged })
     }
@@ -191,6 +356,11 @@ impl Session {
         let Some(pending) = pending else {
             return Err(CallError::Refused { detail: "the request is over".to_owned() });
         };
+        if matches!((&answer.ask, &answer.decision), (Ask::Permissions { .. }, Decision::Allow))
+            && let Some(loaded) = self.shared.loaded().get_mut(&answer.thread)
+        {
+            loaded.left = Left::WithMore;
+        }
         let result = convert::answer(&pending.method, &pending.asked, &answer.ask, &answer.decision);
         self.shared.peer.respond(&pending.id, result).await.map_err(|error| convert::call_error("answer", error))
     }
@@ -224,6 +394,8 @@ impl Runtime for Session {
             per_thread_directory: true,
             fork: true,
             compact: true,
+            plan: true,
+            sandbox: self.shared.config.sandbox.as_deref() != Some("danger-full-access"),
         }
     }
 
@@ -260,13 +432,7 @@ impl Runtime for Session {
 
     /// An interrupt does not end the running command; only this does.
     fn clean<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Background, CallError>> {
-        Box::pin(async move {
-            let params = json!({ "threadId": thread });
-            let list: Value = self.call("thread/backgroundTerminals/list", params.clone(), SOON).await?;
-            let running = list.get("data").and_then(Value::as_array).is_some_and(|running| !running.is_empty());
-            self.call::<Value>("thread/backgroundTerminals/clean", params, SOON).await?;
-            Ok(if running { Background::Ended } else { Background::None })
-        })
+        Box::pin(self.clean_up(thread))
     }
 
     fn answer<'a>(&'a self, answer: &'a GateAnswer) -> Boxed<'a, Result<(), CallError>> {
@@ -295,17 +461,61 @@ impl Runtime for Session {
     }
 
     fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>> {
+        Box::pin(self.let_go(thread))
+    }
+
+    fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>> {
         Box::pin(async move {
-            self.call::<Value>("thread/unsubscribe", json!({ "threadId": thread }), SOON).await.map(|_| ())
+            let profiles = self.profiles(&how.directory, &how.posture);
+            let mut params = self.settings(&how.directory, &how.posture, &profiles);
+            params["threadId"] = json!(how.thread);
+            let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
+            let fork = self.opened(forked);
+            self.shared.loaded().insert(fork.clone(), Loaded::new(&how.directory, profiles, &how.posture));
+            Ok(fork)
         })
     }
 
-    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>> {
+    fn threads<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
         Box::pin(async move {
-            let mut params = self.settings(directory);
-            params["threadId"] = json!(thread);
-            let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
-            Ok(forked.thread.id.into())
+            let params = json!({ "cwd": directory, "limit": LISTED });
+            let list: ThreadList = self.call("thread/list", params, SOON).await?;
+            Ok(list.data.into_iter().map(convert::kept_thread).collect())
+        })
+    }
+
+    fn changes<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<String, CallError>> {
+        Box::pin(async move {
+            let changed = ["diff", "--no-ext-diff", "--no-textconv", "--stat=72", "HEAD"];
+            let changed = self.git(directory, &changed).await?;
+            let new = self.git(directory, &["ls-files", "--others", "--exclude-standard"]).await?;
+            Ok(changed
+                .lines()
+                .map(str::to_owned)
+                .chain(new.lines().map(|file| format!(" + {file}")))
+                .collect::<Vec<_>>()
+                .join("\n"))
+        })
+    }
+
+    fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
+        Box::pin(async move {
+            let list: ModelList = self.call("model/list", json!({}), SOON).await?;
+            let own = match &self.shared.config.model {
+                Some(model) => Some(model.clone()),
+                // Its own configuration may name one, too.
+                None => {
+                    let read: Result<Value, CallError> = self.call("config/read", json!({}), SOON).await;
+                    read.ok().and_then(|read| read.pointer("/config/model")?.as_str().map(str::to_owned))
+                }
+            };
+            Ok(list.data.into_iter().map(|model| convert::model(model, own.as_deref())).collect())
+        })
+    }
+
+    fn name_thread<'a>(&'a self, thread: &'a ThreadId, name: &'a str) -> Boxed<'a, Result<(), CallError>> {
+        Box::pin(async move {
+            self.call::<Value>("thread/name/set", json!({ "threadId": thread, "name": name }), SOON).await.map(|_| ())
         })
     }
 
@@ -460,7 +670,8 @@ impl Pump {
         };
         let key = asked.item_id.as_ref().map(|item| (asked.thread_id.clone(), item.clone()));
         let files = key.and_then(|key| self.files.get(&key)).map(Vec::as_slice);
-        let Some(gate) = convert::gate(&method, &id, &asked, files, self.shared.approval_policy()) else {
+        let policy = self.shared.approval_of(asked.thread_id.as_deref());
+        let Some(gate) = convert::gate(&method, &id, &asked, files, &policy) else {
             warn!(rpc.method = method, "codex asked something that cannot be shown to people in full");
             return self.turn_down(&id, &method).await;
         };

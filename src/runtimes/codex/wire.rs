@@ -4,6 +4,8 @@
 //! Two things are strict on purpose, because a pull draws conclusions from what is *not* there: a page has its `data` and
 //! every turn its `id`, and `items` is a list.
 
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -29,8 +31,13 @@ fn item<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Item>, D::Error> {
 
 /// Answer of `thread/start`, `thread/resume`, `thread/fork`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ThreadOpened {
     pub thread: Thread,
+    #[serde(default, deserialize_with = "lenient")]
+    pub model: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub reasoning_effort: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +45,47 @@ pub struct Thread {
     pub id: String,
     #[serde(default, deserialize_with = "lenient")]
     pub status: ThreadStatus,
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+    /// First words of the first message.
+    #[serde(default, deserialize_with = "lenient")]
+    pub preview: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub cwd: PathBuf,
+    /// Seconds.
+    #[serde(rename = "updatedAt", default, deserialize_with = "lenient")]
+    pub updated_at: i64,
+}
+
+/// Answer of `thread/list`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ThreadList {
+    pub data: Vec<Thread>,
+}
+
+/// Answer of `model/list`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ModelList {
+    pub data: Vec<ModelEntry>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelEntry {
+    pub model: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub supported_reasoning_efforts: Vec<EffortEntry>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub default_reasoning_effort: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub is_default: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EffortEntry {
+    #[serde(default, deserialize_with = "lenient")]
+    pub reasoning_effort: String,
 }
 
 /// `idle`, `active`, `systemError`, `notLoaded`.
@@ -123,9 +171,12 @@ pub struct About {
 #[derive(Debug, Clone, Deserialize)]
 pub struct TokenUsage {
     pub total: TokenCount,
+    /// Of the last request to the model.
+    #[serde(default, deserialize_with = "nullable")]
+    pub last: TokenCount,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct TokenCount {
     #[serde(rename = "totalTokens", default, deserialize_with = "nullable")]
     pub total_tokens: i64,
@@ -201,7 +252,14 @@ pub enum Item {
         #[serde(default, deserialize_with = "nullable")]
         query: String,
     },
-    /// Reasoning, plans, marks, and whatever comes to be.
+    /// What a turn that was to make a plan comes to.
+    Plan {
+        #[serde(default, deserialize_with = "nullable")]
+        id: String,
+        #[serde(default, deserialize_with = "nullable")]
+        text: String,
+    },
+    /// Reasoning, marks, and whatever comes to be.
     #[serde(other)]
     Other,
 }
@@ -281,4 +339,15 @@ pub struct AskedOption {
 #[serde(rename_all = "camelCase")]
 pub struct StartupConfig {
     pub app_server_version: Option<String>,
+}
+
+/// Answer of `command/exec`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Executed {
+    pub exit_code: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub stdout: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub stderr: String,
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::process;
 use crate::bridge::ports::{
-    Boxed, CallError, Capabilities, Death, Envelope, Evidence, Fact, GateAnswer, LaunchError, Launcher, Open,
+    Boxed, CallError, Capabilities, Death, Envelope, Evidence, Fact, Fork, GateAnswer, LaunchError, Launcher, Open,
     ProcessIdentity, Pull, Runtime, SpawnSpec, Starting, Steer, StillAlive, Submit, Submitted, ThreadStatus,
 };
 use crate::clock::Clock;
@@ -320,6 +320,8 @@ impl Runtime for Embedded {
             per_thread_directory: true,
             fork: true,
             compact: false,
+            plan: false,
+            sandbox: true,
         }
     }
 
@@ -397,12 +399,12 @@ impl Runtime for Embedded {
         Box::pin(std::future::ready(released))
     }
 
-    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>> {
+    fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>> {
         Box::pin(async move {
             self.inner.alive()?;
-            let lines = self.inner.store.lines(thread).await.map_err(store_error)?;
-            let copy = self.inner.create(directory, store::ended_only(lines)).await?;
-            let loaded = Loaded { directory: directory.to_owned(), active: None };
+            let lines = self.inner.store.lines(&how.thread).await.map_err(store_error)?;
+            let copy = self.inner.create(&how.directory, store::ended_only(lines)).await?;
+            let loaded = Loaded { directory: how.directory.clone(), active: None };
             self.inner.threads().insert(copy.clone(), loaded);
             Ok(copy)
         })

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::Inner;
 use super::wire::Line;
 use crate::bridge::ports::{Envelope, Fact, GateRequest, Submit, TurnEnd};
-use crate::demo::script::{self, Directive};
+use crate::demo::script::{self, Directive, Right};
 use crate::domain::gate::{Ask, Choice, Decision, Effect, Question, QuestionOption};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::ids::{ClientId, NativeGateId, NativeTurnId, ThreadId};
@@ -100,7 +100,7 @@ impl Runner {
         self.inner.idle(&self.thread);
         // A generation that ends says nothing more but that; the history tells the rest.
         if !self.inner.tasks.token().is_cancelled() {
-            self.tell(Fact::Usage { total_tokens: self.tokens }).await;
+            self.tell(Fact::Usage { total_tokens: self.tokens, request_tokens: self.tokens }).await;
             self.tell(Fact::TurnEnded { end, failure }).await;
         }
         Ok(())
@@ -124,7 +124,10 @@ impl Runner {
                 Some(act) if act.is_fault() => self.fault(&step.before, &act).await?,
                 Some(tool) => {
                     self.message(&step.before).await?;
-                    self.tool(tool).await?;
+                    // It has one hand: what is called together comes one after the other.
+                    for tool in std::iter::once(tool).chain(step.also) {
+                        self.tool(tool).await?;
+                    }
                 }
             }
         }
@@ -293,29 +296,47 @@ impl Runner {
     async fn tool(&mut self, tool: Directive) -> Result<(), Halt> {
         match tool {
             Directive::Shell(command) => self.shell(&command).await,
-            Directive::Escalate(command) => {
-                let ask = Ask::Command {
-                    command: command.clone(),
-                    exact: String::new(),
-                    directory: self.directory.display().to_string(),
-                    outside_sandbox: true,
-                    network: false,
+            Directive::Permit(right) => {
+                let (wanted, network_only) = match right {
+                    Right::Network => ("network".to_owned(), true),
+                    Right::Read(path) => (format!("read {path}"), false),
+                    Right::Write(path) => (format!("write {path}"), false),
                 };
-                let claim = Some("The script asks to leave the sandbox.".to_owned());
-                match self.ask(ask, claim, choices()).await? {
-                    Decision::Allow => self.shell(&command).await,
+                let directory = self.directory.display().to_string();
+                let ask = Ask::Permissions { wanted: vec![wanted], directory, network_only };
+                match self.ask(ask, Some("The script asks for more rights.".to_owned()), choices()).await? {
                     Decision::StopTurn => Err(Halt::Stopped),
-                    Decision::Decline { .. } | Decision::Answers { .. } => {
-                        let item = self.item();
-                        let step = self.step(StepKind::Command, &command);
-                        self.step_ended(item, step, false, Vec::new()).await
-                    }
+                    // Nothing is kept from its commands anyway.
+                    Decision::Allow | Decision::Decline { .. } | Decision::Answers { .. } => Ok(()),
                 }
             }
+            Directive::Escalate(command) => self.asked_command(command, true).await,
+            Directive::Request(command) => self.asked_command(command, false).await,
             Directive::Patch { file, text } => self.patch(&file, &text).await,
-            Directive::Ask { question, options } => self.question(question, options, false).await,
-            Directive::Secret(question) => self.question(question, Vec::new(), true).await,
+            Directive::Ask { question, options } => self.questions(vec![(question, options)], false).await,
+            Directive::Secret(question) => self.questions(vec![(question, Vec::new())], true).await,
+            Directive::Form(questions) => self.questions(questions, false).await,
             _ => Ok(()),
+        }
+    }
+
+    async fn asked_command(&mut self, command: String, outside_sandbox: bool) -> Result<(), Halt> {
+        let ask = Ask::Command {
+            command: command.clone(),
+            exact: String::new(),
+            directory: self.directory.display().to_string(),
+            outside_sandbox,
+            network: false,
+        };
+        let claim = outside_sandbox.then(|| "The script asks to leave the sandbox.".to_owned());
+        match self.ask(ask, claim, choices()).await? {
+            Decision::Allow => self.shell(&command).await,
+            Decision::StopTurn => Err(Halt::Stopped),
+            Decision::Decline { .. } | Decision::Answers { .. } => {
+                let item = self.item();
+                let step = self.step(StepKind::Command, &command);
+                self.step_ended(item, step, false, Vec::new()).await
+            }
         }
     }
 
@@ -377,16 +398,23 @@ impl Runner {
         self.step_ended(item, step, written.is_ok(), written.into_iter().collect()).await
     }
 
-    async fn question(&mut self, text: String, options: Vec<String>, secret: bool) -> Result<(), Halt> {
+    async fn questions(&mut self, asked: Vec<(String, Vec<String>)>, secret: bool) -> Result<(), Halt> {
         let lang = script::language(&self.text);
-        let options = options.into_iter().map(|label| QuestionOption { label, description: String::new() }).collect();
+        let option = |label| QuestionOption { label, description: String::new() };
         let header = match lang {
             Lang::Zh => "提问",
             Lang::En => "Question",
         };
-        let question =
-            Question { id: "q1".to_owned(), header: header.to_owned(), text, options, free_text: true, secret };
-        let decision = self.ask(Ask::Questions { questions: vec![question] }, None, Vec::new()).await?;
+        let question = |(n, (text, options)): (usize, (String, Vec<String>))| Question {
+            id: format!("q{}", n + 1),
+            header: header.to_owned(),
+            text,
+            options: options.into_iter().map(option).collect(),
+            free_text: true,
+            secret,
+        };
+        let questions = asked.into_iter().enumerate().map(question).collect();
+        let decision = self.ask(Ask::Questions { questions }, None, Vec::new()).await?;
         let given: Vec<String> = match decision {
             Decision::StopTurn => return Err(Halt::Stopped),
             Decision::Answers { answers } => answers.into_iter().flat_map(|(_, given)| given).collect(),

@@ -1,7 +1,7 @@
 //! The runtime as the bridge uses it.
 
 use super::*;
-use crate::bridge::ports::{GateRequest, Prompt, TurnEnd};
+use crate::bridge::ports::{GateRequest, Level, Posture, Prompt, TurnEnd};
 use crate::domain::gate::{Ask, Effect};
 use crate::domain::history::{EndEvidence, FailureKind, PulledItem, PulledTurn};
 use crate::domain::verdict::FoundStatus;
@@ -34,7 +34,7 @@ impl Bench {
         let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::default());
         let (runtime, facts) = start(&launch(dir.path(), &tasks), 1).await;
         std::fs::create_dir(dir.path().join("work")).unwrap();
-        let how = Open { thread: None, directory: dir.path().join("work") };
+        let how = Open { thread: None, directory: dir.path().join("work"), posture: Posture::of(Level::Edit) };
         let thread = runtime.open(&how).await.unwrap();
         Bench { dir, tasks, runtime, facts, thread }
     }
@@ -44,8 +44,16 @@ impl Bench {
     }
 
     async fn submit(&self, text: &str) -> NativeTurnId {
-        let input = Prompt { text: text.to_owned(), images: Vec::new() };
-        let submit = Submit { thread: self.thread.clone(), client: ClientId::new(text), input };
+        let input = Prompt { text: text.to_owned(), images: Vec::new(), plan: false };
+        let submit = Submit {
+            thread: self.thread.clone(),
+            client: ClientId::new(text),
+            input,
+            model: None,
+            effort: None,
+            has_planned: false,
+            posture: Posture::of(Level::Edit),
+        };
         let submitted = self.runtime.submit(&submit).await.unwrap();
         submitted.turn.unwrap()
     }
@@ -292,7 +300,7 @@ async fn a_shutdown_closes_what_runs() {
     bench.runtime.shutdown().await;
     let (_, facts) = bench.until(|fact| matches!(fact, Fact::Exited { .. })).await;
     assert!(!facts.iter().any(|fact| matches!(fact, Fact::TurnEnded { .. })), "{facts:?}");
-    let how = Open { thread: None, directory: bench.dir.path().to_owned() };
+    let how = Open { thread: None, directory: bench.dir.path().to_owned(), posture: Posture::of(Level::Edit) };
     assert_eq!(bench.runtime.open(&how).await, Err(CallError::Gone));
 
     // The next generation reads what the former one wrote.
@@ -301,10 +309,18 @@ async fn a_shutdown_closes_what_runs() {
     let pulled = bench.pulled(&turn).await;
     assert_eq!(pulled.status, FoundStatus::InterruptedClosed);
     assert!(pulled.saw_tool());
-    let input = Prompt { text: "hello".to_owned(), images: Vec::new() };
-    let submit = Submit { thread: bench.thread.clone(), client: ClientId::new("c"), input };
+    let input = Prompt { text: "hello".to_owned(), images: Vec::new(), plan: false };
+    let submit = Submit {
+        thread: bench.thread.clone(),
+        client: ClientId::new("c"),
+        input,
+        model: None,
+        effort: None,
+        has_planned: false,
+        posture: Posture::of(Level::Edit),
+    };
     assert!(matches!(bench.runtime.submit(&submit).await, Err(CallError::NoThread { .. })));
-    let how = Open { thread: Some(bench.thread.clone()), directory: bench.work("") };
+    let how = Open { thread: Some(bench.thread.clone()), directory: bench.work(""), posture: Posture::of(Level::Edit) };
     assert_eq!(bench.runtime.open(&how).await, Ok(bench.thread.clone()));
     bench.play("[[say on]]").await;
 }
@@ -325,7 +341,8 @@ async fn a_turn_that_nobody_ended_was_cut_off() {
     let unknown = Pull { thread: ThreadId::new(uuid::Uuid::now_v7().to_string()), ..bench.pull_of(&turn) };
     assert!(matches!(runtime.pull(&unknown).await, Err(CallError::NoThread { .. })));
 
-    let copy = bench.runtime.fork(&bench.thread, &bench.work("")).await.unwrap();
+    let how = Fork { thread: bench.thread.clone(), directory: bench.work(""), posture: Posture::of(Level::Edit) };
+    let copy = bench.runtime.fork(&how).await.unwrap();
     let forked = bench.runtime.pull(&Pull { thread: copy.clone(), turn: None, ..bench.pull_of(&turn) }).await.unwrap();
     assert_eq!(forked.turns.len(), 1, "only what has ended");
     assert!(forked.reached_cursor);

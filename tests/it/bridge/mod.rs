@@ -2,7 +2,7 @@
 
 mod clumsy;
 mod moody;
-mod room;
+pub mod room;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -236,11 +236,27 @@ impl Runtime for MoodyRuntime {
         self.unless_mute(|| self.inner.release(thread))
     }
 
-    fn fork<'a>(&'a self, thread: &'a ThreadId, directory: &'a Path) -> Boxed<'a, Result<ThreadId, CallError>> {
+    fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>> {
         if Moods::has(&self.moods.same_fork) {
-            return Box::pin(async { Ok(thread.clone()) });
+            return Box::pin(async { Ok(how.thread.clone()) });
         }
-        self.unless_mute(|| self.inner.fork(thread, directory))
+        self.unless_mute(|| self.inner.fork(how))
+    }
+
+    fn threads<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
+        self.inner.threads(directory)
+    }
+
+    fn changes<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<String, CallError>> {
+        self.inner.changes(directory)
+    }
+
+    fn models(&self) -> Boxed<'_, Result<Vec<Model>, CallError>> {
+        self.inner.models()
+    }
+
+    fn name_thread<'a>(&'a self, thread: &'a ThreadId, name: &'a str) -> Boxed<'a, Result<(), CallError>> {
+        self.inner.name_thread(thread, name)
     }
 
     fn shutdown(&self) -> Boxed<'_, ()> {

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 use ally::bridge::Bridge;
 use ally::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use ally::bridge::host::Host;
+use ally::bridge::ports::Launcher;
 use ally::channels::local::{ChatEvent, ClickIn, Line, LocalChannel, LocalConfig, MessageIn, routes};
 use ally::clock::Clock;
 use ally::domain::access::Access;
 use ally::domain::delivery::Body;
 use ally::domain::ids::{MessageId, TurnId};
-use ally::domain::view::{ButtonRole, Lang, View};
+use ally::domain::turn::{Outcome, TurnState};
+use ally::domain::view::{ButtonRole, Lang, ListView, View};
 use ally::ledger::turns::{self, Turn};
 use ally::ledger::{Ledger, LedgerLock, Places};
 use ally::tasks::Tasks;
@@ -40,6 +42,17 @@ pub struct Room {
 
 impl Room {
     pub async fn open(name: &str) -> Self {
+        Self::open_with(name, Site::embedded).await
+    }
+
+    /// With the real codex.
+    pub async fn with_codex(name: &str) -> Self {
+        let room = Self::open_with(name, Site::codex).await;
+        room.wait("codex", || room.core.host.now()).await;
+        room
+    }
+
+    async fn open_with(name: &str, runtime: impl FnOnce(&Site) -> Box<dyn Launcher>) -> Self {
         let site = Site::new(&format!("bridge-{name}")).await;
         let places = Places { file: site.root.join("ledger.db"), backups: site.root.join("backups") };
         let lock = LedgerLock::take(&site.root.join("ledger.lock"), &places.file).expect("a lock");
@@ -48,7 +61,7 @@ impl Room {
         let local = site.root.join("local");
         std::fs::create_dir_all(&local).expect("a folder");
         let channel = LocalChannel::new(LocalConfig { folder: local.clone(), user: "me".to_owned() }, clock.clone());
-        let moody = Moody { inner: site.embedded(), moods: Arc::clone(&moods) };
+        let moody = Moody { inner: runtime(&site), moods: Arc::clone(&moods) };
         let host = Host::new(Box::new(moody), ledger.clone(), clock.clone());
         let work = site.tasks.child();
         let config = config(&site, &channel);
@@ -158,6 +171,47 @@ impl Room {
         found.await.expect("a ledger")
     }
 
+    /// Says something and waits until it is done.
+    pub async fn done(&self, text: &str) -> Turn {
+        let message = self.say(text).await;
+        let completed = |turn: &Turn| turn.state == TurnState::Settled(Outcome::Completed);
+        self.until(&message, "completed", completed).await
+    }
+
+    /// The list that a message was answered with, as it is now.
+    pub async fn list(&self, to: &MessageId) -> ListView {
+        self.wait("a list", || self.listed(to).map(|(_, list)| list)).await
+    }
+
+    fn listed(&self, to: &MessageId) -> Option<(MessageId, ListView)> {
+        let (card, _) = self.lines().into_iter().find_map(|line| match line.event {
+            ChatEvent::Card { message, target, view, .. } if target.reply_to.as_ref() == Some(to) => {
+                Some((message, view))
+            }
+            _ => None,
+        })?;
+        match self.cards().remove(&card)? {
+            View::List(list) => Some((card, list)),
+            _ => None,
+        }
+    }
+
+    /// Presses the button of a row.
+    pub async fn press_row(&self, to: &MessageId, row: usize) {
+        let (card, list) = self.wait("a list", || self.listed(to)).await;
+        let button = list.rows[row].buttons.first().expect("a button").id.clone();
+        self.post("main/clicks", &ClickIn { card, button, click: format!("row {row}"), form: Vec::new() }).await;
+    }
+
+    /// How many turns a message became.
+    pub async fn turns(&self, of: &MessageId) -> i64 {
+        let of = of.clone();
+        let count = self.core.ledger.read(move |tx| {
+            Ok(tx.query_row("SELECT count(*) FROM turns WHERE reply_to = ?1", [of.as_str()], |row| row.get(0))?)
+        });
+        count.await.expect("a ledger")
+    }
+
     /// Waits until the turn of a message is as wanted.
     pub async fn until(&self, of: &MessageId, what: &str, is: impl Fn(&Turn) -> bool) -> Turn {
         let until = Instant::now() + PATIENCE;
@@ -210,6 +264,9 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         lang: Lang::En,
         directory: Some(site.work()),
         workspaces: site.root.join("workspaces"),
+        roots: vec![site.root.clone()],
+        user_home: PathBuf::from("/home/nobody"),
+        ally_home: PathBuf::from("/home/nobody/.ally"),
         attachments: site.root.join("attachments"),
         outbox: site.root.join("outbox"),
         scope: Scope::Chat,
@@ -221,6 +278,7 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         max_time: None,
         grace: Duration::from_secs(1),
         stale_after: Duration::from_secs(1800),
+        remind_after: None,
         floor: HashMap::from([(ally::channels::local::CHANNEL.into(), at_home)]),
         max_attachment: 1 << 20,
     }

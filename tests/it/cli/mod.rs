@@ -70,7 +70,8 @@ fn check(output: &Output, code: i32, stdout: &[&str], stderr: &[&str]) {
 
 #[test]
 fn help_lists_the_verbs_and_the_exit_codes() {
-    let verbs = ["start", "stop", "restart", "run", "status", "logs", "chat", "turns", "pair", "demo", "version"];
+    let verbs =
+        ["start", "stop", "restart", "run", "status", "logs", "chat", "turns", "pair", "doctor", "demo", "version"];
     let output = Home::new().ally(&["--help"]);
     check(&output, 0, &verbs, &[]);
     check(&output, 0, &["Exit codes:", "78"], &[]);

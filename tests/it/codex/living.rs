@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use ally::bridge::ports::*;
+use ally::domain::gate::Decision;
 use ally::domain::history::FailureKind;
+use ally::domain::ids::ClientId;
 use ally::domain::verdict::{Found, FoundStatus, Known, LostHow, Verdict, after_death};
 use ally::domain::view::Background;
 
@@ -66,6 +68,56 @@ async fn an_interrupt_and_a_clean_leave_no_process() {
     assert_eq!(alive.runtime.clean(&thread).await, Ok(Background::Ended));
     until_gone(&sleep).await;
     assert_eq!(alive.runtime.clean(&thread).await, Ok(Background::None));
+    alive.runtime.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_command_in_the_background_keeps_no_right_of_an_earlier_task() {
+    let site = Site::new("left").await;
+    let mut alive = start(&*site.codex(), 1).await.expect("codex starts");
+    let thread = alive.open(None, &site.work()).await;
+    let edit = Posture::of(Level::Edit);
+    let granted = Posture { network: true, ..edit.clone() };
+    let began = site.root.join("tmp/began");
+    // The first may do the same as what follows, the second reached the network, the third was granted it on the way.
+    for (posture, ask, stays) in [
+        (&edit, "", true),
+        (&granted, "", false),
+        (&edit, "[[permit network]]", false),
+        (&Posture::of(Level::Safe), "", false),
+    ] {
+        let sleep = sleep_of_ones_own();
+        let submit = |text: String, posture: &Posture| Submit {
+            thread: thread.clone(),
+            client: ClientId::new(&text),
+            input: Prompt { text, images: Vec::new(), plan: false },
+            model: None,
+            effort: None,
+            has_planned: false,
+            posture: posture.clone(),
+        };
+        let text = format!("{ask} [[shell touch $TMPDIR/began; {sleep}]]");
+        let turn = alive.runtime.submit(&submit(text, posture)).await.expect("taken").turn.expect("a turn");
+        if !ask.is_empty() {
+            let gate = alive.gate().await;
+            alive.answer(&thread, &gate, Decision::Allow).await;
+        }
+        until_there(&began).await;
+        // In its first moments an interrupt would end it.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        alive.runtime.interrupt(&thread, &turn).await.expect("stopped");
+        alive.ended().await;
+        assert!(runs(&sleep), "{posture:?}: it runs on");
+        alive.runtime.submit(&submit(format!("[[say next to {sleep}]]"), &edit)).await.expect("taken");
+        alive.ended().await;
+        if stays {
+            assert!(runs(&sleep), "no right was taken away");
+        } else {
+            until_gone(&sleep).await;
+        }
+        alive.runtime.clean(&thread).await.expect("cleaned");
+        let _ = std::fs::remove_file(&began);
+    }
     alive.runtime.shutdown().await;
 }
 

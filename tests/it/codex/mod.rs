@@ -3,3 +3,4 @@
 mod contract;
 mod launching;
 mod living;
+mod posture;

@@ -289,13 +289,18 @@ impl FeishuSim {
 
     /// A click with any value, as a tampered client could send it.
     pub async fn click_value(&self, card: &str, user: &str, value: Value, form: Value) -> Value {
+        self.click_from(TENANT, card, user, value, form).await
+    }
+
+    /// The same of a person of some company.
+    pub async fn click_from(&self, tenant: &str, card: &str, user: &str, value: Value, form: Value) -> Value {
         let chat = self.message(card).chat;
         let mut action = json!({"value": value, "tag": "button", "timezone": "Asia/Shanghai"});
         if !form.is_null() {
             action["form_value"] = form;
             action["name"] = json!("submit_1");
         }
-        let body = json!({"operator": {"tenant_key": TENANT, "user_id": null, "open_id": user, "union_id": "on_x"},
+        let body = json!({"operator": {"tenant_key": tenant, "user_id": null, "open_id": user, "union_id": "on_x"},
             "token": "c-295ee57216a5dc9de90fefd0aadb4b1d7d", "action": action, "host": "im_message",
             "context": {"open_message_id": card, "open_chat_id": chat}});
         let delivery = self.emit("card.action.trigger", None, body);

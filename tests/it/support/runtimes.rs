@@ -66,6 +66,8 @@ impl Site {
             home: self.root.join("codex"),
             tmp_dir: self.root.join("tmp"),
             run_dir: self.root.join("run"),
+            private: Vec::new(),
+            private_patterns: Vec::new(),
             args: Vec::new(),
             model: None,
             sandbox: None,
@@ -118,13 +120,21 @@ pub async fn start(launcher: &dyn Launcher, number: i64) -> Result<Alive, Launch
 
 impl Alive {
     pub async fn open(&self, thread: Option<&ThreadId>, directory: &Path) -> ThreadId {
-        let how = Open { thread: thread.cloned(), directory: directory.to_owned() };
+        let how = Open { thread: thread.cloned(), directory: directory.to_owned(), posture: Posture::of(Level::Edit) };
         self.runtime.open(&how).await.expect("a thread")
     }
 
     pub async fn submit(&self, thread: &ThreadId, client: &str, text: &str) -> NativeTurnId {
-        let input = Prompt { text: text.to_owned(), images: Vec::new() };
-        let submit = Submit { thread: thread.clone(), client: ClientId::new(client), input };
+        let input = Prompt { text: text.to_owned(), images: Vec::new(), plan: false };
+        let submit = Submit {
+            thread: thread.clone(),
+            client: ClientId::new(client),
+            input,
+            model: None,
+            effort: None,
+            has_planned: false,
+            posture: Posture::of(Level::Edit),
+        };
         self.runtime.submit(&submit).await.expect("taken").turn.expect("a turn")
     }
 

@@ -9,7 +9,7 @@ use super::{Pen, machine_zone};
 use crate::domain::delivery::Body;
 use crate::domain::ids::UserId;
 use crate::domain::view::Lang;
-use crate::words::NoticeMsg;
+use crate::words::{CardMsg, NoticeMsg};
 
 /// A message as the platform takes it. `content` is still to be written as a JSON string.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Rendered {
 
 /// Tables that a card shows as tables.
 const CARD_TABLES: usize = 3;
+/// What chat lists show of an answer.
+const SUMMARY_CHARS: usize = 60;
 /// From here on a post is harder to read than a card.
 const POST_CHARS: usize = 1_500;
 
@@ -58,7 +60,7 @@ fn richest(markdown: &str, tail: &[String], mention: Option<&UserId>, lang: Lang
         return post(&safe::markdown(markdown, PLAINER), tail, mention, lang);
     }
     let content = safe::markdown(markdown, Dialect { tables: CARD_TABLES, headings: true });
-    let mut card = Card::new(&summary(markdown), true);
+    let mut card = Card::new(&summary(markdown, lang), true);
     if let Some(text) = mention.and_then(|user| mentions(std::slice::from_ref(user))) {
         card.raw(json!({"tag": "markdown", "content": text}));
     }
@@ -67,11 +69,17 @@ fn richest(markdown: &str, tail: &[String], mention: Option<&UserId>, lang: Lang
     Rendered { msg_type: "interactive", content: card.finish(Pen { lang, zone: machine_zone }) }
 }
 
-/// The first words, without markup.
-fn summary(markdown: &str) -> String {
-    let words = markdown.lines().map(|line| line.trim_start_matches(['#', '>', '-', '*', ' ', '|', '`']).trim());
-    let first: Vec<&str> = words.filter(|line| !line.is_empty()).take(3).collect();
-    elements::clip(&first.join(" ").replace(['*', '`'], ""), 60)
+/// The first words, without markup. Chat lists and lock screens show it: code stays out of it, and so do tables, unless
+/// there is nothing else.
+fn summary(markdown: &str, lang: Lang) -> String {
+    let (words, code, cells) = safe::words(markdown, SUMMARY_CHARS);
+    let first = match (words.is_empty(), cells.is_empty()) {
+        (false, _) => words,
+        (true, false) => cells,
+        (true, true) if code => CardMsg::AnswerOfCode.text(lang),
+        (true, true) => CardMsg::AnswerSummary.text(lang),
+    };
+    elements::clip(&first, SUMMARY_CHARS)
 }
 
 fn post(markdown: &str, tail: &[String], mention: Option<&UserId>, lang: Lang) -> Rendered {

@@ -104,7 +104,6 @@ impl Card {
         let kind = match (&b.role, &confirm) {
             (_, Some(_)) => "danger",
             (ButtonRole::Allow | ButtonRole::Continue | ButtonRole::DoIt | ButtonRole::Submit, None) => "primary",
-            (ButtonRole::CancelAll, None) => "danger",
             _ => "default",
         };
         let mut drawn = json!({
@@ -115,6 +114,21 @@ impl Card {
             drawn["confirm"] = json!({"title": plain(&title), "text": plain(&text)});
         }
         drawn
+    }
+
+    /// The same without a warning colour: what it asks is only whether it is meant.
+    pub fn calm_button(&mut self, b: &Button, label: &str, confirm: Option<(String, String)>) -> Value {
+        let mut drawn = self.button(b, label, confirm);
+        drawn["type"] = json!("default");
+        drawn
+    }
+
+    /// Sends the form that it stands in.
+    pub fn submit(&mut self, b: &Button, label: &str, kind: &str) -> Value {
+        json!({
+            "tag": "button", "name": self.name(), "text": plain(&clip(label, 60)), "type": kind,
+            "form_action_type": "submit", "value": {"b": b.id.as_str()},
+        })
     }
 
     /// The finished card, within the platform's size: what is too long is cut, and says so.
@@ -188,22 +202,26 @@ pub(super) fn wire_bytes(card: &Value) -> usize {
     serde_json::to_string(&card.to_string()).map_or(usize::MAX, |text| text.len())
 }
 
-/// Halves the longest text until the card fits.
+/// Halves the longest text until the card fits. The callers' own limits keep the number of texts small, so that it does.
 fn fit(card: &mut Value, note: &str) {
     while wire_bytes(card) > MAX_BYTES {
-        let Some(longest) = longest_content(&mut card["body"]) else { return };
-        if longest.len() < 200 {
-            return; // only small pieces are left: the callers' own limits on rows keep this from happening
-        }
+        let Some(longest) = longest_content(&mut card["body"]).filter(|longest| longest.len() > LEAST_BYTES) else {
+            return;
+        };
         *longest = halve(longest, note);
     }
 }
 
+/// Shorter texts are left alone: names of buttons and the like.
+const LEAST_BYTES: usize = 64;
+
 fn halve(text: &str, note: &str) -> String {
-    let kept: String = text.chars().take(text.chars().count() / 2).collect();
+    // A short piece has no room for words.
+    let note = if text.len() < 200 { "…" } else { note };
     let ticks = text.chars().take_while(|c| *c == '`').count();
+    let kept: String = text.chars().take(text.chars().count() / 2).collect();
     if ticks < 3 {
-        return format!("{kept}{note}");
+        return format!("{}{note}", kept.trim_end_matches(note));
     }
     let inside = kept.trim_end_matches('`').trim_end_matches(note).trim_end();
     format!("{inside}\n{note}\n{}", "`".repeat(ticks))

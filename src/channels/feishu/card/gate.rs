@@ -1,12 +1,14 @@
-//! C3 and C5: a question that the runtime put to people, and what became of it.
+//! C3, C4 and C5: what a runtime asked people, and what became of it.
 
 use serde_json::{Value, json};
 
 use super::Pen;
-use super::elements::{Card, clip, code_block, div, plain};
+use super::elements::{Card, clip, code_block, div, plain, row};
 use crate::domain::gate::{Ask, Change, Decision, Question};
-use crate::domain::view::{Button, ButtonRole, GateShown, GateView};
-use crate::words::{CardMsg, button};
+use crate::domain::risk::Class;
+use crate::domain::rule::{Span, Subject};
+use crate::domain::view::{Button, ButtonRole, GateRow, GateShown, GateView, GatesView, RiskShown, RuleOffer};
+use crate::words::{CardMsg, button, risk, risk_why};
 
 /// Bytes of a request that a command or all diffs together may take. Well below the card's limit, so that the last
 /// resort of cutting the finished card, which could not tell the buttons, never meets a gate.
@@ -14,6 +16,9 @@ const SHOWN_BYTES: usize = 14_000;
 const OPEN_LINES: usize = 8;
 const MAX_FILES: usize = 20;
 const MAX_DIFFS: usize = 6;
+const MAX_OPTIONS: usize = 30;
+/// Elements that the questions of a card may take, so that all of it stays below the platform's 200.
+const QUESTION_ELEMENTS: usize = 150;
 
 pub(super) fn gate(view: &GateView, pen: Pen) -> Value {
     match &view.ask {
@@ -23,24 +28,28 @@ pub(super) fn gate(view: &GateView, pen: Pen) -> Value {
 }
 
 fn approval(view: &GateView, pen: Pen) -> Value {
-    let kind = pen.say(kind(&view.ask));
+    let class = class_of(view);
+    let kind = risk(class, pen.lang);
     let (tag, colour) = tag(&view.state);
     let tag = pen.say(tag);
     let GateView { requester, project, deciders, number, .. } = view;
-    let (summary, title) = match is_open(&view.state) {
-        true => (CardMsg::GateSummary { who: requester, kind: &kind }, CardMsg::GateTitle { number: *number }),
+    let (summary, title) = match view.state.is_open() {
+        true => (CardMsg::GateSummary { who: requester, kind }, CardMsg::GateTitle { number: *number }),
         false => (CardMsg::GateSummaryOver { who: requester, tag: &tag }, CardMsg::GateTitleOver { number: *number }),
     };
     let mut card = Card::new(&pen.say(summary), false);
-    card.header(&pen.say(title), Some(&kind), template(view), Some((&tag, colour)));
-    if is_open(&view.state) {
+    card.header(&pen.say(title), Some(kind), template(&view.state, class), Some((&tag, colour)));
+    if view.state.is_open() {
         card.mention(&view.mention);
     }
     card.line(&clip(&pen.say(CardMsg::GateWho { who: requester, project, deciders }), 300));
     let cut = what(&mut card, &view.ask, pen);
-    place(&mut card, &view.ask, pen);
-    if is_open(&view.state) {
-        card.line(&pen.say(why(&view.ask)));
+    place(&mut card, &view.ask, view.risk.as_ref(), pen);
+    if view.state.is_open() {
+        card.line(risk_why(class, pen.lang));
+    }
+    if let Some(words) = view.risk.as_ref().and_then(|risk| risk.why.as_deref()) {
+        card.line(&pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) }));
     }
     if let Some(reason) = &view.claim {
         card.grey(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) }));
@@ -48,8 +57,11 @@ fn approval(view: &GateView, pen: Pen) -> Value {
     if let Some(result) = result(view, pen) {
         card.line(&result);
     }
-    if is_open(&view.state) {
-        let red = is_red(&view.ask) || cut;
+    if view.state.is_open() {
+        if view.paused {
+            card.line(&pen.say(CardMsg::GatePaused { at: pen.dated(view.opened_at_ms), names: deciders }));
+        }
+        let red = class.is_red() || cut;
         decide_buttons(&mut card, view, red, pen);
         if !red {
             card.grey(&hint(view, pen));
@@ -58,25 +70,17 @@ fn approval(view: &GateView, pen: Pen) -> Value {
     card.finish(pen)
 }
 
-fn is_open(state: &GateShown) -> bool {
-    matches!(state, GateShown::Open | GateShown::OpenAgain { .. })
+/// What an older ally drew without a class cannot be judged any more.
+fn class_of(view: &GateView) -> Class {
+    view.risk.as_ref().map_or(Class::Unknown, |risk| risk.class)
 }
 
-/// What cannot be judged, or leaves the sandbox and the machine at once. Until risk classes exist.
-fn is_red(ask: &Ask) -> bool {
-    match ask {
-        Ask::Command { outside_sandbox, network, .. } => *outside_sandbox && *network,
-        Ask::Permissions { .. } | Ask::Tool { .. } => true,
-        Ask::FileChange { .. } | Ask::Questions { .. } => false,
-    }
-}
-
-fn template(view: &GateView) -> &'static str {
-    match &view.state {
-        GateShown::Open | GateShown::OpenAgain { .. } if is_red(&view.ask) => "red",
+fn template(state: &GateShown, class: Class) -> &'static str {
+    match state {
+        GateShown::Open | GateShown::OpenAgain { .. } if class.is_red() => "red",
         GateShown::Open | GateShown::OpenAgain { .. } => "orange",
         GateShown::VoidMayHaveRun { .. } => "red",
-        GateShown::Decided { .. } | GateShown::Withdrawn | GateShown::Void => "grey",
+        GateShown::Decided { .. } | GateShown::Refused | GateShown::Withdrawn | GateShown::Void => "grey",
     }
 }
 
@@ -85,32 +89,153 @@ fn tag(state: &GateShown) -> (CardMsg<'static>, &'static str) {
         GateShown::Open | GateShown::OpenAgain { .. } => (CardMsg::TagOpen, "orange"),
         GateShown::Decided { decision: Decision::Allow, .. } => (CardMsg::TagAllowed, "green"),
         GateShown::Decided { decision: Decision::Answers { .. }, .. } => (CardMsg::TagAnswered, "green"),
-        GateShown::Decided { .. } => (CardMsg::TagDeclined, "neutral"),
+        GateShown::Decided { .. } | GateShown::Refused => (CardMsg::TagDeclined, "neutral"),
         GateShown::Withdrawn => (CardMsg::TagWithdrawn, "neutral"),
         GateShown::Void => (CardMsg::TagVoid, "neutral"),
         GateShown::VoidMayHaveRun { .. } => (CardMsg::TagUnclear, "red"),
     }
 }
 
-fn kind(ask: &Ask) -> CardMsg<'static> {
+// ------------------------------------------------------------------------------------------------ several at once
+
+/// C4. A row shows the beginning of what is asked and folds the whole; nothing is allowed by a button under it that a
+/// person could not have read.
+pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
+    let open: Vec<&GateRow> = view.rows.iter().filter(|row| row.state.is_open()).collect();
+    let n = open.len() + view.more;
+    let worst = open.iter().map(|row| row.risk.class).max();
+    let GatesView { requester, project, deciders, .. } = view;
+    let summary = match n {
+        0 => pen.say(CardMsg::GateSummaryOver { who: requester, tag: &pen.say(CardMsg::TagDecided) }),
+        n => pen.say(CardMsg::GatesSummary { who: requester, n }),
+    };
+    let mut card = Card::new(&summary, false);
+    let (title, tag, colour) = match n {
+        0 => (CardMsg::GatesTitleOver { n: view.rows.len() }, CardMsg::TagDecided, "neutral"),
+        _ => (CardMsg::GatesTitle { n }, CardMsg::GatesTagOpen { n }, "orange"),
+    };
+    let template = match worst {
+        None => "grey",
+        Some(class) if class.is_red() => "red",
+        Some(_) => "orange",
+    };
+    let who = pen.say(CardMsg::GateWho { who: requester, project, deciders });
+    card.header(&pen.say(title), Some(&format!("{requester} · {project}")), template, Some((&pen.say(tag), colour)));
+    if n > 0 {
+        card.mention(&view.mention);
+        card.line(&clip(&who, 300));
+    }
+    let each = SHOWN_BYTES / view.rows.len().max(1);
+    for (i, gate) in view.rows.iter().enumerate() {
+        if i > 0 {
+            card.rule();
+        }
+        list_row(&mut card, gate, each, pen);
+    }
+    if view.more > 0 {
+        card.line(&pen.say(CardMsg::GatesMore { n: view.more }));
+    }
+    if let Some(first) = open.first() {
+        if view.paused {
+            card.line(&pen.say(CardMsg::GatePaused { at: pen.dated(first.opened_at_ms), names: deciders }));
+        }
+        card.rule();
+        let numbers = view.low.iter().map(|n| format!("#{n}")).collect::<Vec<_>>().join(" ");
+        let label = |role: &ButtonRole| match role {
+            ButtonRole::AllowLow => pen.say(CardMsg::AllowLow { numbers: &numbers }),
+            role => button(role, pen.lang).to_owned(),
+        };
+        let drawn = view.buttons.iter().map(|b| card.button(b, &label(&b.role), None)).collect();
+        card.rows(drawn);
+        let n = first.number;
+        card.grey(&match view.direct {
+            true => pen.say(CardMsg::HintGates { n }),
+            false => pen.say(CardMsg::HintGatesGroup { bot: &view.bot_name, n }),
+        });
+    }
+    card.finish(pen)
+}
+
+/// Eight rows have to stay below the platform's 200 elements: what belongs together shares one.
+fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
+    let sandbox = if gate.risk.sandboxed { CardMsg::InSandbox } else { CardMsg::OutsideSandbox };
+    let mut head = vec![format!("#{} {} · {}", gate.number, risk(gate.risk.class, pen.lang), pen.say(sandbox))];
+    let because = gate.risk.why.as_deref();
+    head.extend(because.map(|words| pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) })));
+    let result = outcome(&gate.state, pen);
+    head.extend(result.clone().filter(|_| gate.state.is_open()));
+    card.line(&head.join("\n"));
+    let asked = asked(&gate.ask);
+    let (shown, cut) = shown(&asked, budget);
+    let total = asked.chars().count();
+    let lines = asked.lines().count();
+    let is_short = !cut && lines <= 2 && total <= 160;
+    let first = shown.lines().take(2).collect::<Vec<_>>().join("\n");
+    card.code(language(&gate.ask), &if is_short { shown.to_owned() } else { format!("{}\n…", clip(&first, 160)) });
+    let mut facts = Vec::new();
+    facts.extend(cut.then(|| pen.say(CardMsg::Cut { shown: shown.chars().count(), total })));
+    facts.extend(
+        directory(&gate.ask).map(|directory| pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })),
+    );
+    facts.extend(gate.state.is_open().then(|| risk_why(gate.risk.class, pen.lang).to_owned()));
+    let mut inside = Vec::new();
+    inside.extend((!is_short).then(|| code_block(language(&gate.ask), shown)));
+    inside.extend((!facts.is_empty()).then(|| div(&facts.join("\n"))));
+    // The agent's words stand alone.
+    if let Some(reason) = &gate.claim {
+        inside.push(div(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) })));
+    }
+    card.folded(&pen.say(if is_short { CardMsg::Details } else { CardMsg::Folded { lines } }), inside);
+    if let Some(result) = result.filter(|_| !gate.state.is_open()) {
+        card.line(&result);
+    }
+    let red = gate.risk.class.is_red() || cut;
+    let number = gate.number;
+    let drawn: Vec<Value> = ordered(&gate.buttons, red)
+        .into_iter()
+        .map(|b| {
+            let ask_again = red && matches!(b.role, ButtonRole::AllowNumber(_));
+            let confirm =
+                ask_again.then(|| (pen.say(CardMsg::ConfirmTitle), pen.say(CardMsg::ConfirmAllow { number })));
+            card.button(b, &format!("{} #{number}", button(&b.role, pen.lang)), confirm)
+        })
+        .collect();
+    card.rows(drawn);
+}
+
+/// What is asked, as one text.
+fn asked(ask: &Ask) -> String {
     match ask {
-        Ask::Command { .. } => CardMsg::KindCommand,
-        Ask::FileChange { .. } => CardMsg::KindFiles,
-        Ask::Permissions { .. } => CardMsg::KindPermissions,
-        Ask::Tool { .. } | Ask::Questions { .. } => CardMsg::KindTool,
+        Ask::Command { command, .. } => command.clone(),
+        // The files first: the beginning of this is all that stands open.
+        Ask::FileChange { changes, .. } => {
+            let files = changes.iter().map(change_line);
+            files.chain(changes.iter().map(|change| change.diff.clone())).collect::<Vec<_>>().join("\n")
+        }
+        Ask::Permissions { wanted, .. } => wanted.join("\n"),
+        Ask::Tool { server, tool, detail } => format!("{server} · {tool}\n{detail}").trim().to_owned(),
+        Ask::Questions { .. } => String::new(),
     }
 }
 
-fn why(ask: &Ask) -> CardMsg<'static> {
+fn language(ask: &Ask) -> &'static str {
     match ask {
-        Ask::Command { network: true, .. } => CardMsg::WhyNetwork,
-        Ask::Command { outside_sandbox: true, .. } => CardMsg::WhyOutside,
-        Ask::Command { .. } => CardMsg::WhyCommand,
-        Ask::FileChange { .. } => CardMsg::WhyFiles,
-        Ask::Permissions { .. } => CardMsg::WhyPermissions,
-        Ask::Tool { .. } | Ask::Questions { .. } => CardMsg::WhyTool,
+        Ask::Command { .. } => "bash",
+        Ask::FileChange { .. } => "diff",
+        Ask::Permissions { .. } | Ask::Tool { .. } | Ask::Questions { .. } => "",
     }
 }
+
+fn directory(ask: &Ask) -> Option<&str> {
+    match ask {
+        Ask::Command { directory, .. } | Ask::FileChange { directory, .. } | Ask::Permissions { directory, .. } => {
+            Some(directory)
+        }
+        Ask::Tool { .. } | Ask::Questions { .. } => None,
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ parts
 
 /// Shows what is asked; tells whether any of it had to be left out.
 fn what(card: &mut Card, ask: &Ask, pen: Pen) -> bool {
@@ -161,18 +286,7 @@ fn shown(text: &str, budget: usize) -> (&str, bool) {
 }
 
 fn changes_list(card: &mut Card, changes: &[Change], pen: Pen) -> bool {
-    let row = |change: &Change| {
-        let count = |sign: char, marker: &str| {
-            change.diff.lines().filter(|line| line.starts_with(sign) && !line.starts_with(marker)).count()
-        };
-        let mark = match change.kind.as_str() {
-            "add" => "A",
-            "delete" => "D",
-            _ => "M",
-        };
-        format!("{mark} {}  +{} −{}", clip(&one_line(&change.path), 120), count('+', "+++"), count('-', "---"))
-    };
-    let rows: Vec<String> = changes.iter().take(MAX_FILES).map(row).collect();
+    let rows: Vec<String> = changes.iter().take(MAX_FILES).map(change_line).collect();
     card.code("", &rows.join("\n"));
     if changes.len() > MAX_FILES {
         card.coloured(&pen.say(CardMsg::MoreFiles { n: changes.len() - MAX_FILES }), "red");
@@ -192,49 +306,84 @@ fn changes_list(card: &mut Card, changes: &[Change], pen: Pen) -> bool {
     cut || changes.len() > MAX_DIFFS
 }
 
-fn place(card: &mut Card, ask: &Ask, pen: Pen) {
-    let (directory, outside, network) = match ask {
-        Ask::Command { directory, outside_sandbox, network, .. } => (directory, *outside_sandbox, *network),
-        Ask::FileChange { directory, .. } | Ask::Permissions { directory, .. } => (directory, false, false),
-        Ask::Tool { .. } | Ask::Questions { .. } => return,
+fn change_line(change: &Change) -> String {
+    let count = |sign: char, marker: &str| {
+        change.diff.lines().filter(|line| line.starts_with(sign) && !line.starts_with(marker)).count()
     };
+    let mark = match change.kind.as_str() {
+        "add" => "A",
+        "delete" => "D",
+        _ => "M",
+    };
+    format!("{mark} {}  +{} −{}", clip(&one_line(&change.path), 120), count('+', "+++"), count('-', "---"))
+}
+
+fn place(card: &mut Card, ask: &Ask, risk: Option<&RiskShown>, pen: Pen) {
+    let Some(directory) = directory(ask) else { return };
     let mut parts = vec![pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })];
-    parts.extend(outside.then(|| pen.say(CardMsg::OutsideSandbox)));
-    parts.extend(network.then(|| pen.say(CardMsg::UsesNetwork)));
+    if let Ask::Command { outside_sandbox, network, .. } = ask {
+        let outside = risk.map_or(*outside_sandbox, |risk| !risk.sandboxed);
+        parts.push(pen.say(if outside { CardMsg::OutsideSandbox } else { CardMsg::InSandbox }));
+        parts.extend(network.then(|| pen.say(CardMsg::UsesNetwork)));
+    }
     card.line(&parts.join(" · "));
 }
 
 /// The line that says what became of it.
 fn result(view: &GateView, pen: Pen) -> Option<String> {
-    Some(match &view.state {
+    match &view.state {
+        GateShown::Decided { who, at_ms, decision: Decision::Answers { answers }, .. } => {
+            Some(answers_line(view, who, answers, *at_ms, pen))
+        }
+        state => outcome(state, pen),
+    }
+}
+
+fn outcome(state: &GateShown, pen: Pen) -> Option<String> {
+    Some(match state {
         GateShown::Open => return None,
         GateShown::OpenAgain { who, at_ms } => pen.say(CardMsg::GateOpenAgain { who, at: pen.dated(*at_ms) }),
+        GateShown::Refused => pen.say(CardMsg::GateRefused),
         GateShown::Withdrawn => pen.say(CardMsg::GateWithdrawn),
         GateShown::Void => pen.say(CardMsg::GateVoid),
         GateShown::VoidMayHaveRun { who } => pen.say(CardMsg::GateVoidMayHaveRun { who }),
-        GateShown::Decided { who, at_ms, decision } => {
+        GateShown::Decided { who, at_ms, decision, rule } => {
             let at = pen.at(*at_ms);
-            match decision {
-                Decision::Allow => pen.say(CardMsg::GateAllowed { who, at }),
-                Decision::Decline { reason: Some(reason) } => {
+            match (decision, rule) {
+                (Decision::Allow, None) => pen.say(CardMsg::GateAllowed { who, at }),
+                (Decision::Allow, Some(rule)) if rule.applied => {
+                    pen.say(CardMsg::GateByRule { who, at: pen.dated(rule.made_at_ms), rule: rule.number })
+                }
+                (Decision::Allow, Some(rule)) => pen.say(match rule.span {
+                    Span::Task => CardMsg::GateAllowedTask { who, at },
+                    Span::Hours => CardMsg::GateAllowedHours { who, at },
+                    Span::Always => CardMsg::GateAllowedAlways { who, at, rule: rule.number },
+                }),
+                (Decision::Decline { reason: Some(reason) }, _) => {
                     pen.say(CardMsg::GateDeclinedWhy { who, at, reason: &clip(&one_line(reason), 200) })
                 }
-                Decision::Decline { reason: None } => pen.say(CardMsg::GateDeclined { who, at }),
-                Decision::StopTurn => pen.say(CardMsg::GateStopped { who, at }),
-                Decision::Answers { answers } => return Some(answers_line(view, who, answers, *at_ms, pen)),
+                (Decision::Decline { reason: None }, _) => pen.say(CardMsg::GateDeclined { who, at }),
+                (Decision::StopTurn, _) => pen.say(CardMsg::GateStopped { who, at }),
+                (Decision::Answers { .. }, _) => return None,
             }
         }
     })
 }
 
+/// The thumb's first button does nothing dangerous.
+fn ordered(buttons: &[Button], red: bool) -> Vec<&Button> {
+    let mut buttons: Vec<&Button> = buttons.iter().collect();
+    if red {
+        buttons.sort_by_key(|b| matches!(b.role, ButtonRole::Allow | ButtonRole::AllowNumber(_)));
+    }
+    buttons
+}
+
 fn decide_buttons(card: &mut Card, view: &GateView, red: bool, pen: Pen) {
     let number = view.number;
-    let mut buttons: Vec<&Button> = view.buttons.iter().collect();
-    if red {
-        // Never first: the thumb's first button does nothing dangerous.
-        buttons.sort_by_key(|b| b.role == ButtonRole::Allow);
-    }
-    let drawn = buttons
+    let is_more = |b: &&Button| matches!(b.role, ButtonRole::AllowFor(_) | ButtonRole::DeclineWhy);
+    let (more, first): (Vec<&Button>, Vec<&Button>) = ordered(&view.buttons, red).into_iter().partition(is_more);
+    let drawn = first
         .into_iter()
         .map(|b| {
             let ask_again = red && b.role == ButtonRole::Allow;
@@ -244,6 +393,43 @@ fn decide_buttons(card: &mut Card, view: &GateView, red: bool, pen: Pen) {
         })
         .collect();
     card.rows(drawn);
+    let spans: Vec<Value> = more
+        .iter()
+        .filter(|b| !red && matches!(b.role, ButtonRole::AllowFor(_)))
+        .map(|b| {
+            let rule = view.rule.as_ref().filter(|_| b.role == ButtonRole::AllowFor(Span::Always));
+            let confirm = rule.map(|rule| (pen.say(CardMsg::RuleConfirm), rule_words(rule, pen)));
+            card.calm_button(b, button(&b.role, pen.lang), confirm)
+        })
+        .collect();
+    if !spans.is_empty() {
+        let rows = spans.chunks(2).map(|pair| row(pair.iter().map(|b| vec![b.clone()]).collect())).collect();
+        card.folded(&pen.say(CardMsg::More), rows);
+    }
+    if let Some(why) = more.iter().find(|b| b.role == ButtonRole::DeclineWhy) {
+        let form = reason_form(card, why, pen);
+        card.raw(form);
+    }
+}
+
+fn rule_words(rule: &RuleOffer, pen: Pen) -> String {
+    let (directory, at) = (rule.directory.as_str(), pen.dated(rule.until_ms));
+    match &rule.subject {
+        Subject::Files => pen.say(CardMsg::RuleFiles { directory, at }),
+        Subject::Line { .. } => pen.say(CardMsg::RuleLine { directory, at }),
+        Subject::Leading { words } => {
+            pen.say(CardMsg::RuleCommand { directory, words: &clip(&words.join(" "), 120), at })
+        }
+    }
+}
+
+/// Forms cannot stand in a folded panel: one line, and the button that sends it.
+fn reason_form(card: &mut Card, b: &Button, pen: Pen) -> Value {
+    let input = json!({
+        "tag": "input", "name": "reason", "max_length": 300, "placeholder": plain(&pen.say(CardMsg::Reason)), "width": "fill",
+    });
+    let send = card.submit(b, button(&b.role, pen.lang), "default");
+    json!({"tag": "form", "name": card.name(), "elements": [input, send]})
 }
 
 fn hint(view: &GateView, pen: Pen) -> String {
@@ -261,7 +447,7 @@ fn one_line(text: &str) -> String {
 
 fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::QuestionSummary { who: &view.requester }), false);
-    let open = is_open(&view.state);
+    let open = view.state.is_open();
     let (tag, colour) = tag(&view.state);
     let sub = format!("{} · {}", view.requester, view.project);
     let title = pen.say(CardMsg::QuestionTitle { number: view.number });
@@ -270,17 +456,22 @@ fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
         card.mention(&view.mention);
     }
     let of = questions.len();
+    let questions = fitting(questions);
     for (i, question) in questions.iter().enumerate() {
         let place = if of > 1 { pen.say(CardMsg::QuestionOf { n: i + 1, of }) } else { String::new() };
         card.line(format!("{} {place}", clip(&question.text, 1_500)).trim_end());
         for (n, option) in question
             .options
             .iter()
+            .take(MAX_OPTIONS)
             .enumerate()
             .filter(|(_, option)| !option.description.is_empty() && option.description != option.label)
         {
             card.grey(&format!("{} {} — {}", n + 1, clip(&option.label, 60), clip(&option.description, 200)));
         }
+    }
+    if questions.len() < of {
+        card.coloured(&pen.say(CardMsg::MoreQuestions { n: of - questions.len() }), "red");
     }
     if let Some(result) = result(view, pen) {
         card.line(&result);
@@ -289,6 +480,17 @@ fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
         answer_controls(&mut card, view, questions, pen);
     }
     card.finish(pen)
+}
+
+/// As many questions as one card takes.
+fn fitting(questions: &[Question]) -> &[Question] {
+    let mut used = 0;
+    let fit = questions.iter().take_while(|question| {
+        // An option is an entry of the list and, with its description, a line.
+        used += 12 + 3 * question.options.len().min(MAX_OPTIONS);
+        used <= QUESTION_ELEMENTS
+    });
+    &questions[..fit.count().max(1).min(questions.len())]
 }
 
 fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], pen: Pen) {
@@ -338,7 +540,7 @@ fn form(card: &mut Card, questions: &[Question], by_button: bool, submit: &Butto
             let options: Vec<Value> = question
                 .options
                 .iter()
-                .take(30)
+                .take(MAX_OPTIONS)
                 .enumerate()
                 .map(|(n, option)| json!({"text": plain(&clip(&option.label, 60)), "value": n.to_string()}))
                 .collect();
@@ -354,11 +556,7 @@ fn form(card: &mut Card, questions: &[Question], by_button: bool, submit: &Butto
             }));
         }
     }
-    let name = card.name();
-    elements.push(json!({
-        "tag": "button", "name": name, "text": plain(button(&submit.role, pen.lang)), "type": "primary",
-        "form_action_type": "submit", "value": {"b": submit.id.as_str()},
-    }));
+    elements.push(card.submit(submit, button(&submit.role, pen.lang), "primary"));
     json!({"tag": "form", "name": card.name(), "elements": elements})
 }
 

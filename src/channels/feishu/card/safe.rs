@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
+use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use crate::domain::plain::reveal;
 
@@ -98,6 +98,33 @@ pub fn shape(markdown: &str) -> Shape {
         }
     }
     shape
+}
+
+/// The first words of a text outside of code and tables, whether there is a block of code, and the first cells of its
+/// tables. A little more than `chars` of each.
+pub fn words(markdown: &str, chars: usize) -> (String, bool, String) {
+    let (mut words, mut cells, mut code) = (String::new(), String::new(), false);
+    let (mut in_code, mut in_table) = (false, false);
+    for event in Parser::new_ext(markdown, options()) {
+        let out = if in_table { &mut cells } else { &mut words };
+        match event {
+            Event::Start(Tag::CodeBlock(_)) => (in_code, code) = (true, true),
+            Event::End(TagEnd::CodeBlock) => in_code = false,
+            Event::Start(Tag::Table(_)) => in_table = true,
+            Event::End(TagEnd::Table) => in_table = false,
+            Event::Text(text) if !in_code => out.push_str(&text),
+            Event::Code(text) => out.push_str(&text),
+            Event::SoftBreak | Event::HardBreak | Event::End(TagEnd::Item) => out.push(' '),
+            Event::End(TagEnd::Paragraph | TagEnd::Heading(_)) => out.push(' '),
+            Event::End(TagEnd::TableCell) => out.push_str(" · "),
+            _ => {}
+        }
+        if words.chars().take(chars + 1).count() > chars {
+            break;
+        }
+    }
+    let one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    (one_line(words), code, one_line(cells).trim_end_matches([' ', '·']).to_owned())
 }
 
 /// An agent's Markdown with only what the dialect knows: live tags dead, foreign links as text, pictures as links.
@@ -246,6 +273,20 @@ mod tests {
         ] {
             assert_eq!(markdown(source, dialect).trim_end(), want, "{source}");
         }
+    }
+
+    #[test]
+    fn first_words_are_words() {
+        for (markdown, want) in [
+            ("# Result\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nDone.", ("Result Done.", false, "a · b · 1 · 2")),
+            ("```sh\nrm -rf /\n```\n\n- **one**\n- two", ("one two", true, "")),
+            ("```sh\nrm -rf /\n```", ("", true, "")),
+            ("see [a](https://e.org) and\n`b`", ("see a and b", false, "")),
+        ] {
+            let (words, code, cells) = super::words(markdown, 60);
+            assert_eq!((words.as_str(), code, cells.as_str()), want, "{markdown}");
+        }
+        assert!(super::words(&"word ".repeat(50_000), 60).0.len() < 50_000 * 5, "only the beginning is read");
     }
 
     #[test]

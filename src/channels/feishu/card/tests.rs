@@ -6,6 +6,7 @@ use super::elements::{MAX_BYTES, wire_bytes};
 use super::*;
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Change, Decision, Question, QuestionOption};
+use crate::domain::risk::Class;
 use crate::domain::view::*;
 
 /// 2026-09-21 22:13:20 in UTC+8.
@@ -54,16 +55,72 @@ fn command(command: &str) -> Ask {
 }
 
 fn gate_view(ask: Ask, state: GateShown) -> GateView {
+    let class = match &ask {
+        Ask::Command { command, .. } if command.starts_with("curl") => Class::Unknown,
+        Ask::Command { .. } => Class::Publish,
+        Ask::FileChange { .. } => Class::Write,
+        _ => Class::Unknown,
+    };
     GateView {
+        gate: None,
         number: 3,
         requester: "李雷".to_owned(),
         project: "web".to_owned(),
         deciders: "韩梅梅".to_owned(),
         mention: vec!["ou_boss".into()],
+        risk: (!ask.is_question()).then(|| RiskShown { class, why: None, sandboxed: class == Class::Write }),
         ask,
         claim: Some("**safe**\n# Approved".to_owned()),
         state,
         buttons: vec![button(ButtonRole::Allow), button(ButtonRole::Decline), button(ButtonRole::Stop)],
+        rule: None,
+        paused: false,
+        opened_at_ms: NOON,
+        direct: false,
+        bot_name: "ally".to_owned(),
+    }
+}
+
+fn open_row(number: i64) -> GateRow {
+    gate_row(number, Class::Write, GateShown::Open)
+}
+
+fn gate_row(number: i64, class: Class, state: GateShown) -> GateRow {
+    let open = state.is_open();
+    let buttons = vec![button(ButtonRole::AllowNumber(number)), button(ButtonRole::DeclineNumber(number))];
+    GateRow {
+        gate: format!("gate-{number}").into(),
+        number,
+        ask: command(&format!("make step-{number}")),
+        claim: None,
+        risk: RiskShown { class, why: None, sandboxed: true },
+        state,
+        buttons: if open { buttons } else { Vec::new() },
+        opened_at_ms: NOON,
+    }
+}
+
+fn gates_view(rows: Vec<GateRow>) -> GatesView {
+    let low: Vec<i64> =
+        rows.iter().filter(|row| row.state.is_open() && row.risk.class == Class::Write).map(|row| row.number).collect();
+    let any_open = rows.iter().any(|row| row.state.is_open());
+    let mut buttons = Vec::new();
+    if low.len() > 1 {
+        buttons.push(button(ButtonRole::AllowLow));
+    }
+    if any_open {
+        buttons.extend([button(ButtonRole::DeclineAll), button(ButtonRole::Stop)]);
+    }
+    GatesView {
+        requester: "李雷".to_owned(),
+        project: "web".to_owned(),
+        deciders: "韩梅梅".to_owned(),
+        mention: vec!["ou_boss".into()],
+        rows,
+        more: 0,
+        low,
+        buttons,
+        paused: false,
         direct: false,
         bot_name: "ally".to_owned(),
     }
@@ -116,7 +173,7 @@ fn queue_row(state: QueueRowState) -> QueueRow {
 }
 
 fn all_views() -> Vec<(&'static str, View)> {
-    let decided = |decision| GateShown::Decided { who: "韩梅梅".to_owned(), at_ms: NOON, decision };
+    let decided = |decision| GateShown::Decided { who: "韩梅梅".to_owned(), at_ms: NOON, decision, rule: None };
     let change = |n: usize| Change {
         path: format!("src/{n}.rs"),
         kind: "update".to_owned(),
@@ -145,11 +202,23 @@ fn all_views() -> Vec<(&'static str, View)> {
         (
             "gate_permissions",
             View::Gate(gate_view(
-                Ask::Permissions { wanted: vec!["write /etc".into()], directory: "web".into() },
+                Ask::Permissions { wanted: vec!["write /etc".into()], directory: "web".into(), network_only: false },
                 GateShown::Open,
             )),
         ),
         ("gate_allowed", View::Gate(gate_view(command("ls"), decided(Decision::Allow)))),
+        (
+            "gates",
+            View::Gates(gates_view(vec![open_row(3), open_row(4), gate_row(5, Class::Destroy, GateShown::Open)])),
+        ),
+        ("gates_some", View::Gates(gates_view(vec![gate_row(3, Class::Write, decided(Decision::Allow)), open_row(4)]))),
+        (
+            "gates_over_decided",
+            View::Gates(gates_view(vec![
+                gate_row(3, Class::Write, decided(Decision::Allow)),
+                gate_row(4, Class::Fetch, GateShown::Withdrawn),
+            ])),
+        ),
         (
             "gate_declined",
             View::Gate(gate_view(command("ls"), decided(Decision::Decline { reason: Some("no".into()) }))),
@@ -215,12 +284,36 @@ fn all_views() -> Vec<(&'static str, View)> {
         ),
         ("help", View::Help(HelpView { project: "web".into(), group: true, bot_name: "ally".into() })),
         ("stranger", View::Stranger(StrangerView { owner: "韩梅梅".into(), group: false })),
+        (
+            "list",
+            View::List(ListView {
+                title: "规则 20 条".to_owned(),
+                rows: (0..20)
+                    .map(|n| ListRow {
+                        text: format!("R{n} · npm test {}", "x".repeat(500)),
+                        buttons: vec![button(ButtonRole::RevokeRule(n))],
+                    })
+                    .collect(),
+                notes: vec!["另有 3 条".to_owned()],
+            }),
+        ),
         ("notice", View::Notice(NoticeView { text: "嗨".into(), buttons: vec![button(ButtonRole::KeepWaiting)] })),
+        (
+            "list",
+            View::List(ListView {
+                title: "3".into(),
+                rows: vec![
+                    ListRow { text: "1. 登录页".into(), buttons: vec![button(ButtonRole::Continue)] },
+                    ListRow { text: "2. <at id=all></at>".into(), buttons: Vec::new() },
+                ],
+                notes: vec!["`/resume 2`".into()],
+            }),
+        ),
     ]
 }
 
 /// Everything in a card, by the tag of the object it stands in.
-fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
+pub(super) fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
     match value {
         Value::Object(map) => {
             visit(map);
@@ -305,7 +398,7 @@ fn what_the_cards_say() {
         ("live_running", "连不上模型，22:13 起在重试", "Cannot reach the model, retrying since 22:13"),
         ("live_running", "＜at id=all>", "Draft, the final answer comes separately"),
         ("live_waiting", "⏸ 在等批准 #3（韩梅梅）", "⏸ Waiting for approval #3"),
-        ("live_done", "✓ 完成 · 3 步 · 1 分 42 秒 · 12.3 k tokens", "✓ Done · steps: 3 · 1 min 42 s · 12.3 k tokens"),
+        ("live_done", "✓ 完成 · 3 步 · 1 分 42 秒 · 12.3 k tokens", "✓ Done · 3 steps · 1 min 42 s · 12.3 k tokens"),
         ("live_stopped", "后台命令：可能还在运行", "background commands: may still be running"),
         ("gate_command", "```bash\ngit push origin main\n```", "Approval needed #3"),
         ("gate_command", "Codex 的说明（未核实）：**safe** # Approved", "Codex says (not verified)"),
@@ -314,6 +407,12 @@ fn what_the_cards_say() {
         ("gate_files", "M src/0.rs  +2 −1", "Diff: src/1.rs"),
         ("gate_permissions", "确定？", "Sure?"),
         ("gate_allowed", "✓ 韩梅梅 允许一次 · 22:13", "✓ Allowed once by"),
+        ("gates", "需要批准 3 项", "Approvals needed: 3"),
+        ("gates", "允许低风险 #3 #4", "Allow low-risk #3 #4"),
+        ("gates", "#5 可能无法恢复 · 沙箱内", "#5 may be irreversible · in the sandbox"),
+        ("gates", "也可发：@ally a3 允许，d3 拒绝", "or send: @ally a3 or d3"),
+        ("gates_some", "✓ 韩梅梅 允许一次 · 22:13", "Approvals needed: 1"),
+        ("gates_over_decided", "2 项批准请求", "Withdrawn, it did not run"),
         ("gate_declined", "✕ 韩梅梅 拒绝 · 22:13 · no", "✕ Declined by"),
         ("gate_withdrawn", "— 已撤回，没有执行", "— Withdrawn, it did not run"),
         ("gate_void", "没有执行", "Void: ally restarted, it did not run"),
@@ -323,7 +422,10 @@ fn what_the_cards_say() {
         ("question_select", "内容会经过飞书服务器", "ally does not keep it"),
         ("question_answered", "韩梅梅：Option 1 · 22:13", "Option 1 · 22:13"),
         ("question_secret_answered", "已提供（不显示）", "(not shown)"),
-        ("interrupted", "不确定：第 2 步 npm publish 可能已执行", "Not certain: step 2 npm publish may have run"),
+        ("interrupted", "不确定：第 2 步（npm publish）可能已执行", "Not certain: step 2 (npm publish) may have run"),
+        ("interrupted", "确定：第 1 步已完成", "Certain: step 1 finished"),
+        ("interrupted", "✓ 运行 ls", "✓ ran ls"),
+        ("live_no_runtime", "已暂停", "Paused"),
         ("interrupted", "可能还在运行", "Continue: checks first what was done"),
         ("interrupted_clean", "没有看到会改动东西的步骤", "No step that changes things was seen"),
         ("interrupted_chosen", "李雷：继续", "Continue, chosen by"),
@@ -334,8 +436,11 @@ fn what_the_cards_say() {
             "这条是 09-21 22:13 发的，之后我离线过。还要做吗？",
             "Sent at 09-21 22:13, and I was offline since then",
         ),
+        ("status", "有问题", "Trouble"),
         ("status", "进行中 1 · 等批准 1 · 排队 2", "1 running · 1 waiting for approval · 2 queued"),
         ("help", "@ally + 要做的事", "@ally with a task"),
+        ("help", "/stop 停止\n/status 状态", "/stop end the running task\n/status how things stand"),
+        ("help", "@ally a1 a3 / d2", "@ally y / @ally n"),
         ("stranger", "我只为 韩梅梅 和被允许的人工作", "I work only for"),
     ] {
         for (lang, want) in [(Lang::Zh, zh), (Lang::En, en)] {
@@ -369,6 +474,42 @@ fn what_is_over_does_not_say_that_it_waits_or_runs() {
         if ["gate_allowed", "gate_declined", "gate_withdrawn", "gate_void", "gate_may_have_run"].contains(&name) {
             assert!(!summary.contains("needs") && !title.contains("needed"), "{name}: {summary} {title}");
         }
+    }
+}
+
+#[test]
+fn what_was_decided_is_not_asked_again() {
+    let stale = |chosen| StaleView { sent_at_ms: NOON, text: "x".into(), others: 0, buttons: vec![], chosen };
+    let card = draw(&View::Stale(stale(Some((ButtonRole::DoIt, "Li".into())))), pen(Lang::En));
+    assert!(!card.to_string().contains("Still wanted") && !card.to_string().contains("waits for"), "{card}");
+    let rows = vec![queue_row(QueueRowState::Started)];
+    let card = draw(&View::Queue(QueueView { why: WaitReason::Directory, rows }), pen(Lang::En));
+    assert_eq!(card["config"]["summary"]["content"], card["header"]["title"]["content"]);
+    assert!(read(&card).starts_with("Nothing waits any more"), "{card}");
+}
+
+/// Red stands for what cannot be taken back, and a thumb must not find it next to the wanted button.
+#[test]
+fn no_red_button_touches_the_primary_one() {
+    for (name, view) in all_views() {
+        let card = draw(&view, pen(Lang::En));
+        let mut kinds = Vec::new();
+        walk(&card, &mut |map| {
+            if map.get("tag") == Some(&json!("button")) {
+                kinds.push(map["type"].as_str().unwrap_or_default().to_owned());
+            }
+        });
+        let both = kinds.iter().any(|kind| kind == "danger") && kinds.iter().any(|kind| kind == "primary");
+        assert!(!both, "{name}: {kinds:?}");
+    }
+}
+
+#[test]
+fn red_asks_for_somebody_and_no_longer_than_that() {
+    for (name, view) in all_views() {
+        let card = draw(&view, pen(Lang::En));
+        let buttons = card["body"].to_string().contains("\"button\"");
+        assert!(buttons || name == "gate_may_have_run" || card["header"]["template"] != "red", "{name}");
     }
 }
 

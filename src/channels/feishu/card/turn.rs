@@ -8,7 +8,7 @@ use crate::domain::view::{
     Background, Button, ButtonRole, InterruptedView, LiveState, LiveView, QueueRow, QueueRowState, QueueView,
     StaleView, Step, StepState, WaitReason,
 };
-use crate::words::{CardMsg, Span, button, card::step_verb};
+use crate::words::{CardMsg, Span, button, card::step_verb, card::step_verb_past};
 
 const MAX_STEPS: usize = 40;
 const MAX_ROWS: usize = 12;
@@ -40,7 +40,8 @@ pub(super) fn live(view: &LiveView, pen: Pen) -> Value {
 fn live_tag(state: &LiveState) -> (CardMsg<'static>, &'static str, &'static str) {
     match state {
         LiveState::Running => (CardMsg::TagRunning, "blue", "wathet"),
-        LiveState::Waiting { .. } | LiveState::Paused { .. } => (CardMsg::TagWaiting, "orange", "wathet"),
+        LiveState::Waiting { .. } => (CardMsg::TagWaiting, "orange", "wathet"),
+        LiveState::Paused { .. } => (CardMsg::TagPaused, "orange", "wathet"),
         LiveState::Done { .. } => (CardMsg::TagDone, "green", "grey"),
         LiveState::Stopped { .. } => (CardMsg::TagStopped, "neutral", "grey"),
         LiveState::Failed => (CardMsg::TagFailed, "red", "grey"),
@@ -59,6 +60,9 @@ fn running(card: &mut Card, view: &LiveView, pen: Pen) {
         let verb = step_verb(step.what, pen.lang);
         let object = clip(&step.object, 60);
         card.line(&pen.say(CardMsg::Step { n, verb, object: &object, at: pen.at(step.started_at_ms) }));
+    }
+    if view.steps.is_empty() {
+        card.line(&pen.say(CardMsg::NoStepYet));
     }
     fold_steps(card, earlier, pen);
     if !view.draft.trim().is_empty() {
@@ -86,9 +90,12 @@ fn end_line(state: &LiveState, view: &LiveView, pen: Pen) -> String {
         LiveState::Done { duration_ms, tokens } => {
             let span = &Span { ms: *duration_ms, lang: pen.lang }.to_string();
             match tokens.filter(|_| view.direct && steps > 0) {
-                Some(tokens) => pen.say(CardMsg::LiveDoneTokens { steps, span, tokens: &short_count(tokens) }),
+                Some(tokens) => {
+                    let steps = &count(steps, pen);
+                    pen.say(CardMsg::LiveDoneTokens { steps, span, tokens: &short_count(tokens) })
+                }
                 None if steps == 0 => pen.say(CardMsg::LiveDoneAtOnce { span }),
-                None => pen.say(CardMsg::LiveDone { steps, span }),
+                None => pen.say(CardMsg::LiveDone { steps: &count(steps, pen), span }),
             }
         }
         LiveState::Stopped { by: who, background } => pen.say(match background {
@@ -100,6 +107,13 @@ fn end_line(state: &LiveState, view: &LiveView, pen: Pen) -> String {
         LiveState::Interrupted => pen.say(CardMsg::LiveInterrupted),
         LiveState::Merged => pen.say(CardMsg::LiveMerged),
         LiveState::Running | LiveState::Waiting { .. } | LiveState::Paused { .. } => String::new(),
+    }
+}
+
+fn count(steps: usize, pen: Pen) -> String {
+    match steps {
+        1 => pen.say(CardMsg::OneStep),
+        n => pen.say(CardMsg::Steps { n }),
     }
 }
 
@@ -134,7 +148,11 @@ fn step_line(step: &Step, pen: Pen) -> String {
         StepState::Failed => "✕",
         StepState::Running => "?",
     };
-    format!("{mark} {} {}", step_verb(step.what, pen.lang), clip(&step.object, 60).replace('\n', " "))
+    let verb = match step.state {
+        StepState::Running => step_verb(step.what, pen.lang),
+        StepState::Ok | StepState::Failed => step_verb_past(step.what, pen.lang),
+    };
+    format!("{mark} {verb} {}", clip(&step.object, 60).replace('\n', " "))
 }
 
 // ------------------------------------------------------------------------------------------------ C6
@@ -145,8 +163,13 @@ pub(super) fn interrupted(view: &InterruptedView, pen: Pen) -> Value {
         true => (CardMsg::ShutdownTitle, CardMsg::ShutdownBody { at: pen.at(view.at_ms) }),
         false => (CardMsg::InterruptedTitle, CardMsg::InterruptedBody { at: pen.at(view.at_ms) }),
     };
-    let template = if view.shutdown { "grey" } else { "red" };
-    card.header(&pen.say(title), Some(&view.requester), template, Some((&pen.say(CardMsg::TagInterrupted), "red")));
+    // Red asks for somebody; once somebody chose, it asks no more.
+    let (template, colour) = match (view.shutdown, &view.chosen) {
+        (_, Some(_)) => ("grey", "neutral"),
+        (true, None) => ("grey", "red"),
+        (false, None) => ("red", "red"),
+    };
+    card.header(&pen.say(title), Some(&view.requester), template, Some((&pen.say(CardMsg::TagInterrupted), colour)));
     if view.chosen.is_none() {
         card.mention(view.mention.as_slice());
     }
@@ -176,7 +199,7 @@ fn certain(card: &mut Card, view: &InterruptedView, pen: Pen) {
     match view.certain.len() {
         0 => card.line(&pen.say(CardMsg::CertainNoSteps)),
         n => {
-            card.line(&pen.say(CardMsg::CertainSteps { n }));
+            card.line(&pen.say(if n == 1 { CardMsg::CertainFirstStep } else { CardMsg::CertainSteps { n } }));
             fold_steps(card, &view.certain, pen);
         }
     }
@@ -215,10 +238,14 @@ fn choice(card: &mut Card, buttons: &[Button], chosen: Option<&(ButtonRole, Stri
 // ------------------------------------------------------------------------------------------------ C7
 
 pub(super) fn queue(view: &QueueView, pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::QueueSummary), true);
     let waits = |row: &&QueueRow| matches!(row.state, QueueRowState::Waiting | QueueRowState::BackToQueue);
     let n = view.rows.iter().filter(waits).count();
-    card.header(&pen.say(CardMsg::QueueTitle { n }), None, "grey", None);
+    let (summary, title) = match n {
+        0 => (CardMsg::QueueTitleOver, CardMsg::QueueTitleOver),
+        n => (CardMsg::QueueSummary, CardMsg::QueueTitle { n }),
+    };
+    let mut card = Card::new(&pen.say(summary), true);
+    card.header(&pen.say(title), None, "grey", None);
     if n > 0 {
         card.line(&wait_reason(&view.why, pen));
     }
@@ -267,8 +294,13 @@ fn wait_reason(why: &WaitReason, pen: Pen) -> String {
 // ------------------------------------------------------------------------------------------------ C15
 
 pub(super) fn stale(view: &StaleView, pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::StaleSummary), false);
-    card.line(&pen.say(CardMsg::StaleAsk { at: pen.dated(view.sent_at_ms) }));
+    let at = pen.dated(view.sent_at_ms);
+    let (summary, line) = match view.chosen {
+        None => (CardMsg::StaleSummary, CardMsg::StaleAsk { at }),
+        Some(_) => (CardMsg::StaleSummaryOver, CardMsg::StaleWas { at }),
+    };
+    let mut card = Card::new(&pen.say(summary), false);
+    card.line(&pen.say(line));
     card.grey(&clip(&view.text, 40));
     if view.others > 0 && view.chosen.is_none() {
         card.grey(&pen.say(CardMsg::StaleOthers { n: view.others }));

@@ -225,6 +225,9 @@ fn only_a_wrapper_is_taken_off() {
     for (command, want) in [
         ("/bin/bash -lc 'touch a; echo b'", "touch a; echo b"),
         ("/bin/bash -lc ls", "ls"),
+        ("/bin/bash -c 'touch a; echo b'", "touch a; echo b"),
+        ("/bin/zsh -c ls", "ls"),
+        ("/bin/bashful -c ls", "/bin/bashful -c ls"),
         (r#"/bin/bash -lc 'echo '\''x'\'' '"'"'y'"'"''"#, "echo 'x' 'y'"),
         ("/bin/bash -lc 'ls' 'rm'", "/bin/bash -lc 'ls' 'rm'"),
         ("/bin/bash -lc ls rm", "/bin/bash -lc ls rm"),

@@ -17,6 +17,8 @@ fn config(dir: &Path) -> CodexConfig {
         home: dir.join("home"),
         tmp_dir: dir.join("tmp"),
         run_dir: dir.join("run"),
+        private: Vec::new(),
+        private_patterns: Vec::new(),
         args: Vec::new(),
         model: None,
         sandbox: None,
@@ -42,10 +44,13 @@ fn bench() -> Bench {
     let (inbox, _) = mpsc::channel(1);
     let peer = Peer::start(near_in, near_out, false, &tasks, inbox);
     let shared = Shared {
+        program: "/opt/codex/bin/codex".into(),
+        loaded: Mutex::default(),
         config: config(Path::new("x")),
         peer,
         asked: Mutex::default(),
         warnings: Mutex::default(),
+        models: Mutex::default(),
         stopping: CancellationToken::new(),
         ended: CancellationToken::new(),
     };
@@ -175,6 +180,7 @@ fn played(script: &str, dir: &Path, facts: mpsc::Sender<Envelope>) -> (Session, 
     let (inbox, incoming) = mpsc::channel(4);
     let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
     let ready = Ready {
+        program: "/opt/codex/bin/codex".into(),
         config: config(dir),
         peer,
         early: Vec::new(),

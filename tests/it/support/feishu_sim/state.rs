@@ -267,10 +267,21 @@ impl State {
 
     /// A message of a person, and the body of its event.
     pub fn say(&mut self, say: &Say) -> (String, Value) {
+        // People are mentioned by their id: `@ou_li`.
+        let mut named: Vec<(String, String)> = self
+            .users
+            .iter()
+            .filter(|(id, _)| say.text.contains(&format!("@{id}")))
+            .map(|(id, name)| (id.clone(), name.clone()))
+            .collect();
+        named.sort();
         let (kind, content) = match &say.raw {
             Some((kind, content)) => (kind.clone(), content.clone()),
             None => {
-                let text = say.text.replace("@bot", "@_user_1").replace("@all", "@_all");
+                let mut text = say.text.replace("@bot", "@_user_1").replace("@all", "@_all");
+                for (n, (id, _)) in named.iter().enumerate() {
+                    text = text.replace(&format!("@{id}"), &format!("@_user_{}", n + 2));
+                }
                 ("text".to_owned(), json!({ "text": text }).to_string())
             }
         };
@@ -278,6 +289,11 @@ impl State {
         if content.contains("@_user_1") {
             mentions.push(json!({"key": "@_user_1", "id": {"union_id": "on_bot", "user_id": null, "open_id": BOT},
                                  "mentioned_type": "bot", "name": "ally", "tenant_key": TENANT}));
+        }
+        for (n, (id, name)) in named.iter().enumerate() {
+            mentions.push(json!({"key": format!("@_user_{}", n + 2), "mentioned_type": "user", "name": name,
+                                 "id": {"union_id": format!("on_{id}"), "user_id": null, "open_id": id},
+                                 "tenant_key": TENANT}));
         }
         let mut message = self.blank(&say.chat, &say.user, &kind, content);
         message.mentions = mentions;

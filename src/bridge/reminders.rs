@@ -1,0 +1,116 @@
+//! Requests that nobody answers: one reminder to those who may decide, later a word on the card that nothing will happen
+//! by itself. No time decides anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::core::{Core, is_outage};
+use super::pictures::{self, Frame};
+use super::say;
+use crate::domain::delivery::{Body, Target};
+use crate::domain::ids::*;
+use crate::domain::message::ChatKind;
+use crate::ledger::conversations::Conversation;
+use crate::ledger::gates::Gate;
+use crate::ledger::messages::{self, NewMessage};
+use crate::ledger::surfaces::{self, SurfaceKind};
+use crate::ledger::{LedgerError, Transaction, conversations, gates, turns};
+
+/// After this long a request is called paused.
+const PAUSE_MS: i64 = 2 * 3_600_000;
+/// How often it is looked: nobody counts these minutes.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
+    while core.until_writable(&cancel).await {
+        if let Err(error) = look(&core).await.map_err(anyhow::Error::from)
+            && !is_outage(&error)
+        {
+            warn!(error = %format!("{error:#}"), "Could not look after open requests");
+        }
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn look(core: &Core) -> Result<(), LedgerError> {
+    let waiting = core.ledger.read(gates::waiting).await?;
+    let now = core.now_ms();
+    let after = core.config.remind_after.map(|after| after.as_millis() as i64);
+    let waits = |gate: &Gate| gate.shown_at_ms.map_or(0, |shown| now - shown);
+    let remind = |gate: &Gate| gate.reminded_at_ms.is_none() && after.is_some_and(|after| waits(gate) >= after);
+    let pause = |gate: &Gate| gate.paused_at_ms.is_none() && waits(gate) >= PAUSE_MS;
+    if !waiting.iter().any(|gate| remind(gate) || pause(gate)) {
+        return Ok(());
+    }
+    let paused: Vec<GateId> = waiting.iter().filter(|gate| pause(gate)).map(|gate| gate.id.clone()).collect();
+    let reminded: Vec<Gate> = waiting.iter().filter(|gate| remind(gate)).cloned().collect();
+    let frames: Vec<Frame> = core.channels.keys().map(|name| core.frame(name)).collect();
+    core.ledger
+        .write(move |tx| {
+            for id in paused {
+                gates::paused(tx, &id, now)?;
+                let gate = gates::get(tx, &id)?;
+                let conversation = conversations::get(tx, &gate.conversation)?;
+                if let Some(frame) = frames.iter().find(|frame| frame.channel == conversation.channel) {
+                    pictures::gate(tx, frame, &gate)?;
+                }
+            }
+            let mut chats: BTreeMap<(ChannelName, ChatId), Vec<(Conversation, Gate)>> = BTreeMap::new();
+            for gate in reminded {
+                let conversation = conversations::get(tx, &gate.conversation)?;
+                let chat = (conversation.channel.clone(), conversation.chat.clone());
+                chats.entry(chat).or_default().push((conversation, gate));
+            }
+            for ((channel, _), of_chat) in chats {
+                if let Some(frame) = frames.iter().find(|frame| frame.channel == channel) {
+                    remind_chat(tx, frame, &of_chat)?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    core.wakes.painter.notify_one();
+    core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+/// One reminder for all that waits in a chat, as an answer to the first card.
+fn remind_chat(tx: &Transaction<'_>, frame: &Frame, waiting: &[(Conversation, Gate)]) -> Result<(), LedgerError> {
+    let Some((conversation, first)) = waiting.first() else { return Ok(()) };
+    let turn = turns::get(tx, &first.turn)?;
+    // Those who may decide the worst of them may decide all.
+    let (where_worst, worst) = waiting.iter().max_by_key(|(_, gate)| gate.class).unwrap_or(&waiting[0]);
+    let (names, mention) = frame.deciders(tx, where_worst, worst, &turns::get(tx, &worst.turn)?)?;
+    let numbers = waiting.iter().map(|(_, gate)| format!("#{}", gate.number)).collect::<Vec<_>>().join(" ");
+    let text = say::reminder(conversation.lang, &numbers, &names, first.opened_at_ms, frame.now_ms);
+    let card = surfaces::find(tx, SurfaceKind::Gate, first.card.as_str())?.and_then(|card| card.platform_id);
+    let target = Target { reply_to: card.map(MessageId::from), ..pictures::target_of(conversation, &turn) };
+    let in_group = conversation.chat_kind == ChatKind::Group;
+    let body = Body::Answer {
+        markdown: text,
+        part: 1,
+        parts: 1,
+        footer: None,
+        mention: mention.into_iter().next().filter(|_| in_group),
+    };
+    let new = NewMessage {
+        conversation: Some(conversation.id.clone()),
+        turn: None,
+        channel: conversation.channel.clone(),
+        target,
+        body,
+        lang: conversation.lang,
+        after: None,
+        sending: None,
+    };
+    messages::insert(tx, &new, frame.now_ms)?;
+    waiting.iter().try_for_each(|(_, gate)| gates::reminded(tx, &gate.id, frame.now_ms))
+}

@@ -1,0 +1,41 @@
+//! Who may do what is not his to do: the names that are told to whoever may not.
+
+use super::pictures::Frame;
+use super::say;
+use crate::domain::access::{Act, Role, may};
+use crate::domain::ids::*;
+use crate::domain::view::Lang;
+use crate::ledger::{LedgerError, Transaction, said};
+use crate::words::CommandMsg;
+
+/// Most people who are named.
+const NAMES: usize = 3;
+
+/// That only these people may do something in a chat, the nearest first.
+pub(super) fn only(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    chat: &ChatId,
+    act: Act,
+    lang: Lang,
+) -> Result<String, LedgerError> {
+    let access = &frame.access;
+    let mut people: Vec<&UserId> = Vec::new();
+    if may(Role::Approver, act) {
+        people.extend(access.approvers.iter().filter(|(of, _)| of == chat).map(|(_, user)| user));
+    }
+    if may(Role::Admin, act) {
+        people.extend(&access.admins);
+    }
+    people.sort();
+    people.extend(&access.owner);
+    people.dedup();
+    people.truncate(NAMES);
+    let names = people.into_iter().map(|user| name(tx, frame, user)).collect::<Result<Vec<_>, _>>()?;
+    Ok(say::command(lang, CommandMsg::OwnerOnly { owner: &names.join(", ") }))
+}
+
+/// A person's name as far as it is known.
+pub(super) fn name(tx: &Transaction<'_>, frame: &Frame, user: &UserId) -> Result<String, LedgerError> {
+    Ok(said::name_of(tx, &frame.channel, user)?.map_or_else(|| user.to_string(), |(name, _)| name))
+}

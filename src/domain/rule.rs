@@ -1,0 +1,196 @@
+//! What an approval that holds for longer than once covers.
+//!
+//! Runtimes are told *allow* and *decline* only: spans and rules are ally's own, so that they end.
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::Ask;
+use super::risk::Class;
+
+/// How long an approval holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Span {
+    /// Until the task ends.
+    Task,
+    /// Twelve hours, or until `/new`.
+    Hours,
+    /// A rule of thirty days.
+    Always,
+}
+
+impl Span {
+    pub const ALL: [Span; 3] = [Span::Task, Span::Hours, Span::Always];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Span::Task => "task",
+            Span::Hours => "hours",
+            Span::Always => "always",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|span| span.as_str() == text)
+    }
+
+    /// For how long; a task's ends with the task.
+    pub fn ms(self) -> Option<i64> {
+        match self {
+            Span::Task => None,
+            Span::Hours => Some(12 * 3_600_000),
+            Span::Always => Some(30 * 86_400_000),
+        }
+    }
+}
+
+/// A request as it was judged when it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    pub class: Class,
+    /// The words that made it so, where they are not the whole.
+    pub why: Option<String>,
+    /// The sandbox holds what is asked for.
+    pub sandboxed: bool,
+}
+
+/// What is covered, besides the place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "covers", rename_all = "snake_case")]
+pub enum Subject {
+    /// Any change of files below the directory that is no worse than what was allowed.
+    Files,
+    /// Commands that begin with these words.
+    Leading { words: Vec<String> },
+    /// This line and no other.
+    Line { text: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covers {
+    pub subject: Subject,
+    pub directory: String,
+    pub class: Class,
+    pub sandboxed: bool,
+}
+
+impl Covers {
+    /// What would be covered, `None` for requests that can be allowed only once.
+    pub fn of(ask: &Ask, judged: &Judged) -> Option<Self> {
+        let (subject, directory) = match ask {
+            Ask::FileChange { directory, .. } => (Subject::Files, directory),
+            // What reads elsewhere is allowed as it was shown: more words may read more.
+            Ask::Command { command, directory, .. } if judged.class > Class::Write => {
+                (Subject::Line { text: command.clone() }, directory)
+            }
+            Ask::Command { command, directory, .. } => (subject(command), directory),
+            Ask::Permissions { .. } | Ask::Tool { .. } | Ask::Questions { .. } => return None,
+        };
+        if directory.is_empty() {
+            // Nobody knows where it would hold.
+            return None;
+        }
+        Some(Self { subject, directory: directory.clone(), class: judged.class, sandboxed: judged.sandboxed })
+    }
+
+    /// Whether another request is covered: of the same place, in the same sandbox, and no worse.
+    pub fn includes(&self, ask: &Ask, judged: &Judged) -> bool {
+        let Some(other) = Self::of(ask, judged) else { return false };
+        // A class that can be allowed only once is never allowed by something that was said before.
+        let fits = other.directory == self.directory
+            && other.sandboxed == self.sandboxed
+            && other.class <= self.class
+            && other.class.lasts().task;
+        fits && match (&self.subject, &other.subject) {
+            (Subject::Files, Subject::Files) => true,
+            (Subject::Leading { words }, Subject::Leading { words: theirs }) => theirs.starts_with(words),
+            (Subject::Line { text }, Subject::Line { text: theirs }) => text == theirs,
+            _ => false,
+        }
+    }
+}
+
+/// Only lines without any quoting, expansion or operator have words that can be compared one by one.
+fn subject(command: &str) -> Subject {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | '/' | ':' | '=' | '@' | ',' | '+' | '-');
+    let words: Vec<String> = command.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let is_program = words.first().is_some_and(|word| !word.contains('='));
+    match command.chars().all(plain) && is_program {
+        true => Subject::Leading { words },
+        false => Subject::Line { text: command.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gate::Change;
+
+    fn command(command: &str, directory: &str) -> Ask {
+        Ask::Command {
+            command: command.to_owned(),
+            exact: String::new(),
+            directory: directory.to_owned(),
+            outside_sandbox: false,
+            network: false,
+        }
+    }
+
+    fn judged(class: Class, sandboxed: bool) -> Judged {
+        Judged { class, why: None, sandboxed }
+    }
+
+    #[test]
+    fn a_rule_covers_the_same_words_in_the_same_place_and_sandbox() {
+        let rule = Covers::of(&command("npm test", "/p"), &judged(Class::Write, true)).unwrap();
+        for (line, directory, class, sandboxed, want) in [
+            ("npm test", "/p", Class::Write, true, true),
+            ("npm test --watch", "/p", Class::Write, true, true),
+            ("npm  test", "/p", Class::Read, true, true),
+            ("npm testing", "/p", Class::Write, true, false),
+            ("npm run test", "/p", Class::Write, true, false),
+            ("npm test", "/q", Class::Write, true, false),
+            ("npm test", "/p", Class::Write, false, false),
+            ("npm test", "/p", Class::Fetch, true, false),
+            ("npm test; rm -rf x", "/p", Class::Write, true, false),
+            ("npm test $(x)", "/p", Class::Write, true, false),
+            ("npm test\nls", "/p", Class::Write, true, false),
+        ] {
+            let got = rule.includes(&command(line, directory), &judged(class, sandboxed));
+            assert_eq!(got, want, "{line} in {directory}, {class:?}, {sandboxed}");
+        }
+    }
+
+    #[test]
+    fn what_reads_elsewhere_is_covered_to_the_letter() {
+        let rule = Covers::of(&command("cat /etc/hosts", "/p"), &judged(Class::ReadOut, true)).unwrap();
+        assert!(rule.includes(&command("cat /etc/hosts", "/p"), &judged(Class::ReadOut, true)));
+        assert!(!rule.includes(&command("cat /etc/hosts /x", "/p"), &judged(Class::ReadOut, true)));
+        assert_eq!(Covers::of(&command("ls", ""), &judged(Class::Read, true)), None);
+    }
+
+    #[test]
+    fn what_is_more_than_words_is_covered_to_the_letter() {
+        let rule = Covers::of(&command("A=1 make && ls", "/p"), &judged(Class::Write, true)).unwrap();
+        assert!(rule.includes(&command("A=1 make && ls", "/p"), &judged(Class::Write, true)));
+        assert!(!rule.includes(&command("A=1 make && ls -l", "/p"), &judged(Class::Write, true)));
+    }
+
+    #[test]
+    fn files_are_covered_but_for_those_that_run_by_themselves() {
+        let change = Change { path: "/p/a".to_owned(), kind: "add".to_owned(), diff: String::new() };
+        let ask = Ask::FileChange { changes: vec![change], directory: "/p".to_owned() };
+        let rule = Covers::of(&ask, &judged(Class::Write, true)).unwrap();
+        assert!(rule.includes(&ask, &judged(Class::Write, true)));
+        assert!(!rule.includes(&ask, &judged(Class::Autorun, true)));
+        assert!(!rule.includes(&command("ls", "/p"), &judged(Class::Read, true)));
+    }
+
+    #[test]
+    fn nothing_that_may_be_allowed_only_once_is_ever_covered() {
+        for class in Class::ALL.into_iter().filter(|class| !class.lasts().task) {
+            let rule = Covers::of(&command("x", "/p"), &judged(class, true)).unwrap();
+            assert!(!rule.includes(&command("x", "/p"), &judged(class, true)), "{class:?}");
+        }
+    }
+}

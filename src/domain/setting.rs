@@ -1,0 +1,179 @@
+//! How a chat works, as far as people can set it in the chat.
+
+use serde::{Deserialize, Serialize};
+
+use super::access::{Act, Role, may};
+use super::level::Level;
+
+/// What can be set for a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Setting {
+    /// [`Level`].
+    Autonomy,
+    /// [`Busy`].
+    Busy,
+    /// [`Noise`].
+    Noise,
+    Model,
+    Effort,
+    Language,
+    /// Where the chat works.
+    Directory,
+    /// Whether somebody else must allow what acts on others.
+    TwoPersons,
+}
+
+impl Setting {
+    pub const ALL: [Setting; 8] = [
+        Setting::Autonomy,
+        Setting::Busy,
+        Setting::Noise,
+        Setting::Model,
+        Setting::Effort,
+        Setting::Language,
+        Setting::Directory,
+        Setting::TwoPersons,
+    ];
+
+    /// Those that are chosen from a list, in the order of the card.
+    pub const CHOSEN: [Setting; 4] = [Setting::Autonomy, Setting::Busy, Setting::Noise, Setting::TwoPersons];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Setting::Autonomy => "autonomy",
+            Setting::Busy => "busy",
+            Setting::Noise => "noise",
+            Setting::Model => "model",
+            Setting::Effort => "effort",
+            Setting::Language => "language",
+            Setting::Directory => "directory",
+            Setting::TwoPersons => "two_persons",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|setting| setting.as_str() == text)
+    }
+
+    /// All values of a setting that is chosen from a list.
+    pub fn values(self) -> &'static [&'static str] {
+        match self {
+            Setting::Autonomy => &["ask", "safe", "edit", "trusted"],
+            Setting::Busy => &["queue", "steer", "reject"],
+            Setting::Noise => &["full", "normal", "quiet"],
+            Setting::TwoPersons => &["false", "true"],
+            Setting::Model | Setting::Effort | Setting::Language | Setting::Directory => &[],
+        }
+    }
+
+    /// Whether somebody may set this value here.
+    pub fn may_set(self, value: &str, role: Role, direct: bool) -> bool {
+        match (self, Level::parse(value)) {
+            (Setting::Autonomy, Some(level)) => {
+                may(role, Act::SetLevel { level, direct }) || (direct && own(role, level))
+            }
+            (Setting::Autonomy, None) => false,
+            (Setting::Model | Setting::Effort, _) => may(role, Act::Model { direct }),
+            (Setting::Busy | Setting::Noise | Setting::Language, _) => {
+                may(role, Act::Settings) || (direct && role.may_talk())
+            }
+            (Setting::Directory, _) => may(role, Act::Bind),
+            // Alone with ally nobody else could allow anything.
+            (Setting::TwoPersons, _) => !direct && may(role, Act::NameApprovers),
+        }
+    }
+}
+
+/// In his own direct chat everybody may ask to be asked more.
+fn own(role: Role, level: Level) -> bool {
+    role.may_talk() && level <= Level::Safe
+}
+
+/// What a message becomes while a turn runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    Queue,
+    Steer,
+    Reject,
+}
+
+impl Busy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Busy::Queue => "queue",
+            Busy::Steer => "steer",
+            Busy::Reject => "reject",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Busy::Queue, Busy::Steer, Busy::Reject].into_iter().find(|busy| busy.as_str() == text)
+    }
+}
+
+/// How much is shown besides answers and questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Noise {
+    /// The live card from the first step on.
+    Full,
+    /// The live card of what takes long.
+    #[default]
+    Normal,
+    /// Neither live cards nor the queue's.
+    Quiet,
+}
+
+impl Noise {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Noise::Full => "full",
+            Noise::Normal => "normal",
+            Noise::Quiet => "quiet",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Noise::Full, Noise::Normal, Noise::Quiet].into_iter().find(|noise| noise.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_value_is_read() {
+        for setting in Setting::CHOSEN {
+            assert_eq!(Setting::parse(setting.as_str()), Some(setting));
+            for value in setting.values() {
+                let read = match setting {
+                    Setting::Autonomy => Level::parse(value).is_some(),
+                    Setting::Busy => Busy::parse(value).is_some(),
+                    Setting::Noise => Noise::parse(value).is_some(),
+                    _ => true,
+                };
+                assert!(read, "{setting:?} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_sets_what() {
+        for (setting, value, direct, least) in [
+            (Setting::Autonomy, "edit", false, Role::Admin),
+            (Setting::Autonomy, "safe", false, Role::Approver),
+            (Setting::Autonomy, "ask", true, Role::Member),
+            (Setting::Autonomy, "trusted", true, Role::Owner),
+            (Setting::Busy, "steer", false, Role::Approver),
+            (Setting::Busy, "steer", true, Role::Member),
+            (Setting::Noise, "quiet", false, Role::Approver),
+            (Setting::TwoPersons, "true", false, Role::Admin),
+        ] {
+            for role in Role::ALL {
+                assert_eq!(setting.may_set(value, role, direct), role >= least, "{setting:?} {value} {role:?}");
+            }
+        }
+        assert!(Role::ALL.iter().all(|role| !Setting::Autonomy.may_set("trusted", *role, false)));
+    }
+}

@@ -1,0 +1,265 @@
+//! The permission profile of one directory, as codex takes it with a thread. Pure: what there is on this machine stands in
+//! [`Ground`], and `ground.rs` looks for it.
+//!
+//! What codex 0.169 does with a profile on Linux, all of it tried:
+//!
+//! - The profiles lie in the `config` of `thread/start`, `resume` and `fork`; a turn only picks one by name, and what it
+//!   picked stays until the next pick. A thread that is loaded does not take another `config`.
+//! - What no rule names is not there (`:minimal` brings the system's own programs). After an allowed request to leave the
+//!   sandbox everything is there but what is denied by name. So secrets are denied by name *and* not listed.
+//! - A narrower rule never makes something readable below a denied folder.
+//! - A glob only denies, and only files. It is expanded before each command, hidden and ignored files included, without
+//!   following links. A class (`[!x]`) works in it, a choice (`{a,b}`) does not.
+//! - A denied path that is a link, or lies below one, ends every command: paths must be real.
+//! - Starting a thread marks its project as trusted, and a trusted project's own `.codex/config.toml` starts MCP servers
+//!   outside of any sandbox. Whoever says `untrusted` for the folder has neither.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::bridge::ports::Posture;
+use crate::domain::level::Level;
+
+/// What there is on this machine, all of it absolute, there, and free of links.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ground {
+    pub directory: PathBuf,
+    /// Readable: tools, caches, the repository that the directory is a part of.
+    pub readable: Vec<PathBuf>,
+    /// Denied: places of secrets, private parts of ally's home, codex' homes, other projects.
+    pub denied: Vec<PathBuf>,
+    /// Patterns of files to deny outside of the directory (`<home>/ledger.db*`).
+    pub patterns: Vec<String>,
+    /// Folders whose own `.codex/config.toml` must not be heeded.
+    pub untrusted: Vec<PathBuf>,
+}
+
+/// Names of files that are secrets wherever they lie in a project.
+const SECRET_FILES: [&str; 21] = [
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    ".npmrc",
+    ".netrc",
+    "_netrc",
+    ".pypirc",
+    ".pgpass",
+    ".my.cnf",
+    ".htpasswd",
+    ".git-credentials",
+    ".vault-token",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.keystore",
+    "*.kdbx",
+    "*.ppk",
+    "*.tfstate",
+    "ssh_host_*_key",
+];
+
+/// The approval policy of a level.
+pub fn approval(level: Level) -> &'static str {
+    match level {
+        Level::Ask => "untrusted",
+        Level::Safe | Level::Edit | Level::Trusted => "on-request",
+    }
+}
+
+/// The name of the profile that a turn picks.
+pub fn name(posture: &Posture) -> &'static str {
+    match (posture.level, posture.has_network()) {
+        (Level::Safe, false) => "ally-temp",
+        (Level::Safe, true) => "ally-temp-network",
+        (_, false) => "ally-project",
+        (_, true) => "ally-project-network",
+    }
+}
+
+/// The `config` of a thread: every profile that a turn in this directory may pick.
+pub fn config(ground: &Ground) -> Value {
+    let mut permissions = Map::new();
+    for (name, project, network) in [
+        ("ally-temp", "read", false),
+        ("ally-temp-network", "read", true),
+        ("ally-project", "write", false),
+        ("ally-project-network", "write", true),
+    ] {
+        let profile = json!({ "filesystem": filesystem(ground, project), "network": { "enabled": network } });
+        permissions.insert(name.to_owned(), profile);
+    }
+    let distrust = |path: &PathBuf| (text(path), json!({ "trust_level": "untrusted" }));
+    json!({
+        "permissions": permissions,
+        "projects": ground.untrusted.iter().map(distrust).collect::<Map<_, _>>(),
+    })
+}
+
+fn filesystem(ground: &Ground, project: &str) -> Value {
+    let mut rules = Map::new();
+    rules.insert(":minimal".to_owned(), json!("read"));
+    rules.insert(":tmpdir".to_owned(), json!("write"));
+    rules.insert(":slash_tmp".to_owned(), json!("write"));
+    for path in &ground.readable {
+        rules.insert(text(path), json!("read"));
+    }
+    // A denied parent would win over what must be there. `ground` names what lies beside instead.
+    let needed = |denied: &Path| {
+        ground.directory.starts_with(denied) || ground.readable.iter().any(|readable| readable.starts_with(denied))
+    };
+    for path in ground.denied.iter().filter(|path| !needed(path)) {
+        rules.insert(text(path), json!("deny"));
+    }
+    for pattern in &ground.patterns {
+        rules.insert(pattern.clone(), json!("deny"));
+    }
+    let mut inside = Map::new();
+    inside.insert(".".to_owned(), json!(project));
+    for pattern in secret_patterns() {
+        inside.insert(format!("**/{pattern}"), json!("deny"));
+    }
+    rules.insert(":workspace_roots".to_owned(), Value::Object(inside));
+    Value::Object(rules)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Every file that is a secret by its name, as patterns that codex understands.
+fn secret_patterns() -> Vec<String> {
+    let mut patterns: Vec<String> = SECRET_FILES.map(str::to_owned).to_vec();
+    patterns.extend(beginning_but_not(".env", ".example"));
+    // Lists of public certificates are no secrets, and nothing is fetched without them.
+    patterns.extend(ending_but_not("acert", ".pem"));
+    patterns
+}
+
+/// Names that begin with `start`, but for `start` + `rest` itself.
+fn beginning_but_not(start: &str, rest: &str) -> Vec<String> {
+    let mut patterns = Vec::new();
+    let mut so_far = start.to_owned();
+    for next in rest.chars() {
+        patterns.push(so_far.clone());
+        patterns.push(format!("{so_far}[!{next}]*"));
+        so_far.push(next);
+    }
+    patterns.push(format!("{so_far}?*"));
+    patterns
+}
+
+/// Names that end with `end`, but for those that end with `rest` + `end`.
+fn ending_but_not(rest: &str, end: &str) -> Vec<String> {
+    let mut patterns = Vec::new();
+    let mut so_far = end.to_owned();
+    for before in rest.chars().rev() {
+        patterns.push(so_far.clone());
+        patterns.push(format!("*[!{before}]{so_far}"));
+        so_far.insert(0, before);
+    }
+    patterns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ground() -> Ground {
+        Ground {
+            directory: "/h/.ally/workspaces/a".into(),
+            readable: vec!["/h/.cargo/bin".into(), "/h/.ally/runtimes".into()],
+            denied: vec!["/h/.ssh".into(), "/h/.ally/codex".into(), "/h/.ally".into(), "/h/.cargo".into()],
+            patterns: vec!["/h/.ally/ledger.db*".into()],
+            untrusted: vec!["/h/.ally/workspaces/a".into(), "/h".into()],
+        }
+    }
+
+    #[test]
+    fn each_level_has_its_settings() {
+        let of = |level, network| {
+            let posture = Posture { network, ..Posture::of(level) };
+            (approval(level), name(&posture))
+        };
+        assert_eq!(of(Level::Ask, false), ("untrusted", "ally-project"));
+        assert_eq!(of(Level::Safe, false), ("on-request", "ally-temp"));
+        assert_eq!(of(Level::Edit, false), ("on-request", "ally-project"));
+        assert_eq!(of(Level::Trusted, false), ("on-request", "ally-project-network"));
+        assert_eq!(of(Level::Ask, true), ("untrusted", "ally-project-network"));
+        assert_eq!(of(Level::Safe, true), ("on-request", "ally-temp-network"));
+        assert_eq!(of(Level::Edit, true), ("on-request", "ally-project-network"));
+    }
+
+    #[test]
+    fn a_profile_is_there_for_every_posture() {
+        let config = config(&ground());
+        for level in Level::ALL {
+            for network in [false, true] {
+                let posture = Posture { network, ..Posture::of(level) };
+                let profile = &config["permissions"][name(&posture)];
+                let writes = profile["filesystem"][":workspace_roots"]["."] == "write";
+                assert_eq!(writes, level != Level::Safe, "{level:?}");
+                assert_eq!(profile["network"]["enabled"], posture.has_network(), "{level:?}");
+                assert_eq!(profile["filesystem"][":tmpdir"], "write");
+                assert_eq!(profile["filesystem"][":minimal"], "read");
+                assert_eq!(profile["filesystem"].get(":root"), None, "what is not listed is not there");
+            }
+        }
+        assert_eq!(config["projects"]["/h"]["trust_level"], "untrusted");
+    }
+
+    #[test]
+    fn what_contains_something_needed_is_not_denied() {
+        let filesystem = filesystem(&ground(), "write");
+        assert_eq!(filesystem["/h/.ssh"], "deny");
+        assert_eq!(filesystem["/h/.ally/codex"], "deny");
+        assert_eq!(filesystem["/h/.ally/ledger.db*"], "deny");
+        assert_eq!(filesystem["/h/.cargo/bin"], "read");
+        assert_eq!((filesystem.get("/h/.ally"), filesystem.get("/h/.cargo")), (None, None));
+    }
+
+    /// As codex matches them: `*`, `?` and `[!x]`.
+    fn matches(pattern: &[char], name: &[char]) -> bool {
+        match pattern {
+            [] => name.is_empty(),
+            ['*', rest @ ..] => (0..=name.len()).any(|at| matches(rest, &name[at..])),
+            ['[', '!', not, ']', rest @ ..] => name.first().is_some_and(|c| c != not) && matches(rest, &name[1..]),
+            ['?', rest @ ..] => !name.is_empty() && matches(rest, &name[1..]),
+            [c, rest @ ..] => name.first() == Some(c) && matches(rest, &name[1..]),
+        }
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        let denied = |name: &str| {
+            let name: Vec<char> = name.chars().collect();
+            secret_patterns().iter().any(|pattern| matches(&pattern.chars().collect::<Vec<_>>(), &name))
+        };
+        for name in [
+            ".env",
+            ".env.",
+            ".envrc",
+            ".env-x",
+            ".env.local",
+            ".env.e",
+            ".env.example2",
+            ".env.exampl",
+            ".pem",
+            "k.pem",
+            "t.pem",
+            "cert.pem",
+            "acert2.pem",
+            "id_rsa",
+            "id_ed25519.old",
+            ".npmrc",
+            ".netrc",
+            "prod.tfstate",
+        ] {
+            assert!(denied(name), "{name}");
+        }
+        for name in [".env.example", "env", "cacert.pem", "id_map.js", "id_generator.py", "a.pem.txt", "npmrc"] {
+            assert!(!denied(name), "{name}");
+        }
+    }
+}
