@@ -6,7 +6,7 @@ use crate::bridge::commands::threads;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
 use crate::bridge::{alive, lock};
-use crate::domain::access::{Act, Role, may};
+use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::action::{Action, Late, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
 use crate::domain::ids::*;
@@ -117,6 +117,7 @@ pub fn perform(
     match action {
         Action::Allow { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Allow)),
         Action::AllowFor { gate, span } => allow_for(tx, frame, gate, person, *span),
+        Action::AllowNetwork { gate } => allow_network(tx, frame, gate, person),
         Action::Decline { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Decline { reason: None })),
         Action::DeclineWhy { gate } => {
             let reason = field(form, "reason").map(str::to_owned);
@@ -181,6 +182,9 @@ pub fn decide(
     let Some(decision) = decision else { return Ok(Performed::told(Told::AnswerMissing)) };
     let (stored, secret) = without_secrets(&gate.ask, decision);
     gates::decide(tx, &gate, &stored, &person.user, &person.name, frame.now_ms)?;
+    if stored == Decision::Allow && grants_network(&gate.ask) {
+        turns::grant_network(tx, &turn.id, &person.user)?;
+    }
     let detail = format!("{} {}", decision_word(&stored), gate.class.as_str());
     let detail = if gate.ask.is_question() { decision_word(&stored) } else { &detail };
     audit::note(tx, person.user.as_str(), "decided", gate.id.as_str(), detail, frame.now_ms)?;
@@ -247,16 +251,70 @@ pub fn may_decide(
     if gate.ask.is_question() {
         return Ok(may(role, Act::Answer { own }));
     }
-    let asks_two = gate.class == Class::Publish && conversation.chat_kind == ChatKind::Group;
+    // Whoever has the network can send.
+    let sends = gate.class == Class::Publish || grants_network(&gate.ask);
+    let act = Act::Decide { class: gate.class, own };
+    Ok(may(role, act) && !(sends && needs_another(tx, conversation, turn, user)?))
+}
+
+/// In this chat nobody lets his own task act on others.
+fn needs_another(
+    tx: &Transaction<'_>,
+    conversation: &Conversation,
+    turn: &Turn,
+    user: &UserId,
+) -> Result<bool, LedgerError> {
+    if conversation.chat_kind != ChatKind::Group {
+        return Ok(false);
+    }
+    let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::TwoPersons)?;
     // Whoever's words are in the turn asked for it, too.
-    let asked = || -> Result<bool, LedgerError> {
-        Ok(own || inbound::of_turn(tx, &turn.id)?.iter().any(|row| row.sender.as_ref() == Some(user)))
-    };
-    let two_persons = asks_two && asked()? && {
-        let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::TwoPersons)?;
-        set.as_deref() == Some("true")
-    };
-    Ok(!two_persons && may(role, Act::Decide { class: gate.class, own }))
+    Ok(set.as_deref() == Some("true")
+        && (turn.requester == *user
+            || inbound::of_turn(tx, &turn.id)?.iter().any(|row| row.sender.as_ref() == Some(user))))
+}
+
+/// What is asked for is the network itself.
+pub(super) fn grants_network(ask: &Ask) -> bool {
+    matches!(ask, Ask::Permissions { network_only: true, .. })
+}
+
+/// Out of the sandbox a command has no network, so to allow it would not help: the task is stopped and goes on with the
+/// network, which is said with each turn. What was asked for does not run by itself.
+fn allow_network(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    gate: &GateId,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    let gate = gates::get(tx, gate)?;
+    let turn = turns::get(tx, &gate.turn)?;
+    let conversation = conversations::get(tx, &gate.conversation)?;
+    let refused = !may(person.role, Act::GrantNetwork) || needs_another(tx, &conversation, &turn, &person.user)?;
+    if refused {
+        audit::note(tx, person.user.as_str(), "network refused", gate.id.as_str(), "not a decider", frame.now_ms)?;
+        let mut people = frame.access.deciders(&conversation.chat, Class::Publish);
+        people.retain(|user| *user != person.user);
+        return Ok(Performed::told(Told::OnlyThese { names: frame.names(tx, &people, &turn)? }));
+    }
+    if turn.stop.is_some() || turn.state.is_settled() || !gate.needs_network {
+        return Ok(Performed::told(no_longer(&gate, frame.now_ms).unwrap_or(Told::NoLongerValid)));
+    }
+    let performed = decide(tx, frame, &gate.id, person, |_| Some(Decision::Network))?;
+    if performed.told == Told::Recorded {
+        turns::grant_network(tx, &turn.id, &person.user)?;
+        let wish = Stop { reason: StopReason::Network, by: Some(person.name.clone()), at_ms: frame.now_ms };
+        turns::request_stop(tx, &turn.id, &wish)?;
+    }
+    Ok(performed)
+}
+
+/// Whether a task may reach the network: somebody let it who may do so.
+pub(super) fn has_network(access: &Access, conversation: &Conversation, turn: &Turn) -> bool {
+    turn.network_by.as_ref().is_some_and(|by| {
+        let role = access.role(by, None, Some(&conversation.chat), conversation.chat_kind);
+        may(role, Act::GrantNetwork)
+    })
 }
 
 /// Allows a request, and the like of it for a while.
@@ -417,6 +475,7 @@ fn decision_word(decision: &Decision) -> &'static str {
         Decision::Allow => "allow",
         Decision::Decline { .. } => "decline",
         Decision::StopTurn => "stop",
+        Decision::Network => "network",
         Decision::Answers { .. } => "answer",
     }
 }
@@ -554,7 +613,7 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
 
 /// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own.
 pub fn may_steer(turn: &Turn, role: Role) -> bool {
-    turn.level.is_none_or(|level| role.cap() >= level)
+    turn.level.is_none_or(|level| role.cap() >= level) && (turn.network_by.is_none() || may(role, Act::GrantNetwork))
 }
 
 fn keep_waiting(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
@@ -606,7 +665,11 @@ pub fn resume(
     let told = match how {
         Resume::Dismiss => Told::Dismissed,
         Resume::Continue | Resume::RunAgain | Resume::StartFresh => {
-            again(tx, frame, &turn, how, person)?;
+            let prompt = match how {
+                Resume::Continue => prompts::continuing(&turn.prompt),
+                _ => turn.prompt.clone(),
+            };
+            again(tx, frame, &turn, prompt, how == Resume::Continue, (&person.user, &person.name))?;
             Told::Queued
         }
     };
@@ -628,20 +691,25 @@ pub(super) fn resumed_key(turn: &TurnId) -> String {
 }
 
 /// A turn made of a former one, in its place in the queue.
-fn again(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, how: Resume, person: &Person) -> Result<(), LedgerError> {
-    let prompt = match how {
-        Resume::Continue => crate::bridge::prompts::continuing(&turn.prompt),
-        _ => turn.prompt.clone(),
-    };
+pub(super) fn again(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &Turn,
+    prompt: String,
+    continues: bool,
+    (user, name): (&UserId, &str),
+) -> Result<(), LedgerError> {
     let new = NewTurn {
         conversation: turn.conversation.clone(),
         ord: Some(turn.ord),
-        requester: person.user.clone(),
-        requester_name: person.name.clone(),
+        requester: user.clone(),
+        requester_name: name.to_owned(),
         title: turn.title.clone(),
         reply_to: turn.reply_to.clone(),
         prompt,
-        continues: (how == Resume::Continue).then(|| turn.id.clone()),
+        continues: continues.then(|| turn.id.clone()),
+        // It is the same task.
+        network_by: turn.network_by.clone().filter(|_| continues),
         not_before_ms: 0,
     };
     let fresh = turns::insert(tx, &new, frame.now_ms)?;

@@ -92,6 +92,10 @@ fn former_decision(
 ) -> Result<Option<(Gate, bool)>, LedgerError> {
     let Some(continued) = &turn.continues else { return Ok(None) };
     let Some(former) = gates::decided_before(tx, continued, &request.ask.fingerprint())? else { return Ok(None) };
+    if former.decision == Some(Decision::Network) {
+        // It was not about this.
+        return Ok(None);
+    }
     let fresh = former.decided_at_ms.is_some_and(|at| (0..=HONOUR_MS).contains(&(now_ms - at)));
     let not_passed_on = former.void_from == Some(GateState::Decided);
     let secret = request.ask.is_question();
@@ -164,6 +168,9 @@ fn apply(tx: &Transaction<'_>, gate: &Gate, rule: &Rule, now_ms: i64) -> Result<
 fn honour(tx: &Transaction<'_>, gate: &Gate, former: &Gate, now_ms: i64) -> Result<(), LedgerError> {
     let (Some(decision), Some(by)) = (&former.decision, &former.decided_by) else { return Ok(()) };
     gates::decide(tx, gate, decision, by, former.decided_name.as_deref().unwrap_or(by.as_str()), now_ms)?;
+    if *decision == Decision::Allow && super::actions::grants_network(&gate.ask) {
+        turns::grant_network(tx, &gate.turn, by)?;
+    }
     audit::note(tx, by.as_str(), "decision honoured", gate.id.as_str(), former.id.as_str(), now_ms)
 }
 

@@ -31,8 +31,10 @@ pub fn judge(config: &BridgeConfig, project: &Path, sandbox: bool, ask: &Ask) ->
             if *network {
                 class = class.max(Class::Fetch);
             }
+            let reaches_out = verdict.parts.iter().any(|part| matches!(part.class, Class::Fetch | Class::Publish));
             let why = (verdict.parts.len() > 1 && class == verdict.class).then_some(verdict.why);
-            Judged { class, why, sandboxed }
+            // Out of the sandbox the files are open and the network is not.
+            Judged { class, why, sandboxed, needs_network: sandbox && *outside_sandbox && !network && reaches_out }
         }
         Ask::FileChange { changes, directory } => {
             let places = place(Path::new(directory));
@@ -44,11 +46,13 @@ pub fn judge(config: &BridgeConfig, project: &Path, sandbox: bool, ask: &Ask) ->
             });
             let why = worst.filter(|_| class > Class::Write).map(|(change, _)| change.path.clone());
             // The runtime writes patches itself; it asks where its sandbox would not let it.
-            Judged { class, why, sandboxed: sandbox }
+            Judged { class, why, sandboxed: sandbox, needs_network: false }
         }
-        Ask::Permissions { network_only: true, .. } => Judged { class: Class::Fetch, why: None, sandboxed: sandbox },
+        Ask::Permissions { network_only: true, .. } => {
+            Judged { class: Class::Fetch, why: None, sandboxed: sandbox, needs_network: false }
+        }
         Ask::Permissions { .. } | Ask::Tool { .. } | Ask::Questions { .. } => {
-            Judged { class: Class::Unknown, why: None, sandboxed: false }
+            Judged { class: Class::Unknown, why: None, sandboxed: false, needs_network: false }
         }
     }
 }
@@ -154,6 +158,21 @@ mod tests {
             let judged = judge(&config, &project, sandbox, &command(line, &project, outside, network));
             assert_eq!((judged.class, judged.sandboxed), (class, sandboxed), "{line} {outside} {network} {sandbox}");
         }
+    }
+
+    #[test]
+    fn what_reaches_out_of_the_sandbox_needs_a_network() {
+        let home = tempfile::tempdir().unwrap();
+        let needs = |line, outside, network, sandbox| {
+            judge(&config(home.path()), home.path(), sandbox, &command(line, home.path(), outside, network))
+                .needs_network
+        };
+        assert!(needs("npm install", true, false, true));
+        assert!(needs("make && git push", true, false, true));
+        assert!(!needs("npm install", true, true, true), "it comes with it");
+        assert!(!needs("npm install", false, false, true), "it stays inside");
+        assert!(!needs("npm install", true, false, false), "nothing holds it");
+        assert!(!needs("touch /x", true, false, true));
     }
 
     #[test]

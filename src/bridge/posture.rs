@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::actions;
 use super::core::Core;
 use super::ports::{Level, Posture};
 use crate::domain::access::Access;
@@ -51,7 +52,8 @@ pub async fn of(
         entries(&core.config.workspaces).filter(|path| !directory.starts_with(path)).collect();
     denied.extend(core.config.directory.iter().filter(|other| !directory.starts_with(other)).cloned());
     denied.sort();
-    Ok(Posture { level, network: false, denied, readable })
+    let network = actions::has_network(&core.access(&conversation.channel), conversation, turn);
+    Ok(Posture { level, network, denied, readable })
 }
 
 /// What lies in a folder; nothing where it cannot be read.

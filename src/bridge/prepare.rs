@@ -458,6 +458,7 @@ fn put(
         reply_to: Some(letter.message.message.clone()),
         prompt: prompts::freeze(&gathered.prompt),
         continues: None,
+        network_by: None,
         not_before_ms: 0,
     };
     let turn = turns::insert(tx, &new, frame.now_ms)?;

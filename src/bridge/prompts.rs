@@ -35,6 +35,22 @@ pub fn continuing(stored: &str) -> String {
     freeze(&Prompt { text, ..former })
 }
 
+/// The prompt with which a task goes on once it has the network: `asked` is what it had asked for.
+pub fn with_network(stored: &str, asked: &Ask) -> String {
+    let former = thaw(stored);
+    let what = match asked {
+        Ask::Command { command, .. } => format!(" You had asked to run `{command}`, which did not run."),
+        _ => String::new(),
+    };
+    let text = format!(
+        "Your commands can reach the network now, inside the sandbox: the person granted it for this task, and your previous \
+         turn was ended for that.{what} First check what has already been done; do not repeat a step that is already done. \
+         Then finish the request. The request was:\n\n{}",
+        former.text
+    );
+    freeze(&Prompt { text, ..former })
+}
+
 /// Why a person said no, as words for the running turn.
 pub fn declined_because(ask: &Ask, reason: &str) -> String {
     let what = match ask {

@@ -184,7 +184,8 @@ async fn known(
         })
         .await?;
     Ok(Known {
-        stop_requested: turn.stop.is_some(),
+        // Whoever let it reach the network did not want it gone.
+        stop_requested: turn.stop.as_ref().is_some_and(|stop| stop.reason != StopReason::Network),
         recalled,
         boot_changed,
         thread_has_settled_turns: conversation.thread == turn.thread && conversation.settled_on_thread > 0,

@@ -7,9 +7,10 @@ use super::follow::limits_of;
 use super::host::LiveRuntime;
 use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
-use super::{actions, remedy, render, say};
+use super::{actions, prompts, remedy, render, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
+use crate::domain::gate::Decision;
 use crate::domain::history::{ChangedFile, Failure, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -184,6 +185,10 @@ fn tell(
             pictures::interrupted(tx, frame, turn, &picture)?;
             (LiveState::Interrupted, Receipt::Failed)
         }
+        Outcome::Interrupted if turn.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::Network) => {
+            let by = goes_on(tx, frame, turn)?;
+            (LiveState::GoesOn { by }, Receipt::Accepted)
+        }
         Outcome::Interrupted => {
             let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
             (LiveState::Stopped { by, background: finish.background }, Receipt::Failed)
@@ -199,6 +204,18 @@ fn tell(
     let live = Live { state, progress: &finish.progress, unreachable_since_ms: None };
     pictures::live(tx, frame, conversation, turn, &live)?;
     actions::receipts(tx, frame, turn, receipt)
+}
+
+/// Whoever let it reach the network wants it to go on; gives his name.
+fn goes_on(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<String, LedgerError> {
+    let granted = gates::of_turn(tx, &turn.id)?.into_iter().rev().find(|gate| gate.decision == Some(Decision::Network));
+    let prompt = match &granted {
+        Some(gate) => prompts::with_network(&turn.prompt, &gate.ask),
+        None => prompts::continuing(&turn.prompt),
+    };
+    actions::again(tx, frame, turn, prompt, true, (&turn.requester, &turn.requester_name))?;
+    let by = turn.stop.as_ref().and_then(|stop| stop.by.clone());
+    Ok(by.unwrap_or_else(|| turn.requester_name.clone()))
 }
 
 /// Writes the answer as messages. Before W6, because a long one becomes a file, and the file must be on disk before the
@@ -371,6 +388,7 @@ fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[Clie
                 reply_to: row.message.clone(),
                 prompt: super::prompts::freeze(&Prompt { text, images: Vec::new(), plan: false }),
                 continues: None,
+                network_by: None,
                 not_before_ms: 0,
             };
             let fresh = turns::insert(tx, &new, frame.now_ms)?;

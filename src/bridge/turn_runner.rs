@@ -43,7 +43,7 @@ pub async fn run(
         Ok(thread) => thread,
         Err(step) => return Ok(step),
     };
-    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, posture.level).await? else {
+    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, &posture).await? else {
         return Ok(Next::Again);
     };
     // Listen before the line is written: nothing that it causes can be missed.
@@ -316,7 +316,7 @@ async fn fail_unsubmitted(
     error: &CallError,
 ) -> Result<(), LedgerError> {
     let thread = conversation.thread.clone().unwrap_or_else(|| NEVER_OPENED.into());
-    let Some(turn) = commit_submission(core, live, conversation, turn, &thread, Level::Ask).await? else {
+    let Some(turn) = commit_submission(core, live, conversation, turn, &thread, &Posture::of(Level::Ask)).await? else {
         return Ok(());
     };
     let failure = Failure { kind: FailureKind::Other, detail: error.to_string() };
@@ -335,7 +335,7 @@ async fn commit_submission(
     conversation: &Conversation,
     turn: &Turn,
     thread: &ThreadId,
-    level: Level,
+    posture: &Posture,
 ) -> Result<Option<Turn>, LedgerError> {
     let submission = Submission {
         thread: thread.clone(),
@@ -343,7 +343,8 @@ async fn commit_submission(
         generation: live.generation,
         boot_id: live.identity.boot_id.clone(),
         at_ms: core.now_ms(),
-        level,
+        level: posture.level,
+        network: posture.network,
     };
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
     crash::point("w2.before");
@@ -353,7 +354,8 @@ async fn commit_submission(
         }
         // The thread was opened meanwhile: less may be allowed now than when the level was read.
         let level = posture::level(tx, &frame.access, &conversation, &turn.requester, submission.at_ms)?;
-        if level < submission.level {
+        let network = !submission.network || actions::has_network(&frame.access, &conversation, &turn);
+        if level < submission.level || !network {
             return Err(LedgerError::Stale("the chat's level"));
         }
         turns::submit(tx, &turn, &submission)?;

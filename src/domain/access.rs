@@ -88,6 +88,8 @@ pub enum Act {
         own: bool,
         standing: bool,
     },
+    /// Let a task reach the network, which lets it send as well.
+    GrantNetwork,
     /// Rules of the chat: see them, end them.
     SeeRules,
     /// What was decided, here or everywhere.
@@ -138,7 +140,7 @@ pub fn may(role: Role, act: Act) -> bool {
             may(role, Act::Decide { class, own })
                 && if standing { class.lasts().always && role.is_decider() } else { class.lasts().hours }
         }
-        Act::SeeRules | Act::Audit { everywhere: false } | Act::Settings => role.is_decider(),
+        Act::GrantNetwork | Act::SeeRules | Act::Audit { everywhere: false } | Act::Settings => role.is_decider(),
         Act::Model { direct } => role >= Role::Admin || (direct && role.may_talk()),
         Act::SetLevel { level: Level::Trusted, direct } => role.is_owner() && direct,
         Act::SetLevel { level: Level::Edit, .. } => role >= Role::Admin,
@@ -288,6 +290,7 @@ mod tests {
             (Act::Requeue { own: false }, Role::Approver),
             (Act::Answer { own: true }, Role::Member),
             (Act::Answer { own: false }, Role::Approver),
+            (Act::GrantNetwork, Role::Approver),
             (Act::SeeRules, Role::Approver),
             (Act::Settings, Role::Approver),
             (Act::Audit { everywhere: false }, Role::Approver),

@@ -21,6 +21,10 @@ pub enum Action {
         gate: GateId,
         span: Span,
     },
+    /// The task ends here and goes on with the network.
+    AllowNetwork {
+        gate: GateId,
+    },
     /// With the reason that the form holds.
     DeclineWhy {
         gate: GateId,
@@ -100,6 +104,7 @@ impl Action {
             Action::Allow { gate }
             | Action::Decline { gate }
             | Action::AllowFor { gate, .. }
+            | Action::AllowNetwork { gate }
             | Action::DeclineWhy { gate }
             | Action::Choose { gate, .. }
             | Action::Submit { gate }
@@ -122,6 +127,7 @@ impl Action {
             self,
             Action::Allow { .. }
                 | Action::AllowFor { .. }
+                | Action::AllowNetwork { .. }
                 | Action::AllowAll { .. }
                 | Action::Decline { .. }
                 | Action::DeclineWhy { .. }

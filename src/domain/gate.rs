@@ -200,6 +200,8 @@ pub enum Decision {
         reason: Option<String>,
     },
     StopTurn,
+    /// The task ends here and goes on with the network: what was asked for did not run.
+    Network,
     /// Answers by question id. An empty list is "skipped".
     Answers {
         answers: Vec<(String, Vec<String>)>,

@@ -52,6 +52,8 @@ pub struct Judged {
     pub why: Option<String>,
     /// The sandbox holds what is asked for.
     pub sandboxed: bool,
+    /// It is of no use without a network, and to allow it gives none.
+    pub needs_network: bool,
 }
 
 /// What is covered, besides the place.
@@ -137,7 +139,7 @@ mod tests {
     }
 
     fn judged(class: Class, sandboxed: bool) -> Judged {
-        Judged { class, why: None, sandboxed }
+        Judged { class, why: None, sandboxed, needs_network: false }
     }
 
     #[test]

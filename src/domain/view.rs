@@ -85,6 +85,8 @@ pub enum ButtonRole {
     Decline,
     /// Allows for longer than once.
     AllowFor(Span),
+    /// Lets the task reach the network.
+    AllowNetwork,
     /// Sends the form with the reason.
     DeclineWhy,
     /// Allows request `n` of a list.
@@ -158,6 +160,10 @@ pub enum LiveState {
     Interrupted,
     /// The input went into a turn that was already running.
     Merged,
+    /// The task goes on at once, with the network.
+    GoesOn {
+        by: String,
+    },
 }
 
 /// What is known of commands that ran in the background when a turn was stopped.
@@ -240,6 +246,9 @@ pub struct RiskShown {
     /// The words that made it so, where they are not the whole.
     pub why: Option<String>,
     pub sandboxed: bool,
+    /// To allow it gives it no network, and it wants one.
+    #[serde(default)]
+    pub needs_network: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,6 +35,8 @@ pub struct Gate {
     pub why: Option<String>,
     /// The sandbox holds what is asked for.
     pub sandboxed: bool,
+    /// It is of no use without a network, and to allow it gives none.
+    pub needs_network: bool,
     /// The first request of the card that lists this one.
     pub card: GateId,
     /// When people could first see it.
@@ -48,7 +50,12 @@ pub struct Gate {
 
 impl Gate {
     pub fn judged(&self) -> Judged {
-        Judged { class: self.class, why: self.why.clone(), sandboxed: self.sandboxed }
+        Judged {
+            class: self.class,
+            why: self.why.clone(),
+            sandboxed: self.sandboxed,
+            needs_network: self.needs_network,
+        }
     }
 }
 
@@ -72,8 +79,8 @@ pub struct NewGate {
 /// W4. `None` when the same request is known already (a re-attached generation sends it again).
 pub fn open(tx: &Transaction<'_>, new: &NewGate) -> Result<Option<GateId>, LedgerError> {
     let gate = GateId::fresh();
-    let sql = "INSERT INTO gates (id, conversation, turn, number, generation, native_id, fingerprint, ask, claim, choices, state, repeats, opened_at_ms, class, why, sandboxed, card)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, ?12, ?13, ?14, ?15, coalesce(?16, ?1)) ON CONFLICT (generation, native_id) DO NOTHING";
+    let sql = "INSERT INTO gates (id, conversation, turn, number, generation, native_id, fingerprint, ask, claim, choices, state, repeats, opened_at_ms, class, why, sandboxed, card, needs_network)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, ?12, ?13, ?14, ?15, coalesce(?16, ?1), ?17) ON CONFLICT (generation, native_id) DO NOTHING";
     let inserted = run(
         tx,
         sql,
@@ -93,7 +100,8 @@ pub fn open(tx: &Transaction<'_>, new: &NewGate) -> Result<Option<GateId>, Ledge
             new.judged.class.as_str(),
             new.judged.why,
             new.judged.sandboxed,
-            new.card.as_ref().map(GateId::as_str)
+            new.card.as_ref().map(GateId::as_str),
+            new.judged.needs_network
         ],
     )?;
     Ok((inserted == 1).then_some(gate))
@@ -267,6 +275,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Gate> {
         class: Class::parse(&class).ok_or_else(|| unreadable("class", &class))?,
         why: row.get("why")?,
         sandboxed: row.get("sandboxed")?,
+        needs_network: row.get("needs_network")?,
         card: row.get::<_, Option<String>>("card")?.map_or_else(|| id(row, "id"), |card| Ok(GateId::from(card)))?,
         shown_at_ms: row.get("shown_at_ms")?,
         rule: row.get("rule")?,

@@ -43,6 +43,9 @@ super::messages! {
             "■ Stopped by {who}. Changes made stay; background commands: may still be running";
         LiveFailed => "✕ 失败", "✕ Failed";
         LiveInterrupted => "？中断，结果未知", "? Interrupted, outcome unknown";
+        TagGoesOn => "接着做", "Goes on";
+        LiveGoesOn { who: &'a str } =>
+            "— {who} 允许了联网，任务接着做", "— Network allowed by {who}; the task goes on";
         LiveMerged => "— 已并入正在进行的任务", "— Joined the task that was already running";
         // ---- C2 answer
         /// Of an answer that begins with nothing that could be shown in a list.
@@ -105,6 +108,14 @@ super::messages! {
         GateDeclinedWhy { who: &'a str, at: At, reason: &'a str } =>
             "✕ {who} 拒绝 · {at} · {reason}", "✕ Declined by {who} · {at} · {reason}";
         GateStopped { who: &'a str, at: At } => "■ {who} 拒绝并停止任务 · {at}", "■ {who} declined and stopped the task · {at}";
+        NeedsNetwork =>
+            "这条命令要联网，而只允许这一次不带网络", "It needs the network, and allowed once it has none";
+        ConfirmNetwork => "允许本任务联网（包括对外发送）？", "Allow network for this task (sending included)?";
+        ConfirmNetworkGoesOn =>
+            "允许本任务联网（包括对外发送）？任务先停下，再接着做", "Allow network for this task (sending included)? It stops and goes on";
+        GateNetwork { who: &'a str, at: At } =>
+            "✓ {who} 允许本任务联网 · {at}。这条没有执行", "✓ Network for this task allowed by {who} · {at}. This did not run";
+        GateNetworkGranted { who: &'a str, at: At } => "✓ {who} 允许本任务联网 · {at}", "✓ Network for this task allowed by {who} · {at}";
         GateWithdrawn => "— 已撤回，没有执行", "— Withdrawn, it did not run";
         GateVoid => "— 已作废：ally 重启过，没有执行", "— Void: ally restarted, it did not run";
         GateVoidMayHaveRun { who: &'a str } =>

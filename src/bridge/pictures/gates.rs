@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use super::{Frame, cut, notice, target_of};
+use crate::bridge::actions::grants_network;
 use crate::bridge::gates::POLICY;
 use crate::bridge::say;
 use crate::domain::action::Action;
 use crate::domain::delivery::Target;
-use crate::domain::gate::{Ask, GateState};
+use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::ids::*;
+use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
 use crate::domain::risk::{Lasts, Tier};
 use crate::domain::rule::{Covers, Span};
@@ -73,7 +75,7 @@ fn one_gate(
     let (deciders, mention) = frame.deciders(tx, conversation, gate, turn)?;
     let shown = gate_shown(tx, gate)?;
     let direct = conversation.chat_kind == ChatKind::Direct;
-    let buttons = if shown.is_open() { gate_buttons(tx, frame, conversation, gate)? } else { Vec::new() };
+    let buttons = if shown.is_open() { gate_buttons(tx, frame, conversation, gate, turn)? } else { Vec::new() };
     let covers = Covers::of(&gate.ask, &gate.judged()).filter(|covers| covers.class.lasts().always);
     Ok(GateView {
         gate: Some(gate.id.clone()),
@@ -84,7 +86,7 @@ fn one_gate(
         mention: if direct { Vec::new() } else { mention },
         ask: shown_ask(frame, turn, gate, direct),
         claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
-        risk: (!gate.ask.is_question()).then(|| risk_of(gate)),
+        risk: (!gate.ask.is_question()).then(|| risk_of(gate, turn)),
         state: shown,
         buttons,
         rule: covers.map(|covers| RuleOffer {
@@ -115,8 +117,18 @@ fn shown_ask(frame: &Frame, turn: &Turn, gate: &Gate, direct: bool) -> Ask {
     ask
 }
 
-fn risk_of(gate: &Gate) -> RiskShown {
-    RiskShown { class: gate.class, why: gate.why.clone(), sandboxed: gate.sandboxed }
+fn risk_of(gate: &Gate, turn: &Turn) -> RiskShown {
+    RiskShown {
+        class: gate.class,
+        why: gate.why.clone(),
+        sandboxed: gate.sandboxed,
+        needs_network: offers_network(gate, turn),
+    }
+}
+
+/// To allow it gives it no network, and the task has none.
+fn offers_network(gate: &Gate, turn: &Turn) -> bool {
+    gate.needs_network && turn.network_by.is_none() && turn.level != Some(Level::Trusted)
 }
 
 /// C4. Its buttons cover what it shows and nothing that comes later.
@@ -143,13 +155,17 @@ fn several_gates(
             let (allow, decline) = (Action::Allow { gate: gate.id.clone() }, Action::Decline { gate: gate.id.clone() });
             buttons.push(button(gate.id.as_str(), ButtonRole::AllowNumber(gate.number), &allow)?);
             buttons.push(button(gate.id.as_str(), ButtonRole::DeclineNumber(gate.number), &decline)?);
+            if offers_network(gate, turn) {
+                let network = Action::AllowNetwork { gate: gate.id.clone() };
+                buttons.push(button(gate.id.as_str(), ButtonRole::AllowNetwork, &network)?);
+            }
         }
         drawn.push(GateRow {
             gate: gate.id.clone(),
             number: gate.number,
             ask: shown_ask(frame, turn, gate, direct),
             claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
-            risk: risk_of(gate),
+            risk: risk_of(gate, turn),
             state: gate_shown(tx, gate)?,
             buttons,
             opened_at_ms: gate.opened_at_ms,
@@ -197,6 +213,9 @@ fn gate_shown(tx: &Transaction<'_>, gate: &Gate) -> Result<GateShown, LedgerErro
             },
             _ => GateShown::Open,
         },
+        GateState::Withdrawn if gate.decision == Some(Decision::Network) => {
+            GateShown::Decided { who, at_ms, decision: Decision::Network, rule: None }
+        }
         GateState::Withdrawn => GateShown::Withdrawn,
         GateState::Void if gate.void_from == Some(GateState::Answering) => GateShown::VoidMayHaveRun { who },
         GateState::Void => GateShown::Void,
@@ -221,6 +240,7 @@ fn gate_buttons(
     frame: &Frame,
     conversation: &Conversation,
     gate: &Gate,
+    turn: &Turn,
 ) -> Result<Vec<Button>, LedgerError> {
     let id = || gate.id.clone();
     let mut wanted = Vec::new();
@@ -242,7 +262,12 @@ fn gate_buttons(
             wanted.push((ButtonRole::Skip, Action::Skip { gate: id() }));
         }
         _ => {
-            wanted.push((ButtonRole::Allow, Action::Allow { gate: id() }));
+            // To allow the network is to allow all that it is good for.
+            let allow = if grants_network(&gate.ask) { ButtonRole::AllowNetwork } else { ButtonRole::Allow };
+            wanted.push((allow, Action::Allow { gate: id() }));
+            if offers_network(gate, turn) {
+                wanted.push((ButtonRole::AllowNetwork, Action::AllowNetwork { gate: id() }));
+            }
             wanted.push((ButtonRole::Decline, Action::Decline { gate: id() }));
             let lasts = if Covers::of(&gate.ask, &gate.judged()).is_some() { gate.class.lasts() } else { Lasts::ONCE };
             for (offered, span) in [(lasts.task, Span::Task), (lasts.hours, Span::Hours), (lasts.always, Span::Always)]

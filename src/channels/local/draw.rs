@@ -109,6 +109,7 @@ fn draw_live(live: &LiveView, lang: Lang) -> String {
         },
         LiveState::Failed => pick(lang, "✕ 没有完成", "✕ not finished"),
         LiveState::Interrupted => pick(lang, "✕ 任务中断", "✕ interrupted"),
+        LiveState::GoesOn { by: who } => CardMsg::LiveGoesOn { who }.text(lang),
         LiveState::Merged => pick(lang, "✓ 已并入正在进行的任务", "✓ added to the running task"),
     };
     match live.unreachable_since_ms {
@@ -179,6 +180,9 @@ fn draw_over(number: i64, state: &GateShown, lang: Lang) -> String {
             let (mark, what) = match decision {
                 Decision::Allow => ("✓", pick(lang, "已同意", "allowed")),
                 Decision::Decline { .. } => ("✕", pick(lang, "已拒绝", "declined")),
+                Decision::Network => {
+                    ("✓", pick(lang, "本任务可以联网，这条没有执行", "network for this task; this did not run"))
+                }
                 Decision::StopTurn => ("■", pick(lang, "已拒绝并停止任务", "declined, and stopped the task")),
                 Decision::Answers { .. } => ("✓", pick(lang, "已回答", "answered")),
             };
@@ -382,7 +386,7 @@ mod tests {
                 network: true,
             },
             claim: Some("tidy up".to_owned()),
-            risk: Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false }),
+            risk: Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: false }),
             state,
             buttons: Vec::new(),
             rule: None,

@@ -103,6 +103,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         reply_to: None,
         prompt: "{}".to_owned(),
         continues: None,
+        network_by: None,
         not_before_ms: 0,
     };
     let turn = turns::insert(tx, &new, 1)?;

@@ -436,7 +436,7 @@ pub fn answer(method: &str, asked: &Asked, ask: &Ask, decision: &Decision) -> Va
     let allowed = matches!(decision, Decision::Allow);
     let word = match decision {
         Decision::Allow => "accept",
-        Decision::StopTurn => "cancel",
+        Decision::StopTurn | Decision::Network => "cancel",
         Decision::Decline { .. } | Decision::Answers { .. } => "decline",
     };
     match method {

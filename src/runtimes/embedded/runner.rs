@@ -305,7 +305,7 @@ impl Runner {
                 let directory = self.directory.display().to_string();
                 let ask = Ask::Permissions { wanted: vec![wanted], directory, network_only };
                 match self.ask(ask, Some("The script asks for more rights.".to_owned()), choices()).await? {
-                    Decision::StopTurn => Err(Halt::Stopped),
+                    Decision::StopTurn | Decision::Network => Err(Halt::Stopped),
                     // Nothing is kept from its commands anyway.
                     Decision::Allow | Decision::Decline { .. } | Decision::Answers { .. } => Ok(()),
                 }
@@ -331,7 +331,7 @@ impl Runner {
         let claim = outside_sandbox.then(|| "The script asks to leave the sandbox.".to_owned());
         match self.ask(ask, claim, choices()).await? {
             Decision::Allow => self.shell(&command).await,
-            Decision::StopTurn => Err(Halt::Stopped),
+            Decision::StopTurn | Decision::Network => Err(Halt::Stopped),
             Decision::Decline { .. } | Decision::Answers { .. } => {
                 let item = self.item();
                 let step = self.step(StepKind::Command, &command);
@@ -416,7 +416,7 @@ impl Runner {
         let questions = asked.into_iter().enumerate().map(question).collect();
         let decision = self.ask(Ask::Questions { questions }, None, Vec::new()).await?;
         let given: Vec<String> = match decision {
-            Decision::StopTurn => return Err(Halt::Stopped),
+            Decision::StopTurn | Decision::Network => return Err(Halt::Stopped),
             Decision::Answers { answers } => answers.into_iter().flat_map(|(_, given)| given).collect(),
             Decision::Allow | Decision::Decline { .. } => Vec::new(),
         };

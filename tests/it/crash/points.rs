@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::death::{Outcome, assert_one_outcome, find};
+use crate::people::network::Elsewhere;
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
@@ -227,4 +228,34 @@ async fn after_w5a() {
 #[tokio::test(flavor = "multi_thread")]
 async fn just_after_the_answer_was_written() {
     approval("w5a.told", After::MayHaveRun).await;
+}
+
+/// Somebody let the task out to the network, and the bridge died before it could go on: it is asked about, and goes on
+/// with the network when that is wanted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_around_the_grant_of_the_network() {
+    for place in ["w5.before", "w5.after", "w6.before", "w6.after"] {
+        let world = World::start(Kind::Codex).await;
+        let there = Elsewhere::listen().await;
+        let text = format!("{} {} [[say done]]", there.visit(), there.ask());
+        let message = world.sim.say(OWNER_CHAT, OWNER, &text);
+        let card = world.card_with(&message, "Network for task").await;
+        let value = card.button("Network for task").unwrap();
+        arm(&world, place);
+        tokio::select! {
+            _ = world.sim.click_value(&card.id, OWNER, value, serde_json::Value::Null) => died(&world, place).await,
+            () = died(&world, place) => {}
+        }
+        if place != "w6.after" {
+            // Nobody knows what the dead process did: somebody says whether it goes on.
+            let lost = world.card_with(&message, "Continue").await;
+            world.sim.click(&lost.id, "Continue", OWNER).await;
+        }
+        let again = world.card_with(&message, "Allow once").await;
+        let granted = place != "w5.before";
+        assert_eq!(there.came(), usize::from(granted), "{place}");
+        assert_eq!(again.button("Network for task").is_none(), granted, "{place}");
+        world.sim.click(&again.id, "Decline", OWNER).await;
+        assert_eq!(world.answer(&message).await.said(), "done", "{place}");
+    }
 }

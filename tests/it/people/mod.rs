@@ -4,6 +4,7 @@ mod convs;
 mod gates;
 mod lock;
 mod look;
+pub mod network;
 mod noise;
 mod rights;
 mod rules;

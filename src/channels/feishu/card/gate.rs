@@ -51,6 +51,9 @@ fn approval(view: &GateView, pen: Pen) -> Value {
     if let Some(words) = view.risk.as_ref().and_then(|risk| risk.why.as_deref()) {
         card.line(&pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) }));
     }
+    if view.state.is_open() && view.risk.as_ref().is_some_and(|risk| risk.needs_network) {
+        card.line(&pen.say(CardMsg::NeedsNetwork));
+    }
     if let Some(reason) = &view.claim {
         card.grey(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) }));
     }
@@ -87,7 +90,7 @@ fn template(state: &GateShown, class: Class) -> &'static str {
 fn tag(state: &GateShown) -> (CardMsg<'static>, &'static str) {
     match state {
         GateShown::Open | GateShown::OpenAgain { .. } => (CardMsg::TagOpen, "orange"),
-        GateShown::Decided { decision: Decision::Allow, .. } => (CardMsg::TagAllowed, "green"),
+        GateShown::Decided { decision: Decision::Allow | Decision::Network, .. } => (CardMsg::TagAllowed, "green"),
         GateShown::Decided { decision: Decision::Answers { .. }, .. } => (CardMsg::TagAnswered, "green"),
         GateShown::Decided { .. } | GateShown::Refused => (CardMsg::TagDeclined, "neutral"),
         GateShown::Withdrawn => (CardMsg::TagWithdrawn, "neutral"),
@@ -162,7 +165,7 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     let mut head = vec![format!("#{} {} · {}", gate.number, risk(gate.risk.class, pen.lang), pen.say(sandbox))];
     let because = gate.risk.why.as_deref();
     head.extend(because.map(|words| pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) })));
-    let result = outcome(&gate.state, pen);
+    let result = outcome(&gate.state, &gate.ask, pen);
     head.extend(result.clone().filter(|_| gate.state.is_open()));
     card.line(&head.join("\n"));
     let asked = asked(&gate.ask);
@@ -177,6 +180,8 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     facts.extend(
         directory(&gate.ask).map(|directory| pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })),
     );
+    let needs_network = gate.state.is_open() && gate.risk.needs_network;
+    facts.extend(needs_network.then(|| pen.say(CardMsg::NeedsNetwork)));
     facts.extend(gate.state.is_open().then(|| risk_why(gate.risk.class, pen.lang).to_owned()));
     let mut inside = Vec::new();
     inside.extend((!is_short).then(|| code_block(language(&gate.ask), shown)));
@@ -194,9 +199,7 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     let drawn: Vec<Value> = ordered(&gate.buttons, red)
         .into_iter()
         .map(|b| {
-            let ask_again = red && matches!(b.role, ButtonRole::AllowNumber(_));
-            let confirm =
-                ask_again.then(|| (pen.say(CardMsg::ConfirmTitle), pen.say(CardMsg::ConfirmAllow { number })));
+            let confirm = confirmed(b, &gate.ask, red, number, pen);
             card.button(b, &format!("{} #{number}", button(&b.role, pen.lang)), confirm)
         })
         .collect();
@@ -335,11 +338,11 @@ fn result(view: &GateView, pen: Pen) -> Option<String> {
         GateShown::Decided { who, at_ms, decision: Decision::Answers { answers }, .. } => {
             Some(answers_line(view, who, answers, *at_ms, pen))
         }
-        state => outcome(state, pen),
+        state => outcome(state, &view.ask, pen),
     }
 }
 
-fn outcome(state: &GateShown, pen: Pen) -> Option<String> {
+fn outcome(state: &GateShown, ask: &Ask, pen: Pen) -> Option<String> {
     Some(match state {
         GateShown::Open => return None,
         GateShown::OpenAgain { who, at_ms } => pen.say(CardMsg::GateOpenAgain { who, at: pen.dated(*at_ms) }),
@@ -350,6 +353,7 @@ fn outcome(state: &GateShown, pen: Pen) -> Option<String> {
         GateShown::Decided { who, at_ms, decision, rule } => {
             let at = pen.at(*at_ms);
             match (decision, rule) {
+                (Decision::Allow, None) if is_network(ask) => pen.say(CardMsg::GateNetworkGranted { who, at }),
                 (Decision::Allow, None) => pen.say(CardMsg::GateAllowed { who, at }),
                 (Decision::Allow, Some(rule)) if rule.applied => {
                     pen.say(CardMsg::GateByRule { who, at: pen.dated(rule.made_at_ms), rule: rule.number })
@@ -363,11 +367,28 @@ fn outcome(state: &GateShown, pen: Pen) -> Option<String> {
                     pen.say(CardMsg::GateDeclinedWhy { who, at, reason: &clip(&one_line(reason), 200) })
                 }
                 (Decision::Decline { reason: None }, _) => pen.say(CardMsg::GateDeclined { who, at }),
+                (Decision::Network, _) => pen.say(CardMsg::GateNetwork { who, at }),
                 (Decision::StopTurn, _) => pen.say(CardMsg::GateStopped { who, at }),
                 (Decision::Answers { .. }, _) => return None,
             }
         }
     })
+}
+
+/// What is asked once more before a button does what it says.
+fn confirmed(b: &Button, ask: &Ask, red: bool, number: i64, pen: Pen) -> Option<(String, String)> {
+    let text = match b.role {
+        ButtonRole::AllowNetwork if is_network(ask) => CardMsg::ConfirmNetwork,
+        ButtonRole::AllowNetwork => CardMsg::ConfirmNetworkGoesOn,
+        ButtonRole::Allow | ButtonRole::AllowNumber(_) if red => CardMsg::ConfirmAllow { number },
+        _ => return None,
+    };
+    Some((pen.say(CardMsg::ConfirmTitle), pen.say(text)))
+}
+
+/// The request is for the network itself.
+fn is_network(ask: &Ask) -> bool {
+    matches!(ask, Ask::Permissions { network_only: true, .. })
 }
 
 /// The thumb's first button does nothing dangerous.
@@ -376,6 +397,8 @@ fn ordered(buttons: &[Button], red: bool) -> Vec<&Button> {
     if red {
         buttons.sort_by_key(|b| matches!(b.role, ButtonRole::Allow | ButtonRole::AllowNumber(_)));
     }
+    // What opens most comes last.
+    buttons.sort_by_key(|b| b.role == ButtonRole::AllowNetwork);
     buttons
 }
 
@@ -386,9 +409,7 @@ fn decide_buttons(card: &mut Card, view: &GateView, red: bool, pen: Pen) {
     let drawn = first
         .into_iter()
         .map(|b| {
-            let ask_again = red && b.role == ButtonRole::Allow;
-            let confirm =
-                ask_again.then(|| (pen.say(CardMsg::ConfirmTitle), pen.say(CardMsg::ConfirmAllow { number })));
+            let confirm = confirmed(b, &view.ask, red, number, pen);
             card.button(b, button(&b.role, pen.lang), confirm)
         })
         .collect();

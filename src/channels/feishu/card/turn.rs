@@ -47,6 +47,7 @@ fn live_tag(state: &LiveState) -> (CardMsg<'static>, &'static str, &'static str)
         LiveState::Failed => (CardMsg::TagFailed, "red", "grey"),
         LiveState::Interrupted => (CardMsg::TagInterrupted, "red", "grey"),
         LiveState::Merged => (CardMsg::TagMerged, "neutral", "grey"),
+        LiveState::GoesOn { .. } => (CardMsg::TagGoesOn, "neutral", "grey"),
     }
 }
 
@@ -106,6 +107,7 @@ fn end_line(state: &LiveState, view: &LiveView, pen: Pen) -> String {
         LiveState::Failed => pen.say(CardMsg::LiveFailed),
         LiveState::Interrupted => pen.say(CardMsg::LiveInterrupted),
         LiveState::Merged => pen.say(CardMsg::LiveMerged),
+        LiveState::GoesOn { by } => pen.say(CardMsg::LiveGoesOn { who: by }),
         LiveState::Running | LiveState::Waiting { .. } | LiveState::Paused { .. } => String::new(),
     }
 }

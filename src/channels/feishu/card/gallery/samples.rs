@@ -234,6 +234,7 @@ impl People {
             LiveState::Failed => [LiveState::Failed],
             LiveState::Interrupted => [LiveState::Interrupted],
             LiveState::Merged => [LiveState::Merged],
+            LiveState::GoesOn { .. } => [LiveState::GoesOn { by: "Li Lei".to_owned() }],
         });
         let live = |state| View::Live(self.live(state));
         let mut lives: Named = states.into_iter().map(|state| (name(&state), live(state))).collect();
@@ -509,6 +510,7 @@ impl People {
                 ButtonRole::AllowFor(Span::Hours),
                 ButtonRole::AllowFor(Span::Always),
             ],
+            ButtonRole::AllowNetwork => [ButtonRole::AllowNetwork],
             ButtonRole::DeclineWhy => [ButtonRole::DeclineWhy],
             ButtonRole::AllowNumber(_) => [ButtonRole::AllowNumber(3)],
             ButtonRole::DeclineNumber(_) => [ButtonRole::DeclineNumber(3)],

@@ -21,9 +21,11 @@ impl People {
     /// A request with the buttons that its class gets.
     pub(super) fn gate(&self, ask: Ask, class: Class) -> GateView {
         let sandboxed = !matches!(&ask, Ask::Command { outside_sandbox: true, .. });
-        let judged = Judged { class, why: None, sandboxed };
+        let judged = Judged { class, why: None, sandboxed, needs_network: false };
         let covers = Covers::of(&ask, &judged).filter(|_| class.lasts().task);
-        let mut roles = vec![ButtonRole::Allow, ButtonRole::Decline];
+        let network_only = matches!(ask, Ask::Permissions { network_only: true, .. });
+        let allow = if network_only { ButtonRole::AllowNetwork } else { ButtonRole::Allow };
+        let mut roles = vec![allow, ButtonRole::Decline];
         if covers.is_some() {
             let spans = every!(Span {
                 Span::Task => [Span::Task],
@@ -36,7 +38,7 @@ impl People {
         roles.extend([ButtonRole::DeclineWhy, ButtonRole::Stop]);
         GateView {
             gate: None,
-            risk: Some(RiskShown { class, why: None, sandboxed }),
+            risk: Some(RiskShown { class, why: None, sandboxed, needs_network: false }),
             rule: covers.map(|Covers { subject, directory, sandboxed, .. }| RuleOffer {
                 subject,
                 directory,
@@ -142,12 +144,21 @@ impl People {
         ] {
             gates.push((state.to_owned(), self.gate(ask, class)));
         }
+        let mut fetches = self.gate(self.ask_command("npm install", true, false), Class::WriteOut);
+        fetches.risk = Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: true });
+        fetches.buttons.extend(buttons([ButtonRole::AllowNetwork]));
+        gates.push(("needs_network".to_owned(), fetches));
         let pushed = || self.gate(self.command(), Class::Publish);
         let direct = GateView { direct: true, deciders: self.li.clone(), mention: Vec::new(), ..pushed() };
         gates.push(("command_direct_chat".to_owned(), direct));
         gates.push(("paused".to_owned(), GateView { paused: true, ..pushed() }));
         let line = self.ask_command("cd web && git push && rm -rf dist", true, false);
-        let risk = Some(RiskShown { class: Class::Destroy, why: Some("rm -rf dist".to_owned()), sandboxed: false });
+        let risk = Some(RiskShown {
+            class: Class::Destroy,
+            why: Some("rm -rf dist".to_owned()),
+            sandboxed: false,
+            needs_network: false,
+        });
         gates.push(("worst_part_of_a_line".to_owned(), GateView { risk, ..self.gate(line, Class::Destroy) }));
         let states = every!(GateShown {
             GateShown::Open => [],
@@ -220,7 +231,7 @@ impl People {
             number,
             ask,
             claim: Some(self.words("测试要用它", "The tests need it")),
-            risk: RiskShown { class, why: None, sandboxed },
+            risk: RiskShown { class, why: None, sandboxed, needs_network: false },
             buttons: if state.is_open() { buttons(roles) } else { Vec::new() },
             state,
             opened_at_ms: THEN,
@@ -292,6 +303,7 @@ impl People {
             Decision::Allow => [Decision::Allow],
             Decision::Decline { .. } => [Decision::Decline { reason: None }, Decision::Decline { reason }],
             Decision::StopTurn => [Decision::StopTurn],
+            Decision::Network => [Decision::Network],
             Decision::Answers { .. } => [],
         });
         let named = |decision: Decision| match &decision {
