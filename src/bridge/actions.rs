@@ -43,6 +43,8 @@ pub enum Told {
     Dismissed,
     KeepWaiting,
     Saved,
+    /// What was his to set; the rest was not.
+    SavedPartly,
     /// The form says what holds already.
     NoChange,
     /// Not his to decide; these people may.
@@ -178,6 +180,10 @@ pub fn decide(
     }
     if let Some(over) = no_longer(&gate, frame.now_ms) {
         return Ok(Performed::told(over));
+    }
+    if turn.stop.is_some() {
+        // It is told to stop, and nothing else any more.
+        return Ok(Performed::told(Told::NoLongerValid));
     }
     let Some(decision) = decision else { return Ok(Performed::told(Told::AnswerMissing)) };
     let (stored, secret) = without_secrets(&gate.ask, decision);
@@ -368,14 +374,15 @@ fn decide_all(
 ) -> Result<Performed, LedgerError> {
     let mut result = Performed::told(Told::NoLongerValid);
     let mut decided = 0;
-    let mut refused = None;
+    let mut refused: Option<Told> = None;
     for gate in listed {
         let one = decide(tx, frame, gate, person, |_| Some(decision.clone()))?;
         if one.told == Told::Recorded {
             decided += 1;
             result.wake.extend(one.wake.into_iter().filter(|id| !result.wake.contains(id)).collect::<Vec<_>>());
-        } else {
-            refused.get_or_insert(one.told);
+        } else if refused.is_none() || matches!(one.told, Told::OnlyThese { .. }) {
+            // That somebody else has to decide one says more than that one is decided.
+            refused = Some(one.told);
         }
     }
     result.told = match (decided, refused) {
@@ -558,7 +565,7 @@ fn cancel_turn(
 ) -> Result<Performed, LedgerError> {
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
     close_question(tx, frame, turn, by)?;
-    pictures::near_miss_over(tx, frame, &turn.id)?;
+    pictures::near_miss_over(tx, frame, turn)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
     pictures::queue(tx, frame, &turn.conversation)?;
@@ -590,8 +597,9 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
-    let is_owner = frame.access.owner.as_ref() == Some(&turn.requester);
-    let running = running.filter(|running| may_steer(running, if is_owner { Role::Owner } else { Role::Member }));
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let role = frame.access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+    let running = running.filter(|running| may_steer(running, role));
     // A steer holds words only: what has pictures stays a turn, and so does what wants a plan.
     let (Some(running), true) = (running, prompt.images.is_empty() && !prompt.plan) else {
         return Ok(Performed::told(Told::Queued));

@@ -27,7 +27,9 @@ use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::Command;
 use crate::domain::ids::*;
+use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
+use crate::domain::setting::Setting;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::{ButtonRole, HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
@@ -122,7 +124,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Lock => lock::switch(tx, frame, letter, lang, true),
             Command::Unlock => lock::switch(tx, frame, letter, lang, false),
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
-            Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
+            Command::Lang(wanted) => set_lang(tx, letter, &here, lang, wanted.as_deref()),
             Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
@@ -161,12 +163,18 @@ async fn finish(
     if order == Order::Overtaking && (result.then.is_some() || result.nothing) {
         return Ok(());
     }
+    // What was committed is acted on at once, whatever follows.
+    result.performed.into_iter().for_each(|performed| after(core, performed));
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
     if result.rights_changed {
         // It is committed and said: it must come into force, however long the ledger takes to be read.
         while let Err(error) = core.refresh_access().await {
             tracing::warn!(%error, "The changed rights could not be read; they are read again");
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
+        // What looked meanwhile was judged by the rights of before.
+        core.registry.wake_all();
     }
     if let (Some(thread), Some(live)) = (result.release, core.host.now()) {
         live.forget(&thread);
@@ -180,9 +188,6 @@ async fn finish(
     {
         tracing::info!(%error, "The runtime does not take a thread's name");
     }
-    result.performed.into_iter().for_each(|performed| after(core, performed));
-    core.wakes.outbox.notify_one();
-    core.wakes.painter.notify_one();
     match result.then {
         Some(text) => {
             let beside = Beside { remark: result.say, fresh: result.fresh, plan: result.plan, near: None };
@@ -446,13 +451,14 @@ fn steer(
         return Ok(Reply::say(say::command(lang, CommandMsg::SteerEmpty)));
     }
     let running = match &here.conversation {
-        Some(conversation) => turns::active(tx, &conversation.id)?
-            .filter(|turn| turn.stop.is_none() && actions::may_steer(turn, letter.person.role)),
+        Some(conversation) => turns::active(tx, &conversation.id)?.filter(|turn| turn.stop.is_none()),
         None => None,
     };
-    let Some(running) = running else {
-        return Ok(Reply { then: Some(text.to_owned()), ..Reply::say(say::command(lang, CommandMsg::SteerQueued)) });
-    };
+    let queued = |msg| Reply { then: Some(text.to_owned()), ..Reply::say(say::command(lang, msg)) };
+    let Some(running) = running else { return Ok(queued(CommandMsg::SteerQueued)) };
+    if !actions::may_steer(&running, letter.person.role) {
+        return Ok(queued(CommandMsg::SteerNotIn));
+    }
     put_steer(tx, frame, &running.id, letter, text)?;
     let woken = actions::Performed {
         told: Told::Steering,
@@ -470,7 +476,18 @@ fn release(here: &Here, lang: Lang) -> Reply {
     }
 }
 
-fn set_lang(tx: &Transaction<'_>, here: &Here, lang: Lang, wanted: Option<&str>) -> Result<Reply, LedgerError> {
+fn set_lang(
+    tx: &Transaction<'_>,
+    letter: &Letter,
+    here: &Here,
+    lang: Lang,
+    wanted: Option<&str>,
+) -> Result<Reply, LedgerError> {
+    let direct = letter.message.chat_kind == ChatKind::Direct;
+    if !Setting::Language.may_set("", Level::Ask, letter.person.role, direct) {
+        let name = crate::words::setting(Setting::Language, lang);
+        return Ok(Reply::say(say::command(lang, CommandMsg::SettingNotYours { name })));
+    }
     let Some(wanted) = wanted.and_then(Lang::parse) else {
         return Ok(Reply::say(say::command(lang, CommandMsg::LangUsage)));
     };

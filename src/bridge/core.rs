@@ -224,6 +224,12 @@ impl Core {
         self.channel(channel).and_then(|channel| channel.platform_ms()).unwrap_or_else(|| self.now_ms())
     }
 
+    /// Since when people see something, at the least: `told` is the platform's own word for it. Its clock is known to the
+    /// second, and a word of before must not count as one about it.
+    pub fn seen_since_ms(&self, channel: &ChannelName, told: Option<i64>) -> i64 {
+        told.unwrap_or_else(|| self.platform_ms(channel) - 1_000)
+    }
+
     pub fn set_outages(&self, outages: Vec<Outage>) {
         self.outages.write().expect("no code panics while it holds this lock").past = outages;
     }

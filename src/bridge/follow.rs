@@ -233,6 +233,7 @@ impl Follow {
                     taking = None;
                     self.lease = Some(lease);
                     self.wants_lease = false;
+                    self.seen.dirty = true;
                     self.look().await
                 }
                 fact = self.facts.recv() => match fact {
@@ -622,11 +623,12 @@ impl Follow {
                 self.lease = self.core.leases.try_take(&self.turn.directory).ok();
                 if self.lease.is_none() {
                     self.wants_lease = true;
+                    self.seen.dirty = true;
                     on_person = true;
                     continue;
                 }
             }
-            match gate_flow::answer(&self.core, &self.live, &self.thread, &gate).await {
+            match gate_flow::answer(&self.core, &self.live, &self.conversation, &self.thread, &gate).await {
                 Ok(Passed::On) => self.watch.last_sign_ms = self.core.now_ms(),
                 Ok(Passed::NotYet) => {
                     on_person = true;
@@ -725,6 +727,7 @@ impl Follow {
         }
         let (id, frame, conversation) = (self.turn.id.clone(), self.frame(), self.conversation.clone());
         let (progress, unreachable) = (self.shown_progress(), self.seen.unreachable_since_ms);
+        let wants_lease = self.wants_lease;
         self.core
             .ledger
             .write(move |tx| {
@@ -735,8 +738,9 @@ impl Follow {
                 if save {
                     turns::save_progress(tx, &id, &progress)?;
                 }
-                let open = gates::of_turn(tx, &id)?.into_iter().find(|gate| gate.state == GateState::Open);
+                let open = gates::open_in(tx, &conversation.id)?.into_iter().find(|gate| gate.turn == id);
                 let state = match open {
+                    None if wants_lease => LiveState::Paused { why: say::waits_for_directory(conversation.lang) },
                     Some(gate) => {
                         let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
                         LiveState::Waiting { number: gate.number, names }

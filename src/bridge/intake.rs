@@ -347,8 +347,7 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
 }
 
 fn chat_kind_of(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<ChatKind, LedgerError> {
-    let known = crate::ledger::conversations::of_chat(tx, channel, chat)?;
-    Ok(known.first().map_or(ChatKind::Group, |conversation| conversation.chat_kind))
+    Ok(crate::ledger::conversations::kind_of_chat(tx, channel, chat)?.unwrap_or(ChatKind::Group))
 }
 
 /// What follows a committed action.

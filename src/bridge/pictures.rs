@@ -5,7 +5,7 @@ mod gates;
 
 use std::path::{Path, PathBuf};
 
-pub use self::gates::{gate, near_miss, near_miss_over};
+pub use self::gates::{gate, near_miss, near_miss_over, without_room};
 
 use crate::bridge::actions;
 use crate::bridge::core::fresh_button;
@@ -95,8 +95,17 @@ impl Frame {
         if own && !role.is_decider() {
             return Ok(requester());
         }
-        let mut people = self.access.deciders(&conversation.chat, gate.class);
-        people.retain(|user| own || *user != turn.requester);
+        let mut people = Vec::new();
+        for user in self.access.deciders(&conversation.chat, gate.class) {
+            let role = self.access.role(&user, None, Some(&conversation.chat), conversation.chat_kind);
+            if actions::may_decide(tx, conversation, gate, turn, &user, role)? {
+                people.push(user);
+            }
+        }
+        if people.is_empty() {
+            // Nobody may who is here: in this chat it takes somebody else.
+            return Ok((say::another_approver(conversation.lang), Vec::new()));
+        }
         let names = self.names(tx, &people, turn)?;
         let mention = if own { vec![turn.requester.clone()] } else { people.into_iter().take(3).collect() };
         Ok((names, mention))

@@ -12,6 +12,7 @@ use super::core::{Core, is_outage};
 use super::pictures::{self, Frame};
 use super::say;
 use crate::domain::delivery::{Body, Target};
+use crate::domain::gate::GateState;
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::ledger::conversations::Conversation;
@@ -56,6 +57,10 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     core.ledger
         .write(move |tx| {
             for id in paused {
+                let gate = gates::get(tx, &id)?;
+                if gate.state != GateState::Open {
+                    continue;
+                }
                 gates::paused(tx, &id, now)?;
                 let gate = gates::get(tx, &id)?;
                 let conversation = conversations::get(tx, &gate.conversation)?;
@@ -65,6 +70,11 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
             }
             let mut chats: BTreeMap<(ChannelName, ChatId), Vec<(Conversation, Gate)>> = BTreeMap::new();
             for gate in reminded {
+                // Somebody may have decided it meanwhile.
+                let gate = gates::get(tx, &gate.id)?;
+                if gate.state != GateState::Open {
+                    continue;
+                }
                 let conversation = conversations::get(tx, &gate.conversation)?;
                 let chat = (conversation.channel.clone(), conversation.chat.clone());
                 chats.entry(chat).or_default().push((conversation, gate));
@@ -86,13 +96,23 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
 fn remind_chat(tx: &Transaction<'_>, frame: &Frame, waiting: &[(Conversation, Gate)]) -> Result<(), LedgerError> {
     let Some((conversation, first)) = waiting.first() else { return Ok(()) };
     let turn = turns::get(tx, &first.turn)?;
-    // Those who may decide the worst of them may decide all.
-    let (where_worst, worst) = waiting.iter().max_by_key(|(_, gate)| gate.class).unwrap_or(&waiting[0]);
-    let (names, mention) = frame.deciders(tx, where_worst, worst, &turns::get(tx, &worst.turn)?)?;
-    let numbers = waiting.iter().map(|(_, gate)| format!("#{}", gate.number)).collect::<Vec<_>>().join(" ");
-    let text = say::reminder(conversation.lang, &numbers, &names, first.opened_at_ms, frame.now_ms);
+    // Requests of several topics may have the same number: each line is about one group of deciders.
+    let (mut lines, mut mention): (Vec<(String, String, i64)>, Vec<UserId>) = Default::default();
+    for (conversation, gate) in waiting {
+        let (names, people) = frame.deciders(tx, conversation, gate, &turns::get(tx, &gate.turn)?)?;
+        mention.extend(people.into_iter().filter(|user| !mention.contains(user)).collect::<Vec<_>>());
+        match lines.iter_mut().find(|(_, of, _)| *of == names) {
+            Some((numbers, ..)) => *numbers = format!("{numbers} #{}", gate.number),
+            None => lines.push((format!("#{}", gate.number), names, gate.opened_at_ms)),
+        }
+    }
+    let lines = lines
+        .iter()
+        .map(|(numbers, names, since_ms)| say::reminder(conversation.lang, numbers, names, *since_ms, frame.now_ms));
+    let text = lines.collect::<Vec<_>>().join("\n");
     let card = surfaces::find(tx, SurfaceKind::Gate, first.card.as_str())?.and_then(|card| card.platform_id);
-    let target = Target { reply_to: card.map(MessageId::from), ..pictures::target_of(conversation, &turn) };
+    let asked_in = pictures::target_of(conversation, &turn);
+    let target = Target { reply_to: card.map(MessageId::from).or(asked_in.reply_to.clone()), ..asked_in };
     let in_group = conversation.chat_kind == ChatKind::Group;
     let body = Body::Answer {
         markdown: text,

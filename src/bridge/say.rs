@@ -59,6 +59,7 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::Dismissed => ToastMsg::Dismissed,
         Told::KeepWaiting => ToastMsg::KeepsWaiting,
         Told::Saved => ToastMsg::Saved,
+        Told::SavedPartly => ToastMsg::SavedPartly,
         Told::NoChange => ToastMsg::NoChange,
         Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
         Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
@@ -284,8 +285,21 @@ pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
     Some(Body::Notice { text })
 }
 
-pub fn near_miss(lang: Lang, number: i64) -> String {
-    NoticeMsg::NearMiss { number }.text(lang)
+pub fn near_miss(lang: Lang, number: i64, waits: bool) -> String {
+    match waits {
+        true => NoticeMsg::NearMiss { number }.text(lang),
+        false => NoticeMsg::NearMissElsewhere { number }.text(lang),
+    }
+}
+
+/// Stands for a name where nobody has the right.
+pub fn another_approver(lang: Lang) -> String {
+    NoticeMsg::AnotherApprover.text(lang)
+}
+
+/// What was allowed goes on when another task has left the directory.
+pub fn waits_for_directory(lang: Lang) -> String {
+    NoticeMsg::WaitsForDirectory.text(lang)
 }
 
 /// Once, for all that waits in a chat.

@@ -105,6 +105,8 @@ pub enum Act {
     /// How far the agent may go here by itself.
     SetLevel {
         level: Level,
+        /// How far it goes now.
+        from: Level,
         direct: bool,
     },
     /// Which directory a chat works in.
@@ -142,10 +144,10 @@ pub fn may(role: Role, act: Act) -> bool {
         }
         Act::GrantNetwork | Act::SeeRules | Act::Audit { everywhere: false } | Act::Settings => role.is_decider(),
         Act::Model { direct } => role >= Role::Admin || (direct && role.may_talk()),
-        Act::SetLevel { level: Level::Trusted, direct } => role.is_owner() && direct,
-        Act::SetLevel { level: Level::Edit, .. } => role >= Role::Admin,
         // Less is always right for whoever decides.
-        Act::SetLevel { .. } => role.is_decider(),
+        Act::SetLevel { level, from, .. } if level <= from => role.is_decider(),
+        Act::SetLevel { level: Level::Trusted, direct, .. } => role.is_owner() && direct,
+        Act::SetLevel { .. } => role >= Role::Admin,
         Act::Bind | Act::OpenChat | Act::Allow | Act::NameApprovers | Act::Audit { everywhere: true } => {
             role >= Role::Admin
         }
@@ -297,9 +299,10 @@ mod tests {
             (Act::Audit { everywhere: true }, Role::Admin),
             (Act::Model { direct: true }, Role::Member),
             (Act::Model { direct: false }, Role::Admin),
-            (Act::SetLevel { level: Level::Safe, direct: false }, Role::Approver),
-            (Act::SetLevel { level: Level::Edit, direct: false }, Role::Admin),
-            (Act::SetLevel { level: Level::Trusted, direct: true }, Role::Owner),
+            (Act::SetLevel { level: Level::Safe, from: Level::Edit, direct: false }, Role::Approver),
+            (Act::SetLevel { level: Level::Safe, from: Level::Ask, direct: false }, Role::Admin),
+            (Act::SetLevel { level: Level::Edit, from: Level::Safe, direct: false }, Role::Admin),
+            (Act::SetLevel { level: Level::Trusted, from: Level::Edit, direct: true }, Role::Owner),
             (Act::Bind, Role::Admin),
             (Act::OpenChat, Role::Admin),
             (Act::Allow, Role::Admin),
@@ -311,7 +314,8 @@ mod tests {
                 assert_eq!(may(role, act), role >= least, "{role:?} {act:?}");
             }
         }
-        assert!(Role::ALL.iter().all(|role| !may(*role, Act::SetLevel { level: Level::Trusted, direct: false })));
+        let trusted = Act::SetLevel { level: Level::Trusted, from: Level::Edit, direct: false };
+        assert!(Role::ALL.iter().all(|role| !may(*role, trusted)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A gate: a question that a runtime put to people.
 //!
-//! `open → decided → answering → answered`; `open | decided → withdrawn`; `open | decided | answering → void`.
+//! `open ⇄ decided → answering → answered`; `open | decided → withdrawn`; `open | decided | answering → void`.
 //! Nothing ever expires into a "no".
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,8 @@ pub enum GateEvent {
     Answer,
     /// The runtime certainly did not take the answer.
     NotTaken,
+    /// Whoever decided lost the right to, before it was passed on.
+    TakenBack,
     /// The runtime reports the request as over.
     Resolved,
     /// The generation that asked is surely dead.
@@ -81,6 +83,7 @@ pub fn transition(state: GateState, event: GateEvent) -> Result<GateState, Illeg
         (Open, GateEvent::Decide) => Decided,
         (Decided, GateEvent::Answer) => Answering,
         (Answering, GateEvent::NotTaken) => Decided,
+        (Decided, GateEvent::TakenBack) => Open,
         (Answering, GateEvent::Resolved) => Answered,
         (Open | Decided, GateEvent::Resolved) => Withdrawn,
         (Open | Decided | Answering, GateEvent::ProcessGone) => Void,
@@ -156,6 +159,11 @@ impl Ask {
         matches!(self, Ask::Questions { .. })
     }
 
+    /// Part of the answer must not be shown or kept.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Ask::Questions { questions } if questions.iter().any(|question| question.secret))
+    }
+
     /// SHA-256 over what was asked, in hex: the same question gives the same print, a changed command or diff another one.
     pub fn fingerprint(&self) -> String {
         let canonical = serde_json::to_vec(self).expect("an Ask holds only strings, booleans and lists");
@@ -222,6 +230,9 @@ mod tests {
             (Open, GateEvent::Answer, None),
             (Answering, GateEvent::NotTaken, Some(Decided)),
             (Decided, GateEvent::NotTaken, None),
+            (Decided, GateEvent::TakenBack, Some(Open)),
+            (Answering, GateEvent::TakenBack, None),
+            (Open, GateEvent::TakenBack, None),
             (Answering, GateEvent::Resolved, Some(Answered)),
             (Open, GateEvent::Resolved, Some(Withdrawn)),
             (Decided, GateEvent::Resolved, Some(Withdrawn)),

@@ -67,11 +67,11 @@ impl Setting {
         }
     }
 
-    /// Whether somebody may set this value here.
-    pub fn may_set(self, value: &str, role: Role, direct: bool) -> bool {
+    /// Whether somebody may set this value here, where the chat's level is `from`.
+    pub fn may_set(self, value: &str, from: Level, role: Role, direct: bool) -> bool {
         match (self, Level::parse(value)) {
             (Setting::Autonomy, Some(level)) => {
-                may(role, Act::SetLevel { level, direct }) || (direct && own(role, level))
+                may(role, Act::SetLevel { level, from, direct }) || (direct && own(role, level))
             }
             (Setting::Autonomy, None) => false,
             (Setting::Model | Setting::Effort, _) => may(role, Act::Model { direct }),
@@ -162,7 +162,7 @@ mod tests {
     fn who_sets_what() {
         for (setting, value, direct, least) in [
             (Setting::Autonomy, "edit", false, Role::Admin),
-            (Setting::Autonomy, "safe", false, Role::Approver),
+            (Setting::Autonomy, "ask", false, Role::Approver),
             (Setting::Autonomy, "ask", true, Role::Member),
             (Setting::Autonomy, "trusted", true, Role::Owner),
             (Setting::Busy, "steer", false, Role::Approver),
@@ -171,9 +171,13 @@ mod tests {
             (Setting::TwoPersons, "true", false, Role::Admin),
         ] {
             for role in Role::ALL {
-                assert_eq!(setting.may_set(value, role, direct), role >= least, "{setting:?} {value} {role:?}");
+                assert_eq!(
+                    setting.may_set(value, Level::Ask, role, direct),
+                    role >= least,
+                    "{setting:?} {value} {role:?}"
+                );
             }
         }
-        assert!(Role::ALL.iter().all(|role| !Setting::Autonomy.may_set("trusted", *role, false)));
+        assert!(Role::ALL.iter().all(|role| !Setting::Autonomy.may_set("trusted", Level::Edit, *role, false)));
     }
 }

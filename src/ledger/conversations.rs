@@ -154,6 +154,25 @@ pub fn of_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Re
     all(tx, sql, params![channel.as_str(), chat.as_str()], read)
 }
 
+/// The one of a chat that was last active.
+pub fn newest_of_chat(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+) -> Result<Option<Conversation>, LedgerError> {
+    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 ORDER BY active_at_ms DESC LIMIT 1";
+    first(tx, sql, params![channel.as_str(), chat.as_str()], read)
+}
+
+/// Whether a chat is a group, as its conversations say.
+pub fn kind_of_chat(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+) -> Result<Option<ChatKind>, LedgerError> {
+    Ok(newest_of_chat(tx, channel, chat)?.map(|conversation| conversation.chat_kind))
+}
+
 /// Conversations that have a turn which is not settled: those that need a task after a start.
 pub fn with_work(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
     let sql = "SELECT DISTINCT conversation FROM turns WHERE state <> 'settled'";

@@ -141,6 +141,12 @@ pub fn seen(tx: &Transaction<'_>, gate: &GateId, now_ms: i64) -> Result<(), Ledg
     Ok(())
 }
 
+/// Another card lists it.
+pub fn set_card(tx: &Transaction<'_>, gate: &GateId, card: &GateId) -> Result<(), LedgerError> {
+    run(tx, "UPDATE gates SET card = ?2 WHERE id = ?1", params![gate.as_str(), card.as_str()])?;
+    Ok(())
+}
+
 /// The rule that a decision made, or that decided.
 pub fn set_rule(tx: &Transaction<'_>, gate: &GateId, rule: i64, by_rule: bool) -> Result<(), LedgerError> {
     run(tx, "UPDATE gates SET rule = ?2, by_rule = ?3 WHERE id = ?1", params![gate.as_str(), rule, by_rule])?;
@@ -163,6 +169,14 @@ pub fn paused(tx: &Transaction<'_>, gate: &GateId, now_ms: i64) -> Result<(), Le
 pub fn open_in(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Gate>, LedgerError> {
     let sql = "SELECT * FROM gates INDEXED BY gates_open WHERE conversation = ?1 AND state IN ('open', 'decided', 'answering') AND state = 'open' ORDER BY number";
     all(tx, sql, [conversation.as_str()], read)
+}
+
+/// Gates of a chat, in whatever conversation, that wait for a person.
+pub fn open_in_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<Gate>, LedgerError> {
+    let sql = "SELECT g.* FROM gates g INDEXED BY gates_open CROSS JOIN conversations c ON c.id = g.conversation
+         WHERE g.state IN ('open', 'decided', 'answering') AND g.state = 'open' AND c.channel = ?1 AND c.chat = ?2
+         ORDER BY g.opened_at_ms";
+    all(tx, sql, [channel.as_str(), chat.as_str()], read)
 }
 
 /// Every gate that waits for a person.
@@ -229,6 +243,16 @@ pub fn decide(
 /// W5a: from here on the runtime may know.
 pub fn answering(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
     advance(tx, gate, GateEvent::Answer).map(|_| ())
+}
+
+/// Whoever decided may not decide any more, and nobody was told: it waits for a person again.
+pub fn taken_back(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
+    advance(tx, gate, GateEvent::TakenBack)?;
+    let sql =
+        "UPDATE gates SET decision = NULL, decided_by = NULL, decided_name = NULL, decided_at_ms = NULL, rule = NULL,
+                   by_rule = 0 WHERE id = ?1";
+    run(tx, sql, [gate.id.as_str()])?;
+    Ok(())
 }
 
 /// The runtime certainly did not take the answer: it may be told again.

@@ -266,9 +266,10 @@ pub fn leave_turn(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerErr
     Ok(())
 }
 
-/// Forgets the words of a row (refused late, recalled, secret answer); the key that recognises repetitions stays.
+/// Forgets the words of a row (refused late, recalled, secret answer). The key that recognises repetitions stays, and who
+/// sent it: whose words went into a task decides who may decide about it.
 pub fn wipe(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerError> {
-    run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL, sender = NULL WHERE seq = ?1", [seq.0])?;
+    run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL WHERE seq = ?1", [seq.0])?;
     Ok(())
 }
 

@@ -194,6 +194,12 @@ pub fn find(tx: &Transaction<'_>, kind: SurfaceKind, subject: &str) -> Result<Op
     first(tx, "SELECT * FROM surfaces WHERE kind = ?1 AND subject = ?2", params![kind.as_str(), subject], read)
 }
 
+/// Those whose subject begins like this.
+pub fn under(tx: &Transaction<'_>, kind: SurfaceKind, prefix: &str) -> Result<Vec<Surface>, LedgerError> {
+    let sql = "SELECT * FROM surfaces WHERE kind = ?1 AND subject >= ?2 AND subject < ?3";
+    all(tx, sql, params![kind.as_str(), prefix, format!("{prefix}\u{10ffff}")], read)
+}
+
 /// The surface that the platform knows by this message id, with its kind.
 pub fn by_platform(
     tx: &Transaction<'_>,
@@ -243,14 +249,22 @@ pub fn failed(
 }
 
 /// Its card was refused, and this message says what it asks instead.
-pub fn told_by(tx: &Transaction<'_>, surface: &DeliveryId, message: &DeliveryId) -> Result<(), LedgerError> {
-    said::set_meta(tx, &instead(message), surface.as_str())
+pub fn told_by(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    message: &DeliveryId,
+    gates: &[GateId],
+) -> Result<(), LedgerError> {
+    said::set_meta(tx, &instead(message), &json(&(surface, gates))?)
 }
 
-/// The surface whose card this message stands for, if it does.
-pub fn told_in(tx: &Transaction<'_>, message: &DeliveryId) -> Result<Option<Surface>, LedgerError> {
-    let Some(surface) = said::meta(tx, &instead(message))? else { return Ok(None) };
-    first(tx, "SELECT * FROM surfaces WHERE id = ?1", [surface], read)
+/// The surface whose card this message stands for, if it does, and the requests that it tells of.
+pub fn told_in(tx: &Transaction<'_>, message: &DeliveryId) -> Result<Option<(Surface, Vec<GateId>)>, LedgerError> {
+    let Some(told) = said::meta(tx, &instead(message))? else { return Ok(None) };
+    // A former ally wrote nothing but the surface.
+    let (surface, gates) = serde_json::from_str(&told).unwrap_or((DeliveryId::new(told), Vec::new()));
+    let found = first(tx, "SELECT * FROM surfaces WHERE id = ?1", [surface.as_str()], read)?;
+    Ok(found.map(|surface| (surface, gates)))
 }
 
 /// What it asks was seen in words: from now on words can answer it.

@@ -152,6 +152,14 @@ pub fn all_active(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
     )
 }
 
+/// Those of one chat.
+pub fn active_in_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<TurnId>, LedgerError> {
+    let sql = "SELECT t.id FROM turns t CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state <> 'settled' AND t.state IN ('submitting', 'running', 'waiting') AND c.channel = ?1 AND c.chat = ?2
+         ORDER BY t.submitted_at_ms";
+    all(tx, sql, [channel.as_str(), chat.as_str()], |row| id(row, "id"))
+}
+
 /// The newest settled turn of a conversation.
 pub fn last_settled(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<Turn>, LedgerError> {
     let sql = "SELECT * FROM turns WHERE conversation = ?1 AND state = 'settled' ORDER BY settled_at_ms DESC, ord DESC LIMIT 1";

@@ -48,6 +48,8 @@ super::messages! {
             "「{title}」的结果未知，重新运行可能把做过的事再做一遍。继续会先查看做过什么", "What came of “{title}” is unknown: run again, and what it did may be done twice. Continue first looks at what was done";
         RetryQueued => "已排队，从头再做", "Queued, from the start";
         SteerEmpty => "要插什么话？写在 `/steer` 后面", "What shall I pass on? Write it behind `/steer`";
+        SteerNotIn =>
+            "正在进行的任务权限更大，你的话不能插进去，这条改为排队", "The running task may do more than you may, so this is queued";
         SteerQueued => "没有正在进行的任务，这条改为排队", "No task is running, so this is queued";
         Released => "会话已释放，可以在电脑上打开", "The conversation is free; it can be opened on the computer";
         NothingToRelease => "这个会话没有被占用", "This conversation is not held";

@@ -101,6 +101,9 @@ super::messages! {
         RecordedTelling => "已记录，正在告诉 Codex", "Recorded, telling Codex";
         NearMiss { number: i64 } =>
             "这句话没有批准 #{number}，已作为普通消息排队。", "This did not approve #{number}; it is queued as a message.";
+        /// It waits behind nothing.
+        NearMissElsewhere { number: i64 } =>
+            "这句话没有批准 #{number}，已作为一条新消息处理。", "This did not approve #{number}; it is taken as a message of its own.";
         GateReminder { numbers: &'a str, names: &'a str, at: At } =>
             "{numbers} 从 {at} 起在等 {names} 决定", "{numbers} has been waiting for {names} since {at}";
         GatesAnswerDirect { number: i64 } =>
@@ -120,6 +123,10 @@ super::messages! {
             "More than one waits for a decision ({numbers}); name the number, like a3 or d3";
         ShortcutSeveralTopics =>
             "几个话题都有请求在等决定，请在那个请求的话题里回复", "Requests of several topics wait; reply in the topic of the one you mean";
+        /// What was written may be the secret.
+        SecretByCard { number: i64 } =>
+            "#{number} 的答案要保密：请填在卡片里。这条没有保存",
+            "The answer to #{number} is secret: use its card. This was not kept";
         ShortcutTooEarly { number: i64 } =>
             "这句话早于 #{number} 的卡片，没有决定任何事", "This was sent before the card of #{number} appeared; it decided nothing";
         ShortcutUnknown { numbers: &'a str } =>
@@ -134,6 +141,7 @@ super::messages! {
             "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
         StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";
         AllSafeNothing => "没有可以这样一起允许的，什么也没有决定", "Nothing here can be allowed like that; nothing was decided";
+        AnotherApprover => "另一位审批人（现在没有，见 /approver）", "another approver (there is none yet, see /approver)";
         WaitsForDirectory =>
             "已记录，等同一目录空出来再继续", "Recorded; it goes on once the directory is free";
         // ---- turns

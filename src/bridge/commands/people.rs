@@ -64,7 +64,7 @@ pub(super) fn deny(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: L
             continue;
         }
         let taken = grants::take_all(tx, &letter.row.channel, user)?;
-        let ended = rules::end_of(tx, &letter.row.channel, user, letter.person.user.as_str(), frame.now_ms)?;
+        let ended = rules::end_of(tx, &letter.row.channel, None, user, letter.person.user.as_str(), frame.now_ms)?;
         let performed = end_work(tx, frame, letter, user)?;
         note(tx, frame, letter, "deny", user)?;
         let stopped = performed.iter().filter(|one| one.told == Told::Stopping).count();
@@ -159,6 +159,11 @@ pub(super) fn right(
             Kind::Approver => frame.access.approvers.contains(&(letter.message.chat.clone(), user.clone())),
         };
         let taken = take && grants::take(tx, &letter.row.channel, &grant)?;
+        if taken {
+            // What he allowed for longer he allowed with this right.
+            let chat = (kind == Kind::Approver).then_some(&letter.message.chat);
+            rules::end_of(tx, &letter.row.channel, chat, user, letter.person.user.as_str(), frame.now_ms)?;
+        }
         let (msg, code) = match (kind, take) {
             (_, true) if !taken && had => (RightsMsg::ConfiguredStays { who }, None),
             (Kind::Admin, true) if taken => (RightsMsg::AdminTaken { who }, Some("admin taken")),

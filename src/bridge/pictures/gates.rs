@@ -14,11 +14,10 @@ use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
 use crate::domain::risk::{Lasts, Tier};
 use crate::domain::rule::{Covers, Span};
-use crate::domain::turn::TurnState;
 use crate::domain::view::*;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
-use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
+use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind, Wanted};
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, conversations, gates, rules, turns};
 
@@ -36,8 +35,8 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
         _ => View::Gates(several_gates(tx, frame, &conversation, &turn, &gate.card, &rows)?),
     };
     if gate.state != GateState::Open {
-        for queued in turns::unsettled(tx, &conversation.id)?.iter().filter(|turn| turn.state == TurnState::Queued) {
-            near_miss_over(tx, frame, &queued.id)?;
+        for offer in surfaces::under(tx, SurfaceKind::Notice, &near_prefix(&gate.id))? {
+            withdraw(tx, frame, offer)?;
         }
     }
     let wanted = Wanted {
@@ -54,6 +53,15 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
         create_final: false,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The card is gone, and its open requests that were not among the `told` were seen by nobody: they get a card of their own.
+pub fn without_room(tx: &Transaction<'_>, frame: &Frame, card: &GateId, told: &[GateId]) -> Result<(), LedgerError> {
+    let mut left = gates::of_card(tx, card)?;
+    left.retain(|row| row.state == GateState::Open && row.shown_at_ms.is_none() && !told.contains(&row.id));
+    let Some(first) = left.first() else { return Ok(()) };
+    left.iter().try_for_each(|row| gates::set_card(tx, &row.id, &first.id))?;
+    gate(tx, frame, &gates::get(tx, &first.id)?)
 }
 
 /// Decided by a rule or by policy before anybody could have been asked.
@@ -296,19 +304,34 @@ pub fn near_miss(
     turn: &TurnId,
 ) -> Result<(), LedgerError> {
     let gate = gates::get(tx, gate)?;
+    if gate.state != GateState::Open {
+        return Ok(());
+    }
     let mut offered = Vec::new();
     // What needs a second look is decided where all of it is to be seen.
     if !gate.class.is_red() {
         offered.push((ButtonRole::AllowNumber(gate.number), Action::Allow { gate: gate.id.clone() }));
     }
     offered.push((ButtonRole::Cancel, Action::Cancel { turn: turn.clone() }));
-    let text = say::near_miss(conversation.lang, gate.number);
-    notice(tx, frame, conversation, target, &near_subject(turn), text, &offered)
+    let text = say::near_miss(conversation.lang, gate.number, gate.conversation == conversation.id);
+    let subject = format!("{}{turn}", near_prefix(&gate.id));
+    notice(tx, frame, conversation, target, &subject, text, &offered)
 }
 
-/// Either of them was chosen, or the request is over: the words stay, the buttons go.
-pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -> Result<(), LedgerError> {
-    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &near_subject(turn))? else { return Ok(()) };
+/// The message is cancelled: nothing is offered any more.
+pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    for gate in gates::open_in_chat(tx, &conversation.channel, &conversation.chat)? {
+        let subject = format!("{}{}", near_prefix(&gate.id), turn.id);
+        if let Some(offer) = surfaces::find(tx, SurfaceKind::Notice, &subject)? {
+            withdraw(tx, frame, offer)?;
+        }
+    }
+    Ok(())
+}
+
+/// The words stay, the buttons go.
+fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface) -> Result<(), LedgerError> {
     let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
     let View::Notice(notice) = view.as_mut() else { return Ok(()) };
     notice.buttons = Vec::new();
@@ -327,6 +350,6 @@ pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -> Res
     surfaces::want(tx, &wanted, frame.now_ms)
 }
 
-fn near_subject(turn: &TurnId) -> String {
-    format!("near:{turn}")
+fn near_prefix(gate: &GateId) -> String {
+    format!("near:{gate}:")
 }

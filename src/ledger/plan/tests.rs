@@ -93,6 +93,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let found = threads::get(tx, &channel, &chat, &thread)?.ok_or(LedgerError::Missing("the thread"))?;
     conversations::go_on_with(tx, &here, &found)?;
     conversations::set_directory(tx, &channel, &chat, std::path::Path::new("/d"))?;
+    conversations::newest_of_chat(tx, &channel, &chat)?;
+    conversations::kind_of_chat(tx, &channel, &chat)?;
 
     let new = NewTurn {
         conversation: here.clone(),
@@ -110,6 +112,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::get(tx, &turn)?;
     turns::unsettled(tx, &here)?;
     turns::all_active(tx)?;
+    turns::active_in_chat(tx, &channel, &chat)?;
+    turns::grant_network(tx, &turn, &user)?;
     turns::last_settled(tx, &here)?;
     turns::settled_since(tx, &here, 1)?;
     turns::spent_since(tx, &here, 1)?;
@@ -172,6 +176,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::due_now(tx, &delivery, 1)?;
     surfaces::next_due_ms(tx, 1)?;
     surfaces::find(tx, SurfaceKind::Live, "s")?;
+    surfaces::under(tx, SurfaceKind::Notice, "s")?;
     surfaces::by_platform(tx, &channel, &message)?;
     surfaces::forget_unanswered(tx)?;
     surfaces::unfinished_live(tx)?;
@@ -181,6 +186,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     assert_eq!(gates::get(tx, &gate), Err(LedgerError::Missing("the request")));
     gates::of_turn(tx, &turn)?;
     gates::open_in(tx, &here)?;
+    gates::open_in_chat(tx, &channel, &chat)?;
     gates::all_open(tx)?;
     gates::unfinished_of(tx, Generation(1))?;
     gates::decided_before(tx, &turn, "f")?;

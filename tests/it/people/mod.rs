@@ -10,3 +10,4 @@ mod rights;
 mod rules;
 mod settings;
 mod table;
+mod words;

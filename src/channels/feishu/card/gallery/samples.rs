@@ -599,6 +599,7 @@ fn toasts(people: &People) -> Vec<ToastMsg<'_>> {
         T::Saved => [T::Saved],
         T::Paused => [T::Paused],
         T::RuleRevoked => [T::RuleRevoked],
+        T::SavedPartly => [T::SavedPartly],
         T::NoChange => [T::NoChange],
         T::TakenUp => [T::TakenUp],
         T::StillWorking => [T::StillWorking],
