@@ -138,7 +138,7 @@ pub fn perform(
         Action::Steer { turn } => steer_queued(tx, frame, turn, person),
         Action::KeepWaiting { turn } => keep_waiting(tx, frame, turn, person),
         Action::Resume { turn, how } => resume(tx, frame, turn, *how, person),
-        Action::Late { inbound, how } => late(tx, frame, *inbound, *how, person),
+        Action::Late { inbound, how, up_to } => late(tx, frame, *inbound, *how, *up_to, person),
         Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
         Action::RevokeRule { number, list } => {
@@ -735,6 +735,7 @@ fn late(
     frame: &Frame,
     seq: InboundSeq,
     how: Late,
+    up_to: InboundSeq,
     person: &Person,
 ) -> Result<Performed, LedgerError> {
     let row = inbound::get(tx, seq)?;
@@ -754,6 +755,8 @@ fn late(
     let rows = match how {
         Late::CancelAll => inbound::asked_about(tx, &channel, &chat)?
             .into_iter()
+            // What has come since it was drawn is not meant.
+            .filter(|other| other.seq == seq || up_to == InboundSeq(0) || other.seq <= up_to)
             .filter(|other| other.seq == seq || other.sender == row.sender || person.role.is_decider())
             .collect(),
         Late::DoIt | Late::Cancel => vec![row],

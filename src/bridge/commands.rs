@@ -390,8 +390,9 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
     if performed.told == Told::Paused {
         return Ok(Reply::say(say::told(lang, &performed.told, frame.now_ms)));
     }
-    let text = match performed.told {
+    let text = match &performed.told {
         Told::Queued => CommandMsg::RetryQueued,
+        Told::OnlyThese { .. } => CommandMsg::NotYours { who: &turn.requester_name },
         _ => CommandMsg::NothingToRetry,
     };
     Ok(Reply { performed: vec![performed], ..Reply::say(say::command(lang, text)) })

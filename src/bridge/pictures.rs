@@ -9,6 +9,7 @@ pub use self::gates::{gate, near_miss, near_miss_over, without_room};
 
 use crate::bridge::actions;
 use crate::bridge::core::fresh_button;
+use crate::bridge::gates::POLICY;
 use crate::bridge::say;
 use crate::domain::access::Access;
 use crate::domain::action::{Action, Late, Resume};
@@ -207,20 +208,35 @@ fn queue_after(tx: &Transaction<'_>, conversation: &Conversation) -> Result<i64,
     Ok(if noise(tx, conversation)? == Noise::Quiet { NEVER_MS } else { QUEUE_AFTER_MS })
 }
 
-/// The steps, and what policy refused: nobody was asked, so the card says it.
+/// The steps, and what policy refused or a rule allowed: nobody was asked, so the card says it.
 fn with_refused(tx: &Transaction<'_>, turn: &Turn, lang: Lang, steps: &[Step]) -> Result<Vec<Step>, LedgerError> {
     let mut steps = steps.to_vec();
-    for gate in requests::of_turn(tx, &turn.id)?.iter().filter(|gate| gates::is_refused(gate)) {
-        let step = Step {
-            what: StepKind::Refused,
-            object: crate::words::risk(gate.class, lang).to_owned(),
-            state: StepState::Failed,
-            started_at_ms: gate.opened_at_ms,
+    for gate in requests::decided_by_itself(tx, &turn.id, POLICY)? {
+        let (what, object, state) = match (gates::is_refused(&gate), gate.rule) {
+            (false, Some(rule)) => {
+                let who = gate.decided_name.as_deref().unwrap_or_default();
+                (StepKind::ByRule, cut(&format!("R{rule} · {who} · {}", asked_line(&gate.ask)), 60), StepState::Ok)
+            }
+            _ => (StepKind::Refused, crate::words::risk(gate.class, lang).to_owned(), StepState::Failed),
         };
+        let step = Step { what, object, state, started_at_ms: gate.opened_at_ms };
         let at = steps.partition_point(|other| other.started_at_ms <= gate.opened_at_ms);
         steps.insert(at, step);
     }
     Ok(steps)
+}
+
+/// What was asked for, in a line.
+fn asked_line(ask: &Ask) -> String {
+    match ask {
+        Ask::Command { command, .. } => command.split_whitespace().collect::<Vec<_>>().join(" "),
+        Ask::FileChange { changes, .. } => {
+            changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
+        }
+        Ask::Permissions { wanted, .. } => wanted.join(", "),
+        Ask::Tool { server, tool, .. } => format!("{server}/{tool}"),
+        Ask::Questions { .. } => String::new(),
+    }
 }
 
 // ------------------------------------------------------------------------------------------------ queue
@@ -488,8 +504,9 @@ pub fn late(
     chosen: Option<(ButtonRole, String)>,
 ) -> Result<(), LedgerError> {
     let (Some(chat), Some(message)) = (row.chat.clone(), row.message.clone()) else { return Ok(()) };
-    let others =
-        inbound::asked_about(tx, &row.channel, &chat)?.iter().filter(|other| other.seq != row.seq).count() as u32;
+    let asked = inbound::asked_about(tx, &row.channel, &chat)?;
+    let others = asked.iter().filter(|other| other.seq != row.seq).count() as u32;
+    let up_to = asked.iter().map(|other| other.seq).max().unwrap_or(row.seq);
     let subject = format!("late:{}", row.seq.0);
     let mut offered = vec![(ButtonRole::DoIt, Late::DoIt), (ButtonRole::Cancel, Late::Cancel)];
     if others > 0 {
@@ -500,7 +517,7 @@ pub fn late(
     } else {
         offered
             .into_iter()
-            .map(|(role, how)| frame.button(tx, &chat, &subject, role, &Action::Late { inbound: row.seq, how }))
+            .map(|(role, how)| frame.button(tx, &chat, &subject, role, &Action::Late { inbound: row.seq, how, up_to }))
             .collect::<Result<Vec<_>, _>>()?
     };
     let is_final = chosen.is_some();

@@ -546,6 +546,8 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
             }
         })
         .await?;
+    // Whoever takes his words back may not want them to lie anywhere.
+    core.ledger.scrub();
     if let Some(id) = woken {
         conversation::wake(core, &id);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::core::{Core, is_outage};
 use super::pictures::{self, Frame};
@@ -15,6 +15,7 @@ use crate::domain::delivery::{Body, Target};
 use crate::domain::gate::GateState;
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
+use crate::domain::view::{NoticeView, View};
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
 use crate::ledger::messages::{self, NewMessage};
@@ -23,6 +24,10 @@ use crate::ledger::{LedgerError, Transaction, conversations, gates, turns};
 
 /// After this long a request is called paused.
 const PAUSE_MS: i64 = 2 * 3_600_000;
+/// A request that still waits after this long is reminded of once more.
+const AGAIN_MS: i64 = 7 * 86_400_000;
+/// The platform's cards can be changed and pressed for fourteen days: what waits gets another one before.
+const REISSUE_MS: i64 = 13 * 86_400_000;
 /// How often it is looked: nobody counts these minutes.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -46,8 +51,15 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     let now = core.now_ms();
     let after = core.config.remind_after.map(|after| after.as_millis() as i64);
     let waits = |gate: &Gate| gate.shown_at_ms.map_or(0, |shown| now - shown);
-    let remind = |gate: &Gate| gate.reminded_at_ms.is_none() && after.is_some_and(|after| waits(gate) >= after);
+    let remind = |gate: &Gate| {
+        let due = |since: i64| after.is_some() && waits(gate) >= since;
+        match gate.reminded_at_ms {
+            None => after.is_some_and(due),
+            Some(at) => gate.shown_at_ms.is_some_and(|shown| at - shown < AGAIN_MS) && due(AGAIN_MS),
+        }
+    };
     let pause = |gate: &Gate| gate.paused_at_ms.is_none() && waits(gate) >= PAUSE_MS;
+    reissue(core, now).await?;
     if !waiting.iter().any(|gate| remind(gate) || pause(gate)) {
         return Ok(());
     }
@@ -89,6 +101,23 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
         .await?;
     core.wakes.painter.notify_one();
     core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+/// Cards that soon nobody could press any more: another one takes their place, and they say so.
+async fn reissue(core: &Core, now: i64) -> Result<(), LedgerError> {
+    let old = core.ledger.read(move |tx| surfaces::waiting_since(tx, now - REISSUE_MS)).await?;
+    for card in old {
+        info!(surface.id = %card.id, "A request has waited for long; its card is sent anew");
+        core.ledger
+            .write(move |tx| {
+                let text = say::card_moved(card.lang);
+                let moved = View::Notice(NoticeView { text, buttons: Vec::new() });
+                surfaces::reissue(tx, &card, &moved, now)
+            })
+            .await?;
+        core.wakes.painter.notify_one();
+    }
     Ok(())
 }
 

@@ -297,6 +297,11 @@ pub fn another_approver(lang: Lang) -> String {
     NoticeMsg::AnotherApprover.text(lang)
 }
 
+/// A card whose request stands on a new one.
+pub fn card_moved(lang: Lang) -> String {
+    NoticeMsg::CardMoved.text(lang)
+}
+
 /// What was allowed goes on when another task has left the directory.
 pub fn waits_for_directory(lang: Lang) -> String {
     NoticeMsg::WaitsForDirectory.text(lang)

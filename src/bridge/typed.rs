@@ -27,6 +27,8 @@ use crate::words::NoticeMsg;
 enum Came {
     /// Carried out, or refused with a word: the message is done.
     Done(Vec<Performed>),
+    /// The same, and its words are gone: they may have been a secret.
+    Wiped(Vec<Performed>),
     /// It is an ordinary message after all, with a remark beside it.
     Message(Option<String>),
 }
@@ -96,6 +98,10 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
 
 async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) -> anyhow::Result<()> {
     match came {
+        Came::Wiped(performed) => {
+            core.ledger.scrub();
+            Box::pin(conclude(core, letter, Came::Done(performed), order)).await
+        }
         Came::Done(performed) => {
             performed.into_iter().for_each(|performed| after(core, performed));
             core.wakes.painter.notify_one();
@@ -237,11 +243,16 @@ fn answer(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, gate: &Gate, tex
         // Whatever comes of it: it may be what nobody is to see.
         inbound::wipe(tx, letter.row.seq)?;
     }
-    if !fits {
-        return refuse(tx, frame, letter, NoticeMsg::SecretByCard { number: gate.number });
-    }
-    let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| actions::typed_answer(ask, text))?;
-    done(tx, frame, letter, vec![performed])
+    let came = if fits {
+        let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| actions::typed_answer(ask, text))?;
+        done(tx, frame, letter, vec![performed])?
+    } else {
+        refuse(tx, frame, letter, NoticeMsg::SecretByCard { number: gate.number })?
+    };
+    Ok(match came {
+        Came::Done(performed) if secret => Came::Wiped(performed),
+        came => came,
+    })
 }
 
 fn pick(

@@ -79,6 +79,9 @@ pub enum Action {
     Late {
         inbound: InboundSeq,
         how: Late,
+        /// The newest one that *Cancel all* was shown for; 0 of what an older ally drew.
+        #[serde(default)]
+        up_to: InboundSeq,
     },
     /// Goes on with another thread in the conversation.
     TakeUp {

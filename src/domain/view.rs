@@ -194,6 +194,8 @@ pub enum StepKind {
     Search,
     /// By policy, without asking anybody.
     Refused,
+    /// Allowed by a rule, without asking anybody.
+    ByRule,
     Other,
 }
 

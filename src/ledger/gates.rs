@@ -129,6 +129,12 @@ pub fn of_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<Vec<Gate>, LedgerE
     all(tx, "SELECT * FROM gates WHERE turn = ?1 ORDER BY number", [turn.as_str()], read)
 }
 
+/// Those of a turn about which nobody was asked: a rule decided, or `policy`.
+pub fn decided_by_itself(tx: &Transaction<'_>, turn: &TurnId, policy: &str) -> Result<Vec<Gate>, LedgerError> {
+    let sql = "SELECT * FROM gates WHERE turn = ?1 AND (by_rule = 1 OR decided_by = ?2) ORDER BY number";
+    all(tx, sql, params![turn.as_str(), policy], read)
+}
+
 /// The requests that one card lists, oldest first.
 pub fn of_card(tx: &Transaction<'_>, card: &GateId) -> Result<Vec<Gate>, LedgerError> {
     all(tx, "SELECT * FROM gates WHERE card = ?1 ORDER BY number", [card.as_str()], read)
@@ -189,11 +195,11 @@ pub fn all_open(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
     )
 }
 
-/// Requests that wait for a person and were seen by somebody, with those that are not yet marked as paused first.
+/// Requests that wait for a person and were seen by somebody.
 pub fn waiting(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
     let sql =
         "SELECT * FROM gates INDEXED BY gates_open WHERE state IN ('open', 'decided', 'answering') AND state = 'open'
-           AND shown_at_ms IS NOT NULL AND (reminded_at_ms IS NULL OR paused_at_ms IS NULL) ORDER BY opened_at_ms";
+           AND shown_at_ms IS NOT NULL ORDER BY opened_at_ms";
     all(tx, sql, [], read)
 }
 

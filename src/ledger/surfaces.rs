@@ -318,6 +318,32 @@ pub fn draw_anew(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> R
     Ok(run(tx, sql, params![surface.as_str(), AGAIN, problem])? == 1)
 }
 
+/// Cards that ask somebody something and were sent before then.
+pub fn waiting_since(tx: &Transaction<'_>, before_ms: i64) -> Result<Vec<Surface>, LedgerError> {
+    let sql = "SELECT DISTINCT s.* FROM gates g INDEXED BY gates_open CROSS JOIN surfaces s
+             ON s.kind = 'gate' AND s.subject = coalesce(g.card, g.id)
+         WHERE g.state IN ('open', 'decided', 'answering') AND g.state = 'open' AND s.state = 'shown'
+           AND s.platform_id IS NOT NULL AND s.shown_at_ms < ?1";
+    all(tx, sql, [before_ms], read)
+}
+
+/// It is sent anew, under an id of its own, whose key was never spent; what was sent before shows `moved` from now on.
+pub fn reissue(tx: &Transaction<'_>, surface: &Surface, moved: &View, now_ms: i64) -> Result<(), LedgerError> {
+    let former = DeliveryId::fresh();
+    let (text, hash) = picture_columns(Some(&Picture::Card(Box::new(moved.clone()))))?;
+    let sql = "INSERT INTO surfaces (id, kind, subject, conversation, channel, target, lang, wanted, wanted_hash, state, platform_id,
+                   shown_hash, shown_at_ms, not_before_ms, final, created_at_ms)
+         SELECT ?2, 'notice', 'former:' || ?2, conversation, channel, target, lang, ?3, ?4, 'shown', platform_id, 'former',
+                shown_at_ms, 0, 1, created_at_ms FROM surfaces WHERE id = ?1 AND state = 'shown'";
+    if run(tx, sql, params![surface.id.as_str(), former.as_str(), text, hash])? == 0 {
+        return Ok(());
+    }
+    let sql = "UPDATE surfaces SET id = ?2, state = 'wanted', platform_id = NULL, shown_hash = NULL, problem = NULL, shown_at_ms = NULL,
+                   first_attempt_ms = NULL, attempts = 0, next_at_ms = 0, not_before_ms = 0, created_at_ms = ?3 WHERE id = ?1";
+    run(tx, sql, params![surface.id.as_str(), DeliveryId::fresh().as_str(), now_ms])?;
+    Ok(())
+}
+
 /// It cannot be shown or changed any more.
 pub fn gone(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result<(), LedgerError> {
     run(tx, "UPDATE surfaces SET state = 'gone', problem = ?2 WHERE id = ?1", params![surface.as_str(), problem])?;

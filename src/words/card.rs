@@ -240,6 +240,7 @@ pub fn step_verb(kind: StepKind, lang: Lang) -> &'static str {
         StepKind::Tool => ("调用", "calling"),
         StepKind::Search => ("查找", "searching"),
         StepKind::Refused => ("按策略拒绝：", "refused by policy:"),
+        StepKind::ByRule => ("按规则允许：", "allowed by rule"),
         StepKind::Other => ("处理", "working on"),
     };
     match lang {
@@ -256,7 +257,7 @@ pub fn step_verb_past(kind: StepKind, lang: Lang) -> &'static str {
         (StepKind::FileChange, Lang::En) => "changed",
         (StepKind::Tool, Lang::En) => "called",
         (StepKind::Search, Lang::En) => "searched",
-        (StepKind::Refused, Lang::En) => step_verb(kind, Lang::En),
+        (StepKind::Refused | StepKind::ByRule, Lang::En) => step_verb(kind, Lang::En),
         (StepKind::Other, Lang::En) => "worked on",
     }
 }

@@ -42,7 +42,7 @@ super::messages! {
         NothingQueued => "没有排队的消息", "Nothing is queued";
         CancelledN { n: usize } => "已取消 {n} 条排队的", "Queued messages cancelled: {n}";
         NoSuchRow { n: u32 } => "没有排在第 {n} 位的消息", "There is no message number {n} in the queue";
-        NotYours { who: &'a str } => "这条是 {who} 的，你不能取消", "This one is {who}'s; you cannot cancel it";
+        NotYours { who: &'a str } => "这条是 {who} 的，由 {who} 或审批人决定", "This one is {who}'s; {who} or an approver can do that";
         NothingToRetry => "没有可以重新运行的请求", "There is no request to run again";
         RetryAsks { title: &'a str } =>
             "「{title}」的结果未知，重新运行可能把做过的事再做一遍。继续会先查看做过什么", "What came of “{title}” is unknown: run again, and what it did may be done twice. Continue first looks at what was done";

@@ -141,6 +141,8 @@ super::messages! {
             "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
         StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";
         AllSafeNothing => "没有可以这样一起允许的，什么也没有决定", "Nothing here can be allowed like that; nothing was decided";
+        CardMoved =>
+            "这项还在等决定，卡片太旧，已重发一张新的", "This still waits; the card is too old, a new one was sent";
         AnotherApprover => "另一位审批人（现在没有，见 /approver）", "another approver (there is none yet, see /approver)";
         WaitsForDirectory =>
             "已记录，等同一目录空出来再继续", "Recorded; it goes on once the directory is free";

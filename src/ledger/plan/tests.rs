@@ -176,6 +176,14 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::due_now(tx, &delivery, 1)?;
     surfaces::next_due_ms(tx, 1)?;
     surfaces::find(tx, SurfaceKind::Live, "s")?;
+    surfaces::waiting_since(tx, 1)?;
+    if let Some(shown) = surfaces::find(tx, SurfaceKind::Live, "none")? {
+        let wanted = crate::domain::view::View::Notice(crate::domain::view::NoticeView {
+            text: String::new(),
+            buttons: Vec::new(),
+        });
+        surfaces::reissue(tx, &shown, &wanted, 1)?;
+    }
     surfaces::under(tx, SurfaceKind::Notice, "s")?;
     surfaces::by_platform(tx, &channel, &message)?;
     surfaces::forget_unanswered(tx)?;
@@ -186,6 +194,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     assert_eq!(gates::get(tx, &gate), Err(LedgerError::Missing("the request")));
     gates::of_turn(tx, &turn)?;
     gates::open_in(tx, &here)?;
+    gates::decided_by_itself(tx, &turn, "policy")?;
     gates::open_in_chat(tx, &channel, &chat)?;
     gates::all_open(tx)?;
     gates::unfinished_of(tx, Generation(1))?;

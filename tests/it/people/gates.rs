@@ -180,8 +180,27 @@ async fn nobody_answers_for_hours_and_nothing_happens_by_itself() {
     world.warp(Duration::from_secs(3600)).await;
     world.settled_surfaces().await;
     assert_eq!(reminder(&world), 1, "once");
+    world.warp(Duration::from_secs(7 * 86_400)).await;
+    world.wait("a reminder after a week", |world| (reminder(world) == 2).then_some(())).await;
+    world.settled_surfaces().await;
+    assert!(world.sim.message(&card.id).button("Allow once").is_some(), "the same card");
+    // Soon nobody could press it any more.
+    world.warp(Duration::from_secs(6 * 86_400)).await;
+    let fresh = |world: &World| {
+        let all = world.sim.messages(GROUP).into_iter();
+        all.rev().find(|one| one.id != card.id && one.button("Allow once").is_some())
+    };
+    let second = world.wait("a card of now", |world| fresh(world)).await;
+    world
+        .wait("a word on the old one", |world| {
+            world.sim.message(&card.id).text().contains("the card is too old").then_some(())
+        })
+        .await;
+    world.settled_surfaces().await;
+    assert!(world.sim.message(&card.id).buttons().is_empty());
+    assert_eq!(reminder(&world), 2);
     assert!(!file.exists());
-    world.sim.click(&card.id, "Allow once", OWNER).await;
+    world.sim.click(&second.id, "Allow once", OWNER).await;
     assert_eq!(world.answer(&message).await.said(), "done");
     assert_eq!(world.nonces(&file).len(), 1);
 }

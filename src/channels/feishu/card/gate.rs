@@ -45,9 +45,7 @@ fn approval(view: &GateView, pen: Pen) -> Value {
     card.line(&clip(&pen.say(CardMsg::GateWho { who: requester, project, deciders }), 300));
     let cut = what(&mut card, &view.ask, pen);
     place(&mut card, &view.ask, view.risk.as_ref(), pen);
-    if view.state.is_open() {
-        card.line(risk_why(class, pen.lang));
-    }
+    card.line(risk_why(class, pen.lang));
     if let Some(words) = view.risk.as_ref().and_then(|risk| risk.why.as_deref()) {
         card.line(&pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) }));
     }

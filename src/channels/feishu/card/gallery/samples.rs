@@ -206,6 +206,7 @@ impl People {
             StepKind::Tool => [StepKind::Tool],
             StepKind::Search => [StepKind::Search],
             StepKind::Refused => [StepKind::Refused],
+            StepKind::ByRule => [StepKind::ByRule],
             StepKind::Other => [StepKind::Other],
         });
         let object = |kind| match kind {
@@ -214,6 +215,7 @@ impl People {
             StepKind::Tool => "browser.open",
             StepKind::Search => "redirect after logout",
             StepKind::Refused => "cat .env",
+            StepKind::ByRule => "R7 · Han Meimei · npm test",
             StepKind::Other => "plan",
         };
         let mut steps: Vec<Step> = kinds.into_iter().map(|kind| step(kind, object(kind), StepState::Ok)).collect();
