@@ -568,6 +568,7 @@ fn cancel_turn(
     pictures::near_miss_over(tx, frame, turn)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
+    after_compaction(tx, frame, turn, false)?;
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Cancelled, &turn.conversation))
 }
@@ -601,7 +602,7 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     let role = frame.access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
     let running = running.filter(|running| may_steer(running, role));
     // A steer holds words only: what has pictures stays a turn, and so does what wants a plan.
-    let (Some(running), true) = (running, prompt.images.is_empty() && !prompt.plan) else {
+    let (Some(running), true) = (running, prompt.is_only_words()) else {
         return Ok(Performed::told(Told::Queued));
     };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
@@ -619,9 +620,12 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     Ok(Performed::waking(Told::Steering, &turn.conversation))
 }
 
-/// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own.
+/// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own. A
+/// compaction hears no words at all.
 pub fn may_steer(turn: &Turn, role: Role) -> bool {
-    turn.level.is_none_or(|level| role.cap() >= level) && (turn.network_by.is_none() || may(role, Act::GrantNetwork))
+    let takes_words = prompts::compaction(&turn.prompt).is_none();
+    let has_rights = turn.level.is_none_or(|level| role.cap() >= level);
+    takes_words && has_rights && (turn.network_by.is_none() || may(role, Act::GrantNetwork))
 }
 
 fn keep_waiting(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
@@ -680,12 +684,17 @@ pub fn resume(
             again(tx, frame, &turn, prompt, how == Resume::Continue, (&person.user, &person.name))?;
             Told::Queued
         }
+        Resume::Compact => {
+            compact_first(tx, frame, &turn, person)?;
+            Told::Queued
+        }
     };
     audit::note(tx, person.user.as_str(), "resume", turn.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
     let role = match how {
         Resume::Continue => ButtonRole::Continue,
         Resume::RunAgain => ButtonRole::RunAgain,
         Resume::StartFresh => ButtonRole::StartFresh,
+        Resume::Compact => ButtonRole::Compact,
         Resume::Dismiss => ButtonRole::Dismiss,
     };
     pictures::chosen(tx, frame, &turn, &role, &person.name)?;
@@ -696,6 +705,45 @@ pub fn resume(
 /// Said once the way on from a turn is chosen.
 pub(super) fn resumed_key(turn: &TurnId) -> String {
     format!("resumed:{turn}")
+}
+
+/// A compaction in the place of a turn that found its thread too long. The request runs again when that is done, by a row
+/// that the compaction's end writes ([`after_compaction`]).
+fn compact_first(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, person: &Person) -> Result<(), LedgerError> {
+    let new = NewTurn {
+        conversation: turn.conversation.clone(),
+        ord: Some(turn.ord),
+        requester: person.user.clone(),
+        requester_name: person.name.clone(),
+        title: turn.title.clone(),
+        reply_to: turn.reply_to.clone(),
+        prompt: prompts::freeze(&prompts::compacting(Some(turn.id.clone()))),
+        continues: None,
+        network_by: None,
+        not_before_ms: 0,
+    };
+    turns::insert(tx, &new, frame.now_ms)?;
+    receipts(tx, frame, turn, Receipt::Queued)
+}
+
+/// The end of a turn, where it was a compaction that a request waits for: only a thread that has room again takes it. In
+/// the transaction of that end, so that it runs once whatever dies.
+pub fn after_compaction(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    compaction: &Turn,
+    has_room: bool,
+) -> Result<(), LedgerError> {
+    let Some(former) = prompts::compaction(&compaction.prompt).and_then(|compacts| compacts.then) else {
+        return Ok(());
+    };
+    let former = turns::get(tx, &former)?;
+    let recalled = inbound::of_turn(tx, &former.id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"));
+    if !has_room || recalled {
+        return receipts(tx, frame, &former, Receipt::Failed);
+    }
+    let by = (&compaction.requester, compaction.requester_name.as_str());
+    again(tx, frame, &former, former.prompt.clone(), false, by)
 }
 
 /// A turn made of a former one, in its place in the queue.

@@ -1,6 +1,7 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+mod compact;
 mod conversing;
 mod lock;
 mod look;
@@ -56,6 +57,8 @@ struct Reply {
     fresh: bool,
     /// That turn is to make a plan.
     plan: bool,
+    /// That turn is to review the changes.
+    review: bool,
     /// The row's end is written already (a steer).
     keep_row: bool,
     /// There is nothing here that it could act on.
@@ -190,7 +193,8 @@ async fn finish(
     }
     match result.then {
         Some(text) => {
-            let beside = Beside { remark: result.say, fresh: result.fresh, plan: result.plan, near: None };
+            let Reply { say: remark, fresh, plan, review, .. } = result;
+            let beside = Beside { remark, fresh, plan, review, near: None };
             make_turn(core, Letter { text, ..letter }, beside).await
         }
         None => Ok(()),

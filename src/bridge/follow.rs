@@ -22,8 +22,8 @@ use super::judge::judge;
 use super::leases::Lease;
 use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Live};
 use super::ports::*;
-use super::say;
 use super::settle::{self, Finish};
+use super::{prompts, say};
 use crate::crash;
 use crate::domain::action::Action;
 use crate::domain::gate::{Ask, Decision, GateState};
@@ -72,6 +72,8 @@ pub struct Follow {
     in_doubt: bool,
     /// The runtime named a turn that was there before: see [`Follow::swallowed`].
     swallowed: bool,
+    /// It compacts its thread: its submit names no turn, and it is known by its start alone.
+    compacts: bool,
     /// A decision could not be passed on: when to try again.
     retry_at_ms: Option<i64>,
     seen: Seen,
@@ -149,6 +151,7 @@ impl Follow {
         lease: Option<Lease>,
     ) -> Self {
         let now = core.now_ms();
+        let compacts = prompts::compaction(&turn.prompt).is_some();
         Self {
             core: Arc::clone(core),
             live: Arc::clone(live),
@@ -165,6 +168,7 @@ impl Follow {
             on_person: false,
             in_doubt: false,
             swallowed: false,
+            compacts,
             retry_at_ms: None,
             seen: Seen::default(),
             watch: Watch::new(now),
@@ -303,6 +307,10 @@ impl Follow {
         {
             // The late end of an earlier turn's background command.
             debug!(native.turn = %theirs, "A fact of another turn");
+            return Ok(false);
+        }
+        if self.compacts && self.native.is_none() && !matches!(envelope.fact, Fact::TurnStarted | Fact::Exited { .. }) {
+            debug!("A fact of an earlier turn, before the compaction began");
             return Ok(false);
         }
         self.watch.last_sign_ms = self.core.now_ms();
@@ -557,7 +565,8 @@ impl Follow {
     }
 
     async fn finish(&self, mut finish: Finish) -> anyhow::Result<()> {
-        settle::render_answer(&self.core, &self.conversation, &mut finish)?;
+        finish.can_compact = self.live.capabilities().compact;
+        settle::render_answer(&self.core, &self.conversation, &self.turn, &mut finish)?;
         let (id, frame) = (self.turn.id.clone(), self.frame());
         let outcome = finish.outcome;
         crash::point("w6.before");

@@ -29,6 +29,13 @@ pub(super) struct Gathered {
     pub notices: Vec<(InboundSeq, String)>,
 }
 
+impl From<Prompt> for Gathered {
+    /// Nothing came along.
+    fn from(prompt: Prompt) -> Self {
+        Self { prompt, companions: Vec::new(), opening: None, notices: Vec::new() }
+    }
+}
+
 struct Pieces {
     quoted: Vec<Quoted>,
     files: Vec<(String, PathBuf)>,
@@ -74,7 +81,7 @@ pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>
         files: &pieces.files,
         omitted: &pieces.omitted,
     };
-    let prompt = Prompt { text: render::prompt(&input), images: pieces.images, plan: false };
+    let prompt = Prompt { text: render::prompt(&input), images: pieces.images, ..Prompt::default() };
     Ok(Gathered {
         prompt,
         companions: companions.into_iter().map(|(row, _)| row.seq).collect(),

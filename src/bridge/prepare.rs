@@ -337,6 +337,8 @@ pub(super) struct Beside {
     pub fresh: bool,
     /// It is to make a plan.
     pub plan: bool,
+    /// It is to review the changes.
+    pub review: bool,
     /// It sounded like a decision on this request and was none: both are offered.
     pub near: Option<GateId>,
 }
@@ -349,6 +351,10 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
         gather::gather(core, &letter, companions).await?
     };
     gathered.prompt.plan = beside.plan;
+    if beside.review {
+        gathered.prompt.review = true;
+        gathered.prompt.text = prompts::reviewing(&gathered.prompt.text);
+    }
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
@@ -398,7 +404,7 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
     Ok(())
 }
 
-fn put(
+pub(super) fn put(
     tx: &Transaction<'_>,
     frame: &Frame,
     conversation: &Conversation,
@@ -442,7 +448,7 @@ fn put(
         route::heard_of(tx, letter, root)?;
     }
     // A steer holds words only: what has files stays a turn.
-    let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty() && !gathered.prompt.plan;
+    let only_words = gathered.companions.is_empty() && gathered.prompt.is_only_words();
     if let (Some(active), Busy::Steer, TurnState::Running, true) =
         (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
         && actions::may_steer(active, letter.person.role)

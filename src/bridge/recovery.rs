@@ -12,12 +12,14 @@ use super::host::{HostState, LiveRuntime};
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{posture, say, turn_runner};
+use super::{posture, prompts, say, turn_runner};
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::PulledTurn;
 use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, StopReason};
-use crate::domain::verdict::{Found, FoundStatus, HistoryError, Known, MAX_PULLS, Verdict, after_death};
+use crate::domain::verdict::{
+    Found, FoundStatus, HistoryError, Known, MAX_PULLS, Verdict, after_death, compaction_after_death,
+};
 use crate::domain::view::{Background, ButtonRole, LiveState};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::Turn;
@@ -145,6 +147,8 @@ async fn judge(
     boot_changed: bool,
 ) -> anyhow::Result<Next> {
     let known = known(core, conversation, turn, boot_changed).await?;
+    let compacts = prompts::compaction(&turn.prompt).is_some();
+    let judged = if compacts { compaction_after_death } else { after_death };
     let mut pulls_failed = 0;
     let (found, pulled) = loop {
         let (found, pulled) = match look(core, live, conversation, turn).await {
@@ -153,7 +157,7 @@ async fn judge(
             Looked::NotNow => return Ok(Next::Sleep(ASK_AGAIN)),
             Looked::Elsewhere => return held_elsewhere(core, conversation, turn).await,
         };
-        if after_death(&found, Known { pulls_failed, ..known }) != Verdict::Retry {
+        if judged(&found, Known { pulls_failed, ..known }) != Verdict::Retry {
             break (found, pulled);
         }
         pulls_failed += 1;
@@ -161,9 +165,9 @@ async fn judge(
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let verdict = after_death(&found, Known { pulls_failed, ..known });
+    let verdict = judged(&found, Known { pulls_failed, ..known });
     info!(turn.id = %turn.id, ?verdict, "After its process died, turn {}: {verdict:?}", turn.id);
-    apply(core, conversation, turn, verdict, pulled).await?;
+    apply(core, live, conversation, turn, verdict, pulled).await?;
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     Ok(Next::Again)
@@ -252,10 +256,7 @@ async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn
         Pull { thread, client: turn.client_id.clone(), turn: turn.native_turn.clone(), cursor: turn.cursor.clone() };
     match live.call(|runtime| runtime.pull(&pull)).await {
         Ok(history) => {
-            let found = history.turns.iter().find(|pulled| {
-                turn.native_turn.as_ref() == Some(&pulled.native)
-                    || turn.client_id.as_ref().is_some_and(|client| pulled.has_client(client))
-            });
+            let found = history.turns.iter().find(|pulled| settle::is_ours(turn, pulled));
             // A turn newer than the cursor without any item is ours too: nothing else submits here.
             let found = found.or_else(|| history.turns.iter().find(|pulled| pulled.items.is_empty()));
             match found {
@@ -280,6 +281,7 @@ async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn
 
 async fn apply(
     core: &Core,
+    live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
     verdict: Verdict,
@@ -292,10 +294,14 @@ async fn apply(
     match verdict {
         Verdict::Settle(outcome) => {
             let progress = turn.progress.clone().unwrap_or_default();
-            let found = pulled.as_ref().expect("a verdict to settle comes from a found turn");
-            let mut finish = Finish::from_pull(outcome, found, progress);
+            let mut finish = match &pulled {
+                Some(found) => Finish::from_pull(outcome, found, progress),
+                // A compaction of which nothing is there.
+                None => Finish { progress, ..Finish::bare(outcome, None) },
+            };
             finish.merge_if_silent(turn);
-            settle::render_answer(core, conversation, &mut finish)?;
+            finish.can_compact = live.capabilities().compact;
+            settle::render_answer(core, conversation, turn, &mut finish)?;
             if outcome == Outcome::Interrupted
                 && pulled.as_ref().map(|p| p.status) == Some(FoundStatus::InterruptedOpen)
             {

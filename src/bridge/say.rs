@@ -176,6 +176,12 @@ pub fn no_text(lang: Lang, changed: &[ChangedFile]) -> String {
     if changed.is_empty() { text } else { format!("{text}\n{}", files_changed(lang, changed)) }
 }
 
+/// A thread was compacted; `said` is what the runtime says of it.
+pub fn compacted(lang: Lang, said: Option<&str>, runs_on: bool) -> String {
+    let text = if runs_on { NoticeMsg::CompactedRunsOn } else { NoticeMsg::Compacted }.text(lang);
+    said.map_or_else(|| text.clone(), |said| format!("{text}\n{said}"))
+}
+
 pub fn files_changed(lang: Lang, changed: &[ChangedFile]) -> String {
     let mut paths: Vec<&str> = changed.iter().map(|file| file.path.as_str()).collect();
     paths.sort_unstable();

@@ -11,10 +11,10 @@ use super::{actions, prompts, remedy, render, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
 use crate::domain::gate::Decision;
-use crate::domain::history::{ChangedFile, Failure, PulledTurn};
+use crate::domain::history::{ChangedFile, Failure, FailureKind, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
-use crate::domain::turn::{Outcome, StopReason};
+use crate::domain::turn::{Outcome, StopReason, TurnState};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
@@ -22,7 +22,7 @@ use crate::ledger::inbound::{InboundRow, InboundState};
 use crate::ledger::messages::NewMessage;
 use crate::ledger::turns::{NewTurn, Progress, Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, inbound, messages, said, turns};
-use crate::words::{FailureContext, NoticeMsg};
+use crate::words::{CommandMsg, FailureContext, NoticeMsg};
 
 /// How often a chat is told that a new topic is a new conversation.
 const NEW_CONVERSATION_TIMES: u32 = 3;
@@ -42,6 +42,8 @@ pub struct Finish {
     pub tries: u32,
     pub progress: Progress,
     pub background: Background,
+    /// Whether the runtime could compact the thread.
+    pub can_compact: bool,
     /// Inputs of ours that the pulled turn holds: steers among them were taken.
     pub taken: Vec<ClientId>,
     /// The answer as it goes out, see [`render_answer`].
@@ -63,6 +65,7 @@ impl Finish {
             tries: 0,
             progress: Progress::default(),
             background: Background::None,
+            can_compact: false,
             taken: Vec::new(),
             bodies: Vec::new(),
             unmarked_is_lost: false,
@@ -88,6 +91,18 @@ impl Finish {
             ..Self::bare(outcome, pulled.failure.clone())
         }
     }
+}
+
+/// Whether a turn of the runtime's history is this one: by the runtime's own id or by ours. A compaction carries none of
+/// ours: it is the turn newer than the cursor that heard nobody, for nobody else has the thread do anything.
+pub fn is_ours(turn: &Turn, pulled: &PulledTurn) -> bool {
+    if turn.native_turn.as_ref() == Some(&pulled.native) {
+        return true;
+    }
+    if prompts::compaction(&turn.prompt).is_some() {
+        return turn.native_turn.is_none() && turn.cursor.as_ref() != Some(&pulled.native) && pulled.heard_nobody();
+    }
+    turn.client_id.as_ref().is_some_and(|client| pulled.has_client(client))
 }
 
 /// Pulls a turn until it reads as ended: what came of our words in it. After three tries as far as it could be read.
@@ -158,8 +173,42 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
     }
     tell(tx, frame, &conversation, &turns::get(tx, &turn.id)?, finish)?;
     return_steers(tx, frame, &turn, &finish.taken)?;
+    actions::after_compaction(tx, frame, &turn, finish.outcome == Outcome::Completed)?;
     pictures::queue(tx, frame, &conversation.id)?;
     Ok(true)
+}
+
+/// A queued compaction that has nothing to compact, or no runtime that could. What was to run after it runs where there
+/// is nothing in its way.
+pub fn not_compacted(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, why: NotCompacted) -> Result<(), LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    if turn.state != TurnState::Queued {
+        return Ok(());
+    }
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let then = prompts::compaction(&turn.prompt).and_then(|compacts| compacts.then);
+    turns::settle(tx, &turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    actions::receipts(tx, frame, &turn, Receipt::Done)?;
+    let runs_on = why == NotCompacted::Nothing && then.is_some();
+    if !runs_on {
+        let msg = match why {
+            NotCompacted::Nothing => CommandMsg::CompactNothing,
+            NotCompacted::Cannot => CommandMsg::CannotRuntime,
+        };
+        let text = say::command(conversation.lang, msg);
+        enqueue(tx, frame, &conversation, &turn, vec![Body::Notice { text }])?;
+    }
+    actions::after_compaction(tx, frame, &turn, runs_on)?;
+    pictures::queue(tx, frame, &conversation.id)
+}
+
+/// Why a compaction was not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCompacted {
+    /// The conversation has no thread.
+    Nothing,
+    /// The runtime does not know how.
+    Cannot,
 }
 
 fn tell(
@@ -170,6 +219,9 @@ fn tell(
     finish: &Finish,
 ) -> Result<(), LedgerError> {
     let shutdown = turn.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::Shutdown);
+    let compacts = prompts::compaction(&turn.prompt).is_some();
+    let wanted_gone =
+        turn.stop.as_ref().is_some_and(|stop| matches!(stop.reason, StopReason::Person | StopReason::Recalled));
     let (state, receipt) = match finish.outcome {
         Outcome::Completed => {
             send_answer(tx, frame, conversation, turn, finish)?;
@@ -179,6 +231,13 @@ fn tell(
         Outcome::Failed => {
             tell_failure(tx, frame, conversation, turn, finish)?;
             (LiveState::Failed, Receipt::Failed)
+        }
+        Outcome::Interrupted if compacts && !wanted_gone => {
+            let target = pictures::target_of(conversation, turn);
+            let text = say::notice(conversation.lang, NoticeMsg::CompactCutOff);
+            let again = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
+            pictures::notice(tx, frame, conversation, target, &pictures::failed_subject(&turn.id), text, &again)?;
+            (LiveState::Interrupted, Receipt::Failed)
         }
         Outcome::Interrupted if shutdown => {
             let picture = Interrupted { how: None, shutdown: true, progress: finish.progress.clone(), steers: &[] };
@@ -220,11 +279,21 @@ fn goes_on(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<String, L
 
 /// Writes the answer as messages. Before W6, because a long one becomes a file, and the file must be on disk before the
 /// row that sends it.
-pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Finish) -> std::io::Result<()> {
+pub fn render_answer(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    finish: &mut Finish,
+) -> std::io::Result<()> {
     if finish.outcome != Outcome::Completed {
         return Ok(());
     }
     let lang = conversation.lang;
+    if let Some(compacts) = prompts::compaction(&turn.prompt) {
+        finish.bodies =
+            vec![Body::Notice { text: say::compacted(lang, finish.answer.as_deref(), compacts.then.is_some()) }];
+        return Ok(());
+    }
     let Some(text) = &finish.answer else {
         finish.bodies = vec![Body::Notice { text: say::no_text(lang, &finish.changed) }];
         return Ok(());
@@ -351,10 +420,29 @@ fn tell_failure(
     finish: &Finish,
 ) -> Result<(), LedgerError> {
     let failure = finish.failure.as_ref();
-    let context = FailureContext { tries: finish.tries, turn: turn.id.as_str(), login: frame.login.as_deref() };
+    let compacts = prompts::compaction(&turn.prompt);
+    let context = FailureContext {
+        tries: finish.tries,
+        turn: turn.id.as_str(),
+        login: frame.login.as_deref(),
+        can_compact: finish.can_compact,
+        compacts: compacts.is_some(),
+    };
     let kind = failure.map_or_else(String::new, |failure| format!("{:?}", failure.kind));
     let text = remedy::tell(tx, frame, conversation, &kind, |lang| say::failure(lang, failure, context))?;
-    let offered = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
+    let too_long = failure.is_some_and(|failure| failure.kind == FailureKind::ContextFull);
+    let offered: &[(ButtonRole, Resume)] = match compacts {
+        // Once more would find the same; a fresh thread has room for what was to run after it.
+        Some(Compacts { then: Some(_) }) if too_long => &[(ButtonRole::StartFresh, Resume::StartFresh)],
+        Some(Compacts { then: None }) if too_long => &[],
+        None if too_long && finish.can_compact => {
+            &[(ButtonRole::Compact, Resume::Compact), (ButtonRole::StartFresh, Resume::StartFresh)]
+        }
+        None if too_long => &[(ButtonRole::StartFresh, Resume::StartFresh)],
+        _ => &[(ButtonRole::RunAgain, Resume::RunAgain)],
+    };
+    let offered: Vec<(ButtonRole, Action)> =
+        offered.iter().map(|(role, how)| (role.clone(), Action::Resume { turn: turn.id.clone(), how: *how })).collect();
     let target = pictures::target_of(conversation, turn);
     pictures::notice(tx, frame, conversation, target, &pictures::failed_subject(&turn.id), text, &offered)
 }
@@ -386,7 +474,7 @@ fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[Clie
                 requester_name: name,
                 title: render::title(&text),
                 reply_to: row.message.clone(),
-                prompt: super::prompts::freeze(&Prompt { text, images: Vec::new(), plan: false }),
+                prompt: super::prompts::freeze(&Prompt { text, ..Prompt::default() }),
                 continues: None,
                 network_by: None,
                 not_before_ms: 0,
@@ -455,6 +543,7 @@ pub fn lose(
         &Live { state: LiveState::Interrupted, progress: &progress, unreachable_since_ms: None },
     )?;
     actions::receipts(tx, frame, &turn, Receipt::Failed)?;
+    actions::after_compaction(tx, frame, &turn, false)?;
     audit::note(tx, "ally", "lost", turn.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
     pictures::queue(tx, frame, &conversation.id)?;
     Ok(true)
@@ -485,5 +574,6 @@ pub fn cancelled(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(),
     let state = LiveState::Stopped { by, background: Background::None };
     pictures::live(tx, frame, &conversation, turn, &Live { state, progress: &progress, unreachable_since_ms: None })?;
     actions::receipts(tx, frame, turn, Receipt::Failed)?;
+    actions::after_compaction(tx, frame, turn, false)?;
     pictures::queue(tx, frame, &conversation.id)
 }

@@ -13,7 +13,7 @@ use super::host::{HostState, LiveRuntime};
 use super::leases::Lease;
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
-use super::settle::{self, Finish};
+use super::settle::{self, Finish, NotCompacted};
 use super::{actions, places, posture, prompts, remedy, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
@@ -38,7 +38,22 @@ pub async fn run(
 ) -> anyhow::Result<Next> {
     let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
     let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
-    let posture = posture::of(core, conversation, turn, &turn.directory).await?;
+    let input = prompts::thaw(&turn.prompt);
+    if input.compacts.is_some() {
+        let why = match &conversation.thread {
+            _ if !live.capabilities().compact => Some(NotCompacted::Cannot),
+            None => Some(NotCompacted::Nothing),
+            Some(_) => None,
+        };
+        if let Some(why) = why {
+            not_compacted(core, conversation, turn, why).await?;
+            return Ok(Next::Again);
+        }
+    }
+    let mut posture = posture::of(core, conversation, turn, &turn.directory).await?;
+    if input.review {
+        posture.level = posture.level.min(Level::Safe);
+    }
     let thread = match thread(core, &live, conversation, turn, &posture).await? {
         Ok(thread) => thread,
         Err(step) => return Ok(step),
@@ -49,13 +64,30 @@ pub async fn run(
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
-    let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
-    let input = prompts::thaw(&turn.prompt);
-    let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned, posture };
-    let submitted = live.call(|runtime| runtime.submit(&submit)).await;
+    let submitted = match input.compacts {
+        Some(_) => live.call(|runtime| runtime.compact(&thread)).await,
+        None => {
+            let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
+            let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned, posture };
+            live.call(|runtime| runtime.submit(&submit)).await
+        }
+    };
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
+}
+
+async fn not_compacted(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    why: NotCompacted,
+) -> Result<(), LedgerError> {
+    let (frame, id) = (core.frame(&conversation.channel), turn.id.clone());
+    core.ledger.write(move |tx| settle::not_compacted(tx, &frame, &id, why)).await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
 }
 
 /// What people chose for the chat, and what the thread may still keep to.

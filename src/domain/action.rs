@@ -150,8 +150,10 @@ impl Action {
 pub enum Resume {
     Continue,
     RunAgain,
-    /// Run again on a new thread, because the old one's history is gone.
+    /// Run again on a new thread, because the old one's history is gone or too long.
     StartFresh,
+    /// Compact the thread, then run again.
+    Compact,
     Dismiss,
 }
 

@@ -91,8 +91,9 @@ fn own(role: Role, level: Level) -> bool {
 }
 
 /// What a message becomes while a turn runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Busy {
+    #[default]
     Queue,
     Steer,
     Reject,

@@ -104,6 +104,8 @@ pub enum ButtonRole {
     RunAgain,
     Dismiss,
     StartFresh,
+    /// Compacts the thread, and runs the request again.
+    Compact,
     Steer,
     Cancel,
     CancelAll,

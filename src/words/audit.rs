@@ -106,6 +106,7 @@ fn choice(word: &str, lang: Lang) -> Option<&'static str> {
         "stop" => ("停止", "stopped"),
         "Continue" => ("继续", "to be continued"),
         "RunAgain" => ("重新运行", "to run again"),
+        "Compact" => ("压缩后重做", "to compact and retry"),
         "StartFresh" => ("新会话重做", "to start fresh"),
         "Dismiss" => ("不用了", "dismissed"),
         "TryAgain" => ("再试一次", "tried again"),

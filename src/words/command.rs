@@ -13,8 +13,8 @@ super::messages! {
             "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
-            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/review` 审查 · `/compact` 压缩 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/review` look over them · `/compact` shorten the conversation · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
@@ -98,6 +98,7 @@ super::messages! {
         DiffNoRepository => "看不到改动：这里不是有提交的 git 仓库", "No changes can be shown: this is no git repository with a commit";
         DiffNotNow => "现在问不到改动，过一会儿再试", "The changes cannot be asked for now; try again in a while";
         PlanWhat => "要计划什么？写在 `/plan` 后面", "Plan what? Write it behind `/plan`";
+        CompactNothing => "这里还没有可以压缩的会话", "There is no conversation here to compact yet";
         // ---- the model
         ModelIs { name: &'a str, all: &'a str } => "模型：{name}。可选：{all}", "Model: {name}. To choose from: {all}";
         ModelSet { name: &'a str } => "从下一个任务起用 {name}", "From the next task on {name} works here";
@@ -187,12 +188,12 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
         "diff" => ("`/diff`：这里的目录里改了哪些文件", "`/diff`: which files have changed in this chat's folder"),
         "plan" => ("`/plan` 加要做的事：先给计划，不改东西", "`/plan` and a task: makes a plan and changes nothing"),
         "compact" => (
-            "`/compact`：压缩会话；现在的运行时没有此功能",
-            "`/compact`: shortens the conversation; this runtime cannot do that",
+            "`/compact`：压缩会话，省下说过的细节；排在前面的消息后面做",
+            "`/compact`: shortens the conversation to a summary; it waits for what was sent before it",
         ),
         "review" => (
-            "`/review`：审查改动；现在的运行时没有此功能",
-            "`/review`: reviews the changes; this runtime cannot do that",
+            "`/review`：审查还没有提交的改动，不改东西；后面可以写重点看什么",
+            "`/review`: reviews what is not committed and changes nothing; behind it, what to look at",
         ),
         "model" => (
             "`/model`：现在的模型和可选的；`/model 名字` 换一个，从下一个任务起",

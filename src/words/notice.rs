@@ -172,6 +172,11 @@ super::messages! {
             "ally 被停机，任务没有做完，可以继续", "ally was shut down; the task did not finish and can be continued";
         SteerTaken => "已插话", "Steered";
         SteerReturned => "任务刚结束，插话改为排队", "That task had just ended; your words are queued";
+        Compacted => "压缩好了", "Compacted";
+        CompactedRunsOn => "压缩好了，现在重做这个请求", "Compacted; the request now runs again";
+        CompactCutOff =>
+            "压缩被打断，没有做完。说过的话都在，可以重新运行",
+            "The compaction was cut off before its end. All that was said is still there; it can be run again";
         Merged => "这条已并入正在进行的任务", "This joined the task that was already running";
         RecalledRunning =>
             "消息已撤回，任务还在运行。要停止吗？", "The message was recalled, the task still runs. Stop it?";

@@ -224,6 +224,9 @@ pub fn call_error(method: &'static str, error: RpcError) -> CallError {
             let starts = |prefix: &str| message.starts_with(prefix);
             if message.contains("already has an active writer") {
                 CallError::Elsewhere
+            } else if message.contains("ActiveTurnNotSteerable") {
+                // A compaction that somebody gave up on still runs.
+                CallError::Busy { detail: message }
             } else if starts("no active turn") || starts("expected active turn id") {
                 CallError::NoTurn
             } else if starts("thread not found")

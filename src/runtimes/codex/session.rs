@@ -476,6 +476,20 @@ impl Runtime for Session {
         })
     }
 
+    fn compact<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Submitted, CallError>> {
+        Box::pin(async move {
+            // It names no turn and takes no id of ours.
+            match self.call::<Value>("thread/compact/start", json!({ "threadId": thread }), SOON).await {
+                Ok(_) => Ok(Submitted { turn: None, evidence: Evidence::Acknowledged }),
+                Err(error @ CallError::NoThread { .. }) => {
+                    self.shared.loaded().remove(thread);
+                    Err(error)
+                }
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     fn threads<'a>(&'a self, directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
         Box::pin(async move {
             let params = json!({ "cwd": directory, "limit": LISTED });

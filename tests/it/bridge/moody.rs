@@ -41,6 +41,10 @@ pub struct Moods {
     pub stutters: AtomicBool,
     /// The next submit names the turn before it and does nothing.
     pub drops_submit: AtomicBool,
+    /// Knows neither how to compact nor how to fork.
+    pub simple: AtomicBool,
+    /// The next compaction is not begun, and nobody is told.
+    pub mute_compact: AtomicBool,
     pub last: Mutex<Option<NativeTurnId>>,
 }
 
@@ -151,7 +155,11 @@ impl Runtime for MoodyRuntime {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        let capabilities = self.inner.capabilities();
+        match Moods::has(&self.moods.simple) {
+            true => Capabilities { compact: false, fork: false, ..capabilities },
+            false => capabilities,
+        }
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -185,6 +193,13 @@ impl Runtime for MoodyRuntime {
                 Ok(submitted)
             })
         })
+    }
+
+    fn compact<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Submitted, CallError>> {
+        if self.moods.mute_compact.swap(false, Ordering::SeqCst) {
+            return Box::pin(async move { Err(CallError::NoAnswer { method: "compact", seconds: 0 }) });
+        }
+        self.unless_mute(|| self.inner.compact(thread))
     }
 
     fn steer<'a>(&'a self, steer: &'a Steer) -> Boxed<'a, Result<(), CallError>> {

@@ -90,7 +90,7 @@ async fn a_command_in_the_background_keeps_no_right_of_an_earlier_task() {
         let submit = |text: String, posture: &Posture| Submit {
             thread: thread.clone(),
             client: ClientId::new(&text),
-            input: Prompt { text, images: Vec::new(), plan: false },
+            input: Prompt { text, ..Prompt::default() },
             model: None,
             effort: None,
             has_planned: false,

@@ -106,7 +106,7 @@ async fn play(alive: &mut Alive, thread: &ally::domain::ids::ThreadId, posture: 
     let submit = Submit {
         thread: thread.clone(),
         client: ally::domain::ids::ClientId::new(&client),
-        input: Prompt { text: text.to_owned(), images: Vec::new(), plan: false },
+        input: Prompt { text: text.to_owned(), ..Prompt::default() },
         model: None,
         effort: None,
         has_planned: false,

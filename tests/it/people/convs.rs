@@ -167,7 +167,8 @@ async fn a_chat_is_brought_to_another_directory_and_to_no_forbidden_one() {
 async fn a_runtime_that_cannot_says_so() {
     let room = Room::open("cannot").await;
     room.done("[[say hello]]").await;
-    for typed in ["/model", "/effort high", "/diff", "/plan the login page", "/compact", "/review"] {
+    room.moods.simple.store(true, std::sync::atomic::Ordering::SeqCst);
+    for typed in ["/model", "/effort high", "/diff", "/plan the login page", "/compact", "/fork"] {
         let asked = room.say(typed).await;
         assert_eq!(room.answered(&asked).await, ["This runtime cannot do that"], "{typed}");
     }
@@ -226,8 +227,7 @@ async fn what_was_begun_at_the_desk_goes_on_in_the_owners_chat() {
         client: ally::domain::ids::ClientId::new("desk.1"),
         input: ally::bridge::ports::Prompt {
             text: "[[say from the desk]]".to_owned(),
-            images: Vec::new(),
-            plan: false,
+            ..ally::bridge::ports::Prompt::default()
         },
         model: None,
         effort: None,

@@ -1,5 +1,6 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
+mod compact;
 mod convs;
 mod gates;
 mod lock;

@@ -125,7 +125,7 @@ impl Alive {
     }
 
     pub async fn submit(&self, thread: &ThreadId, client: &str, text: &str) -> NativeTurnId {
-        let input = Prompt { text: text.to_owned(), images: Vec::new(), plan: false };
+        let input = Prompt { text: text.to_owned(), ..Prompt::default() };
         let submit = Submit {
             thread: thread.clone(),
             client: ClientId::new(client),

@@ -525,6 +525,7 @@ impl People {
             ButtonRole::RunAgain => [ButtonRole::RunAgain],
             ButtonRole::Dismiss => [ButtonRole::Dismiss],
             ButtonRole::StartFresh => [ButtonRole::StartFresh],
+            ButtonRole::Compact => [ButtonRole::Compact],
             ButtonRole::Steer => [ButtonRole::Steer],
             ButtonRole::Cancel => [ButtonRole::Cancel],
             ButtonRole::CancelAll => [ButtonRole::CancelAll],
