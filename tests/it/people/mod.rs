@@ -1,5 +1,6 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
+mod answer;
 mod convs;
 mod gates;
 mod lock;
