@@ -446,13 +446,31 @@ fn field<'f>(form: &'f [(String, String)], name: &str) -> Option<&'f str> {
 pub fn typed_answer(ask: &Ask, text: &str) -> Option<Decision> {
     let Ask::Questions { questions } = ask else { return None };
     let [question] = questions.as_slice() else { return None };
+    Some(Decision::Answers { answers: vec![(question.id.clone(), vec![typed(question, text)?])] })
+}
+
+/// Typed answers to all questions of a card, in their order: an empty one leaves its question open, all open or one
+/// that is none is no answer.
+pub fn typed_answers(ask: &Ask, texts: &[String]) -> Option<Decision> {
+    let Ask::Questions { questions } = ask else { return None };
+    if texts.len() > questions.len() {
+        return None;
+    }
+    let mut answers = Vec::new();
+    for (question, text) in questions.iter().zip(texts).filter(|(_, text)| !text.trim().is_empty()) {
+        answers.push((question.id.clone(), vec![typed(question, text)?]));
+    }
+    (!answers.is_empty()).then_some(Decision::Answers { answers })
+}
+
+fn typed(question: &Question, text: &str) -> Option<String> {
     let number = text.trim().parse::<usize>().ok().filter(|n| (1..=question.options.len()).contains(n));
     let answer = match number {
         Some(number) => question.options[number - 1].label.clone(),
         None if accepts_text(question) => text.trim().to_owned(),
         None => question.options.iter().find(|option| option.label.eq_ignore_ascii_case(text.trim()))?.label.clone(),
     };
-    (!answer.is_empty()).then(|| Decision::Answers { answers: vec![(question.id.clone(), vec![answer])] })
+    (!answer.is_empty()).then_some(answer)
 }
 
 fn accepts_text(question: &Question) -> bool {

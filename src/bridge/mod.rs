@@ -10,6 +10,7 @@
 
 pub mod actions;
 pub mod alive;
+pub mod answering;
 mod at_end;
 mod commands;
 pub mod companions;

@@ -391,7 +391,7 @@ fn the_ask(gate: &GateView, lang: Lang) -> Body {
     if let Ask::Questions { questions } = &gate.ask
         && questions.iter().any(|question| question.secret)
     {
-        lines.push(CardMsg::SecretNote.text(lang));
+        lines.push(CardMsg::SecretNote { number: gate.number }.text(lang));
     }
     lines.push(how_to_answer(gate, lang));
     Body::Answer {

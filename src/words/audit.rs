@@ -29,6 +29,11 @@ pub fn audit_who(who: &str, lang: Lang) -> Option<&'static str> {
     Some(pick(lang, zh, en))
 }
 
+/// Whoever answers at the computer, in a card.
+pub fn owner_at_computer(lang: Lang) -> &'static str {
+    pick(lang, "所有者在电脑上", "the owner, at the computer")
+}
+
 /// Somebody whose name nobody told.
 pub fn audit_somebody(lang: Lang) -> &'static str {
     pick(lang, "不认识的人", "somebody unknown")

@@ -147,8 +147,9 @@ super::messages! {
         QuestionHintGroup { bot: &'a str } => "也可发：@{bot} 选项的数字", "or send: @{bot} and the option's number";
         Choose => "选一个", "Choose one";
         WriteAnswer => "写在这里", "Write here";
-        SecretNote =>
-            "内容会经过飞书服务器；ally 不保存", "This passes through Feishu's servers; ally does not keep it";
+        SecretNote { number: i64 } =>
+            "内容会经过飞书服务器；ally 不保存。更稳妥：在电脑上运行 `ally answer {number}`",
+            "This passes through Feishu's servers; ally does not keep it. Safer: run `ally answer {number}` on the computer";
         Answered { who: &'a str, answer: &'a str, at: At } => "{who}：{answer} · {at}", "{who}: {answer} · {at}";
         AnsweredSecret { who: &'a str } => "{who} 已提供（不显示）", "provided by {who} (not shown)";
         Skipped { who: &'a str, at: At } => "{who} 跳过了 · {at}", "Skipped by {who} · {at}";

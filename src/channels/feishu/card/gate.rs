@@ -538,7 +538,7 @@ fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], pen
         card.raw(form);
     }
     if questions.iter().any(|question| question.secret) {
-        card.grey(&pen.say(CardMsg::SecretNote));
+        card.grey(&pen.say(CardMsg::SecretNote { number: view.number }));
     }
     let others = view.buttons.iter().filter(|b| !matches!(b.role, ButtonRole::Option(_) | ButtonRole::Submit));
     card.buttons(&others.cloned().collect::<Vec<_>>(), pen);
