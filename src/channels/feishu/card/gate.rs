@@ -345,9 +345,9 @@ fn changes_list(card: &mut Card, changes: &[Change], kind: &str, pen: Pen) -> bo
     let rows: Vec<String> = changes.iter().take(MAX_FILES).map(change_line).collect();
     match narrow(&rows.join("\n")) {
         open if open.lines().count() <= OPEN_LINES => card.code("", &open),
-        _ => {
-            let first = narrow(&rows[..rows.len().min(3)].join("\n"));
-            card.code("", &format!("{first}\n…"));
+        open => {
+            let first: Vec<&str> = open.lines().take(3).collect();
+            card.code("", &format!("{}\n…", first.join("\n")));
             let title = pen.say(CardMsg::FoldedFiles { n: rows.len(), kind });
             card.folded(&title, vec![code_block("", &rows.join("\n"))]);
         }
