@@ -556,7 +556,7 @@ impl Follow {
     }
 
     async fn finish(&self, mut finish: Finish) -> anyhow::Result<()> {
-        settle::render_answer(&self.core, &self.conversation, &mut finish)?;
+        settle::render_answer(&self.core, &self.conversation, &self.turn, &mut finish)?;
         let (id, frame) = (self.turn.id.clone(), self.frame());
         let outcome = finish.outcome;
         crash::point("w6.before");

@@ -294,7 +294,7 @@ async fn apply(
             let found = pulled.as_ref().expect("a verdict to settle comes from a found turn");
             let mut finish = Finish::from_pull(outcome, found, progress);
             finish.merge_if_silent(turn);
-            settle::render_answer(core, conversation, &mut finish)?;
+            settle::render_answer(core, conversation, turn, &mut finish)?;
             if outcome == Outcome::Interrupted
                 && pulled.as_ref().map(|p| p.status) == Some(FoundStatus::InterruptedOpen)
             {
