@@ -7,17 +7,23 @@ use super::{Pen, safe};
 use crate::domain::gate::{Ask, Change, Decision, Question};
 use crate::domain::risk::Class;
 use crate::domain::rule::{Span, Subject};
-use crate::domain::view::{Button, ButtonRole, GateRow, GateShown, GateView, GatesView, RiskShown, RuleOffer};
+use crate::domain::view::{
+    Button, ButtonRole, GateRow, GateShown, GateView, GatesView, MAX_GATE_ROWS, RiskShown, RuleOffer,
+};
 use crate::words::{CardMsg, button, risk, risk_why};
 
 /// Bytes of a request that a command or all diffs together may take. Well below the card's limit, so that the last
 /// resort of cutting the finished card, which could not tell the buttons, never meets a gate.
 const SHOWN_BYTES: usize = 14_000;
+/// The same of all rows of a list, which have more around them, and of the small texts in a row.
+const LIST_BYTES: usize = 10_000;
+const ROW_CLAIM_BYTES: usize = 300;
+const ROW_TEXT_BYTES: usize = 150;
 const OPEN_LINES: usize = 8;
 const OPEN_COLUMNS: usize = 60;
 const OPEN_CHARS: usize = 800;
 /// Bytes of a request that its second look repeats.
-const SURE_BYTES: usize = 200;
+const SURE_BYTES: usize = 120;
 const MAX_FILES: usize = 20;
 const MAX_DIFFS: usize = 6;
 const MAX_OPTIONS: usize = 30;
@@ -119,8 +125,10 @@ fn tag(state: &GateShown) -> (CardMsg<'static>, &'static str) {
 /// C4. A row shows the beginning of what is asked and folds the whole; nothing is allowed by a button under it that a
 /// person could not have read.
 pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
-    let open: Vec<&GateRow> = view.rows.iter().filter(|row| row.state.is_open()).collect();
-    let n = open.len() + view.more;
+    let rows = &view.rows[..view.rows.len().min(MAX_GATE_ROWS)];
+    let open: Vec<&GateRow> = rows.iter().filter(|row| row.state.is_open()).collect();
+    let more = view.more + view.rows[rows.len()..].iter().filter(|row| row.state.is_open()).count();
+    let n = open.len() + more;
     let worst = open.iter().map(|row| row.risk.class).max();
     let GatesView { requester, project, deciders, .. } = view;
     let summary = match n {
@@ -142,15 +150,15 @@ pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
         card.mention(&view.mention);
         card.line(&clip(&pen.say(CardMsg::GatesWho { deciders }), 300));
     }
-    let each = SHOWN_BYTES / view.rows.len().max(1);
-    for (i, gate) in view.rows.iter().enumerate() {
+    let each = LIST_BYTES / rows.len().max(1);
+    for (i, gate) in rows.iter().enumerate() {
         if i > 0 {
             card.rule();
         }
         list_row(&mut card, gate, each, pen);
     }
-    if view.more > 0 {
-        card.line(&pen.say(CardMsg::GatesMore { n: view.more }));
+    if more > 0 {
+        card.line(&pen.say(CardMsg::GatesMore { n: more }));
     }
     if let Some(first) = open.first() {
         if view.paused {
@@ -182,7 +190,7 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     let kind = risk(gate.risk.class, pen.lang);
     let mut head = vec![format!("#{} {kind} · {}", gate.number, pen.say(sandbox))];
     let because = gate.risk.why.as_deref();
-    head.extend(because.map(|words| pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) })));
+    head.extend(because.map(|words| pen.say(CardMsg::BecauseOf { words: &brief(words, ROW_TEXT_BYTES) })));
     let result = outcome(&gate.state, gate.opened_at_ms, pen);
     head.extend(result.clone().filter(|_| gate.state.is_open()));
     card.line(&head.join("\n"));
@@ -191,12 +199,13 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     let total = asked.chars().count();
     let lines = asked.lines().count();
     let is_short = !cut && lines <= 2 && total <= 160;
-    let first = clip(&shown.lines().take(2).collect::<Vec<_>>().join("\n"), 160);
-    card.code(language(&gate.ask), &if is_short { narrow(shown) } else { format!("{}\n…", narrow(&first)) });
+    let first = shown.lines().take(2).collect::<Vec<_>>().join("\n");
+    let first = self::shown(&first, ROW_TEXT_BYTES).0;
+    card.code(language(&gate.ask), &if is_short { narrow(shown) } else { format!("{}\n…", narrow(first)) });
     let mut facts = Vec::new();
     facts.extend(cut.then(|| pen.say(CardMsg::Cut { shown: shown.chars().count(), total })));
     facts.extend(
-        directory(&gate.ask).map(|directory| pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })),
+        directory(&gate.ask).map(|directory| pen.say(CardMsg::Where { directory: &brief(directory, ROW_TEXT_BYTES) })),
     );
     facts.extend(gate.state.is_open().then(|| risk_why(gate.risk.class, pen.lang).to_owned()));
     let mut inside = Vec::new();
@@ -204,7 +213,7 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     inside.extend((!facts.is_empty()).then(|| div(&facts.join("\n"))));
     // The agent's words stand alone.
     if let Some(reason) = &gate.claim {
-        inside.push(div(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) })));
+        inside.push(div(&pen.say(CardMsg::Claim { reason: &brief(reason, ROW_CLAIM_BYTES) })));
     }
     card.folded(&pen.say(if is_short { CardMsg::Details } else { CardMsg::Folded { lines, kind } }), inside);
     if let Some(result) = result.filter(|_| !gate.state.is_open()) {
@@ -448,9 +457,7 @@ fn ordered(buttons: &[Button], red: bool) -> Vec<&Button> {
 
 /// The second look: what it was about, as far as it has room.
 fn sure(number: i64, ask: &Ask, pen: Pen) -> (String, String) {
-    let asked = one_line(&asked(ask));
-    let (what, cut) = shown(&asked, SURE_BYTES);
-    let what = if cut { format!("{what}…") } else { what.to_owned() };
+    let what = brief(&asked(ask), SURE_BYTES);
     (pen.say(CardMsg::ConfirmTitle), pen.say(CardMsg::ConfirmAllow { number, what: &what }))
 }
 
@@ -518,6 +525,15 @@ fn hint(view: &GateView, pen: Pen) -> String {
     match view.direct {
         true => pen.say(CardMsg::HintDirect),
         false => pen.say(CardMsg::HintGroup { bot: &view.bot_name, number: view.number }),
+    }
+}
+
+/// In one line, as much as takes so many bytes in a request.
+fn brief(text: &str, bytes: usize) -> String {
+    let line = one_line(text);
+    match shown(&line, bytes) {
+        (all, false) => all.to_owned(),
+        (part, true) => format!("{part}…"),
     }
 }
 
