@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::domain::delivery::Body;
+use crate::domain::delivery::{Body, TABLE_COLUMNS, TABLE_ROWS};
 use crate::domain::ids::UserId;
 use crate::domain::view::{Lang, Quoted};
 use crate::words::NoticeMsg;
@@ -47,10 +47,14 @@ pub fn answer(text: &str, footer: Option<String>, mention: Option<UserId>, limit
         return Rendered { bodies: bodies(vec![NoticeMsg::NoText.text(lang)], footer, mention), file: None };
     }
     let parts = split(text, limits.part_chars);
-    if parts.len() <= limits.max_parts.max(1) {
+    let fits = parts.len() <= limits.max_parts.max(1);
+    if fits && !has_large_table(text) {
         return Rendered { bodies: bodies(parts, footer, mention), file: None };
     }
-    let first = split(text, FIRST_SECTION.min(limits.part_chars)).into_iter().next().unwrap_or_default();
+    let shown = match fits {
+        true => parts,
+        false => split(text, FIRST_SECTION.min(limits.part_chars)).into_iter().take(1).collect(),
+    };
     let whole = NoticeMsg::FullText { chars: text.chars().count() }.text(lang);
     let footer = footer.map_or_else(|| whole.clone(), |footer| format!("{whole}\n{footer}"));
     let name = match lang {
@@ -58,7 +62,23 @@ pub fn answer(text: &str, footer: Option<String>, mention: Option<UserId>, limit
         Lang::En => "answer.md",
     };
     let file = FileOut { name: name.to_owned(), content: format!("{text}\n") };
-    Rendered { bodies: bodies(vec![first], Some(footer), mention), file: Some(file) }
+    Rendered { bodies: bodies(shown, Some(footer), mention), file: Some(file) }
+}
+
+/// Whether a table is too large for a phone.
+fn has_large_table(text: &str) -> bool {
+    let mut rows = 0;
+    Parser::new_ext(text, Options::ENABLE_TABLES).any(|event| match event {
+        Event::Start(Tag::Table(columns)) => {
+            rows = 0;
+            columns.len() > TABLE_COLUMNS
+        }
+        Event::Start(Tag::TableRow) => {
+            rows += 1;
+            rows > TABLE_ROWS
+        }
+        _ => false,
+    })
 }
 
 fn bodies(parts: Vec<String>, footer: Option<String>, mention: Option<UserId>) -> Vec<Body> {
@@ -72,6 +92,22 @@ fn bodies(parts: Vec<String>, footer: Option<String>, mention: Option<UserId>) -
         mention: mention.clone().filter(|_| i == 0),
     };
     parts.into_iter().enumerate().map(body).collect()
+}
+
+/// Pictures on this computer that an answer shows or links to, in order.
+pub fn pictures(text: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for event in Parser::new(text) {
+        let Event::Start(Tag::Image { dest_url, .. } | Tag::Link { dest_url, .. }) = event else { continue };
+        let path = dest_url.strip_prefix("file://").unwrap_or(&dest_url);
+        let path = PathBuf::from(percent_encoding::percent_decode_str(path).decode_utf8_lossy().as_ref());
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let is_picture = ["png", "jpg", "jpeg", "gif", "webp"].contains(&ending.as_str());
+        if is_picture && !path.to_string_lossy().contains("://") && !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
 }
 
 // ------------------------------------------------------------------------------------------------ splitting

@@ -278,7 +278,7 @@ fn goes_on(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<String, L
 }
 
 /// Writes the answer as messages. Before W6, because a long one becomes a file, and the file must be on disk before the
-/// row that sends it.
+/// row that sends it. Pictures that were made in the turn, and that the answer names, go with it.
 pub fn render_answer(
     core: &Core,
     conversation: &Conversation,
@@ -308,8 +308,20 @@ pub fn render_answer(
         let (sha256, bytes) = super::files::store(&core.config.outbox, file.content.as_bytes())?;
         finish.bodies.push(Body::File { name: file.name, sha256, bytes });
     }
+    let Some(since_ms) = turn.submitted_at_ms else { return Ok(()) };
+    let made = render::pictures(text).into_iter().filter_map(|path| {
+        let bytes = super::files::picture(&turn.directory, &path, since_ms)?;
+        Some((path.file_name()?.to_string_lossy().into_owned(), bytes))
+    });
+    for (name, picture) in made.take(MAX_PICTURES) {
+        let (sha256, bytes) = super::files::store(&core.config.outbox, &picture)?;
+        finish.bodies.push(Body::Image { name, sha256, bytes });
+    }
     Ok(())
 }
+
+/// Pictures under one answer: more would bury it.
+const MAX_PICTURES: usize = 4;
 
 /// The answer's messages: one row a part, each after the one before; the first is `sending` already.
 fn send_answer(

@@ -117,8 +117,33 @@ fn a_very_long_answer_is_a_section_and_a_file() {
 }
 
 #[test]
+fn a_table_that_no_phone_shows_comes_as_a_file_too() {
+    let table = |columns: usize, rows: usize| {
+        let line = |cell: &str| format!("|{}\n", format!("{cell}|").repeat(columns));
+        format!("See:\n\n{}{}{}", line("a"), line("-"), line("1").repeat(rows))
+    };
+    for (columns, rows, is_file) in [(4, 12, false), (5, 1, true), (2, 13, true)] {
+        let text = table(columns, rows);
+        let rendered = answer(&text, None, None, LIMITS, Lang::En);
+        let file = rendered.file.map(|file| file.content);
+        assert_eq!(file.as_deref().map(str::trim_end), is_file.then(|| text.trim_end()), "{columns} x {rows}");
+        let Body::Answer { footer, parts, .. } = &rendered.bodies[0] else { panic!("an answer") };
+        assert_eq!((footer.is_some(), *parts), (is_file, 1), "the words stand in the chat as well");
+    }
+    assert_eq!(answer(&format!("{0}\n\n{0}", table(2, 8)), None, None, LIMITS, Lang::En).file, None, "each by itself");
+}
+
+#[test]
 fn an_empty_answer_says_so() {
     assert_eq!(markdowns(&answer(" \n", None, None, LIMITS, Lang::Zh)), vec!["任务完成了，没有文字答案"]);
+}
+
+#[test]
+fn pictures_of_an_answer() {
+    let text = "![a](out/a.png) and ![](https://e.org/b.png), [the chart](/data/x/c%20d.JPG)\n\n`![no](e.png)` \
+                [code](src/a.rs) ![a](out/a.png) ![f](file:///data/f.webp)\n\n```\n![no](g.png)\n```";
+    let want = ["out/a.png", "/data/x/c d.JPG", "/data/f.webp"];
+    assert_eq!(pictures(text), want.map(PathBuf::from));
 }
 
 #[test]

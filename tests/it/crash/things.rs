@@ -245,6 +245,26 @@ async fn a_long_answer_comes_whole_and_once_though_the_bridge_dies_between_its_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_was_made_in_the_turn_comes_with_the_answer_and_no_other() {
+    let world = World::start(Kind::Codex).await;
+    let make =
+        r"printf '\211PNG\r\n\032\nchart' > chart.png; ln -s /usr/share/pixmaps/x.png far.png; echo no > words.png";
+    let say = "![chart](chart.png) ![far](far.png) ![words](words.png) ![none](none.png)";
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell {make}]] [[say {say}]]"));
+    world.settled().await;
+    let sent =
+        world.wait("the picture", |world| Some(world.sim.answers_to(&message)).filter(|all| all.len() > 1)).await;
+    let kinds: Vec<&str> = sent.iter().map(|one| one.msg_type.as_str()).collect();
+    assert_eq!(kinds, ["post", "image"], "{sent:#?}");
+    assert!(sent[0].text().contains("chart") && !sent[0].text().contains("!["), "{}", sent[0].text());
+    // The same picture is not made again in the next turn.
+    let again = world.sim.say(OWNER_CHAT, OWNER, "[[say ![chart](chart.png)]]");
+    world.settled().await;
+    world.answer(&again).await;
+    assert_eq!(world.sim.answers_to(&again).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_message_for_an_agent_gets_a_clear_word() {
     let world = World::start(Kind::Embedded).await;
     for (kind, content, want) in [

@@ -24,7 +24,7 @@ async fn settings_are_changed_by_those_who_may() {
         ("/settings noise loud", "It can be: full, normal, quiet"),
         ("/settings colour red", "There is no \"colour\""),
         ("/settings autonomy trusted", "not yours to make"),
-        ("/settings noise quiet", "set Noise to \"answers only\""),
+        ("/settings noise quiet", "set Noise to \"Answers only\""),
     ] {
         let message = world.sim.say(GROUP, OWNER, &format!("@bot {text}"));
         let said = world.said(&message).await.text();

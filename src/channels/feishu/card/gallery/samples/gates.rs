@@ -127,7 +127,8 @@ impl People {
         }) {
             gates.push((name(&ask), self.gate(ask, Class::Unknown)));
         }
-        for (class, ask) in self.classes() {
+        // Secrets are refused, nobody is asked.
+        for (class, ask) in self.classes().into_iter().filter(|(class, _)| *class != Class::Secret) {
             gates.push((format!("class_{}", name(&class)), self.gate(ask, class)));
         }
         let network = vec![self.words("联网", "network")];
@@ -170,7 +171,11 @@ impl People {
             GateShown::VoidMayHaveRun { .. } => [GateShown::VoidMayHaveRun { who: self.mei.clone() }],
         });
         for state in states {
-            gates.push((name(&state), GateView { state, ..pushed() }));
+            let view = match state {
+                GateShown::Refused => self.gate(self.ask_command("cat .env", true, false), Class::Secret),
+                _ => pushed(),
+            };
+            gates.push((name(&state), GateView { state, ..view }));
         }
         for (state, decision) in self.decisions() {
             gates.push((state, GateView { state: self.decided(decision), ..pushed() }));
@@ -264,7 +269,8 @@ impl People {
     pub(super) fn lists(&self) -> Named {
         let row = |number, ask, class| self.gate_row(number, ask, class, GateShown::Open);
         let mut of_all: Vec<GateRow> = Vec::new();
-        for (number, (class, ask)) in (3..).zip(self.classes()) {
+        for (number, (class, ask)) in (3..).zip(self.classes().into_iter().filter(|(class, _)| *class != Class::Secret))
+        {
             of_all.push(row(number, ask, class));
         }
         let low = vec![
