@@ -111,7 +111,7 @@ async fn a_reason_reaches_the_agent() {
 }
 
 /// Whether a file below holds these words.
-fn holds(folder: &std::path::Path, words: &str) -> bool {
+pub(super) fn holds(folder: &std::path::Path, words: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| match entry.path() {
         path if path.is_dir() => holds(&path, words),

@@ -2,6 +2,7 @@
 
 mod compact;
 mod answer;
+mod control;
 mod convs;
 mod gates;
 mod lock;
