@@ -12,5 +12,6 @@ mod noise;
 mod rights;
 mod rules;
 mod settings;
+mod signs;
 mod table;
 mod words;
