@@ -17,7 +17,7 @@ use crate::domain::rule::{Covers, Span};
 use crate::domain::view::*;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
-use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind, Wanted};
+use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, conversations, gates, rules, turns};
 
