@@ -177,7 +177,10 @@ pub fn live(
         stop,
         direct,
     });
+    // Who stops what was doing something learns what may remain of it, however little the chat wants to see.
+    let must_tell = matches!(live.state, LiveState::Stopped { .. }) && !live.progress.steps.is_empty();
     let wait = match (noise(tx, conversation)?, direct) {
+        _ if must_tell => 0,
         (Noise::Quiet, _) => NEVER_MS,
         (Noise::Full, _) => 0,
         (Noise::Normal, true) => LIVE_AFTER_DIRECT_MS,
@@ -193,7 +196,7 @@ pub fn live(
         picture: Some(Picture::Card(Box::new(view))),
         not_before_ms: turn.submitted_at_ms.unwrap_or(frame.now_ms) + wait,
         is_final: over,
-        create_final: false,
+        create_final: must_tell,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
 }

@@ -24,7 +24,7 @@ enum Became<'a> {
     Steered { into: &'a str },
 }
 
-fn find_row(world: &World, message: &str) -> Option<InboundRow> {
+pub(super) fn find_row(world: &World, message: &str) -> Option<InboundRow> {
     let (channel, message) = (ChannelName::from("feishu"), MessageId::from(message));
     world.ledger(|tx| inbound::by_message(tx, &channel, &message))
 }
@@ -267,4 +267,20 @@ async fn a_recall_cancels_what_is_queued_and_stops_what_runs_when_asked_to() {
     assert!(!folder.join("never").exists());
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
     agree(&world, &next, Became::Answered("next")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stops_a_command_learns_what_remains_of_it_in_a_quiet_chat_too() {
+    let world = World::start(Kind::Codex).await;
+    let quiet = world.sim.say(OWNER_CHAT, OWNER, "/settings noise quiet");
+    world.said(&quiet).await;
+    let seconds = format!("77.{}", std::process::id());
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell sleep {seconds}]] [[say never]]"));
+    world.wait("the command to run", |_| runs(&seconds).then_some(())).await;
+    assert!(world.cards(&message).is_empty(), "nothing is shown while it runs");
+    world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    agree(&world, &message, Became::Stopped { by: "Wang", recalled: false }).await;
+    let cards: Vec<String> = world.cards(&message).iter().map(SimMessage::text).collect();
+    assert!(cards.len() == 1 && cards[0].contains("Changes made stay; background commands: ended"), "{cards:?}");
+    assert!(!runs(&seconds), "and so it is");
 }
