@@ -27,10 +27,10 @@ use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
 use crate::ledger::rules::Rule;
 use crate::ledger::settings::{self, Setting};
-use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
+use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind, Wanted};
 use crate::ledger::turns::{Progress, Turn};
 use crate::ledger::{LedgerError, Transaction, buttons, conversations, inbound, said, turns};
-use crate::words::RightsMsg;
+use crate::words::{NoticeMsg, RightsMsg};
 
 /// A live card appears only when a turn takes longer than this.
 pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
@@ -177,7 +177,10 @@ pub fn live(
         stop,
         direct,
     });
+    // Who stops what was doing something learns what may remain of it, however little the chat wants to see.
+    let must_tell = matches!(live.state, LiveState::Stopped { .. }) && !live.progress.steps.is_empty();
     let wait = match (noise(tx, conversation)?, direct) {
+        _ if must_tell => 0,
         (Noise::Quiet, _) => NEVER_MS,
         (Noise::Full, _) => 0,
         (Noise::Normal, true) => LIVE_AFTER_DIRECT_MS,
@@ -193,7 +196,7 @@ pub fn live(
         picture: Some(Picture::Card(Box::new(view))),
         not_before_ms: turn.submitted_at_ms.unwrap_or(frame.now_ms) + wait,
         is_final: over,
-        create_final: false,
+        create_final: must_tell,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
 }
@@ -571,6 +574,60 @@ pub fn notice(
         not_before_ms: 0,
         is_final,
         create_final: true,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The subject of the question whether a turn shall be stopped whose message was recalled.
+pub fn recalled_subject(turn: &TurnId) -> String {
+    format!("recalled:{turn}")
+}
+
+/// The same of the `n`th question about a turn that gives no sign of life.
+pub fn watchdog_subject(turn: &TurnId, n: u32) -> String {
+    format!("watchdog:{turn}:{n}")
+}
+
+/// A turn is over: nobody is asked any more whether to stop it.
+pub fn stop_questions_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -> Result<(), LedgerError> {
+    close_notice(tx, frame, &recalled_subject(turn))?;
+    for n in 1.. {
+        if !close_notice(tx, frame, &watchdog_subject(turn, n))? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Gives whether there is such a notice; it says that its task has ended, and its buttons go.
+fn close_notice(tx: &Transaction<'_>, frame: &Frame, subject: &str) -> Result<bool, LedgerError> {
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, subject)? else { return Ok(false) };
+    withdraw(tx, frame, stored, true)?;
+    Ok(true)
+}
+
+/// The words of a notice stay, its buttons go; `over`: and it says that its task has ended.
+fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface, over: bool) -> Result<(), LedgerError> {
+    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
+    let View::Notice(notice) = view.as_mut() else { return Ok(()) };
+    if notice.buttons.is_empty() {
+        return Ok(());
+    }
+    notice.buttons = Vec::new();
+    if over {
+        notice.text = format!("{}\n{}", notice.text, say::notice(stored.lang, NoticeMsg::TaskOver));
+    }
+    let wanted = Wanted {
+        kind: SurfaceKind::Notice,
+        subject: stored.subject,
+        conversation: stored.conversation,
+        channel: stored.channel,
+        target: stored.target,
+        lang: stored.lang,
+        picture: Some(Picture::Card(view)),
+        not_before_ms: 0,
+        is_final: true,
+        create_final: false,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
 }

@@ -597,7 +597,7 @@ fn recall_turn(
                 reply_to: conversation.root.clone(),
                 in_topic: conversation.root.is_some(),
             };
-            pictures::notice(tx, frame, &conversation, target, &format!("recalled:{}", turn.id), text, &offered)?;
+            pictures::notice(tx, frame, &conversation, target, &pictures::recalled_subject(&turn.id), text, &offered)?;
         }
     }
     Ok(Some(turn.conversation))

@@ -164,6 +164,7 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
         lost_how: None,
     };
     turns::settle(tx, &turn, finish.outcome, &how, frame.now_ms)?;
+    pictures::stop_questions_over(tx, frame, &turn.id)?;
     conversations::settled(tx, &conversation.id, frame.now_ms)?;
     if let (Some(native), Some(thread)) = (&finish.native, &turn.thread) {
         // It may have ended before its start was heard of.
@@ -529,6 +530,7 @@ pub fn lose(
     let turn = turns::get(tx, &turn.id)?;
     let settlement = Settlement { lost_how: Some(how), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Lost, &settlement, frame.now_ms)?;
+    pictures::stop_questions_over(tx, frame, &turn.id)?;
     if let (Some(native), Some(thread)) = (native, &turn.thread) {
         conversations::set_cursor(tx, &conversation.id, thread, native)?;
         conversations::count_settled(tx, &conversation.id, thread)?;

@@ -108,7 +108,7 @@ pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), Le
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'wanted', ?10, ?11, ?12)
          ON CONFLICT (kind, subject) DO UPDATE SET wanted = excluded.wanted, wanted_hash = excluded.wanted_hash, final = excluded.final,
              next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END,
-             not_before_ms = CASE WHEN {NEVER_TRIED} THEN excluded.not_before_ms ELSE not_before_ms END,
+             not_before_ms = CASE WHEN {NEVER_TRIED} OR excluded.final THEN excluded.not_before_ms ELSE not_before_ms END,
              target = CASE WHEN {NEVER_TRIED} THEN excluded.target ELSE target END,
              shown_hash = CASE WHEN {ANOTHER_RECEIPT} THEN NULL ELSE shown_hash END,
              state = CASE WHEN ({NEVER_TRIED}) OR ({ANOTHER_RECEIPT}) THEN 'wanted' ELSE state END"

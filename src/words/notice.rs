@@ -170,6 +170,7 @@ super::messages! {
             "Interrupted, outcome unknown. The computer restarted; the history may be incomplete";
         ShutdownCut =>
             "ally 被停机，任务没有做完，可以继续", "ally was shut down; the task did not finish and can be continued";
+        TaskOver => "那个任务已结束", "That task has ended";
         SteerTaken => "已插话", "Steered";
         SteerReturned => "任务刚结束，插话改为排队", "That task had just ended; your words are queued";
         Compacted => "压缩好了", "Compacted";

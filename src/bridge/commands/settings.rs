@@ -70,6 +70,8 @@ pub(super) fn run(
         return Ok(Reply::say(say::command(lang, CommandMsg::SettingUnknown { word: value, known: &known })));
     };
     if !setting.may_set(value, chat_level(tx, channel, chat, direct, frame.now_ms)?, role, direct) {
+        let (user, what) = (letter.person.user.as_str(), setting.as_str());
+        audit::note(tx, user, "setting refused", chat.as_str(), what, frame.now_ms)?;
         let name = words::setting(setting, lang);
         return Ok(Reply::say(say::command(lang, CommandMsg::SettingNotYours { name })));
     }

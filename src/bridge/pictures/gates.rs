@@ -17,7 +17,7 @@ use crate::domain::rule::{Covers, Span};
 use crate::domain::view::*;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
-use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind, Wanted};
+use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, conversations, gates, rules, turns};
 
@@ -36,7 +36,7 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
     };
     if gate.state != GateState::Open {
         for offer in surfaces::under(tx, SurfaceKind::Notice, &near_prefix(&gate.id))? {
-            withdraw(tx, frame, offer)?;
+            super::withdraw(tx, frame, offer, false)?;
         }
     }
     let wanted = Wanted {
@@ -324,30 +324,10 @@ pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Resul
     for gate in gates::open_in_chat(tx, &conversation.channel, &conversation.chat)? {
         let subject = format!("{}{}", near_prefix(&gate.id), turn.id);
         if let Some(offer) = surfaces::find(tx, SurfaceKind::Notice, &subject)? {
-            withdraw(tx, frame, offer)?;
+            super::withdraw(tx, frame, offer, false)?;
         }
     }
     Ok(())
-}
-
-/// The words stay, the buttons go.
-fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface) -> Result<(), LedgerError> {
-    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
-    let View::Notice(notice) = view.as_mut() else { return Ok(()) };
-    notice.buttons = Vec::new();
-    let wanted = Wanted {
-        kind: SurfaceKind::Notice,
-        subject: stored.subject,
-        conversation: stored.conversation,
-        channel: stored.channel,
-        target: stored.target,
-        lang: stored.lang,
-        picture: Some(Picture::Card(view)),
-        not_before_ms: 0,
-        is_final: true,
-        create_final: false,
-    };
-    surfaces::want(tx, &wanted, frame.now_ms)
 }
 
 fn near_prefix(gate: &GateId) -> String {

@@ -261,6 +261,9 @@ async fn an_unreachable_model_is_asked_about_once_and_patience_counts() {
     room.wait("the next question", || (asked() == 2).then_some(())).await;
     room.say("/stop").await;
     room.until(&message, "over", |turn| turn.state.is_settled()).await;
+    let still_asks = |view: &View| matches!(view, View::Notice(notice) if !notice.buttons.is_empty());
+    let none = || (!room.cards().values().any(still_asks)).then_some(());
+    room.wait("nobody to be asked about what is over", none).await;
     room.close().await;
 }
 

@@ -221,6 +221,28 @@ async fn before_w5a() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_honoured_once_and_the_same_is_asked_about_after_that() {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let ask = format!("[[escalate echo n1 >> {}]]", file.display());
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("{ask} {ask} [[say done]]"));
+    let card = world.card_with(&message, "Allow once").await;
+    arm(&world, "w5.after");
+    let sim = world.sim.clone();
+    let click = tokio::spawn(async move { sim.click(&card.id, "Allow once", OWNER).await });
+    died(&world, "w5.after").await;
+    click.abort();
+    assert!(!file.exists());
+    let cut = world.card_with(&message, "Continue").await;
+    world.sim.click(&cut.id, "Continue", OWNER).await;
+    let second = world.card_with(&message, "Allow once").await;
+    assert_eq!(world.nonces(&file).get("n1"), Some(&1), "the first was allowed before");
+    world.sim.click(&second.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&message).await.said(), "done");
+    assert_eq!(world.nonces(&file).get("n1"), Some(&2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_w5a() {
     approval("w5a.after", After::MayHaveRun).await;
 }

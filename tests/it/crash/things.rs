@@ -170,6 +170,35 @@ async fn two_topics_are_two_conversations_and_each_is_answered_in_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quote_in_the_groups_stream_continues_the_conversation_of_what_it_quotes() {
+    let world = World::start(Kind::Embedded).await;
+    let first = world.sim.say(GROUP, OWNER, "@bot [[shell true]] [[sleep 6500]] [[say one]]");
+    let answer = world.answer(&first).await;
+    world.settled().await;
+    let card = world.cards(&first).pop().expect("it took long");
+    let other = world.sim.say(GROUP, LI, "@bot [[say two]]");
+    world.answer(&other).await;
+    let quote = |what: &str, text: &str| {
+        let (chat, user, text) = (GROUP.to_owned(), LI.to_owned(), format!("@bot [[say {text}]]"));
+        world.sim.post(Say { chat, user, text, parent: Some(what.to_owned()), in_stream: true, ..Say::default() })
+    };
+    let quotes = [quote(&answer.id, "of the answer"), quote(&card.id, "of the card"), quote(&first, "of the question")];
+    for (message, said) in quotes.iter().zip(["of the answer", "of the card", "of the question"]) {
+        assert!(world.sim.message(message).thread.as_ref() != answer.thread.as_ref(), "it is written in the stream");
+        assert_eq!(world.answer(message).await.said(), said);
+    }
+    world.settled().await;
+    let conversation = |message: &str| {
+        let (channel, id) = ("feishu".into(), message.into());
+        let turn = world.ledger(|tx| ally::ledger::inbound::by_message(tx, &channel, &id)).unwrap().turn.unwrap();
+        world.ledger(|tx| ally::ledger::turns::get(tx, &turn)).conversation
+    };
+    let own = conversation(&first);
+    assert!(quotes.iter().all(|message| conversation(message) == own), "one conversation");
+    assert_ne!(conversation(&other), own);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_topic_is_about_that_people_began_stands_in_its_first_prompt() {
     for scope in ["topic", "chat"] {
         let mut world = World::prepare(Kind::Embedded, &format!("[conversation]\nscope = \"{scope}\"")).await;

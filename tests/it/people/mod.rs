@@ -2,6 +2,7 @@
 
 mod compact;
 mod answer;
+mod control;
 mod convs;
 mod gates;
 mod lock;
@@ -11,5 +12,6 @@ mod noise;
 mod rights;
 mod rules;
 mod settings;
+mod signs;
 mod table;
 mod words;

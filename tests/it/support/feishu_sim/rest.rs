@@ -457,7 +457,11 @@ fn react(state: &mut State, call: &Call, message: &str) -> Outcome {
     if found.recalled {
         return refuse(231003, "The message is not found");
     }
+    let is_second = found.reactions.iter().any(|(_, _, who)| who == APP_ID);
     found.reactions.push((id.clone(), emoji.clone(), APP_ID.to_owned()));
+    if is_second {
+        state.doubled.push(message.to_owned());
+    }
     Ok(json!({"reaction_id": id, "operator": {"operator_id": APP_ID, "operator_type": "app"},
               "reaction_type": {"emoji_type": emoji}}))
 }
