@@ -104,6 +104,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         reply_to: None,
         prompt: "{}".to_owned(),
         continues: None,
+        directory: None,
         network_by: None,
         not_before_ms: 0,
     };

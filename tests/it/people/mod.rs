@@ -1,6 +1,7 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
 mod convs;
+mod directories;
 mod gates;
 mod lock;
 mod look;
