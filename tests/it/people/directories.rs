@@ -11,7 +11,7 @@ use ally::domain::view::ButtonRole;
 use ally::ledger::turns;
 
 use crate::bridge::room::{Room, on};
-use crate::support::world::PATIENCE;
+use crate::support::world::*;
 
 const COMPLETED: TurnState = TurnState::Settled(Outcome::Completed);
 const FAILED: TurnState = TurnState::Settled(Outcome::Failed);
@@ -253,4 +253,42 @@ async fn a_new_conversation_begins_only_with_its_first_words() {
     assert_eq!(room.done("[[say three]]").await.thread, first.thread);
     assert_ne!(room.done("/new [[say four]]").await.thread, first.thread);
     room.close().await;
+}
+
+/// The log that the tasks of a group wrote into their directory.
+fn log(world: &World) -> Option<String> {
+    let workspaces = std::fs::read_dir(world.home.path().join("ally/workspaces")).ok()?;
+    workspaces.flatten().find_map(|entry| std::fs::read_to_string(entry.path().join("log")).ok())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_topics_of_a_group_never_work_in_their_directory_at_once() {
+    let world = World::start(Kind::Codex).await;
+    let set = world.sim.say(GROUP, OWNER, "@bot /settings autonomy edit");
+    world.answer(&set).await;
+    let first = world.sim.say(GROUP, LI, "@bot [[shell echo a >> log; sleep 3; echo b >> log]] [[say one]]");
+    world.wait("it to work", log).await;
+    let second = world.sim.say(GROUP, OWNER, "@bot [[shell echo c >> log]] [[say two]]");
+    assert_eq!((world.answer(&first).await.said(), world.answer(&second).await.said()), ("one".into(), "two".into()));
+    assert_eq!(log(&world).unwrap(), "a\nb\nc\n");
+
+    // While one of its requests waits for a person, another command of the task goes on.
+    std::fs::remove_file(find(&world)).unwrap();
+    let out = world.file("out");
+    let asks = format!("[[escalate touch {}]] [[also]] [[shell echo a >> log; sleep 5; echo b >> log]]", out.display());
+    let first = world.sim.say(GROUP, LI, &format!("@bot {asks} [[say one]]"));
+    let card = world.card_with(&first, "Allow once").await;
+    world.wait("it to work", log).await;
+    let second = world.sim.say(GROUP, OWNER, "@bot [[shell echo c >> log]] [[say two]]");
+    assert_eq!(world.answer(&second).await.said(), "two", "nothing works any more: the other one waits for a person");
+    assert_eq!(log(&world).unwrap(), "a\nb\nc\n");
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&first).await.said(), "one");
+    assert!(out.exists());
+    world.settled().await;
+}
+
+fn find(world: &World) -> PathBuf {
+    let workspaces = std::fs::read_dir(world.home.path().join("ally/workspaces")).unwrap();
+    workspaces.flatten().map(|entry| entry.path().join("log")).find(|log| log.exists()).unwrap()
 }
