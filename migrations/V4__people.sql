@@ -50,6 +50,9 @@ CREATE TABLE settings (
     at_ms   INTEGER NOT NULL,
     PRIMARY KEY (channel, chat, key)
 ) STRICT, WITHOUT ROWID;
+-- Where chats work: each directory is one step, however many topics work in it.
+CREATE INDEX settings_value ON settings (key, value);
+CREATE INDEX conversations_directory ON conversations (directory);
 
 -- Approvers decide in one chat; admins everywhere.
 CREATE TABLE new_grants (

@@ -3,8 +3,10 @@
 
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
+use crate::bridge::intake::notice;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
+use crate::bridge::say;
 use crate::bridge::{alive, lock};
 use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::action::{Action, Late, Reopen, Resume};
@@ -20,8 +22,10 @@ use crate::ledger::gates::Gate;
 use crate::ledger::inbound::{self, Admission, InboundRow, InboundState, NewInbound};
 use crate::ledger::rules::{self, NewRule};
 use crate::ledger::settings::{self, Setting};
+use crate::ledger::threads as ledger_threads;
 use crate::ledger::turns::{NewTurn, Settlement, Stop, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, gates, said, surfaces, turns};
+use crate::words::NoticeMsg;
 
 /// Somebody who acts, with the rights he has where he acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -591,6 +595,19 @@ fn cancel_turn(
     Ok(Performed::waking(Told::Cancelled, &turn.conversation))
 }
 
+/// A queued turn of somebody who may not talk here any more.
+pub(super) fn not_allowed_any_more(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+) -> Result<(), LedgerError> {
+    cancel_turn(tx, frame, turn, "ally", Receipt::Failed)?;
+    let (target, lang) = (pictures::target_of(conversation, turn), conversation.lang);
+    let (id, text) = (Some(&conversation.id), say::notice(lang, NoticeMsg::NotAllowedAnyMore));
+    notice(tx, &conversation.channel, target, id, None, text, lang, frame.now_ms)
+}
+
 /// Sets the receipt of every message of a turn.
 pub fn receipts(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, receipt: Receipt) -> Result<(), LedgerError> {
     for row in inbound::of_turn(tx, &turn.id)? {
@@ -619,18 +636,18 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     let conversation = conversations::get(tx, &turn.conversation)?;
     let role = frame.access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
     let running = running.filter(|running| may_steer(running, role));
+    let mut rows = inbound::of_turn(tx, &turn.id)?;
+    let carrier = rows.iter().position(|row| row.message.is_some() && row.message == turn.reply_to);
     // A steer holds words only: what has pictures stays a turn, and so does what wants a plan.
-    let (Some(running), true) = (running, prompt.is_only_words()) else {
+    let (Some(running), Some(carrier), true) = (running, carrier, prompt.is_only_words()) else {
         return Ok(Performed::told(Told::Queued));
     };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
     close_question(tx, frame, &turn, &person.name)?;
-    let mut rows = inbound::of_turn(tx, &turn.id)?;
-    // The words are one steer, whatever came along with them.
-    if let Some(last) = rows.pop() {
-        inbound::set_steer(tx, last.seq, &running.id, "wanted", Some(&prompt.text))?;
-    }
+    // The words are one steer, whatever came along with them. Should they come back, it is to the one who wrote them.
+    let words = rows.remove(carrier);
+    inbound::set_steer(tx, words.seq, &running.id, "wanted", Some(&prompt.text))?;
     for companion in rows {
         inbound::set_steer(tx, companion.seq, &running.id, "taken", None)?;
     }
@@ -696,7 +713,8 @@ pub fn resume(
         Resume::Dismiss => Told::Dismissed,
         Resume::Continue | Resume::RunAgain | Resume::StartFresh => {
             let prompt = match how {
-                Resume::Continue => prompts::continuing(&turn.prompt),
+                Resume::Continue if back_on_its_thread(tx, &conversation, &turn)? => prompts::continuing(&turn.prompt),
+                Resume::Continue => prompts::begun_elsewhere(&turn.prompt),
                 _ => turn.prompt.clone(),
             };
             again(tx, frame, &turn, prompt, how == Resume::Continue, (&person.user, &person.name))?;
@@ -720,6 +738,28 @@ pub fn resume(
     Ok(Performed::waking(told, &turn.conversation))
 }
 
+/// Brings the conversation back to the thread of a turn that is continued. False where it went on with another one, and
+/// that is in use or this one is another's now.
+fn back_on_its_thread(tx: &Transaction<'_>, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
+    let Some(thread) = &turn.thread else { return Ok(false) };
+    if conversation.thread.as_ref() == Some(thread) {
+        return Ok(true);
+    }
+    let Some(known) = ledger_threads::get(tx, &conversation.channel, &conversation.chat, thread)? else {
+        return Ok(false);
+    };
+    let is_wanted = |of: &Option<ThreadId>| of.as_ref() == Some(thread);
+    let is_used = !turns::unsettled(tx, &conversation.id)?.is_empty()
+        || turns::all_active(tx)?.iter().any(|active| is_wanted(&active.thread))
+        || conversations::of_chat(tx, &conversation.channel, &conversation.chat)?
+            .iter()
+            .any(|other| is_wanted(&other.thread));
+    if !is_used {
+        conversations::bring_to(tx, &conversation.id, &known)?;
+    }
+    Ok(!is_used)
+}
+
 /// Said once the way on from a turn is chosen.
 pub(super) fn resumed_key(turn: &TurnId) -> String {
     format!("resumed:{turn}")
@@ -737,6 +777,7 @@ fn compact_first(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, person: &Pers
         reply_to: turn.reply_to.clone(),
         prompt: prompts::freeze(&prompts::compacting(Some(turn.id.clone()))),
         continues: None,
+        directory: Some(turn.directory.clone()),
         network_by: None,
         not_before_ms: 0,
     };
@@ -782,14 +823,19 @@ pub(super) fn again(
         reply_to: turn.reply_to.clone(),
         prompt,
         continues: continues.then(|| turn.id.clone()),
+        // What was asked for was asked for there.
+        directory: Some(turn.directory.clone()),
         // It is the same task.
         network_by: turn.network_by.clone().filter(|_| continues),
         not_before_ms: 0,
     };
     let fresh = turns::insert(tx, &new, frame.now_ms)?;
-    // The messages now belong to the new turn: their receipts follow it.
-    for row in inbound::of_turn(tx, &turn.id)? {
-        inbound::resolve(tx, row.seq, InboundState::Turn, None, Some(&fresh))?;
+    // The messages now belong to the new turn: their receipts follow it. What was put into the former one while it ran is
+    // not in this prompt.
+    for row in inbound::of_turn(tx, &turn.id)?.into_iter().filter(|row| row.message.is_some()) {
+        if row.steer.is_none() || row.message == turn.reply_to {
+            inbound::resolve(tx, row.seq, InboundState::Turn, None, Some(&fresh))?;
+        }
     }
     receipts(tx, frame, &turns::get(tx, &fresh)?, Receipt::Accepted)
 }

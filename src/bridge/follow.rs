@@ -48,6 +48,8 @@ const DRAFT: usize = 600;
 const INTERRUPT_MS: i64 = 60_000;
 /// A decision that the runtime was too busy to take is passed on again after this long.
 const ANSWER_AGAIN_MS: i64 = 1_000;
+/// The directory is given back after this long without a word of the runtime.
+const SILENCE_MS: i64 = 1_000;
 /// A progress row is at most this old.
 const SAVE_MS: i64 = 5_000;
 /// An unreachable model is asked about after this long.
@@ -80,6 +82,8 @@ pub struct Follow {
     watch: Watch,
     /// An allowed step waits for the directory.
     wants_lease: bool,
+    /// When the runtime last said anything.
+    heard_at_ms: i64,
     stop_seen_at_ms: Option<i64>,
     interrupted_at_ms: Option<i64>,
 }
@@ -173,6 +177,7 @@ impl Follow {
             seen: Seen::default(),
             watch: Watch::new(now),
             wants_lease: false,
+            heard_at_ms: now,
             stop_seen_at_ms: None,
             interrupted_at_ms: None,
         }
@@ -313,7 +318,8 @@ impl Follow {
             debug!("A fact of an earlier turn, before the compaction began");
             return Ok(false);
         }
-        self.watch.last_sign_ms = self.core.now_ms();
+        self.heard_at_ms = self.core.now_ms();
+        self.watch.last_sign_ms = self.heard_at_ms;
         self.watch.asked = false;
         match envelope.fact {
             Fact::TurnEnded { .. } if self.swallowed => return self.resolve_doubt().await,
@@ -439,6 +445,7 @@ impl Follow {
         self.seen.retries = 0;
         self.seen.completed.clear();
         self.seen.changed.extend(changed);
+        let mut begins = false;
         let steps = &mut self.seen.progress.steps;
         match self.seen.items.get(&item) {
             Some(index) => {
@@ -446,6 +453,10 @@ impl Follow {
                 steps[*index] = Step { started_at_ms, ..step };
             }
             None => {
+                if step.state == StepState::Running && step.what.works() {
+                    // It began after the directory was given back, and cannot be held.
+                    begins = true;
+                }
                 self.seen.items.insert(item, steps.len());
                 let started_at_ms = if step.started_at_ms > 0 { step.started_at_ms } else { self.core.now_ms() };
                 steps.push(Step { started_at_ms, ..step });
@@ -453,6 +464,9 @@ impl Follow {
             }
         }
         self.seen.dirty = true;
+        if begins {
+            self.take_back();
+        }
         if self.seen.unsaved_step {
             // Should the process die now, the row must say that this step may have run.
             self.save_progress().await?;
@@ -472,7 +486,7 @@ impl Follow {
         Progress { steps: self.seen.progress.steps.clone(), draft: tail(&self.seen.progress.draft, DRAFT) }
     }
 
-    /// W4; the turn waits for a person, so others may work in its directory.
+    /// W4; the turn waits for a person, so others may soon work in its directory: see [`Follow::give_way`].
     async fn on_gate(&mut self, generation: Generation, mut request: GateRequest) -> Result<(), LedgerError> {
         let (id, frame) = (self.turn.id.clone(), self.frame());
         // codex names no directory with a patch: it is the task's.
@@ -489,11 +503,8 @@ impl Follow {
         if let Some(state) = opened {
             crash::point("w4.after");
             self.waiting = true;
-            // What a rule or policy decided waits for nobody: the directory stays with this turn.
-            if state == GateState::Open {
-                self.on_person = true;
-                self.lease = None;
-            }
+            // What a rule or policy decided waits for nobody.
+            self.on_person |= state == GateState::Open;
         }
         // Also when it was known: the first try may have failed after its commit.
         self.paint(true).await?;
@@ -509,14 +520,37 @@ impl Follow {
             self.waiting = false;
             self.on_person = false;
             self.watch.last_sign_ms = self.core.now_ms();
-            if self.lease.is_none() {
-                // A withdrawn request: the turn goes on without an answer of ours.
-                self.lease = self.core.leases.try_take(&self.turn.directory).ok();
-            }
+            // After a withdrawn request the turn goes on without an answer of ours.
+            self.take_back();
             self.paint(true).await?;
         }
         self.core.wakes.painter.notify_one();
         Ok(())
+    }
+
+    /// Gives the directory back while all that the turn still does waits for a person. A runtime asks for one thing while it
+    /// does another, and what it was told to do together comes one after the other: not before a moment of silence.
+    async fn give_way(&mut self) -> Result<(), LedgerError> {
+        let silent = self.core.now_ms() - self.heard_at_ms >= SILENCE_MS;
+        if self.lease.is_none() || !self.on_person || self.wants_lease || !silent {
+            return Ok(());
+        }
+        let id = self.turn.id.clone();
+        let mut gates = self.core.ledger.read(move |tx| gates::of_turn(tx, &id)).await?;
+        gates.retain(|gate| !gate.state.is_over());
+        let all_asked = gates.iter().all(|gate| gate.state == GateState::Open);
+        if !gates.is_empty() && all_asked && !works_beside(&self.seen.progress.steps, &gates) {
+            self.lease = None;
+        }
+        Ok(())
+    }
+
+    /// The turn works again: at once if its directory is free, else from when it is.
+    fn take_back(&mut self) {
+        if self.lease.is_none() {
+            self.lease = self.core.leases.try_take(&self.turn.directory).ok();
+            self.wants_lease = self.lease.is_none();
+        }
     }
 
     /// The turn's end as the runtime reports it, confirmed by a pull, then W6.
@@ -703,6 +737,7 @@ impl Follow {
         if self.retry_at_ms.is_some_and(|at| self.core.now_ms() >= at) && self.heed_wishes().await? {
             return Ok(true);
         }
+        self.give_way().await?;
         self.paint(false).await?;
         if self.watchdog().await? {
             return Ok(true);
@@ -781,6 +816,23 @@ impl Follow {
         let finish = Finish::bare(Outcome::Failed, Some(Failure { kind, detail }));
         self.finish(finish).await
     }
+}
+
+/// Whether a step runs for which nobody is asked. The request for a command or a change comes after the start of its step;
+/// that of a tool, or what the tool asks itself, while its step runs.
+fn works_beside(steps: &[Step], open: &[Gate]) -> bool {
+    let asks = |what: StepKind| {
+        let about = |ask: &Ask| match ask {
+            Ask::Command { .. } => what == StepKind::Command,
+            Ask::FileChange { .. } => what == StepKind::FileChange,
+            Ask::Tool { .. } | Ask::Questions { .. } => what == StepKind::Tool,
+            Ask::Permissions { .. } => false,
+        };
+        open.iter().filter(|gate| about(&gate.ask)).count()
+    };
+    let runs =
+        |what: StepKind| steps.iter().filter(|step| step.what == what && step.state == StepState::Running).count();
+    [StepKind::Command, StepKind::FileChange, StepKind::Tool].into_iter().any(|what| runs(what) > asks(what))
 }
 
 fn end_of(outcome: Outcome) -> TurnEnd {

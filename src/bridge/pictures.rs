@@ -47,6 +47,8 @@ const NEVER_MS: i64 = 10 * 365 * 86_400_000;
 pub struct Frame {
     pub channel: ChannelName,
     pub access: Access,
+    /// What of it is configured.
+    pub floor: Access,
     pub lang: Lang,
     pub bot_name: String,
     /// Where conversations work that are bound to no project.

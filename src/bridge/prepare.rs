@@ -19,7 +19,7 @@ use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
-use super::{alive, commands, companions, conversation, lock, prompts, render, route, say, typed};
+use super::{alive, commands, companions, conversation, lock, prompts, render, rights, route, say, typed};
 use crate::crash;
 use crate::domain::access::Role;
 use crate::domain::action::{Action, Resume};
@@ -368,15 +368,15 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
                 // Recalled meanwhile, or made into a turn before: a message never makes a second one.
                 return Ok(None);
             }
-            let mut conversation = conversations::resolve(tx, &place, frame.now_ms)?;
-            if beside.fresh {
-                conversations::begin_anew(tx, &conversation.id)?;
-                rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
-                conversation = conversations::get(tx, &conversation.id)?;
+            if !role_now(tx, &frame, &letter)?.may_talk() {
+                return not_allowed_any_more(tx, &frame, &letter, &gathered).map(|()| None);
             }
+            let conversation = conversations::resolve(tx, &place, frame.now_ms)?;
             let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Busy)?;
             let busy = set.as_deref().and_then(Busy::parse).unwrap_or(busy);
-            put(tx, &frame, &conversation, &letter, &gathered, busy)?;
+            if !put(tx, &frame, &conversation, &letter, &gathered, busy, beside.fresh)? {
+                return Ok(Some(conversation.id));
+            }
             for text in gathered.notices.iter().map(|(_, text)| text).chain(&beside.remark) {
                 notice(
                     tx,
@@ -404,6 +404,33 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
     Ok(())
 }
 
+/// The rights of the sender in this transaction: they may have been taken away while names and files were fetched.
+fn role_now(tx: &Transaction<'_>, frame: &Frame, letter: &Letter) -> Result<Role, LedgerError> {
+    let (message, sender) = (&letter.message, &letter.message.sender);
+    let access = rights::in_force(tx, frame)?;
+    Ok(access.role(&sender.user, sender.tenant.as_deref(), Some(&message.chat), message.chat_kind))
+}
+
+/// Nothing is done for him, and none of his words are kept.
+fn not_allowed_any_more(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    gathered: &Gathered,
+) -> Result<(), LedgerError> {
+    for seq in gathered.companions.iter().copied().chain([letter.row.seq]) {
+        let row = inbound::get(tx, seq)?;
+        if matches!(row.state, InboundState::Received | InboundState::Waiting) {
+            inbound::wipe(tx, seq)?;
+            inbound::resolve(tx, seq, InboundState::Refused, Some("not allowed any more"), None)?;
+            mark(tx, &row, Receipt::Failed, frame.now_ms)?;
+        }
+    }
+    let text = say::notice(frame.lang, NoticeMsg::NotAllowedAnyMore);
+    notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)
+}
+
+/// Makes the turn, or says why not (then false).
 pub(super) fn put(
     tx: &Transaction<'_>,
     frame: &Frame,
@@ -411,12 +438,14 @@ pub(super) fn put(
     letter: &Letter,
     gathered: &Gathered,
     busy: Busy,
-) -> Result<(), LedgerError> {
+    fresh: bool,
+) -> Result<bool, LedgerError> {
     let seq = letter.row.seq;
     if settings::is_locked(tx)? {
         inbound::resolve(tx, seq, InboundState::Refused, Some("locked"), None)?;
         receipt(tx, frame, letter, Receipt::Failed)?;
-        return lock::tell(tx, &letter.row.channel, letter.reply(), conversation.lang, frame.now_ms);
+        lock::tell(tx, &letter.row.channel, letter.reply(), conversation.lang, frame.now_ms)?;
+        return Ok(false);
     }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
@@ -433,7 +462,7 @@ pub(super) fn put(
         inbound::resolve(tx, seq, InboundState::Refused, Some("queue full"), None)?;
         receipt(tx, frame, letter, Receipt::Failed)?;
         let text = say::notice(conversation.lang, refusal);
-        return notice(
+        notice(
             tx,
             &letter.row.channel,
             letter.reply(),
@@ -442,8 +471,15 @@ pub(super) fn put(
             text,
             conversation.lang,
             frame.now_ms,
-        );
+        )?;
+        return Ok(false);
     }
+    if fresh {
+        // Not before it is certain that there is something to begin with.
+        conversations::begin_anew(tx, &conversation.id)?;
+        rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
+    }
+    let conversation = &conversations::get(tx, &conversation.id)?;
     if let Some(root) = &gathered.opening {
         route::heard_of(tx, letter, root)?;
     }
@@ -453,7 +489,8 @@ pub(super) fn put(
         (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
         && actions::may_steer(active, letter.person.role)
     {
-        return put_steer(tx, frame, &active.id, letter, &gathered.prompt.text);
+        put_steer(tx, frame, &active.id, letter, &gathered.prompt.text)?;
+        return Ok(true);
     }
     let new = NewTurn {
         conversation: conversation.id.clone(),
@@ -464,6 +501,7 @@ pub(super) fn put(
         reply_to: Some(letter.message.message.clone()),
         prompt: prompts::freeze(&gathered.prompt),
         continues: None,
+        directory: None,
         network_by: None,
         not_before_ms: 0,
     };
@@ -483,7 +521,7 @@ pub(super) fn put(
     if waits {
         pictures::queue(tx, frame, &conversation.id)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Words for a running turn, committed before they are passed on.

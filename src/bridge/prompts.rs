@@ -58,6 +58,18 @@ pub fn continuing(stored: &str) -> String {
     freeze(&Prompt { text, ..former })
 }
 
+/// The same in another thread, which knows nothing of it.
+pub fn begun_elsewhere(stored: &str) -> String {
+    let former = thaw(stored);
+    let text = format!(
+        "The request below was begun in another conversation and cut off before it was finished. First check what has already \
+         been done (files, commands, their effects); do not repeat a step that is already done. Then finish it. The request \
+         was:\n\n{}",
+        former.text
+    );
+    freeze(&Prompt { text, ..former })
+}
+
 /// The prompt with which a task goes on once it has the network: `asked` is what it had asked for.
 pub fn with_network(stored: &str, asked: &Ask) -> String {
     let former = thaw(stored);

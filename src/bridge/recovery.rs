@@ -23,7 +23,7 @@ use crate::domain::verdict::{
 use crate::domain::view::{Background, ButtonRole, LiveState};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, conversations, gates, generations, inbound, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, gates, generations, inbound, threads, turns};
 
 /// A runtime that could not answer about a turn is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -179,12 +179,19 @@ async fn known(
     turn: &Turn,
     boot_changed: bool,
 ) -> Result<Known, LedgerError> {
-    let id = turn.id.clone();
-    let (recalled, asked) = core
+    let (id, here, of) = (turn.id.clone(), conversation.clone(), turn.thread.clone());
+    let (recalled, asked, thread_has_settled_turns) = core
         .ledger
         .read(move |tx| {
             let recalled = inbound::of_turn(tx, &id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"));
-            Ok((recalled, !gates::of_turn(tx, &id)?.is_empty()))
+            // The conversation may have gone on with another thread since.
+            let settled = match &of {
+                Some(thread) if here.thread.as_ref() != Some(thread) => {
+                    threads::get(tx, &here.channel, &here.chat, thread)?.map_or(0, |thread| thread.settled)
+                }
+                _ => here.settled_on_thread,
+            };
+            Ok((recalled, !gates::of_turn(tx, &id)?.is_empty(), settled > 0))
         })
         .await?;
     Ok(Known {
@@ -192,7 +199,7 @@ async fn known(
         stop_requested: turn.stop.as_ref().is_some_and(|stop| stop.reason != StopReason::Network),
         recalled,
         boot_changed,
-        thread_has_settled_turns: conversation.thread == turn.thread && conversation.settled_on_thread > 0,
+        thread_has_settled_turns,
         acted: turn.tool_seen || asked,
         durable: turn.evidence == Some(Evidence::Durable),
         pulls_failed: 0,
@@ -231,6 +238,7 @@ async fn held_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -
         })
         .await?;
         turn_runner::hold(core, conversation, turn, HeldWhy::Elsewhere, text, ways).await?;
+        return Ok(Next::Again);
     }
     Ok(Next::Nothing)
 }
@@ -238,14 +246,14 @@ async fn held_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -
 async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> Looked {
     let Some(thread) = turn.thread.clone() else { return Looked::Found(Found::Absent, None) };
     // Loading the thread is refused as long as a former process holds it.
-    let posture = match posture::of(core, conversation, turn, &conversation.directory).await {
+    let posture = match posture::of(core, conversation, turn, &turn.directory).await {
         Ok(posture) => posture,
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The posture of a dead turn cannot be read yet");
             return Looked::NotNow;
         }
     };
-    match live.open(Some(&thread), &conversation.directory, &posture).await {
+    match live.open(Some(&thread), &turn.directory, &posture).await {
         Ok(_) | Err(CallError::NoThread { .. }) => {}
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The thread of a dead turn cannot be opened yet");
@@ -330,7 +338,10 @@ async fn apply(
             core.ledger
                 .write(move |tx| {
                     if new_thread {
-                        conversations::set_thread(tx, &conversation_id, None, None)?;
+                        // What somebody chose meanwhile stays.
+                        if conversations::get(tx, &conversation_id)?.thread == thread {
+                            conversations::set_thread(tx, &conversation_id, None, None)?;
+                        }
                     } else if let (Some(native), Some(thread)) = (&native, &thread) {
                         // An empty turn is there: the next look must not take it for ours.
                         conversations::set_cursor(tx, &conversation_id, thread, native)?;

@@ -489,6 +489,8 @@ fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[Clie
                 reply_to: row.message.clone(),
                 prompt: super::prompts::freeze(&Prompt { text, ..Prompt::default() }),
                 continues: None,
+                // They were said to a task that works there.
+                directory: Some(turn.directory.clone()),
                 network_by: None,
                 not_before_ms: 0,
             };

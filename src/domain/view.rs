@@ -201,6 +201,13 @@ pub enum StepKind {
     Other,
 }
 
+impl StepKind {
+    /// It may change files.
+    pub fn works(self) -> bool {
+        matches!(self, StepKind::Command | StepKind::FileChange | StepKind::Tool)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {

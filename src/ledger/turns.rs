@@ -93,18 +93,21 @@ pub struct NewTurn {
     pub reply_to: Option<MessageId>,
     pub prompt: String,
     pub continues: Option<TurnId>,
+    /// Where it works; `None`: where the conversation works now.
+    pub directory: Option<PathBuf>,
     /// Who let the task reach the network.
     pub network_by: Option<UserId>,
     pub not_before_ms: i64,
 }
 
-/// Inserts a queued turn. Directory, runtime and profile are frozen from the conversation as it is now.
+/// Inserts a queued turn. Runtime and profile are frozen from the conversation as it is now, and so is the directory of a
+/// turn that is no former one again.
 pub fn insert(tx: &Transaction<'_>, new: &NewTurn, now_ms: i64) -> Result<TurnId, LedgerError> {
     let turn = TurnId::fresh();
     let sql = "INSERT INTO turns (id, conversation, ord, state, requester, requester_name, title, reply_to, prompt, continues,
                    directory, runtime_kind, runtime_home, profile, not_before_ms, created_at_ms, network_by)
          SELECT ?1, id, coalesce(?3, (SELECT coalesce(max(ord), 0) + 1 FROM turns WHERE conversation = ?2)), 'queued', ?4, ?5, ?6, ?7, ?8, ?9,
-                   directory, runtime_kind, runtime_home, profile, ?10, ?11, ?12
+                   coalesce(?13, directory), runtime_kind, runtime_home, profile, ?10, ?11, ?12
          FROM conversations WHERE id = ?2";
     let inserted = run(
         tx,
@@ -121,7 +124,8 @@ pub fn insert(tx: &Transaction<'_>, new: &NewTurn, now_ms: i64) -> Result<TurnId
             new.continues.as_ref().map(TurnId::as_str),
             new.not_before_ms,
             now_ms,
-            new.network_by.as_ref().map(UserId::as_str)
+            new.network_by.as_ref().map(UserId::as_str),
+            new.directory.as_ref().map(|directory| directory.to_string_lossy())
         ],
     )?;
     if inserted == 0 { Err(LedgerError::Missing("the conversation")) } else { Ok(turn) }

@@ -195,6 +195,8 @@ super::messages! {
         Elsewhere =>
             "这个会话还在电脑上的 Codex 里开着，这条在等。", "This conversation is still open in Codex on your computer; this waits.";
         RuntimeBack => "Codex 恢复了，排队的任务继续", "Codex is back; what was queued goes on";
+        NotAllowedAnyMore =>
+            "发消息的人现在不能在这里用我了，这条没有执行", "Its sender may not talk to me here any more, so this was not done";
         LockedByOwner => "已由所有者暂停", "Paused by the owner";
         // ---- pairing and first contact
         PairingAsk => "把电脑上显示的 8 位配对码发给我", "Send me the 8-character pairing code shown on the computer";

@@ -27,7 +27,7 @@ pub(super) fn compact(
     }
     let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Busy)?;
     let busy = set.as_deref().and_then(Busy::parse).unwrap_or(busy);
-    prepare::put(tx, frame, conversation, letter, &prompts::compacting(None).into(), busy)?;
+    prepare::put(tx, frame, conversation, letter, &prompts::compacting(None).into(), busy, false)?;
     let woken = Performed { wake: vec![conversation.id.clone()], ..Performed::told(Told::Queued) };
     Ok(Reply { performed: vec![woken], keep_row: true, ..Reply::default() })
 }

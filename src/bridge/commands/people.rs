@@ -10,7 +10,9 @@ use crate::domain::command::takes_away;
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, Mention};
 use crate::domain::view::Lang;
+use crate::ledger::conversations::Conversation;
 use crate::ledger::grants::{self, Grant, Right};
+use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, audit, conversations, rules, said, turns};
 use crate::words::{CommandMsg, RightsMsg};
 
@@ -65,10 +67,9 @@ pub(super) fn deny(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: L
         }
         let taken = grants::take_all(tx, &letter.row.channel, user)?;
         let ended = rules::end_of(tx, &letter.row.channel, None, user, letter.person.user.as_str(), frame.now_ms)?;
-        let performed = end_work(tx, frame, letter, user)?;
+        let performed = end_work(tx, frame, letter, |_, turn| turn.requester == *user)?;
         note(tx, frame, letter, "deny", user)?;
-        let stopped = performed.iter().filter(|one| one.told == Told::Stopping).count();
-        let cancelled = performed.iter().filter(|one| one.told == Told::Cancelled).count();
+        let (stopped, cancelled) = ended_tasks(&performed);
         let seats = taken.iter().filter(|grant| grant.right == Right::Approver).count();
         let had = |right| taken.iter().any(|grant| grant.right == right);
         let denied = if taken.is_empty() { CommandMsg::NotAllowedBefore { who } } else { CommandMsg::Denied { who } };
@@ -91,23 +92,30 @@ pub(super) fn deny(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: L
     Ok(reply)
 }
 
-/// Stops somebody's running turns and takes the queued ones out, wherever they are.
+/// Stops those of the running turns that are meant and takes the queued ones out, wherever they are.
 fn end_work(
     tx: &Transaction<'_>,
     frame: &Frame,
     letter: &Letter,
-    user: &UserId,
+    is_meant: impl Fn(&Conversation, &Turn) -> bool,
 ) -> Result<Vec<Performed>, LedgerError> {
     let mut performed = Vec::new();
     for id in conversations::with_work(tx)? {
-        if conversations::get(tx, &id)?.channel != letter.row.channel {
+        let conversation = conversations::get(tx, &id)?;
+        if conversation.channel != letter.row.channel {
             continue;
         }
-        for turn in turns::unsettled(tx, &id)?.iter().filter(|turn| turn.requester == *user) {
+        for turn in turns::unsettled(tx, &id)?.iter().filter(|turn| is_meant(&conversation, turn)) {
             performed.push(actions::stop(tx, frame, &turn.id, &letter.person)?);
         }
     }
     Ok(performed)
+}
+
+/// How many were asked to stop, and how many were cancelled.
+fn ended_tasks(performed: &[Performed]) -> (usize, usize) {
+    let count = |told| performed.iter().filter(|one| one.told == told).count();
+    (count(Told::Stopping), count(Told::Cancelled))
 }
 
 /// Whether he is named in `ally.toml`, which nobody changes from a chat.
@@ -224,7 +232,20 @@ fn group(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, open:
         (CommandMsg::GroupClosed, "close group")
     };
     audit::note_in(tx, (channel, chat), letter.person.user.as_str(), code, chat.as_str(), "", frame.now_ms)?;
-    Ok(Reply { rights_changed: true, ..Reply::say(say::command(lang, msg)) })
+    let mut lines = vec![say::command(lang, msg)];
+    let mut performed = Vec::new();
+    if !open {
+        // Who may talk only because the group is open has nothing done for him any more.
+        let access = rights::in_force(tx, frame)?;
+        performed = end_work(tx, frame, letter, |conversation, turn| {
+            let role = access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+            conversation.chat == *chat && !role.may_talk()
+        })?;
+        let (stopped, cancelled) = ended_tasks(&performed);
+        let tasks = (stopped + cancelled > 0).then_some(RightsMsg::DeniedTasks { stopped, cancelled });
+        lines.extend(tasks.map(|msg| say::rights(lang, msg)));
+    }
+    Ok(Reply { rights_changed: true, performed, ..Reply::say(lines.join("\n")) })
 }
 
 fn give(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, grant: &Grant, who: &str) -> Result<(), LedgerError> {

@@ -83,6 +83,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     conversations::get(tx, &here)?;
     conversations::of_chat(tx, &channel, &chat)?;
     conversations::with_work(tx)?;
+    conversations::directories(tx)?;
     let (thread, owner) = (ThreadId::from("t"), threads::Owner { channel: &channel, chat: &chat, home: "/h" });
     threads::used(tx, owner, &thread, std::path::Path::new("/d"), "t", 1)?;
     threads::recent(tx, owner, 1)?;
@@ -105,6 +106,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         reply_to: None,
         prompt: "{}".to_owned(),
         continues: None,
+        directory: None,
         network_by: None,
         not_before_ms: 0,
     };

@@ -90,15 +90,20 @@ impl Room {
         message
     }
 
-    /// Presses the first button of this kind that stands under a notice.
+    /// Presses the first button of this kind that stands under a notice or a request.
     pub async fn press(&self, role: ButtonRole) {
-        let found = |(card, view): (MessageId, View)| match view {
-            View::Notice(notice) => notice.buttons.into_iter().find(|button| button.role == role).map(|b| (card, b.id)),
-            _ => None,
+        let found = |(card, view): (MessageId, View)| {
+            let buttons = match view {
+                View::Notice(notice) => notice.buttons,
+                View::Gate(gate) => gate.buttons,
+                _ => return None,
+            };
+            buttons.into_iter().find(|button| button.role == role).map(|button| (card, button.id))
         };
         let (card, button) =
             self.wait(&format!("a button to {role:?}"), || self.cards().into_iter().find_map(found)).await;
-        self.post("main/clicks", &ClickIn { card, button, click: format!("{role:?}"), form: Vec::new() }).await;
+        let click = format!("{role:?} {card}");
+        self.post("main/clicks", &ClickIn { card, button, click, form: Vec::new() }).await;
     }
 
     /// The notices that hold these words.

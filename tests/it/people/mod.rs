@@ -4,6 +4,7 @@ mod compact;
 mod answer;
 mod control;
 mod convs;
+mod directories;
 mod gates;
 mod lock;
 mod look;
