@@ -1,6 +1,7 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
 mod answer;
+mod context;
 mod convs;
 mod gates;
 mod lock;
