@@ -105,3 +105,5 @@ ALTER TABLE audit ADD COLUMN channel TEXT;
 ALTER TABLE audit ADD COLUMN chat TEXT;
 CREATE INDEX audit_time ON audit (at_ms);
 CREATE INDEX audit_chat ON audit (channel, chat, at_ms);
+-- The messages of a chat that became tasks.
+CREATE INDEX inbound_turns ON inbound (chat, seq) WHERE state = 'turn';

@@ -123,6 +123,12 @@ pub trait Channel: Send + Sync + 'static {
     /// The text of a quoted message, or of everything in a forward, oldest first.
     fn quoted<'a>(&'a self, message: &'a MessageId) -> Boxed<'a, Result<Vec<Quoted>, FetchError>>;
 
+    /// What people said in a place between two moments, oldest first: the newest that fit. Neither bots' words nor the
+    /// platform's own. A channel that cannot read back has nothing to tell.
+    fn said_between<'a>(&'a self, _span: &'a Span) -> Boxed<'a, Result<Vec<Quoted>, FetchError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
     /// A person's name, if it can be had within the call's deadline (2 s).
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
@@ -136,6 +142,19 @@ pub trait Channel: Send + Sync + 'static {
     fn obstacle(&self, error: &SendError) -> Obstacle;
 
     fn health(&self) -> ChannelHealth;
+}
+
+/// A stretch of a chat, or of one of its topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    pub chat: ChatId,
+    pub topic: Option<TopicId>,
+    /// Unix milliseconds by the platform's clock: what was said after this one …
+    pub after_ms: i64,
+    /// … and not after this one.
+    pub until_ms: i64,
+    /// Messages at most.
+    pub limit: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -347,7 +347,8 @@ pub(super) struct Beside {
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
     let mut gathered = {
-        let _fetching = gather::asks_platform(&letter.message, &companions).then(|| fetching(core, &letter));
+        let asks = gather::asks_platform(core, &letter, &companions).await?;
+        let _fetching = asks.then(|| fetching(core, &letter));
         gather::gather(core, &letter, companions).await?
     };
     gathered.prompt.plan = beside.plan;
@@ -389,6 +390,9 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
                     frame.now_ms,
                 )?;
             }
+            if let Some(hint) = &gathered.for_owner {
+                tell_owner(tx, &frame, &letter, hint)?;
+            }
             if let (Some(gate), Some(turn)) = (&beside.near, inbound::get(tx, letter.row.seq)?.turn) {
                 pictures::near_miss(tx, &frame, &conversation, letter.reply(), gate, &turn)?;
             }
@@ -428,6 +432,24 @@ fn not_allowed_any_more(
     }
     let text = say::notice(frame.lang, NoticeMsg::NotAllowedAnyMore);
     notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)
+}
+
+/// Once a day for each chat, where only the owner reads it if he ever wrote there.
+fn tell_owner(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, hint: &str) -> Result<(), LedgerError> {
+    let (channel, chat) = (&letter.row.channel, &letter.message.chat);
+    let day = frame.now_ms / 86_400_000;
+    if !said::first_time(tx, &format!("catch up:{channel}:{chat}:{day}"), frame.now_ms)? {
+        return Ok(());
+    }
+    let home = match frame.access.owner.as_ref() {
+        Some(owner) => inbound::direct_chat_of(tx, channel, owner)?,
+        None => None,
+    };
+    let target = match home {
+        Some(home) => Target { chat: home, reply_to: None, in_topic: false },
+        None => letter.reply(),
+    };
+    notice(tx, channel, target, None, None, hint.to_owned(), frame.lang, frame.now_ms)
 }
 
 /// Makes the turn, or says why not (then false).

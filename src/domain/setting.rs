@@ -22,10 +22,12 @@ pub enum Setting {
     Directory,
     /// Whether somebody else must allow what acts on others.
     TwoPersons,
+    /// How many of a group's messages since its last task go into the next one ([`catch_up`]).
+    CatchUp,
 }
 
 impl Setting {
-    pub const ALL: [Setting; 8] = [
+    pub const ALL: [Setting; 9] = [
         Setting::Autonomy,
         Setting::Busy,
         Setting::Noise,
@@ -34,10 +36,12 @@ impl Setting {
         Setting::Language,
         Setting::Directory,
         Setting::TwoPersons,
+        Setting::CatchUp,
     ];
 
     /// Those that are chosen from a list, in the order of the card.
-    pub const CHOSEN: [Setting; 4] = [Setting::Autonomy, Setting::Busy, Setting::Noise, Setting::TwoPersons];
+    pub const CHOSEN: [Setting; 5] =
+        [Setting::Autonomy, Setting::Busy, Setting::Noise, Setting::TwoPersons, Setting::CatchUp];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +53,7 @@ impl Setting {
             Setting::Language => "language",
             Setting::Directory => "directory",
             Setting::TwoPersons => "two_persons",
+            Setting::CatchUp => "catch_up",
         }
     }
 
@@ -63,6 +68,7 @@ impl Setting {
             Setting::Busy => &["queue", "steer", "reject"],
             Setting::Noise => &["full", "normal", "quiet"],
             Setting::TwoPersons => &["false", "true"],
+            Setting::CatchUp => &["off", "20", "50"],
             Setting::Model | Setting::Effort | Setting::Language | Setting::Directory => &[],
         }
     }
@@ -81,8 +87,15 @@ impl Setting {
             (Setting::Directory, _) => may(role, Act::Bind),
             // Alone with ally nobody else could allow anything.
             (Setting::TwoPersons, _) => !direct && may(role, Act::NameApprovers),
+            // It hands the agent the words of people who did not speak to it.
+            (Setting::CatchUp, _) => !direct && may(role, Act::NameApprovers),
         }
     }
+}
+
+/// Messages that a group's task is told of what was said before it; nothing where that is off.
+pub fn catch_up(value: Option<&str>) -> Option<usize> {
+    value?.parse().ok().filter(|count| *count > 0)
 }
 
 /// In his own direct chat everybody may ask to be asked more.
@@ -152,6 +165,7 @@ mod tests {
                     Setting::Autonomy => Level::parse(value).is_some(),
                     Setting::Busy => Busy::parse(value).is_some(),
                     Setting::Noise => Noise::parse(value).is_some(),
+                    Setting::CatchUp => catch_up(Some(value)).is_some() == (*value != "off"),
                     _ => true,
                 };
                 assert!(read, "{setting:?} {value}");
@@ -170,6 +184,7 @@ mod tests {
             (Setting::Busy, "steer", true, Role::Member),
             (Setting::Noise, "quiet", false, Role::Approver),
             (Setting::TwoPersons, "true", false, Role::Admin),
+            (Setting::CatchUp, "20", false, Role::Admin),
         ] {
             for role in Role::ALL {
                 assert_eq!(

@@ -291,6 +291,19 @@ pub fn steers(tx: &Transaction<'_>, turn: &TurnId, state: &str) -> Result<Vec<In
     all(tx, "SELECT * FROM inbound WHERE turn = ?1 AND steer = ?2 ORDER BY seq", params![turn.as_str(), state], read)
 }
 
+/// Messages of a chat before this one that went into turns, newest first.
+pub fn turns_before(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    seq: InboundSeq,
+    limit: u32,
+) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_turns WHERE channel = ?1 AND chat = ?2 AND seq < ?3 AND state = 'turn'
+         ORDER BY seq DESC LIMIT ?4";
+    all(tx, sql, params![channel.as_str(), chat.as_str(), seq.0, limit], read)
+}
+
 /// The direct chat in which a person last wrote.
 pub fn direct_chat_of(
     tx: &Transaction<'_>,

@@ -161,8 +161,8 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/cancel`: removes your queued messages; `/cancel 2` only the second",
         ),
         "settings" => (
-            "`/settings`：这里怎么工作（自主程度、忙时、安静）；`/settings noise quiet` 改一项",
-            "`/settings`: how things work here (autonomy, when busy, noise); `/settings noise quiet` changes one",
+            "`/settings`：这里怎么工作（自主程度、忙时、安静、补看聊天）；`/settings noise quiet` 改一项",
+            "`/settings`: how things work here (autonomy, when busy, noise, catch-up); `/settings noise quiet` changes one",
         ),
         "status" => ("`/status`：现在在做什么，哪里不通", "`/status`: what is going on, and what does not work"),
         "steer" => (

@@ -44,6 +44,9 @@ super::messages! {
         QuotedNotReadable { scope: &'a str } =>
             "我看不到你引用的内容（群里缺权限 {scope}）。请贴文字，或把图和 @我 放在同一条消息里",
             "I cannot see what you quoted (this group lacks {scope}). Paste the text, or put the picture and @me in one message";
+        CatchUpRefused { chat: &'a str, scope: &'a str } =>
+            "“{chat}”开了补看，但应用缺权限 {scope}，没有补看。加上它并发布，或在那里发 /settings catch_up off",
+            "Catch-up is on in \"{chat}\" and the app lacks {scope}, so the task went without. Grant it and publish, or send /settings catch_up off there";
         QuotedGone =>
             "你引用的内容已经读不到了。请贴文字", "What you quoted can no longer be read. Paste the text";
         FileTooBig { name: &'a str, megabytes: u32 } => "{name} 超过 {megabytes} MB，没有取下", "{name} is over {megabytes} MB; not fetched";

@@ -14,6 +14,7 @@ pub fn setting(setting: Setting, lang: Lang) -> &'static str {
         Setting::Language => ("语言", "Language"),
         Setting::Directory => ("目录", "Folder"),
         Setting::TwoPersons => ("对外发布", "Acting on others"),
+        Setting::CatchUp => ("补看聊天", "Catch-up"),
     };
     pick(lang, zh, en)
 }
@@ -33,6 +34,9 @@ pub fn setting_value(setting: Setting, value: &str, lang: Lang) -> String {
         (Setting::Noise, "quiet") => ("只发答案", "Answers only"),
         (Setting::TwoPersons, "true") => ("由另一个人批准", "Somebody else must allow it"),
         (Setting::TwoPersons, "false") => ("提出的人也能批准", "Who asked may allow it"),
+        (Setting::CatchUp, "off") => ("不补看", "Off"),
+        (Setting::CatchUp, "20") => ("上次以来最近 20 条", "The last 20 since its last task"),
+        (Setting::CatchUp, "50") => ("上次以来最近 50 条", "The last 50 since its last task"),
         _ => return value.to_owned(),
     };
     pick(lang, zh, en).to_owned()

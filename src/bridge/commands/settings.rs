@@ -110,10 +110,11 @@ fn rows(
             },
             Setting::Busy => stored(setting).unwrap_or_else(|| defaults.busy.to_owned()),
             Setting::Noise => stored(setting).unwrap_or_else(|| Noise::default().as_str().to_owned()),
+            Setting::CatchUp => stored(setting).unwrap_or_else(|| "off".to_owned()),
             _ => stored(setting).unwrap_or_else(|| "false".to_owned()),
         };
-        // Alone with ally nobody else could allow anything.
-        if setting == Setting::TwoPersons && direct {
+        // Alone with ally nobody else could allow anything, and nobody else says anything.
+        if matches!(setting, Setting::TwoPersons | Setting::CatchUp) && direct {
             continue;
         }
         let choices: Vec<String> = setting

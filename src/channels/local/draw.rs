@@ -448,7 +448,7 @@ mod tests {
         let button = |n, role| Button { id: crate::domain::ids::ButtonId::from_bits(n), role };
         let offered = vec![button(1, ButtonRole::Allow), button(2, ButtonRole::Decline), button(3, ButtonRole::Stop)];
         let view = |class| {
-            let risk = Some(RiskShown { class, why: None, sandboxed: true });
+            let risk = Some(RiskShown { class, why: None, sandboxed: true, needs_network: false });
             View::Gate(GateView { risk, buttons: offered.clone(), ..gate(GateShown::Open) })
         };
         let labels = |view: &View| buttons(view, Lang::En).into_iter().map(|(_, label)| label).collect::<Vec<_>>();

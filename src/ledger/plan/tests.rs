@@ -140,6 +140,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::resolve(tx, row, InboundState::Cancelled, None, None)?;
     inbound::steers(tx, &turn, "wanted")?;
     inbound::direct_chat_of(tx, &channel, &user)?;
+    inbound::turns_before(tx, &channel, &chat, row, 1)?;
 
     let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
     let new = messages::NewMessage {

@@ -1,8 +1,9 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
-mod compact;
 mod answer;
 mod control;
+mod compact;
+mod context;
 mod convs;
 mod directories;
 mod gates;

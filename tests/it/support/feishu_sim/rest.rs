@@ -424,6 +424,13 @@ fn list(state: &State, call: &Call) -> Outcome {
         return refuse(230027, "Lack of necessary permissions");
     }
     let id = call.query("container_id");
+    // A topic's list takes no times.
+    if call.query("container_id_type") == "thread" && !call.query("start_time").is_empty() {
+        return refuse(230001, "start_time is not supported for a thread");
+    }
+    if state.chats.get(id).is_some_and(|chat| !chat.bot_in) {
+        return refuse(230002, "Bot/User can NOT be out of the chat.");
+    }
     let since = call.query("start_time").parse::<i64>().unwrap_or_default() * 1000;
     let mut found: Vec<_> = match call.query("container_id_type") {
         "thread" => state.messages.iter().filter(|one| one.thread.as_deref() == Some(id)).collect(),
