@@ -726,6 +726,14 @@ fn compact_first(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, person: &Pers
     receipts(tx, frame, turn, Receipt::Queued)
 }
 
+/// Whether a request waits for this compaction that nobody has recalled.
+pub fn is_awaited(tx: &Transaction<'_>, compaction: &Turn) -> Result<bool, LedgerError> {
+    let Some(former) = prompts::compaction(&compaction.prompt).and_then(|compacts| compacts.then) else {
+        return Ok(false);
+    };
+    Ok(!inbound::of_turn(tx, &former)?.iter().any(|row| row.reason.as_deref() == Some("recalled")))
+}
+
 /// The end of a turn, where it was a compaction that a request waits for: only a thread that has room again takes it. In
 /// the transaction of that end, so that it runs once whatever dies.
 pub fn after_compaction(
@@ -738,8 +746,7 @@ pub fn after_compaction(
         return Ok(());
     };
     let former = turns::get(tx, &former)?;
-    let recalled = inbound::of_turn(tx, &former.id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"));
-    if !has_room || recalled {
+    if !has_room || !is_awaited(tx, compaction)? {
         return receipts(tx, frame, &former, Receipt::Failed);
     }
     let by = (&compaction.requester, compaction.requester_name.as_str());

@@ -301,7 +301,7 @@ async fn apply(
             };
             finish.merge_if_silent(turn);
             finish.can_compact = live.capabilities().compact;
-            settle::render_answer(core, conversation, turn, &mut finish)?;
+            settle::render_answer(core, conversation, &mut finish)?;
             if outcome == Outcome::Interrupted
                 && pulled.as_ref().map(|p| p.status) == Some(FoundStatus::InterruptedOpen)
             {

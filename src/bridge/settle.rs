@@ -224,7 +224,14 @@ fn tell(
         turn.stop.as_ref().is_some_and(|stop| matches!(stop.reason, StopReason::Person | StopReason::Recalled));
     let (state, receipt) = match finish.outcome {
         Outcome::Completed => {
-            send_answer(tx, frame, conversation, turn, finish)?;
+            match compacts {
+                true => {
+                    let runs_on = actions::is_awaited(tx, turn)?;
+                    let text = say::compacted(conversation.lang, finish.answer.as_deref(), runs_on);
+                    enqueue(tx, frame, conversation, turn, vec![Body::Notice { text }])?;
+                }
+                false => send_answer(tx, frame, conversation, turn, finish)?,
+            }
             let started = turn.started_at_ms.or(turn.submitted_at_ms).unwrap_or(frame.now_ms);
             (LiveState::Done { duration_ms: frame.now_ms - started, tokens: finish.tokens }, Receipt::Done)
         }
@@ -279,21 +286,11 @@ fn goes_on(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<String, L
 
 /// Writes the answer as messages. Before W6, because a long one becomes a file, and the file must be on disk before the
 /// row that sends it.
-pub fn render_answer(
-    core: &Core,
-    conversation: &Conversation,
-    turn: &Turn,
-    finish: &mut Finish,
-) -> std::io::Result<()> {
+pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Finish) -> std::io::Result<()> {
     if finish.outcome != Outcome::Completed {
         return Ok(());
     }
     let lang = conversation.lang;
-    if let Some(compacts) = prompts::compaction(&turn.prompt) {
-        finish.bodies =
-            vec![Body::Notice { text: say::compacted(lang, finish.answer.as_deref(), compacts.then.is_some()) }];
-        return Ok(());
-    }
     let Some(text) = &finish.answer else {
         finish.bodies = vec![Body::Notice { text: say::no_text(lang, &finish.changed) }];
         return Ok(());
