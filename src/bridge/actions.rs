@@ -5,7 +5,7 @@ use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
-use crate::bridge::{alive, lock};
+use crate::bridge::{alive, compaction, lock};
 use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::action::{Action, Late, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
@@ -568,7 +568,7 @@ fn cancel_turn(
     pictures::near_miss_over(tx, frame, turn)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
-    after_compaction(tx, frame, turn, false)?;
+    compaction::over(tx, frame, turn, false)?;
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Cancelled, &turn.conversation))
 }
@@ -685,7 +685,7 @@ pub fn resume(
             Told::Queued
         }
         Resume::Compact => {
-            compact_first(tx, frame, &turn, person)?;
+            compaction::first(tx, frame, &turn, person)?;
             Told::Queued
         }
     };
@@ -705,52 +705,6 @@ pub fn resume(
 /// Said once the way on from a turn is chosen.
 pub(super) fn resumed_key(turn: &TurnId) -> String {
     format!("resumed:{turn}")
-}
-
-/// A compaction in the place of a turn that found its thread too long. The request runs again when that is done, by a row
-/// that the compaction's end writes ([`after_compaction`]).
-fn compact_first(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, person: &Person) -> Result<(), LedgerError> {
-    let new = NewTurn {
-        conversation: turn.conversation.clone(),
-        ord: Some(turn.ord),
-        requester: person.user.clone(),
-        requester_name: person.name.clone(),
-        title: turn.title.clone(),
-        reply_to: turn.reply_to.clone(),
-        prompt: prompts::freeze(&prompts::compacting(Some(turn.id.clone()))),
-        continues: None,
-        network_by: None,
-        not_before_ms: 0,
-    };
-    turns::insert(tx, &new, frame.now_ms)?;
-    receipts(tx, frame, turn, Receipt::Queued)
-}
-
-/// Whether a request waits for this compaction that nobody has recalled.
-pub fn is_awaited(tx: &Transaction<'_>, compaction: &Turn) -> Result<bool, LedgerError> {
-    let Some(former) = prompts::compaction(&compaction.prompt).and_then(|compacts| compacts.then) else {
-        return Ok(false);
-    };
-    Ok(!inbound::of_turn(tx, &former)?.iter().any(|row| row.reason.as_deref() == Some("recalled")))
-}
-
-/// The end of a turn, where it was a compaction that a request waits for: only a thread that has room again takes it. In
-/// the transaction of that end, so that it runs once whatever dies.
-pub fn after_compaction(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    compaction: &Turn,
-    has_room: bool,
-) -> Result<(), LedgerError> {
-    let Some(former) = prompts::compaction(&compaction.prompt).and_then(|compacts| compacts.then) else {
-        return Ok(());
-    };
-    let former = turns::get(tx, &former)?;
-    if !has_room || !is_awaited(tx, compaction)? {
-        return receipts(tx, frame, &former, Receipt::Failed);
-    }
-    let by = (&compaction.requester, compaction.requester_name.as_str());
-    again(tx, frame, &former, former.prompt.clone(), false, by)
 }
 
 /// A turn made of a former one, in its place in the queue.

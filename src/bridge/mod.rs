@@ -13,6 +13,7 @@ pub mod alive;
 mod at_end;
 mod commands;
 pub mod companions;
+pub mod compaction;
 pub mod conversation;
 pub mod core;
 mod files;
