@@ -1,15 +1,18 @@
 //! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
+mod late;
+
+use self::late::{close_question, late};
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::intake::notice;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
 use crate::bridge::say;
-use crate::bridge::{alive, lock};
+use crate::bridge::{compaction, lock};
 use crate::domain::access::{Access, Act, Role, may};
-use crate::domain::action::{Action, Late, Reopen, Resume};
+use crate::domain::action::{Action, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -19,7 +22,7 @@ use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{self, Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
-use crate::ledger::inbound::{self, Admission, InboundRow, InboundState, NewInbound};
+use crate::ledger::inbound::{self, Admission, InboundState, NewInbound};
 use crate::ledger::rules::{self, NewRule};
 use crate::ledger::settings::{self, Setting};
 use crate::ledger::threads as ledger_threads;
@@ -590,7 +593,7 @@ fn cancel_turn(
     pictures::near_miss_over(tx, frame, turn)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
-    after_compaction(tx, frame, turn, false)?;
+    compaction::over(tx, frame, turn, false)?;
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Cancelled, &turn.conversation))
 }
@@ -721,7 +724,7 @@ pub fn resume(
             Told::Queued
         }
         Resume::Compact => {
-            compact_first(tx, frame, &turn, person)?;
+            compaction::first(tx, frame, &turn, person)?;
             Told::Queued
         }
     };
@@ -765,46 +768,6 @@ pub(super) fn resumed_key(turn: &TurnId) -> String {
     format!("resumed:{turn}")
 }
 
-/// A compaction in the place of a turn that found its thread too long. The request runs again when that is done, by a row
-/// that the compaction's end writes ([`after_compaction`]).
-fn compact_first(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, person: &Person) -> Result<(), LedgerError> {
-    let new = NewTurn {
-        conversation: turn.conversation.clone(),
-        ord: Some(turn.ord),
-        requester: person.user.clone(),
-        requester_name: person.name.clone(),
-        title: turn.title.clone(),
-        reply_to: turn.reply_to.clone(),
-        prompt: prompts::freeze(&prompts::compacting(Some(turn.id.clone()))),
-        continues: None,
-        directory: Some(turn.directory.clone()),
-        network_by: None,
-        not_before_ms: 0,
-    };
-    turns::insert(tx, &new, frame.now_ms)?;
-    receipts(tx, frame, turn, Receipt::Queued)
-}
-
-/// The end of a turn, where it was a compaction that a request waits for: only a thread that has room again takes it. In
-/// the transaction of that end, so that it runs once whatever dies.
-pub fn after_compaction(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    compaction: &Turn,
-    has_room: bool,
-) -> Result<(), LedgerError> {
-    let Some(former) = prompts::compaction(&compaction.prompt).and_then(|compacts| compacts.then) else {
-        return Ok(());
-    };
-    let former = turns::get(tx, &former)?;
-    let recalled = inbound::of_turn(tx, &former.id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"));
-    if !has_room || recalled {
-        return receipts(tx, frame, &former, Receipt::Failed);
-    }
-    let by = (&compaction.requester, compaction.requester_name.as_str());
-    again(tx, frame, &former, former.prompt.clone(), false, by)
-}
-
 /// A turn made of a former one, in its place in the queue.
 pub(super) fn again(
     tx: &Transaction<'_>,
@@ -840,98 +803,7 @@ pub(super) fn again(
     receipts(tx, frame, &turns::get(tx, &fresh)?, Receipt::Accepted)
 }
 
-// ------------------------------------------------------------------------------------------------ late messages
-
-fn late(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    seq: InboundSeq,
-    how: Late,
-    up_to: InboundSeq,
-    person: &Person,
-) -> Result<Performed, LedgerError> {
-    let row = inbound::get(tx, seq)?;
-    if !may(person.role, Act::Requeue { own: row.sender.as_ref() == Some(&person.user) }) {
-        return not_theirs(tx, frame, person, "", String::new());
-    }
-    if how == Late::DoIt && settings::is_locked(tx)? {
-        return lock::refuse(tx, person, "", frame.now_ms);
-    }
-    let old = old_turn(tx, &row)?;
-    if row.state != InboundState::Waiting && old.is_none() {
-        return Ok(Performed::told(Told::NoLongerValid));
-    }
-    let (Some(chat), channel) = (row.chat.clone(), row.channel.clone()) else {
-        return Ok(Performed::told(Told::NoLongerValid));
-    };
-    let rows = match how {
-        Late::CancelAll => inbound::asked_about(tx, &channel, &chat)?
-            .into_iter()
-            // What has come since it was drawn is not meant.
-            .filter(|other| other.seq == seq || up_to == InboundSeq(0) || other.seq <= up_to)
-            .filter(|other| other.seq == seq || other.sender == row.sender || person.role.is_decider())
-            .collect(),
-        Late::DoIt | Late::Cancel => vec![row],
-    };
-    let mut wake = Vec::new();
-    for row in rows {
-        if let Some(turn) = old_turn(tx, &row)? {
-            match how {
-                Late::DoIt => still_wanted(tx, frame, &turn, &row, person)?,
-                Late::Cancel | Late::CancelAll => drop(cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed)?),
-            }
-            wake.push(turn.conversation);
-            continue;
-        }
-        let (state, reason, role) = match how {
-            Late::DoIt => (InboundState::Received, "wanted", ButtonRole::DoIt),
-            Late::Cancel | Late::CancelAll => (InboundState::Cancelled, "late", ButtonRole::Cancel),
-        };
-        let mut ended = vec![row.clone()];
-        if how != Late::DoIt {
-            // With what was sent along without words.
-            ended.extend(inbound::waiting(tx, &channel, &chat, &inbound::bound_to(row.seq))?);
-        }
-        for row in ended {
-            inbound::resolve(tx, row.seq, state, Some(reason), None)?;
-            if let (Some(message), true) = (&row.message, how != Late::DoIt) {
-                surfaces::want_receipt(tx, &channel, &chat, message, Receipt::Failed, frame.now_ms)?;
-            }
-        }
-        pictures::late(tx, frame, &row, frame.lang, "", Some((role, person.name.clone())))?;
-    }
-    let told = if how == Late::DoIt { Told::Queued } else { Told::Cancelled };
-    Ok(Performed { rerun_intake: how == Late::DoIt, wake, ..Performed::told(told) })
-}
-
-/// The turn of a message that was accepted in time and grew old in the queue, while its sender is asked about it.
-fn old_turn(tx: &Transaction<'_>, row: &InboundRow) -> Result<Option<Turn>, LedgerError> {
-    let Some(turn) = &row.turn else { return Ok(None) };
-    Ok(Some(turns::get(tx, turn)?).filter(Turn::is_asked))
-}
-
-/// It runs in its old place, with the prompt that it had.
-fn still_wanted(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    turn: &Turn,
-    row: &InboundRow,
-    person: &Person,
-) -> Result<(), LedgerError> {
-    turns::set_not_before(tx, turn, 0)?;
-    alive::set_wanted(tx, &turn.id, frame.now_ms)?;
-    receipts(tx, frame, turn, Receipt::Queued)?;
-    pictures::queue(tx, frame, &turn.conversation)?;
-    pictures::late(tx, frame, row, frame.lang, "", Some((ButtonRole::DoIt, person.name.clone())))
-}
-
-/// What was asked about a queued turn needs no answer any more.
-fn close_question(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, by: &str) -> Result<(), LedgerError> {
-    match alive::words_of(tx, turn)?.filter(|_| turn.is_asked()) {
-        Some(row) => pictures::late(tx, frame, &row, frame.lang, "", Some((ButtonRole::Cancel, by.to_owned()))),
-        None => Ok(()),
-    }
-}
+// ------------------------------------------------------------------------------------------------ conversations
 
 fn reopen(
     tx: &Transaction<'_>,

@@ -99,6 +99,8 @@ struct Seen {
     tokens: Option<i64>,
     /// What the thread had taken before this turn.
     tokens_before: Option<i64>,
+    /// What it had taken when that was told last.
+    tokens_told: Option<i64>,
     unreachable_since_ms: Option<i64>,
     /// Retries since the model last said something.
     retries: u32,
@@ -117,6 +119,14 @@ impl Seen {
     fn use_tokens(&mut self, total: i64, request: i64) {
         let before = *self.tokens_before.get_or_insert(total - request);
         self.tokens = Some(total - before);
+    }
+
+    /// A compaction is one request. codex tells the former request again before it, and afterwards, with the same sum, how
+    /// long the thread is now.
+    fn use_tokens_once(&mut self, total: i64, request: i64) {
+        if self.tokens_told.replace(total) != Some(total) {
+            self.tokens = Some(request);
+        }
     }
 }
 
@@ -338,6 +348,9 @@ impl Follow {
                 self.seen.dirty = true;
             }
             Fact::Trouble(failure) => self.seen.failure = Some(failure),
+            Fact::Usage { total_tokens, request_tokens } if self.compacts => {
+                self.seen.use_tokens_once(total_tokens, request_tokens);
+            }
             Fact::Usage { total_tokens, request_tokens } => self.seen.use_tokens(total_tokens, request_tokens),
             Fact::TurnEnded { end, failure } => {
                 self.on_ended(envelope.turn, end, failure).await?;
@@ -847,4 +860,22 @@ fn end_of(outcome: Outcome) -> TurnEnd {
 fn tail(text: &str, max: usize) -> String {
     let count = text.chars().count();
     text.chars().skip(count.saturating_sub(max)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compaction_took_what_its_own_request_took() {
+        for (told, want) in [
+            (&[(1737, 1737), (3698, 1961), (3698, 1718)][..], 1961),
+            (&[(1010, 1010), (1010, 700)], 1010),
+            (&[(9, 9)], 9),
+        ] {
+            let mut seen = Seen::default();
+            told.iter().for_each(|(total, request)| seen.use_tokens_once(*total, *request));
+            assert_eq!(seen.tokens, Some(want), "{told:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::follow::limits_of;
 use super::host::LiveRuntime;
 use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
-use super::{actions, prompts, remedy, render, say};
+use super::{actions, compaction, prompts, remedy, render, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
 use crate::domain::gate::Decision;
@@ -174,7 +174,7 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
     }
     tell(tx, frame, &conversation, &turns::get(tx, &turn.id)?, finish)?;
     return_steers(tx, frame, &turn, &finish.taken)?;
-    actions::after_compaction(tx, frame, &turn, finish.outcome == Outcome::Completed)?;
+    compaction::over(tx, frame, &turn, finish.outcome == Outcome::Completed)?;
     pictures::queue(tx, frame, &conversation.id)?;
     Ok(true)
 }
@@ -199,7 +199,7 @@ pub fn not_compacted(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, why: No
         let text = say::command(conversation.lang, msg);
         enqueue(tx, frame, &conversation, &turn, vec![Body::Notice { text }])?;
     }
-    actions::after_compaction(tx, frame, &turn, runs_on)?;
+    compaction::over(tx, frame, &turn, runs_on)?;
     pictures::queue(tx, frame, &conversation.id)
 }
 
@@ -225,7 +225,14 @@ fn tell(
         turn.stop.as_ref().is_some_and(|stop| matches!(stop.reason, StopReason::Person | StopReason::Recalled));
     let (state, receipt) = match finish.outcome {
         Outcome::Completed => {
-            send_answer(tx, frame, conversation, turn, finish)?;
+            match compacts {
+                true => {
+                    let runs_on = compaction::is_awaited(tx, turn)?;
+                    let text = say::compacted(conversation.lang, finish.answer.as_deref(), runs_on);
+                    enqueue(tx, frame, conversation, turn, vec![Body::Notice { text }])?;
+                }
+                false => send_answer(tx, frame, conversation, turn, finish)?,
+            }
             let started = turn.started_at_ms.or(turn.submitted_at_ms).unwrap_or(frame.now_ms);
             (LiveState::Done { duration_ms: frame.now_ms - started, tokens: finish.tokens }, Receipt::Done)
         }
@@ -290,11 +297,6 @@ pub fn render_answer(
         return Ok(());
     }
     let lang = conversation.lang;
-    if let Some(compacts) = prompts::compaction(&turn.prompt) {
-        finish.bodies =
-            vec![Body::Notice { text: say::compacted(lang, finish.answer.as_deref(), compacts.then.is_some()) }];
-        return Ok(());
-    }
     let Some(text) = &finish.answer else {
         finish.bodies = vec![Body::Notice { text: say::no_text(lang, &finish.changed) }];
         return Ok(());
@@ -559,7 +561,7 @@ pub fn lose(
         &Live { state: LiveState::Interrupted, progress: &progress, unreachable_since_ms: None },
     )?;
     actions::receipts(tx, frame, &turn, Receipt::Failed)?;
-    actions::after_compaction(tx, frame, &turn, false)?;
+    compaction::over(tx, frame, &turn, false)?;
     audit::note(tx, "ally", "lost", turn.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
     pictures::queue(tx, frame, &conversation.id)?;
     Ok(true)
@@ -590,6 +592,6 @@ pub fn cancelled(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(),
     let state = LiveState::Stopped { by, background: Background::None };
     pictures::live(tx, frame, &conversation, turn, &Live { state, progress: &progress, unreachable_since_ms: None })?;
     actions::receipts(tx, frame, turn, Receipt::Failed)?;
-    actions::after_compaction(tx, frame, turn, false)?;
+    compaction::over(tx, frame, turn, false)?;
     pictures::queue(tx, frame, &conversation.id)
 }

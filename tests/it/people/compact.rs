@@ -8,6 +8,7 @@ use ally::domain::turn::{Outcome, TurnState};
 use ally::domain::view::ButtonRole;
 
 use crate::bridge::room::{Room, on};
+use crate::support::world::*;
 
 const COMPLETED: TurnState = TurnState::Settled(Outcome::Completed);
 const FAILED: TurnState = TurnState::Settled(Outcome::Failed);
@@ -143,6 +144,42 @@ async fn a_compaction_that_nobody_answers_for_is_not_begun_again() {
     let over = room.until(&compact, "over", |turn| turn.state.is_settled()).await;
     assert_eq!((over.state, over.attempt), (INTERRUPTED, 1));
     room.wait("the notice", || (room.notices(CUT_OFF) == 1).then_some(())).await;
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_recalled_meanwhile_does_not_run_again() {
+    let world = World::start(Kind::Embedded).await;
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[compacting 3000]] [[say first]]");
+    world.answer(&first).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[context_full]] [[say never]]");
+    let card = world.card_with(&message, "Compact and retry").await;
+    assert!(card.button("Start fresh").is_some() && card.button("Run again").is_none());
+    world.sim.click(&card.id, "Compact and retry", OWNER).await;
+    world.wait("the compaction", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.sim.recall(&message);
+    world.settled().await;
+    let said = world.sim.messages(OWNER_CHAT).into_iter().filter(|said| said.by_bot()).map(|said| said.said());
+    assert!(said.collect::<Vec<_>>().contains(&"Compacted".to_owned()), "and nothing else is promised");
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    assert_eq!(world.answer(&next).await.said(), "next");
+    assert!(world.sim.messages(OWNER_CHAT).iter().all(|said| !said.by_bot() || said.said() != "never"));
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_goes_into_a_running_task() {
+    let room = Room::open("no-steer").await;
+    let set = room.say("/settings busy steer").await;
+    room.answered(&set).await;
+    let slow = room.say("[[sleep 1500]] [[say slow]]").await;
+    room.until(&slow, "running", |turn| turn.state == TurnState::Running).await;
+    let review = room.say("/review [[say nothing found]]").await;
+    let compact = room.say("/compact").await;
+    let reviewed = room.until(&review, "completed", |turn| turn.state == COMPLETED).await;
+    assert_eq!(room.answered(&compact).await, ["Compacted"]);
+    assert_eq!(room.answered(&slow).await, ["slow"], "nothing was added to it");
+    assert_eq!((reviewed.level, reviewed.answer.as_deref()), (Some(Level::Safe), Some("nothing found")));
     room.close().await;
 }
 

@@ -1,9 +1,9 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
 mod answer;
-mod control;
 mod compact;
 mod context;
+mod control;
 mod convs;
 mod directories;
 mod gates;
