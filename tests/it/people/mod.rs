@@ -1,7 +1,7 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
-mod compact;
 mod answer;
+mod compact;
 mod control;
 mod convs;
 mod directories;
