@@ -202,6 +202,7 @@ mod tests {
         assert_eq!(class(&["src/new/a.rs"]), (Class::Write, None));
         assert_eq!(class(&["a", "link/a"]), (Class::WriteOut, Some("link/a".to_owned())));
         assert_eq!(class(&["../other/a"]).0, Class::Unknown);
+        assert_eq!(class(&["a", ".github/workflows/x"]), (Class::Autorun, Some(".github/workflows/x".to_owned())));
         assert_eq!(class(&[".git/hooks/pre-commit"]).0, Class::Autorun);
     }
 }

@@ -128,7 +128,7 @@ pub enum Ask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub path: String,
-    /// `add`, `delete` or `update`.
+    /// `add`, `delete` or `update`; `move` where something arrives that was another file.
     pub kind: String,
     pub diff: String,
 }

@@ -296,12 +296,13 @@ pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>
             (Ask::Command { command, exact, directory, outside_sandbox, network }, asked.reason.clone())
         }
         "item/fileChange/requestApproval" => {
-            let changes = file.filter(|changes| !changes.is_empty())?.iter().map(|change| Change {
-                path: change.path.clone(),
-                kind: change.kind.kind.clone(),
-                diff: change.diff.clone(),
-            });
-            (Ask::FileChange { changes: changes.collect(), directory }, asked.reason.clone())
+            // More than these changes would be granted with it, and for longer than once.
+            if asked.grant_root.is_some() {
+                return None;
+            }
+            let changes =
+                file.filter(|changes| !changes.is_empty())?.iter().map(changes_of).collect::<Option<Vec<_>>>()?;
+            (Ask::FileChange { changes: changes.concat(), directory }, asked.reason.clone())
         }
         "item/permissions/requestApproval" => {
             let wanted = permission_lines(asked.permissions.as_ref()?);
@@ -321,6 +322,19 @@ pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>
         _ => return None,
     };
     Some(GateRequest { native: native_gate(id), choices: choices(&ask), ask, claim })
+}
+
+/// What one update does to files: what moves arrives somewhere, too. `None` where that cannot be read.
+fn changes_of(update: &FileUpdate) -> Option<Vec<Change>> {
+    let source = Change { path: update.path.clone(), kind: update.kind.kind.clone(), diff: update.diff.clone() };
+    Some(match &update.kind.move_path {
+        None => vec![source],
+        Some(Value::String(path)) if !path.is_empty() => {
+            let target = Change { path: path.clone(), kind: "move".to_owned(), diff: String::new() };
+            vec![source, target]
+        }
+        Some(_) => return None,
+    })
 }
 
 fn question(asked: &super::wire::AskedQuestion) -> Question {

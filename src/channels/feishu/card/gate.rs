@@ -316,6 +316,7 @@ fn change_line(change: &Change) -> String {
     let mark = match change.kind.as_str() {
         "add" => "A",
         "delete" => "D",
+        "move" => "→",
         _ => "M",
     };
     format!("{mark} {}  +{} −{}", clip(&one_line(&change.path), 120), count('+', "+++"), count('-', "---"))

@@ -202,6 +202,35 @@ fn what_cannot_be_shown_is_never_a_gate() {
     assert_eq!(permission_lines(&wanted), ["network", "camera true", "network.hosts [\"h\"]"]);
 }
 
+/// A move is judged and shown by where it goes, too.
+#[test]
+fn what_moves_arrives_somewhere() {
+    let ask = |kind: Value, more: Value| {
+        let file: Vec<FileUpdate> =
+            serde_json::from_value(json!([{ "path": "/w/a", "kind": kind, "diff": "+x" }])).unwrap();
+        gate("item/fileChange/requestApproval", &json!(1), &asked(more), Some(&file), "on-request").map(|gate| gate.ask)
+    };
+    let change =
+        |path: &str, kind: &str, diff: &str| Change { path: path.into(), kind: kind.into(), diff: diff.into() };
+    let stays = ask(json!({ "type": "update", "move_path": null }), json!({}));
+    let Some(Ask::FileChange { changes, .. }) = stays else { panic!("{stays:?}") };
+    assert_eq!(changes, [change("/w/a", "update", "+x")]);
+    for field in ["move_path", "movePath"] {
+        let moves = ask(json!({ "type": "update", field: "/w/.git/hooks/x" }), json!({ "grantRoot": null }));
+        let Some(Ask::FileChange { changes, .. }) = moves else { panic!("{moves:?}") };
+        assert_eq!(changes, [change("/w/a", "update", "+x"), change("/w/.git/hooks/x", "move", "")]);
+    }
+    // What cannot be read or is more than the changes is turned down.
+    for (kind, more) in [
+        (json!({ "type": "update", "move_path": 7 }), json!({})),
+        (json!({ "type": "update", "move_path": "" }), json!({})),
+        (json!({ "type": "update" }), json!({ "grantRoot": "/w" })),
+        (json!({ "type": "update" }), json!({ "grantRoot": {} })),
+    ] {
+        assert_eq!(ask(kind.clone(), more.clone()), None, "{kind} {more}");
+    }
+}
+
 #[test]
 fn leaving_the_sandbox_depends_on_the_policy() {
     for (policy, reason, extra, want) in [
