@@ -204,5 +204,8 @@ mod tests {
         assert_eq!(class(&["../other/a"]).0, Class::Unknown);
         assert_eq!(class(&["a", ".github/workflows/x"]), (Class::Autorun, Some(".github/workflows/x".to_owned())));
         assert_eq!(class(&[".git/hooks/pre-commit"]).0, Class::Autorun);
+        for name in [".hg/hgrc", "sub/CLAUDE.local.md", ".huskyrc.json", ".lintstagedrc.mjs", "rust-toolchain.toml"] {
+            assert_eq!(class(&[name]).0, Class::Autorun, "{name}");
+        }
     }
 }
