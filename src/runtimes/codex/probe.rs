@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::launch::{CodexLauncher, prepare_home, shake_hands};
 use super::wire::Executed;
-use super::{ground, locate, profile};
+use super::{ground, locate, profile, temp};
 use crate::bridge::ports::{LaunchError, Level, Posture, Probe};
 use crate::domain::safety::{Outcome, Promise, Tried};
 use crate::runtimes::rpc::Peer;
@@ -51,6 +51,7 @@ impl CodexLauncher {
         let (project, other) = (root.join("project"), root.join("other"));
         let denied = probe.denied.iter().cloned().chain([other]).collect();
         let posture = Posture { denied, ..Posture::of(Level::Edit) };
+        temp::prepare(&self.config.tmp_dir, &project, &[]).map_err(|error| error.to_string())?;
         let ground = ground::look(&self.config, &found.program, &project, &posture);
         let others: Vec<PathBuf> = ground.denied.iter().filter(|path| posture.denied.contains(path)).cloned().collect();
         let mut private: Vec<PathBuf> = ground.denied.iter().filter(|path| !others.contains(path)).cloned().collect();
