@@ -229,11 +229,12 @@ fn draw_gates(gates: &GatesView, lang: Lang) -> String {
 
 fn draw_ask(ask: &Ask, lang: Lang) -> String {
     match ask {
-        Ask::Command { command, directory, outside_sandbox, network, .. } => {
+        Ask::Command { command, directory, outside_sandbox, network, wanted, .. } => {
             let mut place = vec![format!("  in {directory}")];
             place.extend(outside_sandbox.then(|| CardMsg::OutsideSandbox.text(lang)));
             place.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
-            format!("{}\n{}", indented(command), place.join(" · "))
+            let granted: String = wanted.iter().map(|line| format!("\n  + {line}")).collect();
+            format!("{}{granted}\n{}", indented(command), place.join(" · "))
         }
         Ask::FileChange { changes, directory } => {
             let files: Vec<String> =
@@ -383,7 +384,9 @@ mod tests {
                 exact: String::new(),
                 directory: "/w".to_owned(),
                 outside_sandbox: true,
+                unsure: false,
                 network: true,
+                wanted: vec!["write /srv".to_owned()],
             },
             claim: Some("tidy up".to_owned()),
             risk: Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: false }),
@@ -401,7 +404,7 @@ mod tests {
     fn a_gate_shows_all_and_how_to_answer() {
         assert_eq!(
             draw(&View::Gate(gate(GateShown::Open)), Lang::En),
-            "? request #3 · changes things outside\n    rm -r build\n    ls\n  in /w · outside the sandbox · uses the network\n  (not verified) tidy up\n  answer y to allow, n to decline"
+            "? request #3 · changes things outside\n    rm -r build\n    ls\n  + write /srv\n  in /w · outside the sandbox · uses the network\n  (not verified) tidy up\n  answer y to allow, n to decline"
         );
     }
 

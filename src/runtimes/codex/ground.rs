@@ -359,7 +359,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(dir.path()).unwrap();
         for folder in
-            ["user/.ssh/objects", "user/work", "user/.git/objects", "user/none/.git/objects", "user/real/.git"]
+            ["user/.ssh/objects", "user/project", "user/.git/objects", "user/none/.git/objects", "user/real/.git"]
         {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
@@ -371,9 +371,9 @@ mod tests {
             look(&config(&root), &root.join("a/b/c"), &root.join("user").join(work), &Posture::of(Level::Edit))
         };
         // The home's own repository is nobody's project.
-        assert!(!ground("work").readable.contains(&root.join("user/.git")));
-        std::os::unix::fs::symlink(root.join("user/.ssh"), root.join("user/work/.git")).unwrap();
-        let linked = ground("work");
+        assert!(!ground("project").readable.contains(&root.join("user/.git")));
+        std::os::unix::fs::symlink(root.join("user/.ssh"), root.join("user/project/.git")).unwrap();
+        let linked = ground("project");
         assert!(linked.denied.contains(&root.join("user/.ssh")));
         assert!(!linked.readable.contains(&root.join("user/.ssh")));
         assert!(!ground("none").readable.contains(&root.join("user/none/.git")), "without a HEAD");

@@ -298,6 +298,10 @@ pub struct Asked {
     pub thread_id: Option<String>,
     pub turn_id: Option<String>,
     pub item_id: Option<String>,
+    /// `command`; `writeStdin` for words to a program that runs.
+    pub kind: Option<String>,
+    /// Which machine; `local` is this one.
+    pub environment_id: Option<String>,
     pub command: Option<String>,
     pub cwd: Option<String>,
     pub reason: Option<String>,

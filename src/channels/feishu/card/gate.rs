@@ -209,7 +209,9 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
 /// What is asked, as one text.
 fn asked(ask: &Ask) -> String {
     match ask {
-        Ask::Command { command, .. } => command.clone(),
+        Ask::Command { command, wanted, .. } => {
+            std::iter::once(command).chain(wanted).cloned().collect::<Vec<_>>().join("\n")
+        }
         // The files first: the beginning of this is all that stands open.
         Ask::FileChange { changes, .. } => {
             let files = changes.iter().map(change_line);
@@ -243,7 +245,10 @@ fn directory(ask: &Ask) -> Option<&str> {
 /// Shows what is asked; tells whether any of it had to be left out.
 fn what(card: &mut Card, ask: &Ask, pen: Pen) -> bool {
     match ask {
-        Ask::Command { command, .. } => code(card, "bash", command, pen),
+        Ask::Command { command, wanted, .. } => {
+            let cut = code(card, "bash", command, pen);
+            (!wanted.is_empty() && code(card, "", &wanted.join("\n"), pen)) || cut
+        }
         Ask::FileChange { changes, .. } => changes_list(card, changes, pen),
         Ask::Permissions { wanted, .. } => code(card, "", &wanted.join("\n"), pen),
         Ask::Tool { server, tool, detail } => code(card, "", format!("{server} · {tool}\n{detail}").trim(), pen),
