@@ -405,9 +405,13 @@ async fn the_probe_finds_what_does_not_hold() {
     let probe = Probe { folder: root.join("probe"), denied: vec![root.join("other")] };
     let of = |sandbox: &str| CodexConfig { sandbox: Some(sandbox.to_owned()), ..grounds.config() };
     let tried = grounds.site.codex_with(of("danger-full-access")).probe(&probe).await;
-    for promise in [Promise::Secrets, Promise::Private, Promise::Others, Promise::Writes, Promise::Network] {
+    for promise in
+        [Promise::Secrets, Promise::Private, Promise::Others, Promise::Writes, Promise::Network, Promise::Sockets]
+    {
         assert!(matches!(outcome(&tried, promise), Outcome::NotHeld { .. }), "{promise:?}: {tried:?}");
     }
+    let Outcome::NotHeld { what } = outcome(&tried, Promise::Sockets) else { unreachable!() };
+    assert!(what.iter().any(|path| path.starts_with("/tmp/")), "{what:?}");
     let Outcome::NotHeld { what } = outcome(&tried, Promise::Private) else { unreachable!() };
     for secret in ["user/.ssh", "ally.toml", "ledger.db-wal"] {
         assert!(what.iter().any(|path| path.ends_with(secret)), "{secret}: {what:?}");
@@ -421,6 +425,23 @@ async fn the_probe_finds_what_does_not_hold() {
     let tried = grounds.site.codex_with(nowhere).probe(&probe).await;
     assert!(tried.iter().all(|tried| matches!(tried.outcome, Outcome::Unknown { .. })), "{tried:?}");
     assert!(!root.join("nothing").exists());
+}
+
+/// A command that lacks its tools gets nothing either, and that proves nothing.
+#[tokio::test]
+async fn a_probe_without_tools_proves_nothing() {
+    let grounds = Grounds::new("toolless").await;
+    let root = grounds.site.root.clone();
+    std::fs::create_dir(root.join("bin")).expect("made");
+    let probe = Probe { folder: root.join("probe"), denied: vec![root.join("other")] };
+    let mut config = grounds.config();
+    config.env.retain(|(name, _)| name != "PATH");
+    config.env.push(("PATH".into(), root.join("bin").into()));
+    config.args.extend(["-c".to_owned(), format!("shell_environment_policy.set.PATH={:?}", root.join("bin"))]);
+    let tried = grounds.site.codex_with(config).probe(&probe).await;
+    for promise in [Promise::Secrets, Promise::Private, Promise::Others, Promise::Writes, Promise::Environment] {
+        assert!(matches!(outcome(&tried, promise), Outcome::Unknown { .. }), "{promise:?}: {tried:?}");
+    }
 }
 
 /// Told by the daemon, and by the doctor, with a code of its own.
@@ -457,5 +478,5 @@ async fn a_sandbox_that_does_not_hold_is_told() {
     let settings = std::fs::read_to_string(&file).expect("settings");
     std::fs::write(&file, settings.replace("sandbox = ", "# sandbox = ")).expect("written");
     let (code, told) = doctor(&world, &[]);
-    assert_eq!((code, told.matches('✓').count()), (Some(0), 7), "{told}");
+    assert_eq!((code, told.matches('✓').count()), (Some(0), 8), "{told}");
 }
