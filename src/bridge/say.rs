@@ -405,7 +405,9 @@ fn the_ask(gate: &GateView, lang: Lang) -> Body {
 
 fn asked(ask: &Ask) -> String {
     match ask {
-        Ask::Command { command, .. } => command.clone(),
+        Ask::Command { command, wanted, .. } => {
+            std::iter::once(command).chain(wanted).cloned().collect::<Vec<_>>().join("\n")
+        }
         Ask::FileChange { changes, .. } => {
             changes.iter().map(|change| format!("{} {}", change.kind, change.path)).collect::<Vec<_>>().join("\n")
         }

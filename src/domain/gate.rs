@@ -104,7 +104,13 @@ pub enum Ask {
         directory: String,
         /// The runtime wants to leave its sandbox or says nothing about it.
         outside_sandbox: bool,
+        /// Nobody can tell whether it stays in the sandbox.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsure: bool,
         network: bool,
+        /// What is granted along with it: paths, the network, a host.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        wanted: Vec<String>,
     },
     FileChange {
         changes: Vec<Change>,
@@ -131,7 +137,7 @@ pub enum Ask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub path: String,
-    /// `add`, `delete` or `update`.
+    /// `add`, `delete` or `update`; `move` where something arrives that was another file.
     pub kind: String,
     pub diff: String,
 }
@@ -154,7 +160,23 @@ pub struct QuestionOption {
     pub description: String,
 }
 
+/// The line of what is wanted that stands for the network; a host may follow it.
+pub const NETWORK: &str = "network";
+
+/// Whether a line of what is wanted means the network and nothing else.
+pub fn is_network(line: &str) -> bool {
+    line.strip_prefix(NETWORK).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+}
+
 impl Ask {
+    /// What is granted along with a command.
+    pub fn granted_along(&self) -> &[String] {
+        match self {
+            Ask::Command { wanted, .. } => wanted,
+            _ => &[],
+        }
+    }
+
     pub fn is_question(&self) -> bool {
         matches!(self, Ask::Questions { .. })
     }
@@ -247,13 +269,18 @@ mod tests {
 
     #[test]
     fn a_changed_command_has_another_fingerprint() {
-        let ask = |command: &str, exact: &str| Ask::Command {
+        let with = |command: &str, exact: &str, wanted: &[&str]| Ask::Command {
             command: command.to_owned(),
             exact: exact.to_owned(),
             directory: "/w".to_owned(),
             outside_sandbox: false,
+            unsure: false,
             network: false,
+            wanted: wanted.iter().map(|line| (*line).to_owned()).collect(),
         };
+        let ask = |command: &str, exact: &str| with(command, exact, &[]);
+        assert_ne!(ask("ls", "").fingerprint(), with("ls", "", &["write /x"]).fingerprint());
+        assert_ne!(with("ls", "", &["write /y"]).fingerprint(), with("ls", "", &["write /x"]).fingerprint());
         assert_eq!(ask("ls", "sh -c ls").fingerprint(), ask("ls", "sh -c ls").fingerprint());
         assert_ne!(ask("ls", "sh -c ls").fingerprint(), ask("ls ", "sh -c ls").fingerprint());
         assert_ne!(ask("ls", "sh -c ls").fingerprint(), ask("ls", "zsh -c ls").fingerprint());

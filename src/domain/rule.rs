@@ -81,6 +81,8 @@ impl Covers {
     pub fn of(ask: &Ask, judged: &Judged) -> Option<Self> {
         let (subject, directory) = match ask {
             Ask::FileChange { directory, .. } => (Subject::Files, directory),
+            // What is granted along is more than the words.
+            Ask::Command { wanted, .. } if !wanted.is_empty() => return None,
             // What reads elsewhere is allowed as it was shown: more words may read more.
             Ask::Command { command, directory, .. } if judged.class > Class::Write => {
                 (Subject::Line { text: command.clone() }, directory)
@@ -134,7 +136,9 @@ mod tests {
             exact: String::new(),
             directory: directory.to_owned(),
             outside_sandbox: false,
+            unsure: false,
             network: false,
+            wanted: Vec::new(),
         }
     }
 
@@ -169,6 +173,11 @@ mod tests {
         assert!(rule.includes(&command("cat /etc/hosts", "/p"), &judged(Class::ReadOut, true)));
         assert!(!rule.includes(&command("cat /etc/hosts /x", "/p"), &judged(Class::ReadOut, true)));
         assert_eq!(Covers::of(&command("ls", ""), &judged(Class::Read, true)), None);
+        let mut more = command("ls", "/p");
+        if let Ask::Command { wanted, .. } = &mut more {
+            wanted.push("write /x".to_owned());
+        }
+        assert_eq!(Covers::of(&more, &judged(Class::Read, true)), None);
     }
 
     #[test]

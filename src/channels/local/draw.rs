@@ -263,12 +263,13 @@ fn draw_gates(gates: &GatesView, lang: Lang) -> String {
 fn draw_ask(ask: &Ask, shown: Option<&RiskShown>, lang: Lang) -> String {
     let place = |directory: &str| format!("  {}", CardMsg::Where { directory }.text(lang));
     match ask {
-        Ask::Command { command, directory, outside_sandbox, network, .. } => {
+        Ask::Command { command, directory, outside_sandbox, network, wanted, .. } => {
             let outside = shown.map_or(*outside_sandbox, |shown| !shown.sandboxed);
             let mut place = vec![place(directory)];
             place.push(if outside { CardMsg::OutsideSandbox } else { CardMsg::InSandbox }.text(lang));
             place.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
-            format!("{}\n{}", indented(command), place.join(" · "))
+            let granted: String = wanted.iter().map(|line| format!("\n  + {line}")).collect();
+            format!("{}{granted}\n{}", indented(command), place.join(" · "))
         }
         Ask::FileChange { changes, directory } => {
             let files: Vec<String> =
@@ -420,7 +421,9 @@ mod tests {
                 exact: String::new(),
                 directory: "/w".to_owned(),
                 outside_sandbox: true,
+                unsure: false,
                 network: true,
+                wanted: vec!["write /srv".to_owned()],
             },
             claim: Some("tidy up".to_owned()),
             risk: Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: false }),
@@ -438,7 +441,7 @@ mod tests {
     fn a_gate_shows_all_and_how_to_answer() {
         assert_eq!(
             draw(&View::Gate(gate(GateShown::Open)), Lang::En),
-            "? request #3 · changes things outside\n    rm -r build\n    ls\n  In /w · outside the sandbox · uses the network\n  Why asked: outside the sandbox it runs with the owner's rights\n  Codex says (not verified): tidy up\n  answer y to allow, n to decline"
+            "? request #3 · changes things outside\n    rm -r build\n    ls\n  + write /srv\n  In /w · outside the sandbox · uses the network\n  Why asked: outside the sandbox it runs with the owner's rights\n  Codex says (not verified): tidy up\n  answer y to allow, n to decline"
         );
     }
 

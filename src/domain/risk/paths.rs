@@ -4,51 +4,15 @@ use std::path::{Component, Path, PathBuf};
 
 use super::words::Word;
 use super::{Class, Place};
+use crate::domain::secrets::{ACCOUNTS, ENDINGS, FILES, FOLDERS, KEYS};
 
-/// Directories below the home that hold secrets.
-const SECRET_DIRS: [&str; 13] = [
-    ".ssh",
-    ".aws",
-    ".kube",
-    ".gnupg",
-    ".azure",
-    ".gcloud",
-    ".docker",
-    ".password-store",
-    "keychains",
-    "keyrings",
-    ".codex",
-    ".claude",
-    ".mozilla",
-];
+/// Directories that hold secrets besides those of the table.
+const SECRET_DIRS: [&str; 5] = ["keychains", "keyrings", ".codex", ".claude", ".mozilla"];
 /// Directories below `.config` that hold secrets.
 const SECRET_CONFIGS: [&str; 8] =
     ["gh", "gcloud", "hub", "op", "rclone", "google-chrome", "chromium", "github-copilot"];
-const SECRET_NAMES: [&str; 19] = [
-    ".npmrc",
-    ".netrc",
-    "_netrc",
-    ".pgpass",
-    ".my.cnf",
-    ".pypirc",
-    ".git-credentials",
-    ".htpasswd",
-    ".vault-token",
-    ".bash_history",
-    ".zsh_history",
-    ".psql_history",
-    ".mysql_history",
-    ".python_history",
-    "shadow",
-    "gshadow",
-    "credentials",
-    "credentials.toml",
-    ".yarnrc.yml",
-];
-const SECRET_ENDINGS: [&str; 11] =
-    [".pem", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".key", ".ppk", ".keychain", ".keychain-db", ".tfstate"];
 /// Files and directories, anywhere in the project, that something runs by itself.
-const AUTORUN: [&str; 63] = [
+const AUTORUN: [&str; 82] = [
     ".git",
     ".githooks",
     ".husky",
@@ -112,6 +76,25 @@ const AUTORUN: [&str; 63] = [
     ".lldbinit",
     ".env",
     "setup.py",
+    ".hg",
+    ".gitpod.yml",
+    ".gitlab",
+    ".gitlab-ci.yaml",
+    ".cirrus.yml",
+    "cloudbuild.yaml",
+    "cloudbuild.yml",
+    ".dir-locals.el",
+    "bunfig.toml",
+    "mise.local.toml",
+    ".mise.local.toml",
+    "lefthook.yaml",
+    "lefthook-local.yml",
+    "lefthook-local.yaml",
+    "claude.local.md",
+    ".gemini",
+    ".windsurfrules",
+    ".clinerules",
+    "rust-toolchain.toml",
 ];
 /// Places outside of the project from where something takes more rights.
 const POWER: [&str; 15] = [
@@ -192,14 +175,14 @@ fn is_secret_name(name: &str) -> bool {
         return false;
     }
     let env = name.starts_with(".env");
-    let id = name.strip_prefix("id_").is_some_and(|rest| {
-        !rest.contains('.') || ["rsa", "dsa", "ecdsa", "ed25519"].iter().any(|kind| rest.starts_with(kind))
-    });
-    let plain = SECRET_NAMES.contains(&name) || SECRET_ENDINGS.iter().any(|end| name.ends_with(end));
+    let id = name
+        .strip_prefix("id_")
+        .is_some_and(|rest| !rest.contains('.') || KEYS.iter().any(|kind| rest.starts_with(kind)));
+    let plain = FILES.contains(&name) || ENDINGS.iter().any(|end| name.ends_with(end));
     let host = name.starts_with("ssh_host_") && name.ends_with("_key");
-    let account = name.ends_with(".json") && (name.starts_with("service-account") || name.starts_with("credentials"));
+    let account = name.ends_with(".json") && ACCOUNTS.iter().any(|start| name.starts_with(start));
     let pattern = name.contains(['*', '?', '['])
-        && (SECRET_NAMES.iter().any(|secret| may_be(name, secret))
+        && (FILES.iter().any(|secret| may_be(name, secret))
             || [".env", ".env.local", ".env.production", "id_rsa", "id_ed25519", "server.pem", "server.key"]
                 .iter()
                 // `*.k*` is asked about, `*` and `s*` are not.
@@ -221,7 +204,7 @@ fn is_secret(path: &Path, place: &Place<'_>) -> bool {
         // The project's own folder for the agent is read by everybody.
         let agent = inside && (name == ".codex" || name == ".claude");
         let config = at > 0 && below[at - 1] == ".config" && SECRET_CONFIGS.iter().any(is);
-        (SECRET_DIRS.iter().any(is) && !agent) || config
+        (SECRET_DIRS.iter().chain(&FOLDERS).any(is) && !agent) || config
     });
     let kernel = names.get(1).is_some_and(|name| name == "proc") && {
         let last = names.last().map_or("", String::as_str);
@@ -278,7 +261,9 @@ pub(super) fn write_path(path: &Path, place: &Place<'_>) -> Class {
     let below = &names[place.project.components().count().min(names.len())..];
     let ci = below.windows(2).any(|pair| pair[0] == ".github" && !["issue_template"].contains(&pair[1].as_str()));
     let by_name = below.iter().any(|name| {
-        AUTORUN.iter().any(|auto| may_be(name, auto)) || name.ends_with(".code-workspace") || name.starts_with(".env.")
+        AUTORUN.iter().any(|auto| may_be(name, auto))
+            || name.ends_with(".code-workspace")
+            || [".env.", ".huskyrc", ".lintstagedrc."].iter().any(|start| name.starts_with(start))
     });
     // The project itself: replacing it replaces all that is in it.
     let whole = below.is_empty() || below == [".github"];

@@ -362,7 +362,9 @@ impl Runner {
             exact: String::new(),
             directory: self.directory.display().to_string(),
             outside_sandbox,
+            unsure: false,
             network: false,
+            wanted: Vec::new(),
         };
         let claim = outside_sandbox.then(|| "The script asks to leave the sandbox.".to_owned());
         match self.ask(ask, claim, choices()).await? {

@@ -46,6 +46,11 @@ impl Site {
         std::fs::write(self.root.join("codex/config.toml"), config).expect("a configuration");
     }
 
+    /// `TMPDIR` of the commands in `work`.
+    pub fn temp(&self) -> PathBuf {
+        ally::runtimes::codex::temp_of(&self.root.join("tmp"), &self.work())
+    }
+
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
     }

@@ -237,7 +237,9 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
 /// What is asked, as one text.
 fn asked(ask: &Ask) -> String {
     match ask {
-        Ask::Command { command, .. } => command.clone(),
+        Ask::Command { command, wanted, .. } => {
+            std::iter::once(command).chain(wanted).cloned().collect::<Vec<_>>().join("\n")
+        }
         // The files first: the beginning of this is all that stands open.
         Ask::FileChange { changes, .. } => {
             let files = changes.iter().map(change_line);
@@ -272,6 +274,10 @@ fn directory(ask: &Ask) -> Option<&str> {
 fn what(card: &mut Card, ask: &Ask, kind: &str, pen: Pen) -> bool {
     match ask {
         Ask::FileChange { changes, .. } => changes_list(card, changes, kind, pen),
+        Ask::Command { command, wanted, .. } => {
+            let cut = code(card, "bash", command, kind, pen);
+            (!wanted.is_empty() && code(card, "", &wanted.join("\n"), kind, pen)) || cut
+        }
         Ask::Questions { .. } => false,
         other => code(card, language(other), &asked(other), kind, pen),
     }
@@ -391,6 +397,7 @@ fn change_line(change: &Change) -> String {
     let mark = match change.kind.as_str() {
         "add" => "A",
         "delete" => "D",
+        "move" => "→",
         _ => "M",
     };
     format!("{mark} {}  +{} −{}", clip(&one_line(&change.path), 120), count('+', "+++"), count('-', "---"))

@@ -51,7 +51,15 @@ fn live(state: LiveState) -> LiveView {
 
 fn command(command: &str) -> Ask {
     let directory = "web".to_owned();
-    Ask::Command { command: command.to_owned(), exact: String::new(), directory, outside_sandbox: true, network: false }
+    Ask::Command {
+        command: command.to_owned(),
+        exact: String::new(),
+        directory,
+        outside_sandbox: true,
+        unsure: false,
+        network: false,
+        wanted: Vec::new(),
+    }
 }
 
 fn gate_view(ask: Ask, state: GateShown) -> GateView {
@@ -565,7 +573,9 @@ fn a_red_gate_asks_again_and_never_first() {
         exact: String::new(),
         directory: "web".into(),
         outside_sandbox: true,
+        unsure: false,
         network: true,
+        wanted: vec!["network https://example.org".into()],
     };
     let card = draw(&View::Gate(gate_view(ask, GateShown::Open)), pen(Lang::En));
     let mut buttons = Vec::new();

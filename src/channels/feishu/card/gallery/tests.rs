@@ -190,9 +190,10 @@ fn huge(ask: &Ask, text: &str) -> Ask {
     let t = || text.to_owned();
     let each = || text.chars().take(2_000).collect::<String>();
     match ask {
-        Ask::Command { outside_sandbox, network, .. } => {
-            let (outside_sandbox, network) = (*outside_sandbox, *network);
-            Ask::Command { command: t(), exact: t(), directory: t(), outside_sandbox, network }
+        Ask::Command { outside_sandbox, network, unsure, .. } => {
+            let (outside_sandbox, network, unsure) = (*outside_sandbox, *network, *unsure);
+            let wanted = vec![each(); 50];
+            Ask::Command { command: t(), exact: t(), directory: t(), outside_sandbox, unsure, network, wanted }
         }
         Ask::FileChange { .. } => {
             let change = Change { path: each(), kind: each(), diff: t() };
@@ -234,6 +235,8 @@ fn what_does_come_is_whole_or_says_what_is_missing() {
         directory: evil.to_owned(),
         outside_sandbox: true,
         network: true,
+        unsure: false,
+        wanted: Vec::new(),
     };
     let files = Ask::FileChange { changes: changes.collect(), directory: evil.to_owned() };
     let mut views = Vec::new();

@@ -15,7 +15,7 @@ impl People {
 
     fn ask_command(&self, command: &str, outside_sandbox: bool, network: bool) -> Ask {
         let (command, exact, directory) = (command.to_owned(), String::new(), "web".to_owned());
-        Ask::Command { command, exact, directory, outside_sandbox, network }
+        Ask::Command { command, exact, directory, outside_sandbox, unsure: false, network, wanted: Vec::new() }
     }
 
     /// A request with the buttons that its class gets.
