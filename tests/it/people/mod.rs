@@ -13,6 +13,7 @@ pub mod network;
 mod noise;
 mod rights;
 mod rules;
+mod secrets;
 mod settings;
 mod signs;
 mod table;
