@@ -737,6 +737,9 @@ pub fn resume(
         Resume::Dismiss => ButtonRole::Dismiss,
     };
     pictures::chosen(tx, frame, &turn, &role, &person.name)?;
+    if conversations::get(tx, &turn.conversation)?.held.is_none() {
+        pictures::held_no_longer(tx, frame, &turn.conversation, &role, &person.name)?;
+    }
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(told, &turn.conversation))
 }
@@ -819,12 +822,19 @@ fn reopen(
     if conversation.held.as_ref().is_none_or(|held| held.why == HeldWhy::Lost) {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    match how {
-        Reopen::TryAgain => {}
-        Reopen::StartFresh => conversations::set_thread(tx, &conversation.id, None, None)?,
-        Reopen::Fork => conversations::set_fork_wanted(tx, &conversation.id, true)?,
-    }
+    let role = match how {
+        Reopen::TryAgain => ButtonRole::TryAgain,
+        Reopen::StartFresh => {
+            conversations::set_thread(tx, &conversation.id, None, None)?;
+            ButtonRole::StartFresh
+        }
+        Reopen::Fork => {
+            conversations::set_fork_wanted(tx, &conversation.id, true)?;
+            ButtonRole::Fork
+        }
+    };
     conversations::release(tx, &conversation.id)?;
+    pictures::held_no_longer(tx, frame, &conversation.id, &role, &person.name)?;
     audit::note(tx, person.user.as_str(), "reopen", conversation.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
     Ok(Performed::waking(Told::Queued, &conversation.id))
 }

@@ -604,20 +604,54 @@ pub fn stop_questions_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -
 /// Gives whether there is such a notice; it says that its task has ended, and its buttons go.
 fn close_notice(tx: &Transaction<'_>, frame: &Frame, subject: &str) -> Result<bool, LedgerError> {
     let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, subject)? else { return Ok(false) };
-    withdraw(tx, frame, stored, true)?;
+    let remark = say::notice(stored.lang, NoticeMsg::TaskOver);
+    withdraw(tx, frame, stored, Some(&remark))?;
     Ok(true)
 }
 
-/// The words of a notice stay, its buttons go; `over`: and it says that its task has ended.
-fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface, over: bool) -> Result<(), LedgerError> {
+/// Why a conversation waits, with the ways out of it.
+pub fn held(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    text: String,
+    ways: &[(ButtonRole, Action)],
+) -> Result<(), LedgerError> {
+    // Each time it waits has a notice of its own.
+    let subject = format!("held:{}:{}", conversation.id, frame.now_ms);
+    said::set_meta(tx, &held_key(&conversation.id), &subject)?;
+    notice(tx, frame, conversation, target_of(conversation, turn), &subject, text, ways)
+}
+
+/// A way out was chosen: the notice says so and offers no other.
+pub fn held_no_longer(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &ConversationId,
+    role: &ButtonRole,
+    who: &str,
+) -> Result<(), LedgerError> {
+    let Some(subject) = said::meta(tx, &held_key(conversation))? else { return Ok(()) };
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &subject)? else { return Ok(()) };
+    let remark = say::chosen(stored.lang, role, who);
+    withdraw(tx, frame, stored, Some(&remark))
+}
+
+fn held_key(conversation: &ConversationId) -> String {
+    format!("held:{conversation}")
+}
+
+/// The words of a notice stay, its buttons go; `remark` is said below.
+fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface, remark: Option<&str>) -> Result<(), LedgerError> {
     let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
     let View::Notice(notice) = view.as_mut() else { return Ok(()) };
     if notice.buttons.is_empty() {
         return Ok(());
     }
     notice.buttons = Vec::new();
-    if over {
-        notice.text = format!("{}\n{}", notice.text, say::notice(stored.lang, NoticeMsg::TaskOver));
+    if let Some(remark) = remark {
+        notice.text = format!("{}\n{remark}", notice.text);
     }
     let wanted = Wanted {
         kind: SurfaceKind::Notice,

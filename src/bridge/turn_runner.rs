@@ -344,16 +344,7 @@ pub(super) async fn hold(
                 return Ok(());
             }
             conversations::hold(tx, &conversation.id, why, None)?;
-            let subject = format!("held:{}:{}", conversation.id, frame.now_ms);
-            pictures::notice(
-                tx,
-                &frame,
-                &conversation,
-                pictures::target_of(&conversation, &turn),
-                &subject,
-                text,
-                &ways,
-            )?;
+            pictures::held(tx, &frame, &conversation, &turn, text, &ways)?;
             pictures::queue(tx, &frame, &conversation.id)
         })
         .await?;

@@ -36,7 +36,7 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
     };
     if gate.state != GateState::Open {
         for offer in surfaces::under(tx, SurfaceKind::Notice, &near_prefix(&gate.id))? {
-            super::withdraw(tx, frame, offer, false)?;
+            super::withdraw(tx, frame, offer, None)?;
         }
     }
     let wanted = Wanted {
@@ -324,7 +324,7 @@ pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Resul
     for gate in gates::open_in_chat(tx, &conversation.channel, &conversation.chat)? {
         let subject = format!("{}{}", near_prefix(&gate.id), turn.id);
         if let Some(offer) = surfaces::find(tx, SurfaceKind::Notice, &subject)? {
-            super::withdraw(tx, frame, offer, false)?;
+            super::withdraw(tx, frame, offer, None)?;
         }
     }
     Ok(())
