@@ -28,10 +28,22 @@ const MAX_CHOICES: usize = 32;
 pub(super) struct Stdin {
     /// The text itself.
     pub text: Option<String>,
-    /// The commands before it in the pipe print names of files below the current directory.
-    pub names: bool,
+    /// The commands before it in the pipe print names of files below the current directory: this pattern stands for them.
+    pub names: Option<&'static str>,
     /// Anything is connected at all.
     pub given: bool,
+}
+
+impl Stdin {
+    /// Something, and nobody knows what.
+    fn unknown() -> Self {
+        Self { given: true, ..Self::default() }
+    }
+
+    /// A text that stands in the line.
+    fn of(word: Word) -> Self {
+        Self { text: (!word.dynamic).then_some(word.text), names: None, given: true }
+    }
 }
 
 pub(super) struct Judge<'a> {
@@ -44,6 +56,12 @@ pub(super) struct Judge<'a> {
     /// Those that were set on the way to here: before that, they are what the environment says.
     set: BTreeSet<String>,
     functions: BTreeSet<String>,
+    /// Variables that may hold something else than a number.
+    texts: BTreeSet<String>,
+    /// The functions whose bodies are being walked.
+    defining: Vec<String>,
+    /// What a command reads from that is the first of its pipe.
+    around: Stdin,
     /// The value of each variable while one choice of them is judged.
     chosen: BTreeMap<String, Word>,
     /// The worst of what is inside of the words that are being expanded.
@@ -65,6 +83,9 @@ impl<'a> Judge<'a> {
             vars: BTreeMap::new(),
             set: BTreeSet::new(),
             functions: BTreeSet::new(),
+            texts: BTreeSet::new(),
+            defining: Vec::new(),
+            around: Stdin::default(),
             chosen: BTreeMap::new(),
             inner: Class::Read,
             moves: false,
@@ -120,6 +141,10 @@ impl<'a> Judge<'a> {
         if name.dynamic || (name.glob && name.text != "[") || name.text.is_empty() {
             return Class::Unknown;
         }
+        // It calls itself, and nobody knows how often.
+        if self.defining.contains(&name.text) {
+            return Class::Unknown;
+        }
         self.depth += 1;
         let known = self.functions.contains(&name.text);
         let class = programs::judge(self, &name.text, args, stdin, known);
@@ -173,6 +198,14 @@ impl<'a> Judge<'a> {
 
     /// A variable gets a value; all values that it may have are kept.
     pub fn assign(&mut self, name: &str, value: Option<Word>) {
+        let number = |word: &Word| !word.dynamic && word.text.bytes().all(|b| b.is_ascii_digit());
+        if !value.as_ref().is_some_and(number) {
+            self.texts.insert(name.to_owned());
+        }
+        self.keep(name, value);
+    }
+
+    fn keep(&mut self, name: &str, value: Option<Word>) {
         self.set.insert(name.to_owned());
         if !self.learning {
             return;
@@ -206,15 +239,15 @@ impl<'a> Judge<'a> {
     }
 
     fn pipeline(&mut self, pipeline: &Pipeline) {
-        let mut stdin = Stdin::default();
+        let mut stdin = self.around.clone();
         for command in &pipeline.seq {
             let names = self.command(command, &stdin);
             stdin = Stdin { text: None, names, given: true };
         }
     }
 
-    /// Judges one command; `true` if what it prints are names of files.
-    fn command(&mut self, command: &Command, stdin: &Stdin) -> bool {
+    /// Judges one command; the result stands for the names of files that it prints, if that is all it prints.
+    fn command(&mut self, command: &Command, stdin: &Stdin) -> Option<&'static str> {
         match command {
             Command::Simple(simple) => return self.simple(simple, stdin),
             Command::Compound(compound, redirects) => {
@@ -228,8 +261,11 @@ impl<'a> Judge<'a> {
                     self.lose_directory();
                 }
                 self.repeats += 1;
-                let stdin = self.redirects(function.body.1.as_ref(), stdin);
-                self.compound(&function.body.0, &stdin);
+                self.defining.push(function.fname.value.clone());
+                // Called with whatever the line connects it to.
+                self.redirects(function.body.1.as_ref(), stdin);
+                self.compound(&function.body.0, &Stdin::unknown());
+                self.defining.pop();
                 self.repeats -= 1;
             }
             Command::ExtendedTest(test, redirects) => {
@@ -238,10 +274,18 @@ impl<'a> Judge<'a> {
                 self.note(class, "[[ ]]");
             }
         }
-        false
+        None
     }
 
-    fn compound(&mut self, compound: &CompoundCommand, _stdin: &Stdin) {
+    fn compound(&mut self, compound: &CompoundCommand, stdin: &Stdin) {
+        // Each of its commands takes a part: nobody knows what is left for the next.
+        let stdin = if stdin.given { Stdin::unknown() } else { self.around.clone() };
+        let around = std::mem::replace(&mut self.around, stdin);
+        self.compound_parts(compound);
+        self.around = around;
+    }
+
+    fn compound_parts(&mut self, compound: &CompoundCommand) {
         match compound {
             CompoundCommand::Arithmetic(command) => self.arithmetic(&command.expr.value),
             CompoundCommand::ArithmeticForClause(clause) => {
@@ -294,7 +338,7 @@ impl<'a> Judge<'a> {
                 self.repeat(&body.list);
             }
             CompoundCommand::Coprocess(coprocess) => {
-                self.command(&coprocess.body, &Stdin { given: true, ..Stdin::default() });
+                self.command(&coprocess.body, &Stdin::unknown());
             }
         }
     }
@@ -344,7 +388,10 @@ impl<'a> Judge<'a> {
                 );
                 let words = [self.expand(&a.value), self.expand(&b.value)].concat();
                 // `-eq` evaluates its sides, and an index in them may run commands.
-                let runs = numbers && words.iter().any(|word| word.dynamic || word.text.contains(['[', '$', '`', '=']));
+                for word in words.iter().filter(|_| numbers) {
+                    words::arithmetic(&word.text, self);
+                }
+                let runs = numbers && words.iter().any(|word| word.dynamic || word.text.contains(['$', '=']));
                 self.take_inner().max(if runs { Class::Unknown } else { Class::Read })
             }
         }
@@ -361,6 +408,12 @@ impl<'a> Judge<'a> {
 
     fn redirect(&mut self, redirect: &IoRedirect, stdin: &mut Stdin) {
         use IoFileRedirectKind::*;
+        let from = |fd: &Option<i32>, input: bool| fd.map_or(input, |fd| fd == 0);
+        if let IoRedirect::File(fd, kind, _) = redirect
+            && from(fd, matches!(kind, Read | ReadAndWrite | DuplicateInput))
+        {
+            *stdin = Stdin::unknown();
+        }
         match redirect {
             IoRedirect::File(_, kind, IoFileRedirectTarget::Filename(word)) => {
                 let (reads, writes) = match kind {
@@ -368,9 +421,6 @@ impl<'a> Judge<'a> {
                     ReadAndWrite => (true, true),
                     _ => (false, true),
                 };
-                if reads {
-                    *stdin = Stdin { given: true, ..Stdin::default() };
-                }
                 self.target(word, reads, writes);
             }
             IoRedirect::File(_, kind, IoFileRedirectTarget::Duplicate(word)) => {
@@ -383,23 +433,26 @@ impl<'a> Judge<'a> {
             IoRedirect::File(_, _, IoFileRedirectTarget::Fd(_)) => {}
             IoRedirect::File(_, _, IoFileRedirectTarget::ProcessSubstitution(_, shell)) => {
                 self.list(&shell.list);
-                *stdin = Stdin { given: true, ..Stdin::default() };
             }
             IoRedirect::OutputAndError(word, _) => self.target(word, false, true),
-            IoRedirect::HereString(_, word) => {
+            IoRedirect::HereString(fd, word) => {
                 let word = words::expand_one(&word.value, self);
                 let inner = self.take_inner();
                 self.note(inner, "<<<");
-                *stdin = Stdin { text: (!word.dynamic).then_some(word.text), names: false, given: true };
+                if from(fd, true) {
+                    *stdin = Stdin::of(word);
+                }
             }
-            IoRedirect::HereDocument(_, document) => {
+            IoRedirect::HereDocument(fd, document) => {
                 let word = match document.requires_expansion {
                     true => words::expand_document(&document.doc.value, self),
                     false => Word::fixed(document.doc.value.clone()),
                 };
                 let inner = self.take_inner();
                 self.note(inner, "<<");
-                *stdin = Stdin { text: (!word.dynamic).then_some(word.text), names: false, given: true };
+                if from(fd, true) {
+                    *stdin = Stdin::of(word);
+                }
             }
         }
     }
@@ -423,7 +476,7 @@ impl<'a> Judge<'a> {
         self.note(class.max(inner), &word.value);
     }
 
-    fn simple(&mut self, simple: &SimpleCommand, stdin: &Stdin) -> bool {
+    fn simple(&mut self, simple: &SimpleCommand, stdin: &Stdin) -> Option<&'static str> {
         use CommandPrefixOrSuffixItem::*;
         let mut stdin = stdin.clone();
         let prefix = simple.prefix.iter().flat_map(|items| &items.0);
@@ -462,7 +515,7 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        let mut names = false;
+        let mut names = None;
         let mut shown = raw.join(" ");
         for choice in self.choices(raw.iter().copied()) {
             self.chosen = choice;
@@ -479,7 +532,7 @@ impl<'a> Judge<'a> {
                 class = class.max(Class::Unknown);
             }
             class = class.max(self.words(&argv, &stdin));
-            names = class <= Class::Read && programs::prints_names(&argv, &stdin);
+            names = programs::prints_names(&argv, &stdin).filter(|_| class <= Class::Read);
         }
         if shown.is_empty() {
             shown = simple.to_string();
@@ -491,7 +544,7 @@ impl<'a> Judge<'a> {
     fn assignment(&mut self, assignment: &Assignment) -> Class {
         let AssignmentName::VariableName(name) = &assignment.name else { return Class::Unknown };
         let value = match &assignment.value {
-            AssignmentValue::Scalar(word) if !assignment.append => Some(words::expand_one(&word.value, self)),
+            AssignmentValue::Scalar(word) if !assignment.append => Some(words::expand_value(&word.value, self)),
             AssignmentValue::Scalar(word) => {
                 words::expand_one(&word.value, self);
                 None
@@ -578,6 +631,16 @@ impl Scope for Judge<'_> {
     fn assigns(&mut self, name: &str) {
         self.inner = self.inner.max(programs::variable(name));
         self.assign(name, None);
+    }
+
+    fn counts(&mut self, name: &str) {
+        if self.texts.contains(name) {
+            self.opaque();
+        }
+        self.inner = self.inner.max(programs::variable(name));
+        // What the line does not set itself keeps its unknown value.
+        let known = self.vars.get(name).is_some_and(Option::is_some);
+        self.keep(name, known.then(|| Word::fixed(words::NUMBER)));
     }
 }
 

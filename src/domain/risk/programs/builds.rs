@@ -434,6 +434,8 @@ fn shell(call: &mut Call<'_, '_, '_>) -> Class {
                 }
                 at += 1;
             }
+            // Takes back what came before.
+            _ if text.starts_with('+') => return Class::Unknown,
             _ if text.starts_with('-') => {
                 if !text[1..].chars().all(|c| "lceuxvnfs".contains(c)) {
                     return Class::Unknown;
