@@ -227,7 +227,7 @@ pub(super) fn finds_secrets(pattern: &str) -> bool {
     let names = SECRET_NAMES.iter().filter(|name| **name != ".yarnrc.yml").chain(&common);
     let met = |name: &&str| last.len() > 40 || is_odd(last) || matches(&a, &name.chars().collect::<Vec<_>>());
     let dirs = pattern.split('/').any(|part| SECRET_DIRS.contains(&part) || part.starts_with(".env"));
-    is_secret_name(last) || dirs || pattern_has && names.into_iter().any(|name| met(name))
+    is_secret_name(last) || dirs || pattern_has && names.into_iter().any(met)
 }
 
 fn lower(part: &Component<'_>) -> String {

@@ -31,7 +31,9 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
             let shows = call.args.exactly(&["--stdout", "--to-stdout", "--list"])
                 || call.args.lettered('c', "dfkqtv123456789")
                 || call.args.lettered('l', "qv");
-            if shows && !call.args.has('S', "--suffix") { read_paths(call, 0) } else { both_ways(call) }
+            let more =
+                call.args.has('S', "--suffix") || call.args.has('o', "") || call.args.any(&["--files", "--files0"]);
+            if shows && !more { read_paths(call, 0) } else { both_ways(call) }
         }
         "dd" => dd(call),
         "chmod" => chmod(call),
@@ -160,7 +162,10 @@ fn tar(call: &Call<'_, '_, '_>) -> Class {
     let known = args.options().all(|option| match option.starts_with("--") {
         true => TAR.contains(&option.split('=').next().unwrap_or_default()),
         // What runs programs, or names files that others list, is not among these.
-        false => option[1..].chars().next().is_some_and(|c| "cxtrufzjJCvhpkmOWaS".contains(c)),
+        false => option[1..]
+            .split(['f', 'C'])
+            .next()
+            .is_some_and(|flags| flags.chars().all(|c| "cxtruzjJvhpkmOWaS".contains(c))),
     });
     // Without a dash the letters' values follow in their order: only one is taken apart.
     let old_values = old.chars().filter(|c| "fbCgXTLKNVIFH".contains(*c)).count();
@@ -168,7 +173,7 @@ fn tar(call: &Call<'_, '_, '_>) -> Class {
         || old_values > 1
         || old_values == 1 && !old.contains('f')
         || args.may_be_options()
-        || ["I", "F", "T", "g", "X", "P", "H"].iter().any(|letter| letter.chars().any(&letters))
+        || ['I', 'F', 'T', 'g', 'G', 'X', 'P', 'H'].iter().any(|letter| letters(*letter))
         || args.0.iter().any(|arg| arg.text.contains("://"))
     {
         return Class::Unknown;

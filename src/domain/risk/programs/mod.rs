@@ -2,10 +2,15 @@
 
 mod args;
 mod builds;
+mod databases;
+mod downloads;
 mod files;
 mod find;
 mod git;
+mod makes;
 mod network;
+mod packages;
+mod scripts;
 mod system;
 mod texts;
 
@@ -248,7 +253,12 @@ pub(super) fn prints_names(argv: &[Word], stdin: &Stdin) -> Option<&'static str>
         "find" => find::prints_names(args).then_some("./*"),
         "fd" => bare(true),
         "rg" => bare(args.exactly(&["-l", "--files", "--files-with-matches"]) && !args.has('f', "--file")),
-        "grep" => bare(args.has('l', "--files-with-matches")),
+        // It goes into hidden files as well.
+        "grep" => {
+            let deep = args.has('r', "--recursive") || args.has('R', "--dereference-recursive") || args.has('d', "");
+            let said = args.values("", "--include").iter().any(|pattern| !paths::finds_secrets(&pattern.text));
+            bare(args.has('l', "--files-with-matches") && (said || !deep))
+        }
         "git" => bare(args.first() == "ls-files" && !args.has('o', "--others") && !args.has('i', "--ignored")),
         "sort" | "uniq" => given(args.positionals().is_empty()),
         "head" | "tail" => given(args.0.iter().all(|arg| arg.text.starts_with('-') || arg.text.parse::<u32>().is_ok())),

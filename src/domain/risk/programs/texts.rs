@@ -97,7 +97,11 @@ pub(super) fn is_reader(name: &str) -> bool {
 /// `[`, `test`, `printf`: words that are not known do no harm.
 pub(super) fn test_or_print(judge: &Judge<'_>, name: &str, args: &[Word]) -> Option<Class> {
     match name {
-        "printf" if args.first().is_some_and(|arg| !arg.dynamic && !arg.text.starts_with("-v")) => Some(Class::Read),
+        "printf"
+            if args.first().is_some_and(|arg| !arg.dynamic && (arg.text == "--" || !arg.text.starts_with('-'))) =>
+        {
+            Some(Class::Read)
+        }
         "test" | "[" => {
             // `-v` evaluates a name with an index, and nobody knows which words are `-v`.
             let may_be_set = args.iter().any(|arg| arg.text == "-v" || arg.dynamic);

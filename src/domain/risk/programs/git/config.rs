@@ -82,8 +82,10 @@ pub(super) fn judge(call: &Call<'_, '_, '_>) -> Class {
         };
         return if keys.iter().any(told) { Class::Secret } else { here };
     }
-    if verb == "edit" {
-        return Class::Unknown;
+    match verb {
+        "edit" => return Class::Unknown,
+        "rename-section" | "remove-section" => return change.max(Class::Autorun),
+        _ => {}
     }
     let far = args.any(&["--global", "--system"]);
     match (keys.first().is_some_and(|key| is_look(key)), far) {

@@ -104,18 +104,17 @@ fn subcommand(call: &mut Call<'_, '_, '_>, sub: &str) -> Class {
         "lfs" => remote::lfs(call),
         "worktree" => remote::worktree(call),
         "stash" => match remote::verb(call, &["-u", "--include-untracked", "-k", "--keep-index", "-q", "-a", "-S"]) {
-            Some("list") => here,
-            Some("show") => here.max(reads(call, sub)),
+            Some("list" | "show") => reads(call, sub),
             Some("drop" | "clear") => change.max(Class::Destroy),
             Some("" | "push" | "save" | "pop" | "apply" | "create" | "branch" | "store") => change,
             _ if args.first() == "-m" => change,
             _ => Class::Unknown,
         },
         "reflog" => match remote::verb(call, &[]) {
-            Some("" | "show" | "list" | "exists") => here,
-            None if args.positionals().is_empty() => here,
+            Some("" | "show" | "list" | "exists") => reads(call, sub),
+            None if args.positionals().is_empty() => reads(call, sub),
             Some("expire" | "delete" | "drop") => change.max(Class::Destroy),
-            Some(name) if !name.is_empty() && args.0.len() == 1 => here,
+            Some(_) if args.0.len() == 1 => here,
             _ => Class::Unknown,
         },
         "add" | "commit" | "mv" | "merge" | "rebase" | "cherry-pick" | "revert" | "init" | "notes" | "write-tree"
