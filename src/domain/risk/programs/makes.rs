@@ -217,7 +217,9 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str, build: Class) -> Op
     };
     let fetches = name == "bazel" && matches!(verb, "fetch" | "sync" | "run" | "mod")
         || name.starts_with("mvn") && plain.iter().any(|goal| goal.text.starts_with("dependency:"));
-    if runs || stdin {
+    // Behind `--`: options of yet another tool.
+    let passed = plain.iter().any(|word| word.text.starts_with('-'));
+    if runs || stdin || passed {
         return Some(Class::Unknown);
     }
     let set = settings(call.judge, args, name);
@@ -262,7 +264,8 @@ fn setting(judge: &mut Judge<'_>, name: &str, value: &str, tool: &str) -> Class 
     let lower = name.to_lowercase();
     let plain_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         || !tool.ends_with("make") && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-:".contains(c));
-    let java = ["exec", "jvm", "agent", "org.gradle", "plugin", "argline"].iter().any(|part| lower.contains(part));
+    let java =
+        ["exec", "jvm", "agent", "org.gradle", "plugin", "argline", "class"].iter().any(|part| lower.contains(part));
     let plain = |c: char| c.is_alphanumeric() || "_.,:+@%-/=#* ".contains(c);
     if !plain_name || RUNS.contains(&lower.as_str()) || java || !value.chars().all(plain) {
         return Class::Unknown;
