@@ -62,7 +62,7 @@ pub struct Judged {
 pub enum Subject {
     /// Any change of files below the directory that is no worse than what was allowed.
     Files,
-    /// Commands that begin with these words.
+    /// Commands that begin with these words, and have no more than plain ones behind them: no options, no settings.
     Leading { words: Vec<String> },
     /// This line and no other.
     Line { text: String },
@@ -87,7 +87,7 @@ impl Covers {
             Ask::Command { command, directory, .. } if judged.class > Class::Write => {
                 (Subject::Line { text: command.clone() }, directory)
             }
-            Ask::Command { command, directory, .. } => (subject(command), directory),
+            Ask::Command { command, directory, .. } => (subject(command, judged.class), directory),
             Ask::Permissions { .. } | Ask::Tool { .. } | Ask::Questions { .. } => return None,
         };
         if directory.is_empty() {
@@ -107,19 +107,29 @@ impl Covers {
             && other.class.lasts().task;
         fits && match (&self.subject, &other.subject) {
             (Subject::Files, Subject::Files) => true,
-            (Subject::Leading { words }, Subject::Leading { words: theirs }) => theirs.starts_with(words),
+            (Subject::Leading { words }, Subject::Leading { words: theirs }) => {
+                theirs.strip_prefix(words.as_slice()).is_some_and(|more| more.iter().all(|word| is_plain(word)))
+            }
             (Subject::Line { text }, Subject::Line { text: theirs }) => text == theirs,
             _ => false,
         }
     }
 }
 
+/// Neither an option nor a setting: these may turn what a command does into something else.
+fn is_plain(word: &str) -> bool {
+    !word.starts_with(['-', '+', '@', ':']) && !word.contains('=')
+}
+
 /// Only lines without any quoting, expansion or operator have words that can be compared one by one.
-fn subject(command: &str) -> Subject {
+fn subject(command: &str, class: Class) -> Subject {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | '/' | ':' | '=' | '@' | ',' | '+' | '-');
     let words: Vec<String> = command.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
     let is_program = words.first().is_some_and(|word| !word.contains('='));
-    match command.chars().all(plain) && is_program {
+    // Behind `make` alone stands which of all its targets is made; behind an option may stand its value.
+    let told = class == Class::Read || words.len() > 1;
+    let closed = words.last().is_some_and(|word| is_plain(word));
+    match command.chars().all(plain) && is_program && told && closed {
         true => Subject::Leading { words },
         false => Subject::Line { text: command.to_owned() },
     }
@@ -151,7 +161,10 @@ mod tests {
         let rule = Covers::of(&command("npm test", "/p"), &judged(Class::Write, true)).unwrap();
         for (line, directory, class, sandboxed, want) in [
             ("npm test", "/p", Class::Write, true, true),
-            ("npm test --watch", "/p", Class::Write, true, true),
+            ("npm test src/a.js", "/p", Class::Write, true, true),
+            ("npm test --watch", "/p", Class::Write, true, false),
+            ("npm test --script-s=./x", "/p", Class::Write, true, false),
+            ("npm test A=./x", "/p", Class::Write, true, false),
             ("npm  test", "/p", Class::Read, true, true),
             ("npm testing", "/p", Class::Write, true, false),
             ("npm run test", "/p", Class::Write, true, false),
@@ -164,6 +177,24 @@ mod tests {
         ] {
             let got = rule.includes(&command(line, directory), &judged(class, sandboxed));
             assert_eq!(got, want, "{line} in {directory}, {class:?}, {sandboxed}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_for_the_line_alone_where_more_words_could_make_it_another() {
+        for (made, class, line, want) in [
+            ("make", Class::Write, "make", true),
+            ("make", Class::Write, "make CC=./x deployProd", false),
+            ("make", Class::Write, "make other", false),
+            ("make lint", Class::Write, "make lint src", true),
+            ("git clean -n", Class::Read, "git clean -n", true),
+            ("git clean -n", Class::Read, "git clean -n -f --no-dry-run", false),
+            ("git clean -n", Class::Read, "git clean -n src", false),
+            ("ls", Class::Read, "ls src", true),
+            ("ls", Class::Read, "ls -la", false),
+        ] {
+            let rule = Covers::of(&command(made, "/p"), &judged(class, true)).unwrap();
+            assert_eq!(rule.includes(&command(line, "/p"), &judged(class, true)), want, "{made} for {line}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! which holds bytes. All of it in lower case.
 
 /// Names of files.
-pub const FILES: [&str; 19] = [
+pub const FILES: [&str; 18] = [
     ".npmrc",
     ".netrc",
     "_netrc",
@@ -21,7 +21,6 @@ pub const FILES: [&str; 19] = [
     "gshadow",
     "credentials",
     "credentials.toml",
-    ".yarnrc.yml",
 ];
 
 /// Ends of the names of files.

@@ -40,7 +40,6 @@ const PRIVATE_AT_HOME: [&str; 44] = [
     ".my.cnf",
     ".git-credentials",
     ".vault-token",
-    ".yarnrc.yml",
     ".cargo/credentials",
     ".cargo/credentials.toml",
     ".gem/credentials",
