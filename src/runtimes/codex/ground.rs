@@ -9,7 +9,7 @@ use super::temp;
 use crate::bridge::ports::Posture;
 
 /// Below a person's home: what nobody but that person reads.
-const PRIVATE_AT_HOME: [&str; 44] = [
+const PRIVATE_AT_HOME: [&str; 43] = [
     ".ssh",
     ".aws",
     ".kube",
