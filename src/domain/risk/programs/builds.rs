@@ -143,10 +143,10 @@ pub(super) fn tasks(args: &[Word], shortened: bool) -> Class {
                     || !file && verb.len() > 4 && part.starts_with(*verb)
                     || shortened && verb.len() < 8 && verb.starts_with(part.as_str())
             };
-            class = class.max(match () {
+            let unknown = if UNKNOWN.contains(&part.as_str()) { Class::Unknown } else { Class::Write };
+            class = class.max(unknown).max(match () {
                 () if DESTROY.iter().any(is) => Class::Destroy,
                 () if PUBLISH.iter().any(is) => Class::Publish,
-                () if UNKNOWN.contains(&part.as_str()) => Class::Unknown,
                 () => Class::Write,
             });
         }

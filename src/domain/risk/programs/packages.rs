@@ -190,7 +190,7 @@ fn go(call: &Call<'_, '_, '_>, sub: &str, rest: Args<'_>, build: Class) -> Class
     let second = rest.positionals().first().map(|word| word.text.clone()).unwrap_or_default();
     match (sub, second.as_str()) {
         ("build" | "test" | "vet" | "fmt" | "fix", _) => build,
-        ("run", target) if target.contains('@') => Class::Unknown,
+        ("run" | "generate", _) if rest.0.iter().any(|word| word.text.contains('@')) => Class::Unknown,
         ("run" | "generate", _) => build,
         ("list" | "doc" | "version", _) => call.here_read(),
         ("env", _) if call.args.any(&["-w", "-u"]) => Class::WriteOut,

@@ -325,15 +325,14 @@ fn ps(args: Args<'_>) -> Class {
     for word in args.0 {
         let text = word.text.as_str();
         let shows = match text.strip_prefix('-') {
-            _ if std::mem::take(&mut value) => text.contains("environ"),
-            Some(long) if long.starts_with('-') => text.contains("environ"),
+            _ if text.contains("environ") => true,
+            _ if std::mem::take(&mut value) => false,
+            Some(long) if long.starts_with('-') => false,
             // `-aux` is read without its dash.
             Some(cluster) => {
                 value = cluster.ends_with(['o', 'O', 'C', 'p', 'q', 't', 'g', 'G', 's']) || matches!(text, "-u" | "-U");
                 let fixed = cluster.split('o').next().unwrap_or_default();
-                cluster.contains('E')
-                    || fixed.contains('e') && fixed.contains(['a', 'u', 'x'])
-                    || text.contains("environ")
+                cluster.contains('E') || fixed.contains('e') && fixed.contains(['a', 'u', 'x'])
             }
             None => text.contains('e') && !text.contains(['=', ',']),
         };

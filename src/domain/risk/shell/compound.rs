@@ -7,9 +7,7 @@ use crate::domain::risk::{Class, paths, programs, words};
 
 impl Judge<'_> {
     pub(super) fn compound(&mut self, compound: &CompoundCommand, stdin: &Stdin) {
-        // Each of its commands takes a part: nobody knows what is left for the next.
-        let stdin = if stdin.given { Stdin::unknown() } else { self.around.clone() };
-        let around = std::mem::replace(&mut self.around, stdin);
+        let around = self.connect(stdin);
         self.compound_parts(compound);
         self.around = around;
     }

@@ -256,6 +256,13 @@ impl<'a> Judge<'a> {
         None
     }
 
+    /// What the commands within this one read from, until what is returned is put back: each of them takes a part, and
+    /// nobody knows what is left for the next.
+    fn connect(&mut self, stdin: &Stdin) -> Stdin {
+        let within = if stdin.given { Stdin::unknown() } else { self.around.clone() };
+        std::mem::replace(&mut self.around, within)
+    }
+
     fn simple(&mut self, simple: &SimpleCommand, stdin: &Stdin) -> Option<&'static str> {
         use CommandPrefixOrSuffixItem::*;
         let mut stdin = stdin.clone();
@@ -297,6 +304,7 @@ impl<'a> Judge<'a> {
         }
         let mut names = None;
         let mut shown = raw.join(" ");
+        let around = self.connect(&stdin);
         for choice in self.choices(raw.iter().copied()) {
             self.chosen = choice;
             let mut argv: Vec<words::Word> = Vec::new();
@@ -314,6 +322,7 @@ impl<'a> Judge<'a> {
             class = class.max(self.words(&argv, &stdin));
             names = programs::prints_names(&argv, &stdin).filter(|_| class <= Class::Read);
         }
+        self.around = around;
         if shown.is_empty() {
             shown = simple.to_string();
         }
