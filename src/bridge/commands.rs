@@ -102,6 +102,10 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Gates => Some(look::open(core, &letter).await?),
         _ => None,
     };
+    let outsiders = match &command {
+        Command::Allow { .. } => people::outsiders(core, &letter).await,
+        _ => people::Outsiders::None,
+    };
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
@@ -113,7 +117,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
             Command::Retry => retry(tx, frame, letter, &here, lang),
             Command::Whoami => Ok(Reply::say(whoami(frame, letter, lang))),
-            Command::Allow { .. } => people::allow(tx, frame, letter, lang),
+            Command::Allow { .. } => people::allow(tx, frame, letter, lang, outsiders),
             Command::Deny { .. } => people::deny(tx, frame, letter, lang),
             Command::Admin { rest } => people::right(tx, frame, letter, lang, people::Kind::Admin, rest),
             Command::Approver { rest } => people::right(tx, frame, letter, lang, people::Kind::Approver, rest),

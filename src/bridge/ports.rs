@@ -133,6 +133,11 @@ pub trait Channel: Send + Sync + 'static {
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
 
+    /// Whether people of other companies are in a chat; `None` where that cannot be had within the deadline.
+    fn is_external<'a>(&'a self, _chat: &'a ChatId) -> Boxed<'a, Option<bool>> {
+        Box::pin(std::future::ready(Some(false)))
+    }
+
     /// The right that the bot would need, where an upload was refused for want of one.
     fn right_to_upload(&self, _error: &SendError) -> Option<&'static str> {
         None

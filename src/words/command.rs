@@ -60,6 +60,12 @@ super::messages! {
             "{who} 现在可以用我；自己的任务里，读项目和改项目由他批准",
             "{who} may now talk to me, and decide what reads or changes the project in their own tasks";
         AlreadyAllowed { who: &'a str } => "{who} 已经可以用我", "{who} may already talk to me";
+        /// Can be opened by hand only.
+        GroupExternal { chat: &'a str } =>
+            "这个群有外部人员，不能在群里开通。要开通，请在电脑上把 {chat} 写进 ally.toml 的 [access] chats，再重启",
+            "There are people of other companies here, so it cannot be opened from the chat. On the computer: add {chat} to [access] chats in ally.toml, then restart";
+        GroupUnknown =>
+            "没能向飞书确认这个群里有没有外部人员，没有开通。请再试一次", "Feishu could not be asked whether outsiders are in this group, so it was not opened. Try again";
         GroupOpened => "这个群已开通，群里的人都能用我", "This group is open; everyone in it may talk to me";
         Denied { who: &'a str } => "已移除 {who}：不能再用我，也不能批准", "{who} was removed: may neither talk to me nor approve";
         GroupClosed => "这个群已关闭", "This group is closed";

@@ -2,6 +2,7 @@
 
 use super::{Reply, refused};
 use crate::bridge::actions::{self, Performed, Told};
+use crate::bridge::core::Core;
 use crate::bridge::pictures::Frame;
 use crate::bridge::prepare::Letter;
 use crate::bridge::{rights, say};
@@ -25,8 +26,50 @@ pub(super) enum Kind {
 }
 
 /// `/allow`: people by mention, or, alone in a group, the group.
-pub(super) fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang) -> Result<Reply, LedgerError> {
+/// Whether others than the company's own people are in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outsiders {
+    None,
+    Some,
+    Unknown,
+}
+
+/// Asked of the platform where a group is to be opened.
+pub(super) async fn outsiders(core: &Core, letter: &Letter) -> Outsiders {
+    if letter.message.chat_kind == ChatKind::Direct || !letter.message.mentions.is_empty() {
+        return Outsiders::None;
+    }
+    let told = match core.channel(&letter.row.channel) {
+        Some(channel) => channel.is_external(&letter.message.chat).await,
+        None => None,
+    };
+    match told {
+        Some(false) => Outsiders::None,
+        Some(true) => Outsiders::Some,
+        None => Outsiders::Unknown,
+    }
+}
+
+/// `/allow`: lets people talk, or, alone in a group, everybody in it. A group with outsiders is opened only on the computer.
+pub(super) fn allow(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    lang: Lang,
+    outsiders: Outsiders,
+) -> Result<Reply, LedgerError> {
     if letter.message.mentions.is_empty() {
+        let chat = letter.message.chat.as_str();
+        let why_not = match outsiders {
+            Outsiders::None => None,
+            Outsiders::Some => Some(CommandMsg::GroupExternal { chat }),
+            Outsiders::Unknown => Some(CommandMsg::GroupUnknown),
+        };
+        if let Some(why_not) = why_not.filter(|_| may(letter.person.role, Act::OpenChat)) {
+            let place = (&letter.row.channel, &letter.message.chat);
+            audit::note_in(tx, place, letter.person.user.as_str(), "right refused", chat, "outsiders", frame.now_ms)?;
+            return Ok(Reply::say(say::command(lang, why_not)));
+        }
         return group(tx, frame, letter, lang, true);
     }
     if !may(letter.person.role, Act::Allow) {

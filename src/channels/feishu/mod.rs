@@ -311,6 +311,13 @@ impl Channel for Feishu {
         })
     }
 
+    fn is_external<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<bool>> {
+        Box::pin(async move {
+            let told = tokio::time::timeout(NAME, self.client.is_external(chat.as_str())).await;
+            told.ok()?.ok().flatten()
+        })
+    }
+
     fn right_to_upload(&self, error: &SendError) -> Option<&'static str> {
         (error.code == Some(error::MISSING_RIGHT)).then_some("im:resource")
     }

@@ -144,3 +144,29 @@ async fn what_was_queued_by_right_is_not_run_without_it() {
     world.settled().await;
     assert_eq!(world.answers(&queued).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_with_outsiders_is_not_opened_from_the_chat() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    world.sim.add_user(MEI, "Mei");
+    world.sim.add_group("oc_mixed", "Mixed", &[OWNER, MEI]);
+    world.sim.let_outsiders_in("oc_mixed", true);
+    world.up().await;
+    let allow = async |world: &World| {
+        let message = world.sim.say("oc_mixed", OWNER, "@bot /allow");
+        world.answer(&message).await.said()
+    };
+    let said = allow(&world).await;
+    assert!(said.contains("other companies") && said.contains("oc_mixed"), "{said}");
+    // Nobody can tell: it stays closed.
+    world.sim.let_outsiders_in("oc_mixed", false);
+    world.sim.fault("GET /open-apis/im/v1/chats/oc_mixed", crate::support::feishu_sim::Fault::Html { status: 502 }, 1);
+    let said = allow(&world).await;
+    assert!(said.contains("was not opened"), "{said}");
+    let refused = world.sim.say("oc_mixed", MEI, "@bot [[say never]]");
+    world.sim.wait_ack(&refused).await;
+    assert!(allow(&world).await.contains("is open"));
+    let message = world.sim.say("oc_mixed", MEI, "@bot [[say hello]]");
+    assert_eq!(world.answer(&message).await.said(), "hello");
+    assert!(world.answers(&refused).iter().all(|answer| !answer.said().contains("never")));
+}

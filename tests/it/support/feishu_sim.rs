@@ -92,8 +92,13 @@ impl FeishuSim {
 
     fn add_chat(&self, chat: &str, name: &str, mode: ChatMode, members: &[&str]) {
         let members = members.iter().map(|user| (*user).to_owned()).collect();
-        let new = Chat { name: name.to_owned(), mode, members, bot_in: true };
+        let new = Chat { name: name.to_owned(), mode, members, bot_in: true, external: false };
         self.with(|state| state.chats.insert(chat.to_owned(), new));
+    }
+
+    /// People of other companies are in the chat, or not any more.
+    pub fn let_outsiders_in(&self, chat: &str, external: bool) {
+        self.with(|state| state.chats.get_mut(chat).expect("a chat of the test").external = external);
     }
 
     /// The bot is thrown out of the chat (without an event).

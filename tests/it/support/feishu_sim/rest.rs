@@ -531,7 +531,7 @@ fn chat_info(state: &State, chat: &str) -> Outcome {
         ChatMode::Topic => "topic",
     };
     Ok(json!({"name": found.name, "description": "", "chat_mode": mode, "group_message_type": "chat",
-              "chat_type": "private", "chat_status": "normal", "external": false,
+              "chat_type": "private", "chat_status": "normal", "external": found.external,
               "user_count": found.members.len().to_string(), "bot_count": "1"}))
 }
 

@@ -44,6 +44,8 @@ pub struct Chat {
     pub mode: ChatMode,
     pub members: Vec<String>,
     pub bot_in: bool,
+    /// People of other companies are in it.
+    pub external: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
