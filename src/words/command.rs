@@ -13,8 +13,8 @@ super::messages! {
             "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
-            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/review` 审查 · `/compact` 压缩 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/review` look over them · `/compact` shorten the conversation · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/gates` 等决定的请求 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/review` 审查 · `/compact` 压缩 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/settings` 这里的设置 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/gates` what waits for a decision · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/review` look over them · `/compact` shorten the conversation · `/model` model · `/project` folder · `/usage` tokens · `/settings` how this chat works · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
