@@ -29,7 +29,7 @@ async fn a_group_that_wants_it_is_caught_up() {
     for (chat, user, command, want) in [
         (GROUP, LI, "@bot /settings catch_up 20", "not yours to make"),
         (OWNER_CHAT, OWNER, "/settings catch_up 20", "not yours to make"),
-        (GROUP, OWNER, "@bot /settings catch_up 20", "set Catch-up to \"the last 20 since its last task\""),
+        (GROUP, OWNER, "@bot /settings catch_up 20", "set Catch-up to \"The last 20 since its last task\""),
     ] {
         let said = world.said(&world.sim.say(chat, user, command)).await.text();
         assert!(said.contains(want), "{command}: {said}");

@@ -166,17 +166,18 @@ async fn a_chat_is_brought_to_another_directory_and_to_no_forbidden_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_reads_where_another_chat_was_brought_to() {
     let room = Room::with_codex("others").await;
-    let (other, told) = (room.site.root.join("other"), room.site.root.join("tmp/told"));
+    let (other, temp) = (room.site.root.join("other"), room.site.root.join("tmp"));
+    let told = || super::gates::find(&temp, "told");
     std::fs::create_dir(&other).unwrap();
     std::fs::write(other.join("x"), "theirs").unwrap();
     let read = async || {
-        let _ = std::fs::remove_file(&told);
+        told().into_iter().for_each(|told| std::fs::remove_file(told).unwrap());
         let message = room.say(&format!("[[escalate cat {}/x > $TMPDIR/told; true]]", other.display())).await;
         room.press(ButtonRole::Allow).await;
         room.until(&message, "completed", |turn| turn.state == COMPLETED).await;
         let is_over = |view: &View| !matches!(view, View::Gate(gate) if !gate.buttons.is_empty());
         room.wait("the card to be over", || room.cards().values().all(is_over).then_some(())).await;
-        std::fs::read_to_string(&told).unwrap()
+        std::fs::read_to_string(told().expect("it ran")).unwrap()
     };
     let bound = async |to: &'static str| {
         room.say_in("second", &format!("/cd {to}")).await;

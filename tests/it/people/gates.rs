@@ -88,7 +88,7 @@ async fn what_cannot_be_judged_is_decided_on_its_card_only() {
         let card = world.card_with(&message, "Allow once").await;
         let text = world.sim.message(&card.id).text();
         assert!(text.contains(&format!("#{n}")) && text.contains(warns), "{text}");
-        assert!(card.content.contains("cannot be taken back"), "the button asks once more: {}", card.content);
+        assert!(card.content.contains(&format!(r##""confirm":{{"text":{{"content":"#{n}: "##)), "{}", card.content);
         for longer in ["For this task", "For 12 hours", "Always"] {
             assert!(card.button(longer).is_none(), "{command}: {longer}");
         }

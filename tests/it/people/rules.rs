@@ -145,7 +145,7 @@ async fn nothing_that_was_allowed_is_left_with_codex_or_in_the_owners_home() {
     let level = world.sim.say(OWNER_CHAT, OWNER, "/settings autonomy ask");
     world.said(&level).await;
     for (n, button) in ["Allow once", "For this task", "For 12 hours", "Always", "Decline"].into_iter().enumerate() {
-        let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell touch made-{n}]] [[say {n}]]"));
+        let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo made-{n}]] [[say {n}]]"));
         let card = world.card_with(&message, button).await;
         world.sim.click(&card.id, button, OWNER).await;
         assert_eq!(world.answer(&message).await.said(), n.to_string(), "{button}");
