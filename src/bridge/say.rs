@@ -428,12 +428,14 @@ fn question(question: &Question) -> String {
 
 fn place(ask: &Ask, lang: Lang) -> Option<String> {
     let (directory, outside, network) = match ask {
-        Ask::Command { directory, outside_sandbox, network, .. } => (directory, *outside_sandbox, *network),
+        Ask::Command { directory, outside_sandbox, unsure, network, .. } => {
+            (directory, *outside_sandbox || *unsure, *network)
+        }
         Ask::FileChange { directory, .. } | Ask::Permissions { directory, .. } => (directory, false, false),
         Ask::Tool { .. } | Ask::Questions { .. } => return None,
     };
     let mut parts = vec![CardMsg::Where { directory }.text(lang)];
-    parts.extend(outside.then(|| CardMsg::OutsideSandbox.text(lang)));
+    parts.extend(outside.then(|| crate::words::card::sandbox(ask, false).text(lang)));
     parts.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
     Some(parts.join(" · "))
 }

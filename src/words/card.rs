@@ -1,6 +1,7 @@
 //! The words on cards (C1–C8, C10, C15).
 
 use super::time::At;
+use crate::domain::gate::Ask;
 use crate::domain::view::{Lang, StepKind};
 
 super::messages! {
@@ -68,6 +69,8 @@ super::messages! {
         GatesTagOpen { n: usize } => "待决定 {n}", "{n} open";
         Where { directory: &'a str } => "目录 {directory}", "In {directory}";
         OutsideSandbox => "沙箱外", "outside the sandbox";
+        /// The runtime does not say whether it stays inside.
+        MaybeOutside => "可能在沙箱外", "perhaps outside the sandbox";
         UsesNetwork => "会联网", "uses the network";
         InSandbox => "沙箱内", "in the sandbox";
         /// The part of a compound that made it what it is.
@@ -242,6 +245,15 @@ super::messages! {
         StaleAsk { at: At } =>
             "这条是 {at} 发的，之后我离线过。还要做吗？", "Sent at {at}, and I was offline since then. Still wanted?";
         StaleOthers { n: u32 } => "另有 {n} 条也在等同一个问题", "{n} more wait for the same question";
+    }
+}
+
+/// Where a request would run, as far as that is known.
+pub fn sandbox<'a>(ask: &Ask, held: bool) -> CardMsg<'a> {
+    match (held, ask) {
+        (true, _) => CardMsg::InSandbox,
+        (false, Ask::Command { unsure: true, outside_sandbox: false, .. }) => CardMsg::MaybeOutside,
+        (false, _) => CardMsg::OutsideSandbox,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::domain::view::{
     Background, Button, ButtonRole, GateShown, GateView, GatesView, InterruptedView, Lang, LiveState, LiveView,
     QueueRowState, QueueView, RiskShown, StaleView, StatusView, Step, StepState, View,
 };
-use crate::words::card::{step_verb, step_verb_past};
+use crate::words::card::{sandbox, step_verb, step_verb_past};
 use crate::words::{CardMsg, CommandMsg, Span, risk, risk_why, setting, setting_value};
 
 /// A card as text.
@@ -266,7 +266,7 @@ fn draw_ask(ask: &Ask, shown: Option<&RiskShown>, lang: Lang) -> String {
         Ask::Command { command, directory, outside_sandbox, network, wanted, .. } => {
             let outside = shown.map_or(*outside_sandbox, |shown| !shown.sandboxed);
             let mut place = vec![place(directory)];
-            place.push(if outside { CardMsg::OutsideSandbox } else { CardMsg::InSandbox }.text(lang));
+            place.push(sandbox(ask, !outside).text(lang));
             place.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
             let granted: String = wanted.iter().map(|line| format!("\n  + {line}")).collect();
             format!("{}{granted}\n{}", indented(command), place.join(" · "))

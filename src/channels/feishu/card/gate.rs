@@ -10,6 +10,7 @@ use crate::domain::rule::{Span, Subject};
 use crate::domain::view::{
     Button, ButtonRole, GateRow, GateShown, GateView, GatesView, MAX_GATE_ROWS, RiskShown, RuleOffer,
 };
+use crate::words::card::sandbox;
 use crate::words::{CardMsg, button, risk, risk_why};
 
 /// Bytes of a request that a command or all diffs together may take. Well below the card's limit, so that the last
@@ -187,7 +188,7 @@ pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
 
 /// Eight rows have to stay below the platform's 200 elements: what belongs together shares one.
 fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
-    let sandbox = if gate.risk.sandboxed { CardMsg::InSandbox } else { CardMsg::OutsideSandbox };
+    let sandbox = sandbox(&gate.ask, gate.risk.sandboxed);
     let kind = risk(gate.risk.class, pen.lang);
     let mut head = vec![format!("#{} {kind} · {}", gate.number, pen.say(sandbox))];
     let because = gate.risk.why.as_deref();
@@ -408,7 +409,7 @@ fn place(card: &mut Card, ask: &Ask, risk: Option<&RiskShown>, pen: Pen) {
     let mut parts = vec![pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })];
     if let Ask::Command { outside_sandbox, network, .. } = ask {
         let outside = risk.map_or(*outside_sandbox, |risk| !risk.sandboxed);
-        parts.push(pen.say(if outside { CardMsg::OutsideSandbox } else { CardMsg::InSandbox }));
+        parts.push(pen.say(sandbox(ask, !outside)));
         parts.extend(network.then(|| pen.say(CardMsg::UsesNetwork)));
     }
     card.line(&parts.join(" · "));

@@ -145,6 +145,13 @@ impl People {
         ] {
             gates.push((state.to_owned(), self.gate(ask, class)));
         }
+        let mut ask = self.ask_command("touch notes.txt", false, false);
+        if let Ask::Command { unsure, .. } = &mut ask {
+            *unsure = true;
+        }
+        let mut perhaps = self.gate(ask, Class::WriteOut);
+        perhaps.risk = Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: false });
+        gates.push(("perhaps_outside".to_owned(), perhaps));
         let mut fetches = self.gate(self.ask_command("npm install", true, false), Class::WriteOut);
         fetches.risk = Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: true });
         fetches.buttons.extend(buttons([ButtonRole::AllowNetwork]));
