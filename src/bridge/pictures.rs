@@ -180,7 +180,10 @@ pub fn live(
         direct,
     });
     // Who stops what was doing something learns what may remain of it, however little the chat wants to see.
-    let must_tell = matches!(live.state, LiveState::Stopped { .. }) && !live.progress.steps.is_empty();
+    let must_tell = match live.state {
+        LiveState::Stopped { background, .. } => background != Background::None || !live.progress.steps.is_empty(),
+        _ => false,
+    };
     let wait = match (noise(tx, conversation)?, direct) {
         _ if must_tell => 0,
         (Noise::Quiet, _) => NEVER_MS,

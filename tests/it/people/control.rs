@@ -277,6 +277,9 @@ async fn whoever_stops_a_command_learns_what_remains_of_it_in_a_quiet_chat_too()
     let seconds = format!("77.{}", std::process::id());
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell sleep {seconds}]] [[say never]]"));
     world.wait("the command to run", |_| runs(&seconds).then_some(())).await;
+    // Ended in its first moment it would leave nothing to tell of.
+    let seen = |world: &World| turn(world, &message).tool_seen.then_some(());
+    world.wait("the step to be known", seen).await;
     assert!(world.cards(&message).is_empty(), "nothing is shown while it runs");
     world.sim.say(OWNER_CHAT, OWNER, "/stop");
     agree(&world, &message, Became::Stopped { by: "Wang", recalled: false }).await;

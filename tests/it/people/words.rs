@@ -101,8 +101,14 @@ async fn a_request_that_came_to_a_card_that_cannot_change_is_decided_by_words() 
     };
     world.wait("the second in words", |world| said(world, "rm -rf").then_some(())).await;
     world.settled_surfaces().await;
+    // Where both were there before the card was, it lists them, and what is red is decided on it.
+    let listed =
+        world.cards(&asked).into_iter().find(|card| card.text().contains("rm -rf") && card.text().contains("echo x"));
     for number in [1, 2] {
-        world.sim.reply(&asked, OWNER, &format!("@bot a{number}"));
+        match listed.as_ref().and_then(|card| card.button(&format!("Allow #{number}")).map(|value| (card, value))) {
+            Some((card, value)) => drop(world.sim.click_value(&card.id, OWNER, value, json!({})).await),
+            None => drop(world.sim.reply(&asked, OWNER, &format!("@bot a{number}"))),
+        }
     }
     let told = |world: &World| world.answers(&asked).iter().any(|answer| answer.said() == "told").then_some(());
     world.wait("the answer", told).await;
