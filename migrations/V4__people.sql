@@ -3,6 +3,8 @@ ALTER TABLE gates ADD COLUMN class TEXT NOT NULL DEFAULT 'unknown';
 ALTER TABLE gates ADD COLUMN why TEXT;
 -- The sandbox holds what is asked for.
 ALTER TABLE gates ADD COLUMN sandboxed INTEGER NOT NULL DEFAULT 0;
+-- It is of no use without a network, and to allow it gives none.
+ALTER TABLE gates ADD COLUMN needs_network INTEGER NOT NULL DEFAULT 0;
 -- The first request of the card that lists this one.
 ALTER TABLE gates ADD COLUMN card TEXT;
 -- When the card first showed it.
@@ -48,6 +50,9 @@ CREATE TABLE settings (
     at_ms   INTEGER NOT NULL,
     PRIMARY KEY (channel, chat, key)
 ) STRICT, WITHOUT ROWID;
+-- Where chats work: each directory is one step, however many topics work in it.
+CREATE INDEX settings_value ON settings (key, value);
+CREATE INDEX conversations_directory ON conversations (directory);
 
 -- Approvers decide in one chat; admins everywhere.
 CREATE TABLE new_grants (
@@ -66,6 +71,8 @@ ALTER TABLE new_grants RENAME TO grants;
 
 -- How far the agent might go by itself when the turn was submitted.
 ALTER TABLE turns ADD COLUMN level TEXT;
+-- Who let it reach the network.
+ALTER TABLE turns ADD COLUMN network_by TEXT;
 -- Every thread that a turn of a chat was handed over on: people go on with an old one.
 CREATE TABLE threads (
     channel      TEXT NOT NULL,
@@ -98,3 +105,5 @@ ALTER TABLE audit ADD COLUMN channel TEXT;
 ALTER TABLE audit ADD COLUMN chat TEXT;
 CREATE INDEX audit_time ON audit (at_ms);
 CREATE INDEX audit_chat ON audit (channel, chat, at_ms);
+-- The messages of a chat that became tasks.
+CREATE INDEX inbound_turns ON inbound (chat, seq) WHERE state = 'turn';

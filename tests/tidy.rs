@@ -308,6 +308,35 @@ fn no_registry_and_no_machine_is_named() {
 }
 
 #[test]
+fn every_promise_names_tests_that_exist() {
+    let file = "docs/promises.md";
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let mut complaints = Complaints::default();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with("| ")) {
+        let named: Vec<&str> = line.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+        if named.is_empty() && line != "| Promise | Tests |" {
+            complaints.add(file, number + 1, "a promise without a test");
+        }
+        for name in named.into_iter().filter(|name| !is_a_test(name)) {
+            complaints.add(file, number + 1, name);
+        }
+    }
+    complaints.check("Name a test by its file (below src/, or it/… below tests/) and its function.");
+}
+
+/// `it/people/gates::some_test` or `domain/access::some_test`.
+fn is_a_test(name: &str) -> bool {
+    let Some((file, function)) = name.split_once("::") else { return false };
+    let folder = if file.starts_with("it/") { "tests" } else { "src" };
+    let Ok(text) = fs::read_to_string(root().join(folder).join(file).with_extension("rs")) else { return false };
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.windows(2).any(|pair| {
+        let is_test = pair[0] == "#[test]" || pair[0].starts_with("#[tokio::test");
+        is_test && pair[1].trim_start_matches("async ").starts_with(&format!("fn {function}("))
+    })
+}
+
+#[test]
 fn paths_are_found_in_all_their_forms() {
     let code = "use crate::a::b;\nuse crate::{c::d, e::{f, g}};\nlet x = crate::h::i();\n// crate::j\n";
     let found: Vec<String> = crate_paths(code).into_iter().map(|(_, path)| path).collect();

@@ -6,16 +6,17 @@ use std::sync::{Arc, OnceLock};
 use super::Ending;
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{lock, pairing, prompt_text};
+use crate::bridge::{answering, lock, pairing, prompt_text};
 use crate::config::Config;
 use crate::control::{
-    AuditQuery, AuditRow, ChannelReport, CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport,
-    LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply, RuleRow, RuntimeReport, Service, ServiceError,
-    StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, AuditQuery, AuditRow, ChannelReport, CutRow, DaemonState, DrainPreview, DrainRequest,
+    GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply, RuleRow, RuntimeReport,
+    Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{GateId, TurnId};
 use crate::domain::safety::Tried;
+use crate::domain::view::Lang;
 use crate::ledger::audit::{About, Line};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::rules::Rule;
@@ -306,8 +307,13 @@ fn gate_row(line: GateLine) -> GateRow {
         id: GateId::new(line.id),
         number: line.number,
         turn: line.turn.into(),
+        conversation: line.conversation.into(),
         chat: line.chat,
         what: in_a_line(&line.ask),
+        questions: match line.ask {
+            Ask::Questions { questions } => questions,
+            _ => Vec::new(),
+        },
         opened_at_ms: line.opened_at_ms,
     }
 }
@@ -354,6 +360,21 @@ impl Service for Daemon {
         Box::pin(async move {
             let lines = self.core.ledger.read(report::gates).await.map_err(failed)?;
             Ok(lines.into_iter().map(gate_row).collect())
+        })
+    }
+
+    fn answer(&self, gate: GateId, request: AnswerRequest) -> Reply<'_, AnswerReport> {
+        Box::pin(async move {
+            let answered = answering::by_computer(&self.core, &gate, request.answers).await;
+            let answered = answered.map_err(|error| match error {
+                LedgerError::Missing(_) => ServiceError::NotFound(format!("there is no question {gate}")),
+                error => failed(error),
+            })?;
+            let told = match self.core.config.lang {
+                Lang::Zh => answered.toast.zh,
+                Lang::En => answered.toast.en,
+            };
+            if answered.taken { Ok(AnswerReport { gate, told }) } else { Err(ServiceError::Refused(told)) }
         })
     }
 

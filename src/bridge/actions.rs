@@ -1,13 +1,18 @@
 //! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
+mod late;
+
+use self::late::{close_question, late};
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
+use crate::bridge::intake::notice;
 use crate::bridge::pictures::{self, Frame};
 use crate::bridge::prompts;
-use crate::bridge::{alive, lock};
-use crate::domain::access::{Act, Role, may};
-use crate::domain::action::{Action, Late, Reopen, Resume};
+use crate::bridge::say;
+use crate::bridge::{compaction, lock};
+use crate::domain::access::{Access, Act, Role, may};
+use crate::domain::action::{Action, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState, Question};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -17,11 +22,13 @@ use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
 use crate::ledger::conversations::{self, Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
-use crate::ledger::inbound::{self, Admission, InboundRow, InboundState, NewInbound};
+use crate::ledger::inbound::{self, Admission, InboundState, NewInbound};
 use crate::ledger::rules::{self, NewRule};
 use crate::ledger::settings::{self, Setting};
+use crate::ledger::threads as ledger_threads;
 use crate::ledger::turns::{NewTurn, Settlement, Stop, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, gates, said, surfaces, turns};
+use crate::words::NoticeMsg;
 
 /// Somebody who acts, with the rights he has where he acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub enum Told {
     Dismissed,
     KeepWaiting,
     Saved,
+    /// What was his to set; the rest was not.
+    SavedPartly,
     /// The form says what holds already.
     NoChange,
     /// Not his to decide; these people may.
@@ -117,6 +126,7 @@ pub fn perform(
     match action {
         Action::Allow { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Allow)),
         Action::AllowFor { gate, span } => allow_for(tx, frame, gate, person, *span),
+        Action::AllowNetwork { gate } => allow_network(tx, frame, gate, person),
         Action::Decline { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Decline { reason: None })),
         Action::DeclineWhy { gate } => {
             let reason = field(form, "reason").map(str::to_owned);
@@ -135,7 +145,7 @@ pub fn perform(
         Action::Steer { turn } => steer_queued(tx, frame, turn, person),
         Action::KeepWaiting { turn } => keep_waiting(tx, frame, turn, person),
         Action::Resume { turn, how } => resume(tx, frame, turn, *how, person),
-        Action::Late { inbound, how } => late(tx, frame, *inbound, *how, person),
+        Action::Late { inbound, how, up_to } => late(tx, frame, *inbound, *how, *up_to, person),
         Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
         Action::RevokeRule { number, list } => {
@@ -178,9 +188,16 @@ pub fn decide(
     if let Some(over) = no_longer(&gate, frame.now_ms) {
         return Ok(Performed::told(over));
     }
+    if turn.stop.is_some() {
+        // It is told to stop, and nothing else any more.
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
     let Some(decision) = decision else { return Ok(Performed::told(Told::AnswerMissing)) };
     let (stored, secret) = without_secrets(&gate.ask, decision);
     gates::decide(tx, &gate, &stored, &person.user, &person.name, frame.now_ms)?;
+    if stored == Decision::Allow && grants_network(&gate.ask) {
+        turns::grant_network(tx, &turn.id, &person.user)?;
+    }
     let detail = format!("{} {}", decision_word(&stored), gate.class.as_str());
     let detail = if gate.ask.is_question() { decision_word(&stored) } else { &detail };
     audit::note(tx, person.user.as_str(), "decided", gate.id.as_str(), detail, frame.now_ms)?;
@@ -247,16 +264,70 @@ pub fn may_decide(
     if gate.ask.is_question() {
         return Ok(may(role, Act::Answer { own }));
     }
-    let asks_two = gate.class == Class::Publish && conversation.chat_kind == ChatKind::Group;
+    // Whoever has the network can send.
+    let sends = gate.class == Class::Publish || grants_network(&gate.ask);
+    let act = Act::Decide { class: gate.class, own };
+    Ok(may(role, act) && !(sends && needs_another(tx, conversation, turn, user)?))
+}
+
+/// In this chat nobody lets his own task act on others.
+fn needs_another(
+    tx: &Transaction<'_>,
+    conversation: &Conversation,
+    turn: &Turn,
+    user: &UserId,
+) -> Result<bool, LedgerError> {
+    if conversation.chat_kind != ChatKind::Group {
+        return Ok(false);
+    }
+    let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::TwoPersons)?;
     // Whoever's words are in the turn asked for it, too.
-    let asked = || -> Result<bool, LedgerError> {
-        Ok(own || inbound::of_turn(tx, &turn.id)?.iter().any(|row| row.sender.as_ref() == Some(user)))
-    };
-    let two_persons = asks_two && asked()? && {
-        let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::TwoPersons)?;
-        set.as_deref() == Some("true")
-    };
-    Ok(!two_persons && may(role, Act::Decide { class: gate.class, own }))
+    Ok(set.as_deref() == Some("true")
+        && (turn.requester == *user
+            || inbound::of_turn(tx, &turn.id)?.iter().any(|row| row.sender.as_ref() == Some(user))))
+}
+
+/// What is asked for is the network itself.
+pub(super) fn grants_network(ask: &Ask) -> bool {
+    matches!(ask, Ask::Permissions { network_only: true, .. })
+}
+
+/// Out of the sandbox a command has no network, so to allow it would not help: the task is stopped and goes on with the
+/// network, which is said with each turn. What was asked for does not run by itself.
+fn allow_network(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    gate: &GateId,
+    person: &Person,
+) -> Result<Performed, LedgerError> {
+    let gate = gates::get(tx, gate)?;
+    let turn = turns::get(tx, &gate.turn)?;
+    let conversation = conversations::get(tx, &gate.conversation)?;
+    let refused = !may(person.role, Act::GrantNetwork) || needs_another(tx, &conversation, &turn, &person.user)?;
+    if refused {
+        audit::note(tx, person.user.as_str(), "network refused", gate.id.as_str(), "not a decider", frame.now_ms)?;
+        let mut people = frame.access.deciders(&conversation.chat, Class::Publish);
+        people.retain(|user| *user != person.user);
+        return Ok(Performed::told(Told::OnlyThese { names: frame.names(tx, &people, &turn)? }));
+    }
+    if turn.stop.is_some() || turn.state.is_settled() || !gate.needs_network {
+        return Ok(Performed::told(no_longer(&gate, frame.now_ms).unwrap_or(Told::NoLongerValid)));
+    }
+    let performed = decide(tx, frame, &gate.id, person, |_| Some(Decision::Network))?;
+    if performed.told == Told::Recorded {
+        turns::grant_network(tx, &turn.id, &person.user)?;
+        let wish = Stop { reason: StopReason::Network, by: Some(person.name.clone()), at_ms: frame.now_ms };
+        turns::request_stop(tx, &turn.id, &wish)?;
+    }
+    Ok(performed)
+}
+
+/// Whether a task may reach the network: somebody let it who may do so.
+pub(super) fn has_network(access: &Access, conversation: &Conversation, turn: &Turn) -> bool {
+    turn.network_by.as_ref().is_some_and(|by| {
+        let role = access.role(by, None, Some(&conversation.chat), conversation.chat_kind);
+        may(role, Act::GrantNetwork)
+    })
 }
 
 /// Allows a request, and the like of it for a while.
@@ -310,14 +381,15 @@ fn decide_all(
 ) -> Result<Performed, LedgerError> {
     let mut result = Performed::told(Told::NoLongerValid);
     let mut decided = 0;
-    let mut refused = None;
+    let mut refused: Option<Told> = None;
     for gate in listed {
         let one = decide(tx, frame, gate, person, |_| Some(decision.clone()))?;
         if one.told == Told::Recorded {
             decided += 1;
             result.wake.extend(one.wake.into_iter().filter(|id| !result.wake.contains(id)).collect::<Vec<_>>());
-        } else {
-            refused.get_or_insert(one.told);
+        } else if refused.is_none() || matches!(one.told, Told::OnlyThese { .. }) {
+            // That somebody else has to decide one says more than that one is decided.
+            refused = Some(one.told);
         }
     }
     result.told = match (decided, refused) {
@@ -381,13 +453,31 @@ fn field<'f>(form: &'f [(String, String)], name: &str) -> Option<&'f str> {
 pub fn typed_answer(ask: &Ask, text: &str) -> Option<Decision> {
     let Ask::Questions { questions } = ask else { return None };
     let [question] = questions.as_slice() else { return None };
+    Some(Decision::Answers { answers: vec![(question.id.clone(), vec![typed(question, text)?])] })
+}
+
+/// Typed answers to all questions of a card, in their order: an empty one leaves its question open, all open or one
+/// that is none is no answer.
+pub fn typed_answers(ask: &Ask, texts: &[String]) -> Option<Decision> {
+    let Ask::Questions { questions } = ask else { return None };
+    if texts.len() > questions.len() {
+        return None;
+    }
+    let mut answers = Vec::new();
+    for (question, text) in questions.iter().zip(texts).filter(|(_, text)| !text.trim().is_empty()) {
+        answers.push((question.id.clone(), vec![typed(question, text)?]));
+    }
+    (!answers.is_empty()).then_some(Decision::Answers { answers })
+}
+
+fn typed(question: &Question, text: &str) -> Option<String> {
     let number = text.trim().parse::<usize>().ok().filter(|n| (1..=question.options.len()).contains(n));
     let answer = match number {
         Some(number) => question.options[number - 1].label.clone(),
         None if accepts_text(question) => text.trim().to_owned(),
         None => question.options.iter().find(|option| option.label.eq_ignore_ascii_case(text.trim()))?.label.clone(),
     };
-    (!answer.is_empty()).then(|| Decision::Answers { answers: vec![(question.id.clone(), vec![answer])] })
+    (!answer.is_empty()).then_some(answer)
 }
 
 fn accepts_text(question: &Question) -> bool {
@@ -417,6 +507,7 @@ fn decision_word(decision: &Decision) -> &'static str {
         Decision::Allow => "allow",
         Decision::Decline { .. } => "decline",
         Decision::StopTurn => "stop",
+        Decision::Network => "network",
         Decision::Answers { .. } => "answer",
     }
 }
@@ -499,11 +590,25 @@ fn cancel_turn(
 ) -> Result<Performed, LedgerError> {
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
     close_question(tx, frame, turn, by)?;
-    pictures::near_miss_over(tx, frame, &turn.id)?;
+    pictures::near_miss_over(tx, frame, turn)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
     receipts(tx, frame, turn, receipt)?;
+    compaction::over(tx, frame, turn, false)?;
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(Told::Cancelled, &turn.conversation))
+}
+
+/// A queued turn of somebody who may not talk here any more.
+pub(super) fn not_allowed_any_more(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+) -> Result<(), LedgerError> {
+    cancel_turn(tx, frame, turn, "ally", Receipt::Failed)?;
+    let (target, lang) = (pictures::target_of(conversation, turn), conversation.lang);
+    let (id, text) = (Some(&conversation.id), say::notice(lang, NoticeMsg::NotAllowedAnyMore));
+    notice(tx, &conversation.channel, target, id, None, text, lang, frame.now_ms)
 }
 
 /// Sets the receipt of every message of a turn.
@@ -531,20 +636,21 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     }
     let prompt = prompts::thaw(&turn.prompt);
     let running = turns::active(tx, &turn.conversation)?.filter(|running| running.stop.is_none());
-    let is_owner = frame.access.owner.as_ref() == Some(&turn.requester);
-    let running = running.filter(|running| may_steer(running, if is_owner { Role::Owner } else { Role::Member }));
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let role = frame.access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+    let running = running.filter(|running| may_steer(running, role));
+    let mut rows = inbound::of_turn(tx, &turn.id)?;
+    let carrier = rows.iter().position(|row| row.message.is_some() && row.message == turn.reply_to);
     // A steer holds words only: what has pictures stays a turn, and so does what wants a plan.
-    let (Some(running), true) = (running, prompt.images.is_empty() && !prompt.plan) else {
+    let (Some(running), Some(carrier), true) = (running, carrier, prompt.is_only_words()) else {
         return Ok(Performed::told(Told::Queued));
     };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
     close_question(tx, frame, &turn, &person.name)?;
-    let mut rows = inbound::of_turn(tx, &turn.id)?;
-    // The words are one steer, whatever came along with them.
-    if let Some(last) = rows.pop() {
-        inbound::set_steer(tx, last.seq, &running.id, "wanted", Some(&prompt.text))?;
-    }
+    // The words are one steer, whatever came along with them. Should they come back, it is to the one who wrote them.
+    let words = rows.remove(carrier);
+    inbound::set_steer(tx, words.seq, &running.id, "wanted", Some(&prompt.text))?;
     for companion in rows {
         inbound::set_steer(tx, companion.seq, &running.id, "taken", None)?;
     }
@@ -552,9 +658,12 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     Ok(Performed::waking(Told::Steering, &turn.conversation))
 }
 
-/// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own.
+/// Words of somebody with fewer rights than a running turn has do not go into it: they become a turn of their own. A
+/// compaction hears no words at all.
 pub fn may_steer(turn: &Turn, role: Role) -> bool {
-    turn.level.is_none_or(|level| role.cap() >= level)
+    let takes_words = prompts::compaction(&turn.prompt).is_none();
+    let has_rights = turn.level.is_none_or(|level| role.cap() >= level);
+    takes_words && has_rights && (turn.network_by.is_none() || may(role, Act::GrantNetwork))
 }
 
 fn keep_waiting(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Person) -> Result<Performed, LedgerError> {
@@ -606,7 +715,16 @@ pub fn resume(
     let told = match how {
         Resume::Dismiss => Told::Dismissed,
         Resume::Continue | Resume::RunAgain | Resume::StartFresh => {
-            again(tx, frame, &turn, how, person)?;
+            let prompt = match how {
+                Resume::Continue if back_on_its_thread(tx, &conversation, &turn)? => prompts::continuing(&turn.prompt),
+                Resume::Continue => prompts::begun_elsewhere(&turn.prompt),
+                _ => turn.prompt.clone(),
+            };
+            again(tx, frame, &turn, prompt, how == Resume::Continue, (&person.user, &person.name))?;
+            Told::Queued
+        }
+        Resume::Compact => {
+            compaction::first(tx, frame, &turn, person)?;
             Told::Queued
         }
     };
@@ -615,11 +733,37 @@ pub fn resume(
         Resume::Continue => ButtonRole::Continue,
         Resume::RunAgain => ButtonRole::RunAgain,
         Resume::StartFresh => ButtonRole::StartFresh,
+        Resume::Compact => ButtonRole::Compact,
         Resume::Dismiss => ButtonRole::Dismiss,
     };
     pictures::chosen(tx, frame, &turn, &role, &person.name)?;
+    if conversations::get(tx, &turn.conversation)?.held.is_none() {
+        pictures::held_no_longer(tx, frame, &turn.conversation, &role, &person.name)?;
+    }
     pictures::queue(tx, frame, &turn.conversation)?;
     Ok(Performed::waking(told, &turn.conversation))
+}
+
+/// Brings the conversation back to the thread of a turn that is continued. False where it went on with another one, and
+/// that is in use or this one is another's now.
+fn back_on_its_thread(tx: &Transaction<'_>, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
+    let Some(thread) = &turn.thread else { return Ok(false) };
+    if conversation.thread.as_ref() == Some(thread) {
+        return Ok(true);
+    }
+    let Some(known) = ledger_threads::get(tx, &conversation.channel, &conversation.chat, thread)? else {
+        return Ok(false);
+    };
+    let is_wanted = |of: &Option<ThreadId>| of.as_ref() == Some(thread);
+    let is_used = !turns::unsettled(tx, &conversation.id)?.is_empty()
+        || turns::all_active(tx)?.iter().any(|active| is_wanted(&active.thread))
+        || conversations::of_chat(tx, &conversation.channel, &conversation.chat)?
+            .iter()
+            .any(|other| is_wanted(&other.thread));
+    if !is_used {
+        conversations::bring_to(tx, &conversation.id, &known)?;
+    }
+    Ok(!is_used)
 }
 
 /// Said once the way on from a turn is chosen.
@@ -628,119 +772,41 @@ pub(super) fn resumed_key(turn: &TurnId) -> String {
 }
 
 /// A turn made of a former one, in its place in the queue.
-fn again(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, how: Resume, person: &Person) -> Result<(), LedgerError> {
-    let prompt = match how {
-        Resume::Continue => crate::bridge::prompts::continuing(&turn.prompt),
-        _ => turn.prompt.clone(),
-    };
+pub(super) fn again(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &Turn,
+    prompt: String,
+    continues: bool,
+    (user, name): (&UserId, &str),
+) -> Result<(), LedgerError> {
     let new = NewTurn {
         conversation: turn.conversation.clone(),
         ord: Some(turn.ord),
-        requester: person.user.clone(),
-        requester_name: person.name.clone(),
+        requester: user.clone(),
+        requester_name: name.to_owned(),
         title: turn.title.clone(),
         reply_to: turn.reply_to.clone(),
         prompt,
-        continues: (how == Resume::Continue).then(|| turn.id.clone()),
+        continues: continues.then(|| turn.id.clone()),
+        // What was asked for was asked for there.
+        directory: Some(turn.directory.clone()),
+        // It is the same task.
+        network_by: turn.network_by.clone().filter(|_| continues),
         not_before_ms: 0,
     };
     let fresh = turns::insert(tx, &new, frame.now_ms)?;
-    // The messages now belong to the new turn: their receipts follow it.
-    for row in inbound::of_turn(tx, &turn.id)? {
-        inbound::resolve(tx, row.seq, InboundState::Turn, None, Some(&fresh))?;
+    // The messages now belong to the new turn: their receipts follow it. What was put into the former one while it ran is
+    // not in this prompt.
+    for row in inbound::of_turn(tx, &turn.id)?.into_iter().filter(|row| row.message.is_some()) {
+        if row.steer.is_none() || row.message == turn.reply_to {
+            inbound::resolve(tx, row.seq, InboundState::Turn, None, Some(&fresh))?;
+        }
     }
     receipts(tx, frame, &turns::get(tx, &fresh)?, Receipt::Accepted)
 }
 
-// ------------------------------------------------------------------------------------------------ late messages
-
-fn late(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    seq: InboundSeq,
-    how: Late,
-    person: &Person,
-) -> Result<Performed, LedgerError> {
-    let row = inbound::get(tx, seq)?;
-    if !may(person.role, Act::Requeue { own: row.sender.as_ref() == Some(&person.user) }) {
-        return not_theirs(tx, frame, person, "", String::new());
-    }
-    if how == Late::DoIt && settings::is_locked(tx)? {
-        return lock::refuse(tx, person, "", frame.now_ms);
-    }
-    let old = old_turn(tx, &row)?;
-    if row.state != InboundState::Waiting && old.is_none() {
-        return Ok(Performed::told(Told::NoLongerValid));
-    }
-    let (Some(chat), channel) = (row.chat.clone(), row.channel.clone()) else {
-        return Ok(Performed::told(Told::NoLongerValid));
-    };
-    let rows = match how {
-        Late::CancelAll => inbound::asked_about(tx, &channel, &chat)?
-            .into_iter()
-            .filter(|other| other.seq == seq || other.sender == row.sender || person.role.is_decider())
-            .collect(),
-        Late::DoIt | Late::Cancel => vec![row],
-    };
-    let mut wake = Vec::new();
-    for row in rows {
-        if let Some(turn) = old_turn(tx, &row)? {
-            match how {
-                Late::DoIt => still_wanted(tx, frame, &turn, &row, person)?,
-                Late::Cancel | Late::CancelAll => drop(cancel_turn(tx, frame, &turn, &person.name, Receipt::Failed)?),
-            }
-            wake.push(turn.conversation);
-            continue;
-        }
-        let (state, reason, role) = match how {
-            Late::DoIt => (InboundState::Received, "wanted", ButtonRole::DoIt),
-            Late::Cancel | Late::CancelAll => (InboundState::Cancelled, "late", ButtonRole::Cancel),
-        };
-        let mut ended = vec![row.clone()];
-        if how != Late::DoIt {
-            // With what was sent along without words.
-            ended.extend(inbound::waiting(tx, &channel, &chat, &inbound::bound_to(row.seq))?);
-        }
-        for row in ended {
-            inbound::resolve(tx, row.seq, state, Some(reason), None)?;
-            if let (Some(message), true) = (&row.message, how != Late::DoIt) {
-                surfaces::want_receipt(tx, &channel, &chat, message, Receipt::Failed, frame.now_ms)?;
-            }
-        }
-        pictures::late(tx, frame, &row, frame.lang, "", Some((role, person.name.clone())))?;
-    }
-    let told = if how == Late::DoIt { Told::Queued } else { Told::Cancelled };
-    Ok(Performed { rerun_intake: how == Late::DoIt, wake, ..Performed::told(told) })
-}
-
-/// The turn of a message that was accepted in time and grew old in the queue, while its sender is asked about it.
-fn old_turn(tx: &Transaction<'_>, row: &InboundRow) -> Result<Option<Turn>, LedgerError> {
-    let Some(turn) = &row.turn else { return Ok(None) };
-    Ok(Some(turns::get(tx, turn)?).filter(Turn::is_asked))
-}
-
-/// It runs in its old place, with the prompt that it had.
-fn still_wanted(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    turn: &Turn,
-    row: &InboundRow,
-    person: &Person,
-) -> Result<(), LedgerError> {
-    turns::set_not_before(tx, turn, 0)?;
-    alive::set_wanted(tx, &turn.id, frame.now_ms)?;
-    receipts(tx, frame, turn, Receipt::Queued)?;
-    pictures::queue(tx, frame, &turn.conversation)?;
-    pictures::late(tx, frame, row, frame.lang, "", Some((ButtonRole::DoIt, person.name.clone())))
-}
-
-/// What was asked about a queued turn needs no answer any more.
-fn close_question(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, by: &str) -> Result<(), LedgerError> {
-    match alive::words_of(tx, turn)?.filter(|_| turn.is_asked()) {
-        Some(row) => pictures::late(tx, frame, &row, frame.lang, "", Some((ButtonRole::Cancel, by.to_owned()))),
-        None => Ok(()),
-    }
-}
+// ------------------------------------------------------------------------------------------------ conversations
 
 fn reopen(
     tx: &Transaction<'_>,
@@ -756,12 +822,19 @@ fn reopen(
     if conversation.held.as_ref().is_none_or(|held| held.why == HeldWhy::Lost) {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    match how {
-        Reopen::TryAgain => {}
-        Reopen::StartFresh => conversations::set_thread(tx, &conversation.id, None, None)?,
-        Reopen::Fork => conversations::set_fork_wanted(tx, &conversation.id, true)?,
-    }
+    let role = match how {
+        Reopen::TryAgain => ButtonRole::TryAgain,
+        Reopen::StartFresh => {
+            conversations::set_thread(tx, &conversation.id, None, None)?;
+            ButtonRole::StartFresh
+        }
+        Reopen::Fork => {
+            conversations::set_fork_wanted(tx, &conversation.id, true)?;
+            ButtonRole::Fork
+        }
+    };
     conversations::release(tx, &conversation.id)?;
+    pictures::held_no_longer(tx, frame, &conversation.id, &role, &person.name)?;
     audit::note(tx, person.user.as_str(), "reopen", conversation.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
     Ok(Performed::waking(Told::Queued, &conversation.id))
 }

@@ -1,6 +1,7 @@
 //! What ally does itself when it is told to. Commands act on the conversation they are written in, or, in a group's
 //! stream, on the chat; they open no topic.
 
+mod compact;
 mod conversing;
 mod lock;
 mod look;
@@ -27,7 +28,9 @@ use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::Command;
 use crate::domain::ids::*;
+use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
+use crate::domain::setting::Setting;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::{ButtonRole, HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
@@ -54,6 +57,8 @@ struct Reply {
     fresh: bool,
     /// That turn is to make a plan.
     plan: bool,
+    /// That turn is to review the changes.
+    review: bool,
     /// The row's end is written already (a steer).
     keep_row: bool,
     /// There is nothing here that it could act on.
@@ -97,6 +102,10 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Gates => Some(look::open(core, &letter).await?),
         _ => None,
     };
+    let outsiders = match &command {
+        Command::Allow { .. } => people::outsiders(core, &letter).await,
+        _ => people::Outsiders::None,
+    };
     finish(core, letter, order, move |tx, frame, letter| {
         let here = Here::of(tx, letter, scope)?;
         let lang = here.lang(frame);
@@ -108,7 +117,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Cancel(n) => cancel(tx, frame, letter, &here, lang, *n),
             Command::Retry => retry(tx, frame, letter, &here, lang),
             Command::Whoami => Ok(Reply::say(whoami(frame, letter, lang))),
-            Command::Allow { .. } => people::allow(tx, frame, letter, lang),
+            Command::Allow { .. } => people::allow(tx, frame, letter, lang, outsiders),
             Command::Deny { .. } => people::deny(tx, frame, letter, lang),
             Command::Admin { rest } => people::right(tx, frame, letter, lang, people::Kind::Admin, rest),
             Command::Approver { rest } => people::right(tx, frame, letter, lang, people::Kind::Approver, rest),
@@ -122,7 +131,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Lock => lock::switch(tx, frame, letter, lang, true),
             Command::Unlock => lock::switch(tx, frame, letter, lang, false),
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
-            Command::Lang(wanted) => set_lang(tx, &here, lang, wanted.as_deref()),
+            Command::Lang(wanted) => set_lang(tx, letter, &here, lang, wanted.as_deref()),
             Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
@@ -161,12 +170,18 @@ async fn finish(
     if order == Order::Overtaking && (result.then.is_some() || result.nothing) {
         return Ok(());
     }
+    // What was committed is acted on at once, whatever follows.
+    result.performed.into_iter().for_each(|performed| after(core, performed));
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
     if result.rights_changed {
         // It is committed and said: it must come into force, however long the ledger takes to be read.
         while let Err(error) = core.refresh_access().await {
             tracing::warn!(%error, "The changed rights could not be read; they are read again");
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
+        // What looked meanwhile was judged by the rights of before.
+        core.registry.wake_all();
     }
     if let (Some(thread), Some(live)) = (result.release, core.host.now()) {
         live.forget(&thread);
@@ -180,12 +195,10 @@ async fn finish(
     {
         tracing::info!(%error, "The runtime does not take a thread's name");
     }
-    result.performed.into_iter().for_each(|performed| after(core, performed));
-    core.wakes.outbox.notify_one();
-    core.wakes.painter.notify_one();
     match result.then {
         Some(text) => {
-            let beside = Beside { remark: result.say, fresh: result.fresh, plan: result.plan, near: None };
+            let Reply { say: remark, fresh, plan, review, .. } = result;
+            let beside = Beside { remark, fresh, plan, review, near: None };
             make_turn(core, Letter { text, ..letter }, beside).await
         }
         None => Ok(()),
@@ -385,8 +398,9 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
     if performed.told == Told::Paused {
         return Ok(Reply::say(say::told(lang, &performed.told, frame.now_ms)));
     }
-    let text = match performed.told {
+    let text = match &performed.told {
         Told::Queued => CommandMsg::RetryQueued,
+        Told::OnlyThese { .. } => CommandMsg::NotYours { who: &turn.requester_name },
         _ => CommandMsg::NothingToRetry,
     };
     Ok(Reply { performed: vec![performed], ..Reply::say(say::command(lang, text)) })
@@ -446,13 +460,14 @@ fn steer(
         return Ok(Reply::say(say::command(lang, CommandMsg::SteerEmpty)));
     }
     let running = match &here.conversation {
-        Some(conversation) => turns::active(tx, &conversation.id)?
-            .filter(|turn| turn.stop.is_none() && actions::may_steer(turn, letter.person.role)),
+        Some(conversation) => turns::active(tx, &conversation.id)?.filter(|turn| turn.stop.is_none()),
         None => None,
     };
-    let Some(running) = running else {
-        return Ok(Reply { then: Some(text.to_owned()), ..Reply::say(say::command(lang, CommandMsg::SteerQueued)) });
-    };
+    let queued = |msg| Reply { then: Some(text.to_owned()), ..Reply::say(say::command(lang, msg)) };
+    let Some(running) = running else { return Ok(queued(CommandMsg::SteerQueued)) };
+    if !actions::may_steer(&running, letter.person.role) {
+        return Ok(queued(CommandMsg::SteerNotIn));
+    }
     put_steer(tx, frame, &running.id, letter, text)?;
     let woken = actions::Performed {
         told: Told::Steering,
@@ -470,7 +485,18 @@ fn release(here: &Here, lang: Lang) -> Reply {
     }
 }
 
-fn set_lang(tx: &Transaction<'_>, here: &Here, lang: Lang, wanted: Option<&str>) -> Result<Reply, LedgerError> {
+fn set_lang(
+    tx: &Transaction<'_>,
+    letter: &Letter,
+    here: &Here,
+    lang: Lang,
+    wanted: Option<&str>,
+) -> Result<Reply, LedgerError> {
+    let direct = letter.message.chat_kind == ChatKind::Direct;
+    if !Setting::Language.may_set("", Level::Ask, letter.person.role, direct) {
+        let name = crate::words::setting(Setting::Language, lang);
+        return Ok(Reply::say(say::command(lang, CommandMsg::SettingNotYours { name })));
+    }
     let Some(wanted) = wanted.and_then(Lang::parse) else {
         return Ok(Reply::say(say::command(lang, CommandMsg::LangUsage)));
     };

@@ -56,7 +56,7 @@ pub(super) fn read(core: &Core, row: InboundRow) -> Option<Stored> {
 }
 
 /// Of the same topic, or both outside of any. A topic's id is sometimes missing; its root never is.
-fn same_place(a: &IncomingMessage, b: &IncomingMessage) -> bool {
+pub(super) fn same_place(a: &IncomingMessage, b: &IncomingMessage) -> bool {
     a.chat == b.chat && (a.topic == b.topic || (a.root.is_some() && a.root == b.root))
 }
 

@@ -21,7 +21,7 @@ use crate::domain::ids::*;
 use crate::domain::turn::{StopReason, TurnState};
 use crate::ledger::conversations::Conversation;
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, conversations, turns};
+use crate::ledger::{LedgerError, conversations, settings, turns};
 use crate::tasks::OnExit;
 
 /// The conversations that have a task.
@@ -165,13 +165,13 @@ pub enum Next {
 /// What a conversation has to do now, as the ledger says.
 async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> anyhow::Result<Next> {
     alive::ask_stale(core, id).await?;
-    let Some((conversation, turn)) = next(core, id).await? else { return Ok(Next::Nothing) };
+    let Some((conversation, turn, locked)) = next(core, id).await? else { return Ok(Next::Nothing) };
     match turn.state {
         // A turn that a former process or generation had: ask what became of it.
         state if state.is_active() => recovery::recover(core, &conversation, &turn, handle).await,
         TurnState::Queued if turn.stop.is_some() => stopped_before_it_ran(core, &conversation, &turn).await,
         TurnState::Queued if conversation.held.is_some() || core.registry.is_closed() => Ok(Next::Nothing),
-        TurnState::Queued if core.access(&conversation.channel).locked => Ok(Next::Nothing),
+        TurnState::Queued if locked => Ok(Next::Nothing),
         TurnState::Queued => {
             let wait = turn.not_before_ms - core.now_ms();
             if wait > 0 {
@@ -198,7 +198,8 @@ async fn stopped_before_it_ran(core: &Arc<Core>, conversation: &Conversation, tu
     Ok(Next::Again)
 }
 
-async fn next(core: &Core, id: &ConversationId) -> Result<Option<(Conversation, Turn)>, LedgerError> {
+/// What is to be done next, and whether the owner has locked everything.
+async fn next(core: &Core, id: &ConversationId) -> Result<Option<(Conversation, Turn, bool)>, LedgerError> {
     let id = id.clone();
     core.ledger
         .read(move |tx| {
@@ -207,7 +208,7 @@ async fn next(core: &Core, id: &ConversationId) -> Result<Option<(Conversation, 
             // What a runtime has comes before what is queued, whatever its place.
             let active = unsettled.iter().position(|turn| turn.state.is_active()).unwrap_or(0);
             match unsettled.into_iter().nth(active) {
-                Some(turn) => Ok(Some((conversations::get(tx, &id)?, turn))),
+                Some(turn) => Ok(Some((conversations::get(tx, &id)?, turn, settings::is_locked(tx)?))),
                 None => Ok(None),
             }
         })

@@ -14,6 +14,7 @@ use super::leases::Leases;
 use super::overtake::Fetching;
 use super::pictures::Frame;
 use super::ports::{BotIdentity, Channel};
+use super::rights;
 use crate::clock::Clock;
 use crate::domain::access::Access;
 use crate::domain::gate::Decision;
@@ -21,7 +22,6 @@ use crate::domain::ids::*;
 pub use crate::domain::setting::Busy;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
-use crate::ledger::grants::{Grant, Right};
 use crate::ledger::{Ledger, LedgerError, Transaction, grants, said, settings};
 use crate::tasks::Tasks;
 
@@ -161,6 +161,11 @@ impl Core {
         false
     }
 
+    /// What is configured of a channel's rights.
+    fn floor(&self, channel: &ChannelName) -> Access {
+        self.config.floor.get(channel).cloned().unwrap_or_default()
+    }
+
     /// The rights on a channel as they stand.
     pub fn access(&self, channel: &ChannelName) -> Access {
         self.access.read().expect("no code panics while it holds this lock").get(channel).cloned().unwrap_or_default()
@@ -174,16 +179,7 @@ impl Core {
             let name = channel.clone();
             let read = move |tx: &Transaction<'_>| Ok((grants::of_channel(tx, &name)?, settings::is_locked(tx)?));
             let (granted, locked) = self.ledger.read(read).await?;
-            let mut access = self.config.floor.get(&channel).cloned().unwrap_or_default();
-            for Grant { right, chat, id } in granted {
-                match (right, chat) {
-                    (Right::Owner, _) => access.owner = access.owner.or_else(|| Some(id.into())),
-                    (Right::Admin, _) => drop(access.admins.insert(id.into())),
-                    (Right::Approver, Some(chat)) => drop(access.approvers.insert((chat, id.into()))),
-                    (Right::User | Right::Approver, _) => drop(access.users.insert(id.into())),
-                    (Right::Chat, _) => drop(access.chats.insert(id.into())),
-                }
-            }
+            let mut access = rights::granted(self.floor(&channel), granted);
             access.locked = locked;
             let mut all = self.access.write().expect("no code panics while it holds this lock");
             // Within the lock: the bot may come to be known in this very moment.
@@ -210,6 +206,7 @@ impl Core {
         Frame {
             channel: channel.clone(),
             access: self.access(channel),
+            floor: self.floor(channel),
             lang: self.config.lang,
             bot_name: self.bot(channel).map_or_else(|| "ally".to_owned(), |bot| bot.name),
             workspaces: self.config.workspaces.clone(),
@@ -222,6 +219,12 @@ impl Core {
     /// The clock of a channel's platform, ours where it is not known.
     pub fn platform_ms(&self, channel: &ChannelName) -> i64 {
         self.channel(channel).and_then(|channel| channel.platform_ms()).unwrap_or_else(|| self.now_ms())
+    }
+
+    /// Since when people see something, at the least: `told` is the platform's own word for it. Its clock is known to the
+    /// second, and a word of before must not count as one about it.
+    pub fn seen_since_ms(&self, channel: &ChannelName, told: Option<i64>) -> i64 {
+        told.unwrap_or_else(|| self.platform_ms(channel) - 1_000)
     }
 
     pub fn set_outages(&self, outages: Vec<Outage>) {

@@ -22,8 +22,8 @@ use super::judge::judge;
 use super::leases::Lease;
 use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Live};
 use super::ports::*;
-use super::say;
 use super::settle::{self, Finish};
+use super::{prompts, say};
 use crate::crash;
 use crate::domain::action::Action;
 use crate::domain::gate::{Ask, Decision, GateState};
@@ -48,6 +48,8 @@ const DRAFT: usize = 600;
 const INTERRUPT_MS: i64 = 60_000;
 /// A decision that the runtime was too busy to take is passed on again after this long.
 const ANSWER_AGAIN_MS: i64 = 1_000;
+/// The directory is given back after this long without a word of the runtime.
+const SILENCE_MS: i64 = 1_000;
 /// A progress row is at most this old.
 const SAVE_MS: i64 = 5_000;
 /// An unreachable model is asked about after this long.
@@ -72,12 +74,16 @@ pub struct Follow {
     in_doubt: bool,
     /// The runtime named a turn that was there before: see [`Follow::swallowed`].
     swallowed: bool,
+    /// It compacts its thread: its submit names no turn, and it is known by its start alone.
+    compacts: bool,
     /// A decision could not be passed on: when to try again.
     retry_at_ms: Option<i64>,
     seen: Seen,
     watch: Watch,
     /// An allowed step waits for the directory.
     wants_lease: bool,
+    /// When the runtime last said anything.
+    heard_at_ms: i64,
     stop_seen_at_ms: Option<i64>,
     interrupted_at_ms: Option<i64>,
 }
@@ -93,6 +99,8 @@ struct Seen {
     tokens: Option<i64>,
     /// What the thread had taken before this turn.
     tokens_before: Option<i64>,
+    /// What it had taken when that was told last.
+    tokens_told: Option<i64>,
     unreachable_since_ms: Option<i64>,
     /// Retries since the model last said something.
     retries: u32,
@@ -111,6 +119,14 @@ impl Seen {
     fn use_tokens(&mut self, total: i64, request: i64) {
         let before = *self.tokens_before.get_or_insert(total - request);
         self.tokens = Some(total - before);
+    }
+
+    /// A compaction is one request. codex tells the former request again before it, and afterwards, with the same sum, how
+    /// long the thread is now.
+    fn use_tokens_once(&mut self, total: i64, request: i64) {
+        if self.tokens_told.replace(total) != Some(total) {
+            self.tokens = Some(request);
+        }
     }
 }
 
@@ -149,6 +165,7 @@ impl Follow {
         lease: Option<Lease>,
     ) -> Self {
         let now = core.now_ms();
+        let compacts = prompts::compaction(&turn.prompt).is_some();
         Self {
             core: Arc::clone(core),
             live: Arc::clone(live),
@@ -165,10 +182,12 @@ impl Follow {
             on_person: false,
             in_doubt: false,
             swallowed: false,
+            compacts,
             retry_at_ms: None,
             seen: Seen::default(),
             watch: Watch::new(now),
             wants_lease: false,
+            heard_at_ms: now,
             stop_seen_at_ms: None,
             interrupted_at_ms: None,
         }
@@ -233,6 +252,7 @@ impl Follow {
                     taking = None;
                     self.lease = Some(lease);
                     self.wants_lease = false;
+                    self.seen.dirty = true;
                     self.look().await
                 }
                 fact = self.facts.recv() => match fact {
@@ -304,7 +324,12 @@ impl Follow {
             debug!(native.turn = %theirs, "A fact of another turn");
             return Ok(false);
         }
-        self.watch.last_sign_ms = self.core.now_ms();
+        if self.compacts && self.native.is_none() && !matches!(envelope.fact, Fact::TurnStarted | Fact::Exited { .. }) {
+            debug!("A fact of an earlier turn, before the compaction began");
+            return Ok(false);
+        }
+        self.heard_at_ms = self.core.now_ms();
+        self.watch.last_sign_ms = self.heard_at_ms;
         self.watch.asked = false;
         match envelope.fact {
             Fact::TurnEnded { .. } if self.swallowed => return self.resolve_doubt().await,
@@ -323,6 +348,9 @@ impl Follow {
                 self.seen.dirty = true;
             }
             Fact::Trouble(failure) => self.seen.failure = Some(failure),
+            Fact::Usage { total_tokens, request_tokens } if self.compacts => {
+                self.seen.use_tokens_once(total_tokens, request_tokens);
+            }
             Fact::Usage { total_tokens, request_tokens } => self.seen.use_tokens(total_tokens, request_tokens),
             Fact::TurnEnded { end, failure } => {
                 self.on_ended(envelope.turn, end, failure).await?;
@@ -430,6 +458,7 @@ impl Follow {
         self.seen.retries = 0;
         self.seen.completed.clear();
         self.seen.changed.extend(changed);
+        let mut begins = false;
         let steps = &mut self.seen.progress.steps;
         match self.seen.items.get(&item) {
             Some(index) => {
@@ -437,6 +466,10 @@ impl Follow {
                 steps[*index] = Step { started_at_ms, ..step };
             }
             None => {
+                if step.state == StepState::Running && step.what.works() {
+                    // It began after the directory was given back, and cannot be held.
+                    begins = true;
+                }
                 self.seen.items.insert(item, steps.len());
                 let started_at_ms = if step.started_at_ms > 0 { step.started_at_ms } else { self.core.now_ms() };
                 steps.push(Step { started_at_ms, ..step });
@@ -444,6 +477,9 @@ impl Follow {
             }
         }
         self.seen.dirty = true;
+        if begins {
+            self.take_back();
+        }
         if self.seen.unsaved_step {
             // Should the process die now, the row must say that this step may have run.
             self.save_progress().await?;
@@ -463,7 +499,7 @@ impl Follow {
         Progress { steps: self.seen.progress.steps.clone(), draft: tail(&self.seen.progress.draft, DRAFT) }
     }
 
-    /// W4; the turn waits for a person, so others may work in its directory.
+    /// W4; the turn waits for a person, so others may soon work in its directory: see [`Follow::give_way`].
     async fn on_gate(&mut self, generation: Generation, mut request: GateRequest) -> Result<(), LedgerError> {
         let (id, frame) = (self.turn.id.clone(), self.frame());
         // codex names no directory with a patch: it is the task's.
@@ -480,11 +516,8 @@ impl Follow {
         if let Some(state) = opened {
             crash::point("w4.after");
             self.waiting = true;
-            // What a rule or policy decided waits for nobody: the directory stays with this turn.
-            if state == GateState::Open {
-                self.on_person = true;
-                self.lease = None;
-            }
+            // What a rule or policy decided waits for nobody.
+            self.on_person |= state == GateState::Open;
         }
         // Also when it was known: the first try may have failed after its commit.
         self.paint(true).await?;
@@ -500,14 +533,37 @@ impl Follow {
             self.waiting = false;
             self.on_person = false;
             self.watch.last_sign_ms = self.core.now_ms();
-            if self.lease.is_none() {
-                // A withdrawn request: the turn goes on without an answer of ours.
-                self.lease = self.core.leases.try_take(&self.turn.directory).ok();
-            }
+            // After a withdrawn request the turn goes on without an answer of ours.
+            self.take_back();
             self.paint(true).await?;
         }
         self.core.wakes.painter.notify_one();
         Ok(())
+    }
+
+    /// Gives the directory back while all that the turn still does waits for a person. A runtime asks for one thing while it
+    /// does another, and what it was told to do together comes one after the other: not before a moment of silence.
+    async fn give_way(&mut self) -> Result<(), LedgerError> {
+        let silent = self.core.now_ms() - self.heard_at_ms >= SILENCE_MS;
+        if self.lease.is_none() || !self.on_person || self.wants_lease || !silent {
+            return Ok(());
+        }
+        let id = self.turn.id.clone();
+        let mut gates = self.core.ledger.read(move |tx| gates::of_turn(tx, &id)).await?;
+        gates.retain(|gate| !gate.state.is_over());
+        let all_asked = gates.iter().all(|gate| gate.state == GateState::Open);
+        if !gates.is_empty() && all_asked && !works_beside(&self.seen.progress.steps, &gates) {
+            self.lease = None;
+        }
+        Ok(())
+    }
+
+    /// The turn works again: at once if its directory is free, else from when it is.
+    fn take_back(&mut self) {
+        if self.lease.is_none() {
+            self.lease = self.core.leases.try_take(&self.turn.directory).ok();
+            self.wants_lease = self.lease.is_none();
+        }
     }
 
     /// The turn's end as the runtime reports it, confirmed by a pull, then W6.
@@ -556,7 +612,8 @@ impl Follow {
     }
 
     async fn finish(&self, mut finish: Finish) -> anyhow::Result<()> {
-        settle::render_answer(&self.core, &self.conversation, &mut finish)?;
+        finish.can_compact = self.live.capabilities().compact;
+        settle::render_answer(&self.core, &self.conversation, &self.turn, &mut finish)?;
         let (id, frame) = (self.turn.id.clone(), self.frame());
         let outcome = finish.outcome;
         crash::point("w6.before");
@@ -622,11 +679,12 @@ impl Follow {
                 self.lease = self.core.leases.try_take(&self.turn.directory).ok();
                 if self.lease.is_none() {
                     self.wants_lease = true;
+                    self.seen.dirty = true;
                     on_person = true;
                     continue;
                 }
             }
-            match gate_flow::answer(&self.core, &self.live, &self.thread, &gate).await {
+            match gate_flow::answer(&self.core, &self.live, &self.conversation, &self.thread, &gate).await {
                 Ok(Passed::On) => self.watch.last_sign_ms = self.core.now_ms(),
                 Ok(Passed::NotYet) => {
                     on_person = true;
@@ -692,6 +750,7 @@ impl Follow {
         if self.retry_at_ms.is_some_and(|at| self.core.now_ms() >= at) && self.heed_wishes().await? {
             return Ok(true);
         }
+        self.give_way().await?;
         self.paint(false).await?;
         if self.watchdog().await? {
             return Ok(true);
@@ -725,6 +784,7 @@ impl Follow {
         }
         let (id, frame, conversation) = (self.turn.id.clone(), self.frame(), self.conversation.clone());
         let (progress, unreachable) = (self.shown_progress(), self.seen.unreachable_since_ms);
+        let wants_lease = self.wants_lease;
         self.core
             .ledger
             .write(move |tx| {
@@ -735,8 +795,9 @@ impl Follow {
                 if save {
                     turns::save_progress(tx, &id, &progress)?;
                 }
-                let open = gates::of_turn(tx, &id)?.into_iter().find(|gate| gate.state == GateState::Open);
+                let open = gates::open_in(tx, &conversation.id)?.into_iter().find(|gate| gate.turn == id);
                 let state = match open {
+                    None if wants_lease => LiveState::Paused { why: say::waits_for_directory(conversation.lang) },
                     Some(gate) => {
                         let (names, _) = frame.deciders(tx, &conversation, &gate, &turn)?;
                         LiveState::Waiting { number: gate.number, names }
@@ -770,6 +831,23 @@ impl Follow {
     }
 }
 
+/// Whether a step runs for which nobody is asked. The request for a command or a change comes after the start of its step;
+/// that of a tool, or what the tool asks itself, while its step runs.
+fn works_beside(steps: &[Step], open: &[Gate]) -> bool {
+    let asks = |what: StepKind| {
+        let about = |ask: &Ask| match ask {
+            Ask::Command { .. } => what == StepKind::Command,
+            Ask::FileChange { .. } => what == StepKind::FileChange,
+            Ask::Tool { .. } | Ask::Questions { .. } => what == StepKind::Tool,
+            Ask::Permissions { .. } => false,
+        };
+        open.iter().filter(|gate| about(&gate.ask)).count()
+    };
+    let runs =
+        |what: StepKind| steps.iter().filter(|step| step.what == what && step.state == StepState::Running).count();
+    [StepKind::Command, StepKind::FileChange, StepKind::Tool].into_iter().any(|what| runs(what) > asks(what))
+}
+
 fn end_of(outcome: Outcome) -> TurnEnd {
     match outcome {
         Outcome::Completed => TurnEnd::Completed,
@@ -782,4 +860,22 @@ fn end_of(outcome: Outcome) -> TurnEnd {
 fn tail(text: &str, max: usize) -> String {
     let count = text.chars().count();
     text.chars().skip(count.saturating_sub(max)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compaction_took_what_its_own_request_took() {
+        for (told, want) in [
+            (&[(1737, 1737), (3698, 1961), (3698, 1718)][..], 1961),
+            (&[(1010, 1010), (1010, 700)], 1010),
+            (&[(9, 9)], 9),
+        ] {
+            let mut seen = Seen::default();
+            told.iter().for_each(|(total, request)| seen.use_tokens_once(*total, *request));
+            assert_eq!(seen.tokens, Some(want), "{told:?}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::host::{Burial, LiveRuntime, OnDeath};
 use super::pictures::{self, Frame};
 use super::ports::*;
 use crate::crash;
-use crate::domain::gate::{Ask, Decision, GateState};
+use crate::domain::gate::{Decision, GateState};
 use crate::domain::ids::*;
 use crate::domain::risk::Class;
 use crate::domain::rule::{Covers, Judged};
@@ -92,6 +92,10 @@ fn former_decision(
 ) -> Result<Option<(Gate, bool)>, LedgerError> {
     let Some(continued) = &turn.continues else { return Ok(None) };
     let Some(former) = gates::decided_before(tx, continued, &request.ask.fingerprint())? else { return Ok(None) };
+    if former.decision == Some(Decision::Network) {
+        // It was not about this.
+        return Ok(None);
+    }
     let fresh = former.decided_at_ms.is_some_and(|at| (0..=HONOUR_MS).contains(&(now_ms - at)));
     let not_passed_on = former.void_from == Some(GateState::Decided);
     let secret = request.ask.is_question();
@@ -112,6 +116,12 @@ fn still_decides(
     let Some(user) = &former.decided_by else { return Ok(false) };
     let role = frame.access.role(user, None, Some(&conversation.chat), conversation.chat_kind);
     may_decide(tx, conversation, gate, turn, user, role)
+}
+
+/// Whoever allowed it may still do so: rights may have been taken away since.
+fn still_allows(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, gate: &Gate) -> Result<bool, LedgerError> {
+    let conversation = conversations::get(tx, &gate.conversation)?;
+    still_decides(tx, frame, &conversation, turn, gate, gate)
 }
 
 /// The card of the turn's requests that are open now: it lists the new one as well.
@@ -163,7 +173,12 @@ fn apply(tx: &Transaction<'_>, gate: &Gate, rule: &Rule, now_ms: i64) -> Result<
 
 fn honour(tx: &Transaction<'_>, gate: &Gate, former: &Gate, now_ms: i64) -> Result<(), LedgerError> {
     let (Some(decision), Some(by)) = (&former.decision, &former.decided_by) else { return Ok(()) };
-    gates::decide(tx, gate, decision, by, former.decided_name.as_deref().unwrap_or(by.as_str()), now_ms)?;
+    // It was decided then, and is good for half an hour from then.
+    let at_ms = former.decided_at_ms.unwrap_or(now_ms);
+    gates::decide(tx, gate, decision, by, former.decided_name.as_deref().unwrap_or(by.as_str()), at_ms)?;
+    if *decision == Decision::Allow && super::actions::grants_network(&gate.ask) {
+        turns::grant_network(tx, &gate.turn, by)?;
+    }
     audit::note(tx, by.as_str(), "decision honoured", gate.id.as_str(), former.id.as_str(), now_ms)
 }
 
@@ -177,10 +192,15 @@ pub enum Passed {
 }
 
 /// W5a, then the answer. The commit comes first: from there on the runtime may know.
-pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &Gate) -> anyhow::Result<Passed> {
+pub async fn answer(
+    core: &Core,
+    live: &LiveRuntime,
+    conversation: &Conversation,
+    thread: &ThreadId,
+    gate: &Gate,
+) -> anyhow::Result<Passed> {
     let secret = core.take_secret(&gate.id);
-    let needs_secret =
-        matches!(&gate.ask, Ask::Questions { questions } if questions.iter().any(|question| question.secret));
+    let needs_secret = gate.ask.is_secret();
     let skipped = matches!(&gate.decision, Some(Decision::Answers { answers }) if answers.is_empty());
     if needs_secret && secret.is_none() && !skipped {
         // It is on its way into memory; what is stored (`***`) is never sent.
@@ -188,14 +208,27 @@ pub async fn answer(core: &Core, live: &LiveRuntime, thread: &ThreadId, gate: &G
     }
     let row = gate.clone();
     crash::point("w5a.before");
+    let frame = core.frame(&conversation.channel);
     let answering = move |tx: &Transaction<'_>| {
-        // A yes from before the lock is not passed on: the turn's stop is.
-        let held = row.decision == Some(Decision::Allow) && settings::is_locked(tx)?;
-        if held { Ok(false) } else { gates::answering(tx, &row).map(|()| true) }
+        let turn = turns::get(tx, &row.turn)?;
+        // A turn that is being stopped is told that, and no decision; and a yes from before the lock is not passed on.
+        if turn.stop.is_some() || (row.decision == Some(Decision::Allow) && settings::is_locked(tx)?) {
+            return Ok(Some(Passed::On));
+        }
+        if row.decision == Some(Decision::Allow) && !still_allows(tx, &frame, &turn, &row)? {
+            gates::taken_back(tx, &row)?;
+            audit::note(tx, POLICY, "decision taken back", row.id.as_str(), "no right any more", frame.now_ms)?;
+            pictures::gate(tx, &frame, &gates::get(tx, &row.id)?)?;
+            return Ok(Some(Passed::NotYet));
+        }
+        gates::answering(tx, &row).map(|()| None)
     };
     match core.ledger.write(answering).await {
-        Ok(true) => crash::point("w5a.after"),
-        Ok(false) => return Ok(Passed::On),
+        Ok(None) => crash::point("w5a.after"),
+        Ok(Some(passed)) => {
+            core.wakes.painter.notify_one();
+            return Ok(passed);
+        }
         // Withdrawn in the same moment: nothing to answer.
         Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => return Ok(Passed::On),
         Err(error) => {

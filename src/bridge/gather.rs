@@ -1,11 +1,12 @@
 //! What a turn's prompt is made of besides the words: quoted and forwarded messages, attachments, companions.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use super::companions::Stored;
+use super::companions::{self, Stored};
 use super::core::Core;
 use super::ports::*;
 use super::prepare::Letter;
@@ -13,9 +14,11 @@ use super::{render, route, say};
 use crate::domain::gate::hex;
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, IncomingMessage, Part};
+use crate::domain::setting::catch_up;
 use crate::domain::view::{Lang, Quoted};
-use crate::ledger::LedgerError;
-use crate::ledger::inbound::InboundRow;
+use crate::ledger::inbound::{self, InboundRow, InboundState};
+use crate::ledger::settings::{self, Setting};
+use crate::ledger::{LedgerError, Transaction};
 use crate::words::NoticeMsg;
 
 /// A frozen prompt in the making.
@@ -27,6 +30,15 @@ pub(super) struct Gathered {
     pub opening: Option<MessageId>,
     /// What the person must be told about what could not be had, and of which message it was a part.
     pub notices: Vec<(InboundSeq, String)>,
+    /// What only the owner can mend.
+    pub for_owner: Option<String>,
+}
+
+impl From<Prompt> for Gathered {
+    /// Nothing came along.
+    fn from(prompt: Prompt) -> Self {
+        Self { prompt, companions: Vec::new(), opening: None, notices: Vec::new(), for_owner: None }
+    }
 }
 
 struct Pieces {
@@ -66,26 +78,109 @@ pub(super) async fn gather(core: &Core, letter: &Letter, companions: Vec<Stored>
     if let Some(root) = &root {
         opening(core, &letter.row, root, &mut pieces).await;
     }
+    let (said, for_owner) = caught_up(core, letter, &pieces.quoted).await?;
     let input = render::PromptInput {
         group: letter.message.chat_kind == ChatKind::Group,
         sender: &letter.person.name,
         text: &letter.text,
         quoted: &pieces.quoted,
+        said: &said,
         files: &pieces.files,
         omitted: &pieces.omitted,
     };
-    let prompt = Prompt { text: render::prompt(&input), images: pieces.images, plan: false };
+    let prompt = Prompt { text: render::prompt(&input), images: pieces.images, ..Prompt::default() };
     Ok(Gathered {
         prompt,
         companions: companions.into_iter().map(|(row, _)| row.seq).collect(),
         opening: root,
         notices: pieces.notices,
+        for_owner,
     })
 }
 
+/// Earlier tasks of a chat among which the last one of this place is looked for.
+const EARLIER: u32 = 50;
+/// Where the bot was never asked before, what is older is no context any more.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// The task does not wait longer for what may be left out.
+const CATCH_UP: Duration = Duration::from_secs(6);
+
+/// What people said in this place since the last task that came out of it, where the chat is set to that, and the word for
+/// the owner when the platform does not let us read it. Kept nowhere but in the frozen prompt.
+async fn caught_up(
+    core: &Core,
+    letter: &Letter,
+    quoted: &[Quoted],
+) -> Result<(Vec<Quoted>, Option<String>), LedgerError> {
+    let (row, message) = (&letter.row, &letter.message);
+    if message.chat_kind != ChatKind::Group {
+        return Ok((Vec::new(), None));
+    }
+    let (channel, chat, seq) = (row.channel.clone(), message.chat.clone(), row.seq);
+    let read = move |tx: &Transaction<'_>| {
+        let set = settings::get(tx, &channel, &chat, Setting::CatchUp)?;
+        match catch_up(set.as_deref()) {
+            Some(limit) => Ok(Some((limit, inbound::turns_before(tx, &channel, &chat, seq, EARLIER)?))),
+            None => Ok(None),
+        }
+    };
+    let (Some((limit, earlier)), Some(adapter)) = (core.ledger.read(read).await?, core.channel(&row.channel)) else {
+        return Ok((Vec::new(), None));
+    };
+    let mut earlier = earlier.into_iter().filter_map(|row| companions::read(core, row));
+    let last =
+        earlier.find(|(_, words)| companions::same_place(words, message) && words.sent_at_ms < message.sent_at_ms);
+    let span = Span {
+        chat: message.chat.clone(),
+        topic: message.topic.clone(),
+        after_ms: last.map_or(message.sent_at_ms - DAY_MS, |(_, words)| words.sent_at_ms),
+        until_ms: message.sent_at_ms,
+        limit,
+    };
+    let read = match tokio::time::timeout(CATCH_UP, adapter.said_between(&span)).await {
+        Ok(read) => read,
+        Err(_) => Err(FetchError::Unavailable { reason: "timed out".to_owned() }),
+    };
+    match read {
+        Ok(mut said) => {
+            let quoted: Vec<_> = quoted.iter().filter_map(|one| one.message.clone()).collect();
+            let channel = row.channel.clone();
+            let read = move |tx: &Transaction<'_>| {
+                let mut to_us = quoted;
+                for id in said.iter().filter_map(|one| one.message.clone()) {
+                    if inbound::by_message(tx, &channel, &id)?.is_some_and(|row| row.state != InboundState::Refused) {
+                        to_us.push(id);
+                    }
+                }
+                // What was said to the bot was dealt with, and what is quoted stands in the prompt already.
+                said.retain(|one| one.message.as_ref().is_none_or(|id| !to_us.contains(id)));
+                Ok(said)
+            };
+            Ok((core.ledger.read(read).await?, None))
+        }
+        Err(FetchError::NotAllowed { scope }) => {
+            let chat = core.chat_name(&row.channel, &message.chat).await;
+            let hint = NoticeMsg::CatchUpRefused { chat: &chat, scope: &scope };
+            Ok((Vec::new(), Some(say::notice(core.config.lang, hint))))
+        }
+        Err(error) => {
+            warn!(%error, "What was said in a chat since its last task could not be read");
+            Ok((Vec::new(), None))
+        }
+    }
+}
+
 /// Whether gathering may have to ask the platform: only then is it worth being overtaken.
-pub(super) fn asks_platform(message: &IncomingMessage, companions: &[Stored]) -> bool {
-    !companions.is_empty() || message.has_attachments() || message.parent.is_some() || message.root.is_some()
+pub(super) async fn asks_platform(core: &Core, letter: &Letter, companions: &[Stored]) -> Result<bool, LedgerError> {
+    let message = &letter.message;
+    let asks =
+        !companions.is_empty() || message.has_attachments() || message.parent.is_some() || message.root.is_some();
+    if asks || message.chat_kind != ChatKind::Group {
+        return Ok(asks);
+    }
+    let (channel, chat) = (letter.row.channel.clone(), message.chat.clone());
+    let set = core.ledger.read(move |tx| settings::get(tx, &channel, &chat, Setting::CatchUp)).await?;
+    Ok(catch_up(set.as_deref()).is_some())
 }
 
 /// Inside a topic every reply names the root as its parent: only another parent is a quote.

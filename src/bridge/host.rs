@@ -2,6 +2,7 @@
 //! that a former one is surely dead before anything is concluded from its absence, and passes its facts on.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub struct LiveRuntime {
     pub generation: Generation,
     pub identity: ProcessIdentity,
     /// Threads that this process has loaded for us, and with what.
-    opened: Mutex<HashMap<ThreadId, Posture>>,
+    opened: Mutex<HashMap<ThreadId, (PathBuf, Posture)>>,
     pulse: Pulse,
 }
 
@@ -59,7 +60,7 @@ impl LiveRuntime {
         self.pulse.give_up();
     }
 
-    /// Makes sure that the thread is loaded here for turns of this posture; `None` starts a new one.
+    /// Makes sure that the thread is loaded here for turns of this posture in this directory; `None` starts a new one.
     pub async fn open(
         &self,
         thread: Option<&ThreadId>,
@@ -67,13 +68,13 @@ impl LiveRuntime {
         posture: &Posture,
     ) -> Result<ThreadId, CallError> {
         if let Some(thread) = thread
-            && self.opened().get(thread).is_some_and(|opened| opened.serves(posture))
+            && self.opened().get(thread).is_some_and(|(place, opened)| place == directory && opened.serves(posture))
         {
             return Ok(thread.clone());
         }
         let how = Open { thread: thread.cloned(), directory: directory.to_owned(), posture: posture.clone() };
         let opened = self.call(|runtime| runtime.open(&how)).await?;
-        self.opened().insert(opened.clone(), how.posture);
+        self.opened().insert(opened.clone(), (how.directory, how.posture));
         Ok(opened)
     }
 
@@ -82,7 +83,7 @@ impl LiveRuntime {
         self.opened().remove(thread);
     }
 
-    fn opened(&self) -> MutexGuard<'_, HashMap<ThreadId, Posture>> {
+    fn opened(&self) -> MutexGuard<'_, HashMap<ThreadId, (PathBuf, Posture)>> {
         self.opened.lock().expect("no code panics while it holds this lock")
     }
 }

@@ -327,6 +327,8 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
         return Ok(Performed { told: Told::NoLongerValid, ..unknown });
     }
     let kind = chat_kind_of(tx, &button.channel, &button.chat)?;
+    // By the rights of now: what was just taken away may not be in memory yet.
+    let frame = &Frame { access: super::rights::in_force(tx, frame)?, ..frame.clone() };
     let person = Person {
         user: click.user.clone(),
         name: said::name_of(tx, &frame.channel, &click.user)?.map_or_else(|| click.user.to_string(), |(name, _)| name),
@@ -347,8 +349,7 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
 }
 
 fn chat_kind_of(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<ChatKind, LedgerError> {
-    let known = crate::ledger::conversations::of_chat(tx, channel, chat)?;
-    Ok(known.first().map_or(ChatKind::Group, |conversation| conversation.chat_kind))
+    Ok(crate::ledger::conversations::kind_of_chat(tx, channel, chat)?.unwrap_or(ChatKind::Group))
 }
 
 /// What follows a committed action.

@@ -128,7 +128,10 @@ pub async fn by_computer(core: &Arc<Core>, locked: bool) -> Result<Turned, Ledge
         if locked { lock(tx, &hand, now_ms) } else { unlock(tx, &hand, now_ms) }
     });
     let turned = turned.await?;
-    core.refresh_access().await?;
+    // What runs learns of its stop from the ledger, whether or not the rights can be read now.
     after(core, turned.performed());
+    core.refresh_access().await?;
+    // What came meanwhile was judged by the rights of before.
+    core.registry.wake_all();
     Ok(turned)
 }

@@ -10,8 +10,10 @@
 
 pub mod actions;
 pub mod alive;
+pub mod answering;
 mod at_end;
 mod commands;
+pub mod compaction;
 pub mod companions;
 pub mod conversation;
 pub mod core;

@@ -179,7 +179,9 @@ async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
     let answered = channel.send(&out).await;
     crash::point("w7.told");
     match answered {
-        Ok(sent) => delivered(core, message, sent.message.as_ref(), sent.topic.as_ref()).await.map_err(Into::into),
+        Ok(sent) => delivered(core, message, sent.message.as_ref(), sent.topic.as_ref(), sent.platform_ms)
+            .await
+            .map_err(Into::into),
         Err(error) => refused(core, message, &error).await,
     }
 }
@@ -264,17 +266,17 @@ async fn delivered(
     message: &OutMessage,
     platform: Option<&MessageId>,
     topic: Option<&TopicId>,
+    platform_ms: Option<i64>,
 ) -> Result<(), LedgerError> {
+    let since = core.seen_since_ms(&message.channel, platform_ms);
     let (id, conversation) = (message.id.clone(), message.conversation.clone());
     let (platform, topic, now) = (platform.cloned(), topic.cloned(), core.now_ms());
     core.ledger
         .write(move |tx| {
             messages::sent(tx, &id, platform.as_ref(), now)?;
-            if let Some(card) = surfaces::told_in(tx, &id)? {
+            if let Some((card, told)) = surfaces::told_in(tx, &id)? {
                 surfaces::seen(tx, &card.id, now)?;
-                if let Some(Picture::Card(view)) = &card.wanted {
-                    view.gates().iter().try_for_each(|gate| gates::seen(tx, gate, now))?;
-                }
+                told.iter().try_for_each(|gate| gates::seen(tx, gate, since))?;
             }
             if let (Some(conversation), Some(topic)) = (conversation, topic) {
                 conversations::learn_topic(tx, &conversation, &topic)?;
@@ -363,7 +365,7 @@ async fn no_form(core: &Core, message: &OutMessage, error: &SendError) -> Result
             messages::undeliverable(tx, &message.id, &problem)?;
             audit::note(tx, "ally", "undeliverable", message.id.as_str(), &problem, now)?;
             let (target, conversation) = (message.target.clone(), message.conversation.as_ref());
-            if let Some(surface) = surfaces::told_in(tx, &message.id)? {
+            if let Some((surface, _)) = surfaces::told_in(tx, &message.id)? {
                 let Some(Picture::Card(view)) = &surface.wanted else { return Ok(()) };
                 let Some(text) = say::waits_unseen(view, message.lang, now) else { return Ok(()) };
                 return notice(tx, &message.channel, target, conversation, None, text, message.lang, now);
@@ -432,7 +434,7 @@ async fn look_up(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
     match channel.find_sent(&lookup).await {
         Ok(Some(found)) => {
             info!(delivery.id = %message.id, "Delivery {} had been sent", message.id);
-            Ok(delivered(core, message, Some(&found), None).await?)
+            Ok(delivered(core, message, Some(&found), None, None).await?)
         }
         Ok(None) => {
             // Certainly not there: as good as never attempted.

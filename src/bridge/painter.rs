@@ -10,7 +10,7 @@ use tracing::{debug, info};
 use super::at_end::AtEnd;
 use super::core::{Core, rest, unless_outage};
 use super::ports::*;
-use super::say;
+use super::{pictures, say};
 use crate::crash;
 use crate::domain::delivery::{Disposition, send_key, wait_before};
 use crate::domain::gate::GateState;
@@ -201,7 +201,7 @@ async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &Vi
                     .await?;
             }
             let seen = if doubtful { Vec::new() } else { view.gates() };
-            let since = platform_ms.unwrap_or_else(|| core.now_ms());
+            let since = core.seen_since_ms(&surface.channel, platform_ms);
             shown(core, surface, Some(message.as_str()), hash, core.now_ms(), (seen, since)).await
         }
         // It is there and can never be changed: its place is taken by another, under another key.
@@ -230,7 +230,8 @@ async fn update(
             } else {
                 core.now_ms() + channel.limits().update_every_ms as i64
             };
-            shown(core, surface, None, hash, next, (view.gates(), core.now_ms())).await
+            let since = core.seen_since_ms(&surface.channel, None);
+            shown(core, surface, None, hash, next, (view.gates(), since)).await
         }
         Err(error) => failed(core, surface, &error, false).await,
     }
@@ -285,7 +286,7 @@ async fn failed(core: &Core, surface: &Surface, error: &SendError, creating: boo
 /// A question must reach people even where its card does not. Where the card is there, and only its change was refused,
 /// nothing is asked any more.
 async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool) -> Result<(), LedgerError> {
-    let (surface, now) = (surface.clone(), core.now_ms());
+    let (surface, now, frame) = (surface.clone(), core.now_ms(), core.frame(&surface.channel));
     core.ledger
         .write(move |tx| {
             surfaces::gone(tx, &surface.id, &why)?;
@@ -311,7 +312,11 @@ async fn say_instead(core: &Core, surface: &Surface, why: String, creating: bool
                 sending: None,
             };
             let message = messages::insert(tx, &new, now)?;
-            if asks { surfaces::told_by(tx, &surface.id, &message) } else { Ok(()) }
+            if !asks {
+                return Ok(());
+            }
+            surfaces::told_by(tx, &surface.id, &message, &view.gates())?;
+            pictures::without_room(tx, &frame, &GateId::from(surface.subject.as_str()), &view.gates())
         })
         .await?;
     core.wakes.outbox.notify_one();

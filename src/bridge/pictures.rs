@@ -5,10 +5,11 @@ mod gates;
 
 use std::path::{Path, PathBuf};
 
-pub use self::gates::{gate, near_miss, near_miss_over};
+pub use self::gates::{gate, near_miss, near_miss_over, without_room};
 
 use crate::bridge::actions;
 use crate::bridge::core::fresh_button;
+use crate::bridge::gates::POLICY;
 use crate::bridge::say;
 use crate::domain::access::Access;
 use crate::domain::action::{Action, Late, Resume};
@@ -26,10 +27,10 @@ use crate::ledger::gates::Gate;
 use crate::ledger::inbound::InboundRow;
 use crate::ledger::rules::Rule;
 use crate::ledger::settings::{self, Setting};
-use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
+use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind, Wanted};
 use crate::ledger::turns::{Progress, Turn};
 use crate::ledger::{LedgerError, Transaction, buttons, conversations, inbound, said, turns};
-use crate::words::RightsMsg;
+use crate::words::{NoticeMsg, RightsMsg};
 
 /// A live card appears only when a turn takes longer than this.
 pub const LIVE_AFTER_GROUP_MS: i64 = 6_000;
@@ -46,6 +47,8 @@ const NEVER_MS: i64 = 10 * 365 * 86_400_000;
 pub struct Frame {
     pub channel: ChannelName,
     pub access: Access,
+    /// What of it is configured.
+    pub floor: Access,
     pub lang: Lang,
     pub bot_name: String,
     /// Where conversations work that are bound to no project.
@@ -95,8 +98,17 @@ impl Frame {
         if own && !role.is_decider() {
             return Ok(requester());
         }
-        let mut people = self.access.deciders(&conversation.chat, gate.class);
-        people.retain(|user| own || *user != turn.requester);
+        let mut people = Vec::new();
+        for user in self.access.deciders(&conversation.chat, gate.class) {
+            let role = self.access.role(&user, None, Some(&conversation.chat), conversation.chat_kind);
+            if actions::may_decide(tx, conversation, gate, turn, &user, role)? {
+                people.push(user);
+            }
+        }
+        if people.is_empty() {
+            // Nobody may who is here: in this chat it takes somebody else.
+            return Ok((say::another_approver(conversation.lang), Vec::new()));
+        }
         let names = self.names(tx, &people, turn)?;
         let mention = if own { vec![turn.requester.clone()] } else { people.into_iter().take(3).collect() };
         Ok((names, mention))
@@ -167,7 +179,13 @@ pub fn live(
         stop,
         direct,
     });
+    // Who stops what was doing something learns what may remain of it, however little the chat wants to see.
+    let must_tell = match live.state {
+        LiveState::Stopped { background, .. } => background != Background::None || !live.progress.steps.is_empty(),
+        _ => false,
+    };
     let wait = match (noise(tx, conversation)?, direct) {
+        _ if must_tell => 0,
         (Noise::Quiet, _) => NEVER_MS,
         (Noise::Full, _) => 0,
         (Noise::Normal, true) => LIVE_AFTER_DIRECT_MS,
@@ -183,7 +201,7 @@ pub fn live(
         picture: Some(Picture::Card(Box::new(view))),
         not_before_ms: turn.submitted_at_ms.unwrap_or(frame.now_ms) + wait,
         is_final: over,
-        create_final: false,
+        create_final: must_tell,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
 }
@@ -198,20 +216,35 @@ fn queue_after(tx: &Transaction<'_>, conversation: &Conversation) -> Result<i64,
     Ok(if noise(tx, conversation)? == Noise::Quiet { NEVER_MS } else { QUEUE_AFTER_MS })
 }
 
-/// The steps, and what policy refused: nobody was asked, so the card says it.
+/// The steps, and what policy refused or a rule allowed: nobody was asked, so the card says it.
 fn with_refused(tx: &Transaction<'_>, turn: &Turn, lang: Lang, steps: &[Step]) -> Result<Vec<Step>, LedgerError> {
     let mut steps = steps.to_vec();
-    for gate in requests::of_turn(tx, &turn.id)?.iter().filter(|gate| gates::is_refused(gate)) {
-        let step = Step {
-            what: StepKind::Refused,
-            object: crate::words::risk(gate.class, lang).to_owned(),
-            state: StepState::Failed,
-            started_at_ms: gate.opened_at_ms,
+    for gate in requests::decided_by_itself(tx, &turn.id, POLICY)? {
+        let (what, object, state) = match (gates::is_refused(&gate), gate.rule) {
+            (false, Some(rule)) => {
+                let who = gate.decided_name.as_deref().unwrap_or_default();
+                (StepKind::ByRule, cut(&format!("R{rule} · {who} · {}", asked_line(&gate.ask)), 60), StepState::Ok)
+            }
+            _ => (StepKind::Refused, crate::words::risk(gate.class, lang).to_owned(), StepState::Failed),
         };
+        let step = Step { what, object, state, started_at_ms: gate.opened_at_ms };
         let at = steps.partition_point(|other| other.started_at_ms <= gate.opened_at_ms);
         steps.insert(at, step);
     }
     Ok(steps)
+}
+
+/// What was asked for, in a line.
+fn asked_line(ask: &Ask) -> String {
+    match ask {
+        Ask::Command { command, .. } => command.split_whitespace().collect::<Vec<_>>().join(" "),
+        Ask::FileChange { changes, .. } => {
+            changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>().join(", ")
+        }
+        Ask::Permissions { wanted, .. } => wanted.join(", "),
+        Ask::Tool { server, tool, .. } => format!("{server}/{tool}"),
+        Ask::Questions { .. } => String::new(),
+    }
 }
 
 // ------------------------------------------------------------------------------------------------ queue
@@ -479,8 +512,9 @@ pub fn late(
     chosen: Option<(ButtonRole, String)>,
 ) -> Result<(), LedgerError> {
     let (Some(chat), Some(message)) = (row.chat.clone(), row.message.clone()) else { return Ok(()) };
-    let others =
-        inbound::asked_about(tx, &row.channel, &chat)?.iter().filter(|other| other.seq != row.seq).count() as u32;
+    let asked = inbound::asked_about(tx, &row.channel, &chat)?;
+    let others = asked.iter().filter(|other| other.seq != row.seq).count() as u32;
+    let up_to = asked.iter().map(|other| other.seq).max().unwrap_or(row.seq);
     let subject = format!("late:{}", row.seq.0);
     let mut offered = vec![(ButtonRole::DoIt, Late::DoIt), (ButtonRole::Cancel, Late::Cancel)];
     if others > 0 {
@@ -491,7 +525,7 @@ pub fn late(
     } else {
         offered
             .into_iter()
-            .map(|(role, how)| frame.button(tx, &chat, &subject, role, &Action::Late { inbound: row.seq, how }))
+            .map(|(role, how)| frame.button(tx, &chat, &subject, role, &Action::Late { inbound: row.seq, how, up_to }))
             .collect::<Result<Vec<_>, _>>()?
     };
     let is_final = chosen.is_some();
@@ -545,6 +579,94 @@ pub fn notice(
         not_before_ms: 0,
         is_final,
         create_final: true,
+    };
+    surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The subject of the question whether a turn shall be stopped whose message was recalled.
+pub fn recalled_subject(turn: &TurnId) -> String {
+    format!("recalled:{turn}")
+}
+
+/// The same of the `n`th question about a turn that gives no sign of life.
+pub fn watchdog_subject(turn: &TurnId, n: u32) -> String {
+    format!("watchdog:{turn}:{n}")
+}
+
+/// A turn is over: nobody is asked any more whether to stop it.
+pub fn stop_questions_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -> Result<(), LedgerError> {
+    close_notice(tx, frame, &recalled_subject(turn))?;
+    for n in 1.. {
+        if !close_notice(tx, frame, &watchdog_subject(turn, n))? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Gives whether there is such a notice; it says that its task has ended, and its buttons go.
+fn close_notice(tx: &Transaction<'_>, frame: &Frame, subject: &str) -> Result<bool, LedgerError> {
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, subject)? else { return Ok(false) };
+    let remark = say::notice(stored.lang, NoticeMsg::TaskOver);
+    withdraw(tx, frame, stored, Some(&remark))?;
+    Ok(true)
+}
+
+/// Why a conversation waits, with the ways out of it.
+pub fn held(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+    text: String,
+    ways: &[(ButtonRole, Action)],
+) -> Result<(), LedgerError> {
+    // Each time it waits has a notice of its own.
+    let subject = format!("held:{}:{}", conversation.id, frame.now_ms);
+    said::set_meta(tx, &held_key(&conversation.id), &subject)?;
+    notice(tx, frame, conversation, target_of(conversation, turn), &subject, text, ways)
+}
+
+/// A way out was chosen: the notice says so and offers no other.
+pub fn held_no_longer(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &ConversationId,
+    role: &ButtonRole,
+    who: &str,
+) -> Result<(), LedgerError> {
+    let Some(subject) = said::meta(tx, &held_key(conversation))? else { return Ok(()) };
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &subject)? else { return Ok(()) };
+    let remark = say::chosen(stored.lang, role, who);
+    withdraw(tx, frame, stored, Some(&remark))
+}
+
+fn held_key(conversation: &ConversationId) -> String {
+    format!("held:{conversation}")
+}
+
+/// The words of a notice stay, its buttons go; `remark` is said below.
+fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface, remark: Option<&str>) -> Result<(), LedgerError> {
+    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
+    let View::Notice(notice) = view.as_mut() else { return Ok(()) };
+    if notice.buttons.is_empty() {
+        return Ok(());
+    }
+    notice.buttons = Vec::new();
+    if let Some(remark) = remark {
+        notice.text = format!("{}\n{remark}", notice.text);
+    }
+    let wanted = Wanted {
+        kind: SurfaceKind::Notice,
+        subject: stored.subject,
+        conversation: stored.conversation,
+        channel: stored.channel,
+        target: stored.target,
+        lang: stored.lang,
+        picture: Some(Picture::Card(view)),
+        not_before_ms: 0,
+        is_final: true,
+        create_final: false,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
 }

@@ -123,9 +123,20 @@ pub trait Channel: Send + Sync + 'static {
     /// The text of a quoted message, or of everything in a forward, oldest first.
     fn quoted<'a>(&'a self, message: &'a MessageId) -> Boxed<'a, Result<Vec<Quoted>, FetchError>>;
 
+    /// What people said in a place between two moments, oldest first: the newest that fit. Neither bots' words nor the
+    /// platform's own. A channel that cannot read back has nothing to tell.
+    fn said_between<'a>(&'a self, _span: &'a Span) -> Boxed<'a, Result<Vec<Quoted>, FetchError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
     /// A person's name, if it can be had within the call's deadline (2 s).
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
+
+    /// Whether people of other companies are in a chat; `None` where that cannot be had within the deadline.
+    fn is_external<'a>(&'a self, _chat: &'a ChatId) -> Boxed<'a, Option<bool>> {
+        Box::pin(std::future::ready(Some(false)))
+    }
 
     /// The right that the bot would need, where an upload was refused for want of one.
     fn right_to_upload(&self, _error: &SendError) -> Option<&'static str> {
@@ -136,6 +147,19 @@ pub trait Channel: Send + Sync + 'static {
     fn obstacle(&self, error: &SendError) -> Obstacle;
 
     fn health(&self) -> ChannelHealth;
+}
+
+/// A stretch of a chat, or of one of its topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    pub chat: ChatId,
+    pub topic: Option<TopicId>,
+    /// Unix milliseconds by the platform's clock: what was said after this one …
+    pub after_ms: i64,
+    /// … and not after this one.
+    pub until_ms: i64,
+    /// Messages at most.
+    pub limit: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,6 +315,7 @@ pub struct Capabilities {
     pub model_switch: bool,
     pub per_thread_directory: bool,
     pub fork: bool,
+    /// A thread can be compacted, see [`Runtime::compact`].
     pub compact: bool,
     /// A turn can be held to making a plan.
     pub plan: bool,
@@ -410,6 +435,12 @@ pub trait Runtime: Send + Sync {
     /// Frees the thread for other programs.
     fn release<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<(), CallError>>;
     fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>>;
+    /// Compacts a loaded thread, as a turn of its own that carries no id of ours: in the history it is a turn without any
+    /// input. Its facts and its end are told like those of any other turn. Never called while a turn is active: runtimes
+    /// end that one first.
+    fn compact<'a>(&'a self, _thread: &'a ThreadId) -> Boxed<'a, Result<Submitted, CallError>> {
+        Box::pin(async { Err(CallError::Unsupported) })
+    }
     /// Threads that it keeps of a directory, whoever began them, the newest first.
     fn threads<'a>(&'a self, _directory: &'a Path) -> Boxed<'a, Result<Vec<KeptThread>, CallError>> {
         Box::pin(async { Err(CallError::Unsupported) })
@@ -513,8 +544,8 @@ pub struct Submit {
     pub posture: Posture,
 }
 
-/// A frozen prompt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A frozen prompt: the words of a turn, or what it does instead of hearing words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
     pub text: String,
     /// Absolute paths of local pictures.
@@ -522,6 +553,27 @@ pub struct Prompt {
     /// A plan is wanted, and nothing is to be changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plan: bool,
+    /// It only looks: whatever the chat's level is, this turn has no more than [`Level::Safe`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub review: bool,
+    /// It is no words at all: the thread is compacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacts: Option<Compacts>,
+}
+
+/// A turn that compacts its thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compacts {
+    /// The turn that found the thread too long: once it is compacted, that request runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<TurnId>,
+}
+
+impl Prompt {
+    /// Nothing but words that could as well go into a running turn.
+    pub fn is_only_words(&self) -> bool {
+        self.images.is_empty() && !self.plan && !self.review && self.compacts.is_none()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::actions;
 use super::core::Core;
 use super::ports::{Level, Posture};
 use crate::domain::access::Access;
@@ -11,7 +12,7 @@ use crate::domain::message::ChatKind;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::settings::{self, Setting};
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, inbound};
+use crate::ledger::{LedgerError, Transaction, conversations, inbound};
 
 /// The level of a turn as the chat's settings and its requester's rights stand now.
 pub fn level(
@@ -47,14 +48,49 @@ pub async fn of(
     };
     let mut readable: Vec<PathBuf> = ours.into_iter().map(|seq| attachments.join(seq.0.to_string())).collect();
     readable.sort();
-    let mut denied: Vec<PathBuf> =
-        entries(&core.config.workspaces).filter(|path| !directory.starts_with(path)).collect();
-    denied.extend(core.config.directory.iter().filter(|other| !directory.starts_with(other)).cloned());
+    let bound = core.ledger.read(conversations::directories).await?;
+    let others = entries(&core.config.workspaces).chain(core.config.directory.clone()).chain(bound);
+    let denied = denied(others, directory);
+    let network = actions::has_network(&core.access(&conversation.channel), conversation, turn);
+    Ok(Posture { level, network, denied, readable })
+}
+
+/// Of the places where others work, those that a turn in `directory` must not see. A project that holds the directory, or
+/// lies in it, is shared by whoever brought a chat there: to take it out of the working tree would look like its removal.
+fn denied(others: impl Iterator<Item = PathBuf>, directory: &Path) -> Vec<PathBuf> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let own = real(directory);
+    let is_shared = |other: &Path| own.starts_with(other) || other.starts_with(&own);
+    let mut denied: Vec<PathBuf> = others.map(|other| real(&other)).filter(|other| !is_shared(other)).collect();
     denied.sort();
-    Ok(Posture { level, network: false, denied, readable })
+    denied.dedup();
+    denied
 }
 
 /// What lies in a folder; nothing where it cannot be read.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_places_are_denied_and_the_own_tree_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for folder in ["code/web/api", "code/shop", "ally/1"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(root.join("code/shop"), root.join("shop")).unwrap();
+        let others = ["code", "code/web", "code/web/api", "code/webs", "code/shop", "shop", "ally/1", "gone"];
+        let of = |own: &str| -> Vec<String> {
+            let denied = denied(others.iter().map(|path| root.join(path)), &root.join(own));
+            denied.iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect()
+        };
+        assert_eq!(of("code/web"), ["ally/1", "code/shop", "code/webs", "gone"]);
+        assert_eq!(of("shop"), ["ally/1", "code/web", "code/web/api", "code/webs", "gone"], "by another name");
+        assert_eq!(of("ally/1"), ["code", "code/shop", "code/web", "code/web/api", "code/webs", "gone"]);
+    }
 }

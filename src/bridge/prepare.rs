@@ -19,7 +19,7 @@ use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
-use super::{alive, commands, companions, conversation, lock, prompts, render, route, say, typed};
+use super::{alive, commands, companions, conversation, lock, prompts, render, rights, route, say, typed};
 use crate::crash;
 use crate::domain::access::Role;
 use crate::domain::action::{Action, Resume};
@@ -337,6 +337,8 @@ pub(super) struct Beside {
     pub fresh: bool,
     /// It is to make a plan.
     pub plan: bool,
+    /// It is to review the changes.
+    pub review: bool,
     /// It sounded like a decision on this request and was none: both are offered.
     pub near: Option<GateId>,
 }
@@ -345,10 +347,15 @@ pub(super) struct Beside {
 pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) -> anyhow::Result<()> {
     let companions = companions::waiting_for(core, &letter).await?;
     let mut gathered = {
-        let _fetching = gather::asks_platform(&letter.message, &companions).then(|| fetching(core, &letter));
+        let asks = gather::asks_platform(core, &letter, &companions).await?;
+        let _fetching = asks.then(|| fetching(core, &letter));
         gather::gather(core, &letter, companions).await?
     };
     gathered.prompt.plan = beside.plan;
+    if beside.review {
+        gathered.prompt.review = true;
+        gathered.prompt.text = prompts::reviewing(&gathered.prompt.text);
+    }
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
@@ -362,15 +369,15 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
                 // Recalled meanwhile, or made into a turn before: a message never makes a second one.
                 return Ok(None);
             }
-            let mut conversation = conversations::resolve(tx, &place, frame.now_ms)?;
-            if beside.fresh {
-                conversations::begin_anew(tx, &conversation.id)?;
-                rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
-                conversation = conversations::get(tx, &conversation.id)?;
+            if !role_now(tx, &frame, &letter)?.may_talk() {
+                return not_allowed_any_more(tx, &frame, &letter, &gathered).map(|()| None);
             }
+            let conversation = conversations::resolve(tx, &place, frame.now_ms)?;
             let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Busy)?;
             let busy = set.as_deref().and_then(Busy::parse).unwrap_or(busy);
-            put(tx, &frame, &conversation, &letter, &gathered, busy)?;
+            if !put(tx, &frame, &conversation, &letter, &gathered, busy, beside.fresh)? {
+                return Ok(Some(conversation.id));
+            }
             for text in gathered.notices.iter().map(|(_, text)| text).chain(&beside.remark) {
                 notice(
                     tx,
@@ -382,6 +389,9 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
                     conversation.lang,
                     frame.now_ms,
                 )?;
+            }
+            if let Some(hint) = &gathered.for_owner {
+                tell_owner(tx, &frame, &letter, hint)?;
             }
             if let (Some(gate), Some(turn)) = (&beside.near, inbound::get(tx, letter.row.seq)?.turn) {
                 pictures::near_miss(tx, &frame, &conversation, letter.reply(), gate, &turn)?;
@@ -398,19 +408,66 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
     Ok(())
 }
 
-fn put(
+/// The rights of the sender in this transaction: they may have been taken away while names and files were fetched.
+fn role_now(tx: &Transaction<'_>, frame: &Frame, letter: &Letter) -> Result<Role, LedgerError> {
+    let (message, sender) = (&letter.message, &letter.message.sender);
+    let access = rights::in_force(tx, frame)?;
+    Ok(access.role(&sender.user, sender.tenant.as_deref(), Some(&message.chat), message.chat_kind))
+}
+
+/// Nothing is done for him, and none of his words are kept.
+fn not_allowed_any_more(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    gathered: &Gathered,
+) -> Result<(), LedgerError> {
+    for seq in gathered.companions.iter().copied().chain([letter.row.seq]) {
+        let row = inbound::get(tx, seq)?;
+        if matches!(row.state, InboundState::Received | InboundState::Waiting) {
+            inbound::wipe(tx, seq)?;
+            inbound::resolve(tx, seq, InboundState::Refused, Some("not allowed any more"), None)?;
+            mark(tx, &row, Receipt::Failed, frame.now_ms)?;
+        }
+    }
+    let text = say::notice(frame.lang, NoticeMsg::NotAllowedAnyMore);
+    notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)
+}
+
+/// Once a day for each chat, where only the owner reads it if he ever wrote there.
+fn tell_owner(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, hint: &str) -> Result<(), LedgerError> {
+    let (channel, chat) = (&letter.row.channel, &letter.message.chat);
+    let day = frame.now_ms / 86_400_000;
+    if !said::first_time(tx, &format!("catch up:{channel}:{chat}:{day}"), frame.now_ms)? {
+        return Ok(());
+    }
+    let home = match frame.access.owner.as_ref() {
+        Some(owner) => inbound::direct_chat_of(tx, channel, owner)?,
+        None => None,
+    };
+    let target = match home {
+        Some(home) => Target { chat: home, reply_to: None, in_topic: false },
+        None => letter.reply(),
+    };
+    notice(tx, channel, target, None, None, hint.to_owned(), frame.lang, frame.now_ms)
+}
+
+/// Makes the turn, or says why not (then false).
+pub(super) fn put(
     tx: &Transaction<'_>,
     frame: &Frame,
     conversation: &Conversation,
     letter: &Letter,
     gathered: &Gathered,
     busy: Busy,
-) -> Result<(), LedgerError> {
+    fresh: bool,
+) -> Result<bool, LedgerError> {
     let seq = letter.row.seq;
     if settings::is_locked(tx)? {
         inbound::resolve(tx, seq, InboundState::Refused, Some("locked"), None)?;
         receipt(tx, frame, letter, Receipt::Failed)?;
-        return lock::tell(tx, &letter.row.channel, letter.reply(), conversation.lang, frame.now_ms);
+        lock::tell(tx, &letter.row.channel, letter.reply(), conversation.lang, frame.now_ms)?;
+        return Ok(false);
     }
     dismiss_lost(tx, frame, conversation, &letter.person)?;
     let active = turns::active(tx, &conversation.id)?;
@@ -427,7 +484,7 @@ fn put(
         inbound::resolve(tx, seq, InboundState::Refused, Some("queue full"), None)?;
         receipt(tx, frame, letter, Receipt::Failed)?;
         let text = say::notice(conversation.lang, refusal);
-        return notice(
+        notice(
             tx,
             &letter.row.channel,
             letter.reply(),
@@ -436,18 +493,26 @@ fn put(
             text,
             conversation.lang,
             frame.now_ms,
-        );
+        )?;
+        return Ok(false);
     }
+    if fresh {
+        // Not before it is certain that there is something to begin with.
+        conversations::begin_anew(tx, &conversation.id)?;
+        rules::end_hours(tx, &conversation.channel, &conversation.chat, frame.now_ms)?;
+    }
+    let conversation = &conversations::get(tx, &conversation.id)?;
     if let Some(root) = &gathered.opening {
         route::heard_of(tx, letter, root)?;
     }
     // A steer holds words only: what has files stays a turn.
-    let only_words = gathered.companions.is_empty() && gathered.prompt.images.is_empty() && !gathered.prompt.plan;
+    let only_words = gathered.companions.is_empty() && gathered.prompt.is_only_words();
     if let (Some(active), Busy::Steer, TurnState::Running, true) =
         (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
         && actions::may_steer(active, letter.person.role)
     {
-        return put_steer(tx, frame, &active.id, letter, &gathered.prompt.text);
+        put_steer(tx, frame, &active.id, letter, &gathered.prompt.text)?;
+        return Ok(true);
     }
     let new = NewTurn {
         conversation: conversation.id.clone(),
@@ -458,6 +523,8 @@ fn put(
         reply_to: Some(letter.message.message.clone()),
         prompt: prompts::freeze(&gathered.prompt),
         continues: None,
+        directory: None,
+        network_by: None,
         not_before_ms: 0,
     };
     let turn = turns::insert(tx, &new, frame.now_ms)?;
@@ -476,7 +543,7 @@ fn put(
     if waits {
         pictures::queue(tx, frame, &conversation.id)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Words for a running turn, committed before they are passed on.
@@ -545,6 +612,8 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
             }
         })
         .await?;
+    // Whoever takes his words back may not want them to lie anywhere.
+    core.ledger.scrub();
     if let Some(id) = woken {
         conversation::wake(core, &id);
     }
@@ -588,7 +657,7 @@ fn recall_turn(
                 reply_to: conversation.root.clone(),
                 in_topic: conversation.root.is_some(),
             };
-            pictures::notice(tx, frame, &conversation, target, &format!("recalled:{}", turn.id), text, &offered)?;
+            pictures::notice(tx, frame, &conversation, target, &pictures::recalled_subject(&turn.id), text, &offered)?;
         }
     }
     Ok(Some(turn.conversation))

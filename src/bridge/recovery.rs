@@ -12,16 +12,18 @@ use super::host::{HostState, LiveRuntime};
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
-use super::{posture, say, turn_runner};
+use super::{posture, prompts, say, turn_runner};
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::PulledTurn;
 use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, StopReason};
-use crate::domain::verdict::{Found, FoundStatus, HistoryError, Known, MAX_PULLS, Verdict, after_death};
+use crate::domain::verdict::{
+    Found, FoundStatus, HistoryError, Known, MAX_PULLS, Verdict, after_death, compaction_after_death,
+};
 use crate::domain::view::{Background, ButtonRole, LiveState};
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, conversations, gates, generations, inbound, turns};
+use crate::ledger::{LedgerError, Transaction, conversations, gates, generations, inbound, threads, turns};
 
 /// A runtime that could not answer about a turn is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -145,6 +147,8 @@ async fn judge(
     boot_changed: bool,
 ) -> anyhow::Result<Next> {
     let known = known(core, conversation, turn, boot_changed).await?;
+    let compacts = prompts::compaction(&turn.prompt).is_some();
+    let judged = if compacts { compaction_after_death } else { after_death };
     let mut pulls_failed = 0;
     let (found, pulled) = loop {
         let (found, pulled) = match look(core, live, conversation, turn).await {
@@ -153,7 +157,7 @@ async fn judge(
             Looked::NotNow => return Ok(Next::Sleep(ASK_AGAIN)),
             Looked::Elsewhere => return held_elsewhere(core, conversation, turn).await,
         };
-        if after_death(&found, Known { pulls_failed, ..known }) != Verdict::Retry {
+        if judged(&found, Known { pulls_failed, ..known }) != Verdict::Retry {
             break (found, pulled);
         }
         pulls_failed += 1;
@@ -161,9 +165,9 @@ async fn judge(
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let verdict = after_death(&found, Known { pulls_failed, ..known });
+    let verdict = judged(&found, Known { pulls_failed, ..known });
     info!(turn.id = %turn.id, ?verdict, "After its process died, turn {}: {verdict:?}", turn.id);
-    apply(core, conversation, turn, verdict, pulled).await?;
+    apply(core, live, conversation, turn, verdict, pulled).await?;
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
     Ok(Next::Again)
@@ -175,19 +179,27 @@ async fn known(
     turn: &Turn,
     boot_changed: bool,
 ) -> Result<Known, LedgerError> {
-    let id = turn.id.clone();
-    let (recalled, asked) = core
+    let (id, here, of) = (turn.id.clone(), conversation.clone(), turn.thread.clone());
+    let (recalled, asked, thread_has_settled_turns) = core
         .ledger
         .read(move |tx| {
             let recalled = inbound::of_turn(tx, &id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"));
-            Ok((recalled, !gates::of_turn(tx, &id)?.is_empty()))
+            // The conversation may have gone on with another thread since.
+            let settled = match &of {
+                Some(thread) if here.thread.as_ref() != Some(thread) => {
+                    threads::get(tx, &here.channel, &here.chat, thread)?.map_or(0, |thread| thread.settled)
+                }
+                _ => here.settled_on_thread,
+            };
+            Ok((recalled, !gates::of_turn(tx, &id)?.is_empty(), settled > 0))
         })
         .await?;
     Ok(Known {
-        stop_requested: turn.stop.is_some(),
+        // Whoever let it reach the network did not want it gone.
+        stop_requested: turn.stop.as_ref().is_some_and(|stop| stop.reason != StopReason::Network),
         recalled,
         boot_changed,
-        thread_has_settled_turns: conversation.thread == turn.thread && conversation.settled_on_thread > 0,
+        thread_has_settled_turns,
         acted: turn.tool_seen || asked,
         durable: turn.evidence == Some(Evidence::Durable),
         pulls_failed: 0,
@@ -226,6 +238,7 @@ async fn held_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -
         })
         .await?;
         turn_runner::hold(core, conversation, turn, HeldWhy::Elsewhere, text, ways).await?;
+        return Ok(Next::Again);
     }
     Ok(Next::Nothing)
 }
@@ -233,14 +246,14 @@ async fn held_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -
 async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn: &Turn) -> Looked {
     let Some(thread) = turn.thread.clone() else { return Looked::Found(Found::Absent, None) };
     // Loading the thread is refused as long as a former process holds it.
-    let posture = match posture::of(core, conversation, turn, &conversation.directory).await {
+    let posture = match posture::of(core, conversation, turn, &turn.directory).await {
         Ok(posture) => posture,
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The posture of a dead turn cannot be read yet");
             return Looked::NotNow;
         }
     };
-    match live.open(Some(&thread), &conversation.directory, &posture).await {
+    match live.open(Some(&thread), &turn.directory, &posture).await {
         Ok(_) | Err(CallError::NoThread { .. }) => {}
         Err(error) => {
             warn!(turn.id = %turn.id, %error, "The thread of a dead turn cannot be opened yet");
@@ -251,10 +264,7 @@ async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn
         Pull { thread, client: turn.client_id.clone(), turn: turn.native_turn.clone(), cursor: turn.cursor.clone() };
     match live.call(|runtime| runtime.pull(&pull)).await {
         Ok(history) => {
-            let found = history.turns.iter().find(|pulled| {
-                turn.native_turn.as_ref() == Some(&pulled.native)
-                    || turn.client_id.as_ref().is_some_and(|client| pulled.has_client(client))
-            });
+            let found = history.turns.iter().find(|pulled| settle::is_ours(turn, pulled));
             // A turn newer than the cursor without any item is ours too: nothing else submits here.
             let found = found.or_else(|| history.turns.iter().find(|pulled| pulled.items.is_empty()));
             match found {
@@ -279,6 +289,7 @@ async fn look(core: &Core, live: &LiveRuntime, conversation: &Conversation, turn
 
 async fn apply(
     core: &Core,
+    live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
     verdict: Verdict,
@@ -291,10 +302,14 @@ async fn apply(
     match verdict {
         Verdict::Settle(outcome) => {
             let progress = turn.progress.clone().unwrap_or_default();
-            let found = pulled.as_ref().expect("a verdict to settle comes from a found turn");
-            let mut finish = Finish::from_pull(outcome, found, progress);
+            let mut finish = match &pulled {
+                Some(found) => Finish::from_pull(outcome, found, progress),
+                // A compaction of which nothing is there.
+                None => Finish { progress, ..Finish::bare(outcome, None) },
+            };
             finish.merge_if_silent(turn);
-            settle::render_answer(core, conversation, &mut finish)?;
+            finish.can_compact = live.capabilities().compact;
+            settle::render_answer(core, conversation, turn, &mut finish)?;
             if outcome == Outcome::Interrupted
                 && pulled.as_ref().map(|p| p.status) == Some(FoundStatus::InterruptedOpen)
             {
@@ -323,7 +338,10 @@ async fn apply(
             core.ledger
                 .write(move |tx| {
                     if new_thread {
-                        conversations::set_thread(tx, &conversation_id, None, None)?;
+                        // What somebody chose meanwhile stays.
+                        if conversations::get(tx, &conversation_id)?.thread == thread {
+                            conversations::set_thread(tx, &conversation_id, None, None)?;
+                        }
                     } else if let (Some(native), Some(thread)) = (&native, &thread) {
                         // An empty turn is there: the next look must not take it for ours.
                         conversations::set_cursor(tx, &conversation_id, thread, native)?;

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::core::{Core, is_outage};
 use super::pictures::{self, Frame};
 use super::say;
 use crate::domain::delivery::{Body, Target};
+use crate::domain::gate::GateState;
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
+use crate::domain::view::{NoticeView, View};
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
 use crate::ledger::messages::{self, NewMessage};
@@ -22,6 +24,10 @@ use crate::ledger::{LedgerError, Transaction, conversations, gates, turns};
 
 /// After this long a request is called paused.
 const PAUSE_MS: i64 = 2 * 3_600_000;
+/// A request that still waits after this long is reminded of once more.
+const AGAIN_MS: i64 = 7 * 86_400_000;
+/// The platform's cards can be changed and pressed for fourteen days: what waits gets another one before.
+const REISSUE_MS: i64 = 13 * 86_400_000;
 /// How often it is looked: nobody counts these minutes.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -45,8 +51,15 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     let now = core.now_ms();
     let after = core.config.remind_after.map(|after| after.as_millis() as i64);
     let waits = |gate: &Gate| gate.shown_at_ms.map_or(0, |shown| now - shown);
-    let remind = |gate: &Gate| gate.reminded_at_ms.is_none() && after.is_some_and(|after| waits(gate) >= after);
+    let remind = |gate: &Gate| {
+        let due = |since: i64| after.is_some() && waits(gate) >= since;
+        match gate.reminded_at_ms {
+            None => after.is_some_and(due),
+            Some(at) => gate.shown_at_ms.is_some_and(|shown| at - shown < AGAIN_MS) && due(AGAIN_MS),
+        }
+    };
     let pause = |gate: &Gate| gate.paused_at_ms.is_none() && waits(gate) >= PAUSE_MS;
+    reissue(core, now).await?;
     if !waiting.iter().any(|gate| remind(gate) || pause(gate)) {
         return Ok(());
     }
@@ -56,6 +69,10 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     core.ledger
         .write(move |tx| {
             for id in paused {
+                let gate = gates::get(tx, &id)?;
+                if gate.state != GateState::Open {
+                    continue;
+                }
                 gates::paused(tx, &id, now)?;
                 let gate = gates::get(tx, &id)?;
                 let conversation = conversations::get(tx, &gate.conversation)?;
@@ -65,6 +82,11 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
             }
             let mut chats: BTreeMap<(ChannelName, ChatId), Vec<(Conversation, Gate)>> = BTreeMap::new();
             for gate in reminded {
+                // Somebody may have decided it meanwhile.
+                let gate = gates::get(tx, &gate.id)?;
+                if gate.state != GateState::Open {
+                    continue;
+                }
                 let conversation = conversations::get(tx, &gate.conversation)?;
                 let chat = (conversation.channel.clone(), conversation.chat.clone());
                 chats.entry(chat).or_default().push((conversation, gate));
@@ -82,17 +104,44 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Cards that soon nobody could press any more: another one takes their place, and they say so.
+async fn reissue(core: &Core, now: i64) -> Result<(), LedgerError> {
+    let old = core.ledger.read(move |tx| surfaces::waiting_since(tx, now - REISSUE_MS)).await?;
+    for card in old {
+        info!(surface.id = %card.id, "A request has waited for long; its card is sent anew");
+        core.ledger
+            .write(move |tx| {
+                let text = say::card_moved(card.lang);
+                let moved = View::Notice(NoticeView { text, buttons: Vec::new() });
+                surfaces::reissue(tx, &card, &moved, now)
+            })
+            .await?;
+        core.wakes.painter.notify_one();
+    }
+    Ok(())
+}
+
 /// One reminder for all that waits in a chat, as an answer to the first card.
 fn remind_chat(tx: &Transaction<'_>, frame: &Frame, waiting: &[(Conversation, Gate)]) -> Result<(), LedgerError> {
     let Some((conversation, first)) = waiting.first() else { return Ok(()) };
     let turn = turns::get(tx, &first.turn)?;
-    // Those who may decide the worst of them may decide all.
-    let (where_worst, worst) = waiting.iter().max_by_key(|(_, gate)| gate.class).unwrap_or(&waiting[0]);
-    let (names, mention) = frame.deciders(tx, where_worst, worst, &turns::get(tx, &worst.turn)?)?;
-    let numbers = waiting.iter().map(|(_, gate)| format!("#{}", gate.number)).collect::<Vec<_>>().join(" ");
-    let text = say::reminder(conversation.lang, &numbers, &names, first.opened_at_ms, frame.now_ms);
+    // Requests of several topics may have the same number: each line is about one group of deciders.
+    let (mut lines, mut mention): (Vec<(String, String, i64)>, Vec<UserId>) = Default::default();
+    for (conversation, gate) in waiting {
+        let (names, people) = frame.deciders(tx, conversation, gate, &turns::get(tx, &gate.turn)?)?;
+        mention.extend(people.into_iter().filter(|user| !mention.contains(user)).collect::<Vec<_>>());
+        match lines.iter_mut().find(|(_, of, _)| *of == names) {
+            Some((numbers, ..)) => *numbers = format!("{numbers} #{}", gate.number),
+            None => lines.push((format!("#{}", gate.number), names, gate.opened_at_ms)),
+        }
+    }
+    let lines = lines
+        .iter()
+        .map(|(numbers, names, since_ms)| say::reminder(conversation.lang, numbers, names, *since_ms, frame.now_ms));
+    let text = lines.collect::<Vec<_>>().join("\n");
     let card = surfaces::find(tx, SurfaceKind::Gate, first.card.as_str())?.and_then(|card| card.platform_id);
-    let target = Target { reply_to: card.map(MessageId::from), ..pictures::target_of(conversation, &turn) };
+    let asked_in = pictures::target_of(conversation, &turn);
+    let target = Target { reply_to: card.map(MessageId::from).or(asked_in.reply_to.clone()), ..asked_in };
     let in_group = conversation.chat_kind == ChatKind::Group;
     let body = Body::Answer {
         markdown: text,

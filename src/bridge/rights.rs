@@ -1,11 +1,12 @@
-//! Who may do what is not his to do: the names that are told to whoever may not.
+//! The rights of now, and who may do what is not his to do: the names that are told to whoever may not.
 
 use super::pictures::Frame;
 use super::say;
-use crate::domain::access::{Act, Role, may};
+use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::ids::*;
 use crate::domain::view::Lang;
-use crate::ledger::{LedgerError, Transaction, said};
+use crate::ledger::grants::{self, Grant, Right};
+use crate::ledger::{LedgerError, Transaction, said, settings};
 use crate::words::CommandMsg;
 
 /// Most people who are named.
@@ -33,6 +34,29 @@ pub(super) fn only(
     people.truncate(NAMES);
     let names = people.into_iter().map(|user| name(tx, frame, user)).collect::<Result<Vec<_>, _>>()?;
     Ok(say::command(lang, CommandMsg::OwnerOnly { owner: &names.join(", ") }))
+}
+
+/// The rights as the ledger has them in this transaction: what was just taken away may not be in memory yet.
+pub(super) fn in_force(tx: &Transaction<'_>, frame: &Frame) -> Result<Access, LedgerError> {
+    let mut access = granted(frame.floor.clone(), grants::of_channel(tx, &frame.channel)?);
+    access.locked = settings::is_locked(tx)?;
+    access.tenant.clone_from(&frame.access.tenant);
+    Ok(access)
+}
+
+/// What is configured, and what was given in chats.
+pub(super) fn granted(floor: Access, grants: Vec<Grant>) -> Access {
+    let mut access = floor;
+    for Grant { right, chat, id } in grants {
+        match (right, chat) {
+            (Right::Owner, _) => access.owner = access.owner.or_else(|| Some(id.into())),
+            (Right::Admin, _) => drop(access.admins.insert(id.into())),
+            (Right::Approver, Some(chat)) => drop(access.approvers.insert((chat, id.into()))),
+            (Right::User | Right::Approver, _) => drop(access.users.insert(id.into())),
+            (Right::Chat, _) => drop(access.chats.insert(id.into())),
+        }
+    }
+    access
 }
 
 /// A person's name as far as it is known.

@@ -59,6 +59,7 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::Dismissed => ToastMsg::Dismissed,
         Told::KeepWaiting => ToastMsg::KeepsWaiting,
         Told::Saved => ToastMsg::Saved,
+        Told::SavedPartly => ToastMsg::SavedPartly,
         Told::NoChange => ToastMsg::NoChange,
         Told::OnlyThese { names } if names.is_empty() => ToastMsg::NotAllowed,
         Told::OnlyThese { names } => ToastMsg::OnlyCanDecide { names },
@@ -175,6 +176,12 @@ pub fn no_text(lang: Lang, changed: &[ChangedFile]) -> String {
     if changed.is_empty() { text } else { format!("{text}\n{}", files_changed(lang, changed)) }
 }
 
+/// A thread was compacted; `said` is what the runtime says of it.
+pub fn compacted(lang: Lang, said: Option<&str>, runs_on: bool) -> String {
+    let text = if runs_on { NoticeMsg::CompactedRunsOn } else { NoticeMsg::Compacted }.text(lang);
+    said.map_or_else(|| text.clone(), |said| format!("{text}\n{said}"))
+}
+
 pub fn files_changed(lang: Lang, changed: &[ChangedFile]) -> String {
     let mut paths: Vec<&str> = changed.iter().map(|file| file.path.as_str()).collect();
     paths.sort_unstable();
@@ -284,8 +291,26 @@ pub fn instead_of_card(view: &View, lang: Lang) -> Option<Body> {
     Some(Body::Notice { text })
 }
 
-pub fn near_miss(lang: Lang, number: i64) -> String {
-    NoticeMsg::NearMiss { number }.text(lang)
+pub fn near_miss(lang: Lang, number: i64, waits: bool) -> String {
+    match waits {
+        true => NoticeMsg::NearMiss { number }.text(lang),
+        false => NoticeMsg::NearMissElsewhere { number }.text(lang),
+    }
+}
+
+/// Stands for a name where nobody has the right.
+pub fn another_approver(lang: Lang) -> String {
+    NoticeMsg::AnotherApprover.text(lang)
+}
+
+/// A card whose request stands on a new one.
+pub fn card_moved(lang: Lang) -> String {
+    NoticeMsg::CardMoved.text(lang)
+}
+
+/// What was allowed goes on when another task has left the directory.
+pub fn waits_for_directory(lang: Lang) -> String {
+    NoticeMsg::WaitsForDirectory.text(lang)
 }
 
 /// Once, for all that waits in a chat.
@@ -366,7 +391,7 @@ fn the_ask(gate: &GateView, lang: Lang) -> Body {
     if let Ask::Questions { questions } = &gate.ask
         && questions.iter().any(|question| question.secret)
     {
-        lines.push(CardMsg::SecretNote.text(lang));
+        lines.push(CardMsg::SecretNote { number: gate.number }.text(lang));
     }
     lines.push(how_to_answer(gate, lang));
     Body::Answer {
@@ -380,7 +405,9 @@ fn the_ask(gate: &GateView, lang: Lang) -> Body {
 
 fn asked(ask: &Ask) -> String {
     match ask {
-        Ask::Command { command, .. } => command.clone(),
+        Ask::Command { command, wanted, .. } => {
+            std::iter::once(command).chain(wanted).cloned().collect::<Vec<_>>().join("\n")
+        }
         Ask::FileChange { changes, .. } => {
             changes.iter().map(|change| format!("{} {}", change.kind, change.path)).collect::<Vec<_>>().join("\n")
         }
@@ -401,12 +428,14 @@ fn question(question: &Question) -> String {
 
 fn place(ask: &Ask, lang: Lang) -> Option<String> {
     let (directory, outside, network) = match ask {
-        Ask::Command { directory, outside_sandbox, network, .. } => (directory, *outside_sandbox, *network),
+        Ask::Command { directory, outside_sandbox, unsure, network, .. } => {
+            (directory, *outside_sandbox || *unsure, *network)
+        }
         Ask::FileChange { directory, .. } | Ask::Permissions { directory, .. } => (directory, false, false),
         Ask::Tool { .. } | Ask::Questions { .. } => return None,
     };
     let mut parts = vec![CardMsg::Where { directory }.text(lang)];
-    parts.extend(outside.then(|| CardMsg::OutsideSandbox.text(lang)));
+    parts.extend(outside.then(|| crate::words::card::sandbox(ask, false).text(lang)));
     parts.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
     Some(parts.join(" · "))
 }

@@ -7,13 +7,14 @@ use super::follow::limits_of;
 use super::host::LiveRuntime;
 use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
-use super::{actions, remedy, render, say};
+use super::{actions, compaction, prompts, remedy, render, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
-use crate::domain::history::{ChangedFile, Failure, PulledTurn};
+use crate::domain::gate::Decision;
+use crate::domain::history::{ChangedFile, Failure, FailureKind, PulledTurn};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
-use crate::domain::turn::{Outcome, StopReason};
+use crate::domain::turn::{Outcome, StopReason, TurnState};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
@@ -21,7 +22,7 @@ use crate::ledger::inbound::{InboundRow, InboundState};
 use crate::ledger::messages::NewMessage;
 use crate::ledger::turns::{NewTurn, Progress, Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, inbound, messages, said, turns};
-use crate::words::{FailureContext, NoticeMsg};
+use crate::words::{CommandMsg, FailureContext, NoticeMsg};
 
 /// How often a chat is told that a new topic is a new conversation.
 const NEW_CONVERSATION_TIMES: u32 = 3;
@@ -41,6 +42,8 @@ pub struct Finish {
     pub tries: u32,
     pub progress: Progress,
     pub background: Background,
+    /// Whether the runtime could compact the thread.
+    pub can_compact: bool,
     /// Inputs of ours that the pulled turn holds: steers among them were taken.
     pub taken: Vec<ClientId>,
     /// The answer as it goes out, see [`render_answer`].
@@ -62,6 +65,7 @@ impl Finish {
             tries: 0,
             progress: Progress::default(),
             background: Background::None,
+            can_compact: false,
             taken: Vec::new(),
             bodies: Vec::new(),
             unmarked_is_lost: false,
@@ -87,6 +91,18 @@ impl Finish {
             ..Self::bare(outcome, pulled.failure.clone())
         }
     }
+}
+
+/// Whether a turn of the runtime's history is this one: by the runtime's own id or by ours. A compaction carries none of
+/// ours: it is the turn newer than the cursor that heard nobody, for nobody else has the thread do anything.
+pub fn is_ours(turn: &Turn, pulled: &PulledTurn) -> bool {
+    if turn.native_turn.as_ref() == Some(&pulled.native) {
+        return true;
+    }
+    if prompts::compaction(&turn.prompt).is_some() {
+        return turn.native_turn.is_none() && turn.cursor.as_ref() != Some(&pulled.native) && pulled.heard_nobody();
+    }
+    turn.client_id.as_ref().is_some_and(|client| pulled.has_client(client))
 }
 
 /// Pulls a turn until it reads as ended: what came of our words in it. After three tries as far as it could be read.
@@ -148,6 +164,7 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
         lost_how: None,
     };
     turns::settle(tx, &turn, finish.outcome, &how, frame.now_ms)?;
+    pictures::stop_questions_over(tx, frame, &turn.id)?;
     conversations::settled(tx, &conversation.id, frame.now_ms)?;
     if let (Some(native), Some(thread)) = (&finish.native, &turn.thread) {
         // It may have ended before its start was heard of.
@@ -157,8 +174,42 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
     }
     tell(tx, frame, &conversation, &turns::get(tx, &turn.id)?, finish)?;
     return_steers(tx, frame, &turn, &finish.taken)?;
+    compaction::over(tx, frame, &turn, finish.outcome == Outcome::Completed)?;
     pictures::queue(tx, frame, &conversation.id)?;
     Ok(true)
+}
+
+/// A queued compaction that has nothing to compact, or no runtime that could. What was to run after it runs where there
+/// is nothing in its way.
+pub fn not_compacted(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, why: NotCompacted) -> Result<(), LedgerError> {
+    let turn = turns::get(tx, turn)?;
+    if turn.state != TurnState::Queued {
+        return Ok(());
+    }
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let then = prompts::compaction(&turn.prompt).and_then(|compacts| compacts.then);
+    turns::settle(tx, &turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    actions::receipts(tx, frame, &turn, Receipt::Done)?;
+    let runs_on = why == NotCompacted::Nothing && then.is_some();
+    if !runs_on {
+        let msg = match why {
+            NotCompacted::Nothing => CommandMsg::CompactNothing,
+            NotCompacted::Cannot => CommandMsg::CannotRuntime,
+        };
+        let text = say::command(conversation.lang, msg);
+        enqueue(tx, frame, &conversation, &turn, vec![Body::Notice { text }])?;
+    }
+    compaction::over(tx, frame, &turn, runs_on)?;
+    pictures::queue(tx, frame, &conversation.id)
+}
+
+/// Why a compaction was not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCompacted {
+    /// The conversation has no thread.
+    Nothing,
+    /// The runtime does not know how.
+    Cannot,
 }
 
 fn tell(
@@ -169,9 +220,19 @@ fn tell(
     finish: &Finish,
 ) -> Result<(), LedgerError> {
     let shutdown = turn.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::Shutdown);
+    let compacts = prompts::compaction(&turn.prompt).is_some();
+    let wanted_gone =
+        turn.stop.as_ref().is_some_and(|stop| matches!(stop.reason, StopReason::Person | StopReason::Recalled));
     let (state, receipt) = match finish.outcome {
         Outcome::Completed => {
-            send_answer(tx, frame, conversation, turn, finish)?;
+            match compacts {
+                true => {
+                    let runs_on = compaction::is_awaited(tx, turn)?;
+                    let text = say::compacted(conversation.lang, finish.answer.as_deref(), runs_on);
+                    enqueue(tx, frame, conversation, turn, vec![Body::Notice { text }])?;
+                }
+                false => send_answer(tx, frame, conversation, turn, finish)?,
+            }
             let started = turn.started_at_ms.or(turn.submitted_at_ms).unwrap_or(frame.now_ms);
             (LiveState::Done { duration_ms: frame.now_ms - started, tokens: finish.tokens }, Receipt::Done)
         }
@@ -179,10 +240,21 @@ fn tell(
             tell_failure(tx, frame, conversation, turn, finish)?;
             (LiveState::Failed, Receipt::Failed)
         }
+        Outcome::Interrupted if compacts && !wanted_gone => {
+            let target = pictures::target_of(conversation, turn);
+            let text = say::notice(conversation.lang, NoticeMsg::CompactCutOff);
+            let again = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
+            pictures::notice(tx, frame, conversation, target, &pictures::failed_subject(&turn.id), text, &again)?;
+            (LiveState::Interrupted, Receipt::Failed)
+        }
         Outcome::Interrupted if shutdown => {
             let picture = Interrupted { how: None, shutdown: true, progress: finish.progress.clone(), steers: &[] };
             pictures::interrupted(tx, frame, turn, &picture)?;
             (LiveState::Interrupted, Receipt::Failed)
+        }
+        Outcome::Interrupted if turn.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::Network) => {
+            let by = goes_on(tx, frame, turn)?;
+            (LiveState::GoesOn { by }, Receipt::Accepted)
         }
         Outcome::Interrupted => {
             let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
@@ -201,9 +273,26 @@ fn tell(
     actions::receipts(tx, frame, turn, receipt)
 }
 
+/// Whoever let it reach the network wants it to go on; gives his name.
+fn goes_on(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<String, LedgerError> {
+    let granted = gates::of_turn(tx, &turn.id)?.into_iter().rev().find(|gate| gate.decision == Some(Decision::Network));
+    let prompt = match &granted {
+        Some(gate) => prompts::with_network(&turn.prompt, &gate.ask),
+        None => prompts::continuing(&turn.prompt),
+    };
+    actions::again(tx, frame, turn, prompt, true, (&turn.requester, &turn.requester_name))?;
+    let by = turn.stop.as_ref().and_then(|stop| stop.by.clone());
+    Ok(by.unwrap_or_else(|| turn.requester_name.clone()))
+}
+
 /// Writes the answer as messages. Before W6, because a long one becomes a file, and the file must be on disk before the
-/// row that sends it.
-pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Finish) -> std::io::Result<()> {
+/// row that sends it. Pictures that were made in the turn, and that the answer names, go with it.
+pub fn render_answer(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    finish: &mut Finish,
+) -> std::io::Result<()> {
     if finish.outcome != Outcome::Completed {
         return Ok(());
     }
@@ -222,8 +311,20 @@ pub fn render_answer(core: &Core, conversation: &Conversation, finish: &mut Fini
         let (sha256, bytes) = super::files::store(&core.config.outbox, file.content.as_bytes())?;
         finish.bodies.push(Body::File { name: file.name, sha256, bytes });
     }
+    let Some(since_ms) = turn.submitted_at_ms else { return Ok(()) };
+    let made = render::pictures(text).into_iter().filter_map(|path| {
+        let bytes = super::files::picture(&turn.directory, &path, since_ms)?;
+        Some((path.file_name()?.to_string_lossy().into_owned(), bytes))
+    });
+    for (name, picture) in made.take(MAX_PICTURES) {
+        let (sha256, bytes) = super::files::store(&core.config.outbox, &picture)?;
+        finish.bodies.push(Body::Image { name, sha256, bytes });
+    }
     Ok(())
 }
+
+/// Pictures under one answer: more would bury it.
+const MAX_PICTURES: usize = 4;
 
 /// The answer's messages: one row a part, each after the one before; the first is `sending` already.
 fn send_answer(
@@ -334,10 +435,29 @@ fn tell_failure(
     finish: &Finish,
 ) -> Result<(), LedgerError> {
     let failure = finish.failure.as_ref();
-    let context = FailureContext { tries: finish.tries, turn: turn.id.as_str(), login: frame.login.as_deref() };
+    let compacts = prompts::compaction(&turn.prompt);
+    let context = FailureContext {
+        tries: finish.tries,
+        turn: turn.id.as_str(),
+        login: frame.login.as_deref(),
+        can_compact: finish.can_compact,
+        compacts: compacts.is_some(),
+    };
     let kind = failure.map_or_else(String::new, |failure| format!("{:?}", failure.kind));
     let text = remedy::tell(tx, frame, conversation, &kind, |lang| say::failure(lang, failure, context))?;
-    let offered = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
+    let too_long = failure.is_some_and(|failure| failure.kind == FailureKind::ContextFull);
+    let offered: &[(ButtonRole, Resume)] = match compacts {
+        // Once more would find the same; a fresh thread has room for what was to run after it.
+        Some(Compacts { then: Some(_) }) if too_long => &[(ButtonRole::StartFresh, Resume::StartFresh)],
+        Some(Compacts { then: None }) if too_long => &[],
+        None if too_long && finish.can_compact => {
+            &[(ButtonRole::Compact, Resume::Compact), (ButtonRole::StartFresh, Resume::StartFresh)]
+        }
+        None if too_long => &[(ButtonRole::StartFresh, Resume::StartFresh)],
+        _ => &[(ButtonRole::RunAgain, Resume::RunAgain)],
+    };
+    let offered: Vec<(ButtonRole, Action)> =
+        offered.iter().map(|(role, how)| (role.clone(), Action::Resume { turn: turn.id.clone(), how: *how })).collect();
     let target = pictures::target_of(conversation, turn);
     pictures::notice(tx, frame, conversation, target, &pictures::failed_subject(&turn.id), text, &offered)
 }
@@ -369,8 +489,11 @@ fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[Clie
                 requester_name: name,
                 title: render::title(&text),
                 reply_to: row.message.clone(),
-                prompt: super::prompts::freeze(&Prompt { text, images: Vec::new(), plan: false }),
+                prompt: super::prompts::freeze(&Prompt { text, ..Prompt::default() }),
                 continues: None,
+                // They were said to a task that works there.
+                directory: Some(turn.directory.clone()),
+                network_by: None,
                 not_before_ms: 0,
             };
             let fresh = turns::insert(tx, &new, frame.now_ms)?;
@@ -411,6 +534,7 @@ pub fn lose(
     let turn = turns::get(tx, &turn.id)?;
     let settlement = Settlement { lost_how: Some(how), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Lost, &settlement, frame.now_ms)?;
+    pictures::stop_questions_over(tx, frame, &turn.id)?;
     if let (Some(native), Some(thread)) = (native, &turn.thread) {
         conversations::set_cursor(tx, &conversation.id, thread, native)?;
         conversations::count_settled(tx, &conversation.id, thread)?;
@@ -437,6 +561,7 @@ pub fn lose(
         &Live { state: LiveState::Interrupted, progress: &progress, unreachable_since_ms: None },
     )?;
     actions::receipts(tx, frame, &turn, Receipt::Failed)?;
+    compaction::over(tx, frame, &turn, false)?;
     audit::note(tx, "ally", "lost", turn.id.as_str(), &format!("{how:?}"), frame.now_ms)?;
     pictures::queue(tx, frame, &conversation.id)?;
     Ok(true)
@@ -467,5 +592,6 @@ pub fn cancelled(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(),
     let state = LiveState::Stopped { by, background: Background::None };
     pictures::live(tx, frame, &conversation, turn, &Live { state, progress: &progress, unreachable_since_ms: None })?;
     actions::receipts(tx, frame, turn, Receipt::Failed)?;
+    compaction::over(tx, frame, turn, false)?;
     pictures::queue(tx, frame, &conversation.id)
 }

@@ -1,6 +1,5 @@
 //! Hands one queued turn to the runtime: lease, thread, W2, submit. What follows the submit is [`super::follow`].
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use super::host::{HostState, LiveRuntime};
 use super::leases::Lease;
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
-use super::settle::{self, Finish};
-use super::{actions, places, posture, prompts, remedy, say};
+use super::settle::{self, Finish, NotCompacted};
+use super::{actions, places, posture, prompts, remedy, rights, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -38,24 +37,56 @@ pub async fn run(
 ) -> anyhow::Result<Next> {
     let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
     let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
-    let posture = posture::of(core, conversation, turn, &turn.directory).await?;
+    let input = prompts::thaw(&turn.prompt);
+    if input.compacts.is_some() {
+        let why = match &conversation.thread {
+            _ if !live.capabilities().compact => Some(NotCompacted::Cannot),
+            None => Some(NotCompacted::Nothing),
+            Some(_) => None,
+        };
+        if let Some(why) = why {
+            not_compacted(core, conversation, turn, why).await?;
+            return Ok(Next::Again);
+        }
+    }
+    let mut posture = posture::of(core, conversation, turn, &turn.directory).await?;
+    if input.review {
+        posture.level = posture.level.min(Level::Safe);
+    }
     let thread = match thread(core, &live, conversation, turn, &posture).await? {
         Ok(thread) => thread,
         Err(step) => return Ok(step),
     };
-    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, posture.level).await? else {
+    let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, &posture, false).await? else {
         return Ok(Next::Again);
     };
     // Listen before the line is written: nothing that it causes can be missed.
     let facts = core.host.listen(&thread);
     let client = turn.client_id.clone().expect("a submitted turn has a client id");
-    let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
-    let input = prompts::thaw(&turn.prompt);
-    let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned, posture };
-    let submitted = live.call(|runtime| runtime.submit(&submit)).await;
+    let submitted = match input.compacts {
+        Some(_) => live.call(|runtime| runtime.compact(&thread)).await,
+        None => {
+            let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
+            let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned, posture };
+            live.call(|runtime| runtime.submit(&submit)).await
+        }
+    };
     crash::point("w2.told");
     let follow = Follow::new(core, &live, conversation, turn, thread, facts, Some(lease));
     after_submit(core, follow, submitted, handle).await
+}
+
+async fn not_compacted(
+    core: &Core,
+    conversation: &Conversation,
+    turn: &Turn,
+    why: NotCompacted,
+) -> Result<(), LedgerError> {
+    let (frame, id) = (core.frame(&conversation.channel), turn.id.clone());
+    core.ledger.write(move |tx| settle::not_compacted(tx, &frame, &id, why)).await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
 }
 
 /// What people chose for the chat, and what the thread may still keep to.
@@ -75,12 +106,11 @@ async fn chosen(core: &Core, conversation: &Conversation, thread: &ThreadId) -> 
     core.ledger.read(read).await
 }
 
-/// A directory that a chat was brought to was judged by its real path: should a link stand there now, it leads to
-/// something that nobody judged.
-async fn is_where_it_was_bound(core: &Core, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
-    let (channel, chat) = (conversation.channel.clone(), conversation.chat.clone());
-    let bound = core.ledger.read(move |tx| settings::get(tx, &channel, &chat, Setting::Directory)).await?;
-    let is_bound = bound.is_some_and(|bound| turn.directory == Path::new(&bound));
+/// A directory that a chat was brought to, also one that it has left since, was judged by its real path: should a link
+/// stand there now, it leads to something that nobody judged.
+async fn is_where_it_was_bound(core: &Core, turn: &Turn) -> Result<bool, LedgerError> {
+    let directory = turn.directory.clone();
+    let is_bound = core.ledger.read(move |tx| settings::was_bound(tx, &directory)).await?;
     Ok(!is_bound || places::is_still_real(&turn.directory))
 }
 
@@ -175,19 +205,18 @@ async fn thread(
     turn: &Turn,
     posture: &Posture,
 ) -> anyhow::Result<Result<ThreadId, Next>> {
-    if !is_where_it_was_bound(core, conversation, turn).await? {
+    if !is_where_it_was_bound(core, turn).await? {
         let detail = format!("{} is not the folder any more that the chat was brought to", turn.directory.display());
         fail_unsubmitted(core, live, conversation, turn, &CallError::Refused { detail }).await?;
         return Ok(Err(Next::Again));
     }
     if works_elsewhere(core, conversation, turn).await? {
         // A thread works where it was begun: in another directory the conversation begins another one.
-        let id = conversation.id.clone();
-        core.ledger.write(move |tx| conversations::set_thread(tx, &id, None, None)).await?;
+        leave_thread(core, conversation).await?;
         return Ok(Err(Next::Again));
     }
-    if let Some(forked) = fork_if_wanted(core, live, conversation, posture).await? {
-        return Ok(Ok(forked));
+    if fork_if_wanted(core, live, conversation, turn, posture).await? {
+        return Ok(Err(Next::Again));
     }
     let id = conversation.id.clone();
     Ok(Err(match live.open(conversation.thread.as_ref(), &turn.directory, posture).await {
@@ -195,7 +224,7 @@ async fn thread(
         Err(CallError::NoThread { detail }) if conversation.settled_on_thread == 0 => {
             // It never got a message, so it left nothing behind (codex keeps no empty thread).
             info!(conversation.id = %id, %detail, "An empty thread is gone; a new one is opened");
-            core.ledger.write(move |tx| conversations::set_thread(tx, &id, None, None)).await?;
+            leave_thread(core, conversation).await?;
             Next::Again
         }
         Err(CallError::NoThread { detail }) => {
@@ -203,7 +232,7 @@ async fn thread(
             let text = say::history_gone(conversation.lang);
             let ways = [(ButtonRole::StartFresh, Action::Reopen { conversation: id, how: Reopen::StartFresh })];
             hold(core, conversation, turn, HeldWhy::HistoryGone, text, ways.to_vec()).await?;
-            Next::Nothing
+            Next::Again
         }
         Err(CallError::Elsewhere) => {
             let text = say::elsewhere(conversation.lang);
@@ -212,7 +241,7 @@ async fn thread(
                 (ButtonRole::Fork, Action::Reopen { conversation: id, how: Reopen::Fork }),
             ];
             hold(core, conversation, turn, HeldWhy::Elsewhere, text, ways.to_vec()).await?;
-            Next::Nothing
+            Next::Again
         }
         Err(
             error @ (CallError::Refused { .. }
@@ -231,6 +260,24 @@ async fn thread(
     }))
 }
 
+/// Whether the conversation still is where it was when it was read: people may have said otherwise while the runtime was
+/// asked, and their word is the newer one.
+pub(super) fn is_as_read(tx: &Transaction<'_>, read: &Conversation) -> Result<bool, LedgerError> {
+    let now = conversations::get(tx, &read.id)?;
+    Ok(now.thread == read.thread && now.directory == read.directory && now.held == read.held)
+}
+
+/// The conversation begins another thread, unless somebody chose one meanwhile.
+async fn leave_thread(core: &Core, conversation: &Conversation) -> Result<(), LedgerError> {
+    let conversation = conversation.clone();
+    core.ledger
+        .write(move |tx| match is_as_read(tx, &conversation)? {
+            true => conversations::set_thread(tx, &conversation.id, None, None),
+            false => Ok(()),
+        })
+        .await
+}
+
 /// Whether the conversation's thread belongs to another directory than the turn.
 async fn works_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) -> Result<bool, LedgerError> {
     let Some(thread) = conversation.thread.clone() else { return Ok(false) };
@@ -239,45 +286,48 @@ async fn works_elsewhere(core: &Core, conversation: &Conversation, turn: &Turn) 
     Ok(known.is_some_and(|known| known.directory != turn.directory))
 }
 
+/// Copies the conversation's thread where that is wanted. True when something was written that must be read again.
 async fn fork_if_wanted(
     core: &Core,
     live: &LiveRuntime,
     conversation: &Conversation,
+    turn: &Turn,
     posture: &Posture,
-) -> anyhow::Result<Option<ThreadId>> {
-    let Some(thread) = conversation.thread.clone() else { return Ok(None) };
-    let (id, of) = (conversation.id.clone(), conversation.id.clone());
+) -> anyhow::Result<bool> {
+    let Some(thread) = conversation.thread.clone() else { return Ok(false) };
+    let of = conversation.id.clone();
     if !core.ledger.read(move |tx| conversations::is_fork_wanted(tx, &of)).await? {
-        return Ok(None);
+        return Ok(false);
     }
-    let how = Fork { thread, directory: conversation.directory.clone(), posture: posture.clone() };
+    let how = Fork { thread, directory: turn.directory.clone(), posture: posture.clone() };
     let forked = match live.call(|runtime| runtime.fork(&how)).await {
-        Ok(forked) => forked,
+        Ok(forked) => Some(forked),
         Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => {
             return Err(error.into());
         }
         Err(error) => {
             // No copy to be had: the conversation goes on without its past rather than not at all.
-            warn!(conversation.id = %id, %error, "The thread cannot be forked; a new one is opened");
-            let write = core.ledger.write(move |tx| {
-                conversations::set_fork_wanted(tx, &id, false)?;
-                conversations::set_thread(tx, &id, None, None)
-            });
-            write.await?;
-            return Ok(Some(live.open(None, &conversation.directory, posture).await?));
+            warn!(conversation.id = %conversation.id, %error, "The thread cannot be forked; a new one is opened");
+            None
         }
     };
-    let (fresh, cursor) = (forked.clone(), conversation.thread_cursor.clone());
+    let read = conversation.clone();
     core.ledger
         .write(move |tx| {
-            conversations::set_fork_wanted(tx, &id, false)?;
-            threads::copied(tx, &id, &fresh)?;
-            conversations::set_thread(tx, &id, Some(&fresh), cursor.as_ref())
+            if !is_as_read(tx, &read)? {
+                // Of what it was copied from, nobody is any more.
+                return Ok(());
+            }
+            conversations::set_fork_wanted(tx, &read.id, false)?;
+            let Some(forked) = &forked else { return conversations::set_thread(tx, &read.id, None, None) };
+            threads::copied(tx, &read.id, forked)?;
+            conversations::set_thread(tx, &read.id, Some(forked), read.thread_cursor.as_ref())
         })
         .await?;
-    Ok(Some(live.open(Some(&forked), &conversation.directory, posture).await?))
+    Ok(true)
 }
 
+/// Nothing runs here until somebody says how to go on. Not where somebody has said so already.
 pub(super) async fn hold(
     core: &Core,
     conversation: &Conversation,
@@ -290,17 +340,11 @@ pub(super) async fn hold(
     let (conversation, turn) = (conversation.clone(), turn.clone());
     core.ledger
         .write(move |tx| {
+            if !is_as_read(tx, &conversation)? {
+                return Ok(());
+            }
             conversations::hold(tx, &conversation.id, why, None)?;
-            let subject = format!("held:{}:{}", conversation.id, frame.now_ms);
-            pictures::notice(
-                tx,
-                &frame,
-                &conversation,
-                pictures::target_of(&conversation, &turn),
-                &subject,
-                text,
-                &ways,
-            )?;
+            pictures::held(tx, &frame, &conversation, &turn, text, &ways)?;
             pictures::queue(tx, &frame, &conversation.id)
         })
         .await?;
@@ -316,7 +360,8 @@ async fn fail_unsubmitted(
     error: &CallError,
 ) -> Result<(), LedgerError> {
     let thread = conversation.thread.clone().unwrap_or_else(|| NEVER_OPENED.into());
-    let Some(turn) = commit_submission(core, live, conversation, turn, &thread, Level::Ask).await? else {
+    let least = Posture::of(Level::Ask);
+    let Some(turn) = commit_submission(core, live, conversation, turn, &thread, &least, true).await? else {
         return Ok(());
     };
     let failure = Failure { kind: FailureKind::Other, detail: error.to_string() };
@@ -328,14 +373,16 @@ async fn fail_unsubmitted(
     Ok(())
 }
 
-/// W2. `None` when the turn is not queued any more (cancelled, edited).
+/// W2. `None` when the turn is not queued any more (cancelled, edited), or something else is to be read again. A turn that
+/// `fails` is written only to end at once.
 async fn commit_submission(
     core: &Core,
     live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
     thread: &ThreadId,
-    level: Level,
+    posture: &Posture,
+    fails: bool,
 ) -> Result<Option<Turn>, LedgerError> {
     let submission = Submission {
         thread: thread.clone(),
@@ -343,7 +390,8 @@ async fn commit_submission(
         generation: live.generation,
         boot_id: live.identity.boot_id.clone(),
         at_ms: core.now_ms(),
-        level,
+        level: posture.level,
+        network: posture.network,
     };
     let (frame, conversation, turn) = (core.frame(&conversation.channel), conversation.clone(), turn.clone());
     crash::point("w2.before");
@@ -351,10 +399,22 @@ async fn commit_submission(
         if settings::is_locked(tx)? {
             return Err(LedgerError::Stale("the lock"));
         }
+        let access = rights::in_force(tx, &frame)?;
+        let role = access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+        if !role.may_talk() {
+            // It was queued while he might.
+            actions::not_allowed_any_more(tx, &frame, &conversation, &turn)?;
+            return Ok(None);
+        }
         // The thread was opened meanwhile: less may be allowed now than when the level was read.
-        let level = posture::level(tx, &frame.access, &conversation, &turn.requester, submission.at_ms)?;
-        if level < submission.level {
+        let level = posture::level(tx, &access, &conversation, &turn.requester, submission.at_ms)?;
+        let network = !submission.network || actions::has_network(&access, &conversation, &turn);
+        if level < submission.level || !network {
             return Err(LedgerError::Stale("the chat's level"));
+        }
+        let wants_copy = conversation.thread.is_some() && conversations::is_fork_wanted(tx, &conversation.id)?;
+        if !is_as_read(tx, &conversation)? || (wants_copy && !fails) {
+            return Err(LedgerError::Stale("the conversation"));
         }
         turns::submit(tx, &turn, &submission)?;
         if submission.thread != NEVER_OPENED.into() && conversation.thread.as_ref() != Some(&submission.thread) {
@@ -379,13 +439,18 @@ async fn commit_submission(
             &Live { state: LiveState::Running, progress: &progress, unreachable_since_ms: None },
         )?;
         pictures::queue(tx, &frame, &conversation.id)?;
-        Ok(turn)
+        Ok(Some(turn))
     });
     match committed.await {
-        Ok(turn) => {
+        Ok(Some(turn)) => {
             crash::point("w2.after");
             core.wakes.painter.notify_one();
             Ok(Some(turn))
+        }
+        Ok(None) => {
+            core.wakes.outbox.notify_one();
+            core.wakes.painter.notify_one();
+            Ok(None)
         }
         Err(LedgerError::Stale(_) | LedgerError::Refused(_)) => Ok(None),
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use super::pictures::Frame;
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::{route, say};
 use crate::domain::command::{Meant, Shortcut};
-use crate::domain::gate::Decision;
+use crate::domain::gate::{Decision, GateState};
 use crate::domain::ids::*;
 use crate::domain::risk::Tier;
 use crate::domain::turn::TurnState;
@@ -27,6 +27,8 @@ use crate::words::NoticeMsg;
 enum Came {
     /// Carried out, or refused with a word: the message is done.
     Done(Vec<Performed>),
+    /// The same, and its words are gone: they may have been a secret.
+    Wiped(Vec<Performed>),
     /// It is an ordinary message after all, with a remark beside it.
     Message(Option<String>),
 }
@@ -70,11 +72,14 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
                 (Meant::No, [gate]) if !gate.ask.is_question() => {
                     one(tx, &frame, &letter, gate, Decision::Decline { reason: None })?
                 }
-                (Meant::Yes | Meant::No, [gate]) => answer(tx, &frame, &letter, gate, &shortcut.raw)?,
-                (Meant::Number(n), [gate]) if gate.ask.is_question() => {
-                    answer(tx, &frame, &letter, gate, &n.to_string())?
-                }
-                (Meant::Number(_), _) => Came::Message(None),
+                (Meant::Yes | Meant::No, [_]) => match question_of(tx, &letter, &open, Said::InShort, scope)? {
+                    Some(gate) => answer(tx, &frame, &letter, &gate, &shortcut.raw)?,
+                    None => Came::Message(None),
+                },
+                (Meant::Number(n), open) => match question_of(tx, &letter, open, Said::InShort, scope)? {
+                    Some(gate) => answer(tx, &frame, &letter, &gate, &n.to_string())?,
+                    None => Came::Message(None),
+                },
                 (Meant::Yes | Meant::No, several) => {
                     let msg = match of_several_topics(several) {
                         true => NoticeMsg::ShortcutSeveralTopics,
@@ -93,6 +98,10 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
 
 async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) -> anyhow::Result<()> {
     match came {
+        Came::Wiped(performed) => {
+            core.ledger.scrub();
+            Box::pin(conclude(core, letter, Came::Done(performed), order)).await
+        }
         Came::Done(performed) => {
             performed.into_iter().for_each(|performed| after(core, performed));
             core.wakes.painter.notify_one();
@@ -109,11 +118,54 @@ fn open_here(tx: &Transaction<'_>, letter: &Letter, scope: super::core::Scope) -
     if let Some(conversation) = route::existing(tx, &letter.row.channel, &letter.message, scope)? {
         return gates::open_in(tx, &conversation.id);
     }
-    let mut open = Vec::new();
-    for conversation in conversations::of_chat(tx, &letter.row.channel, &letter.message.chat)? {
-        open.extend(gates::open_in(tx, &conversation.id)?);
+    gates::open_in_chat(tx, &letter.row.channel, &letter.message.chat)
+}
+
+/// How an answer to a question is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Nothing but an option's number, or another word that is hardly a message.
+    InShort,
+    /// Words that might as well be a new task.
+    AtLength,
+}
+
+/// The question that words answer: the one whose card they reply to, else the one open question that was put to this
+/// person. In a group's stream words are a task of their own.
+fn question_of(
+    tx: &Transaction<'_>,
+    letter: &Letter,
+    open: &[Gate],
+    said: Said,
+    scope: super::core::Scope,
+) -> Result<Option<Gate>, LedgerError> {
+    if letter.message.has_attachments() {
+        return Ok(None);
     }
-    Ok(open)
+    if let Some(parent) = &letter.message.parent
+        && let Some((kind, card)) = surfaces::by_platform(tx, &letter.row.channel, parent)?
+        && kind == SurfaceKind::Gate.as_str()
+    {
+        let listed = gates::of_card(tx, &GateId::from(card.subject))?;
+        let asked = listed.into_iter().find(|gate| gate.ask.is_question() && gate.state == GateState::Open);
+        return match asked {
+            Some(gate) => Ok(may_decide(tx, &gate, &letter.person)?.then_some(gate)),
+            None => Ok(None),
+        };
+    }
+    if said == Said::AtLength && route::existing(tx, &letter.row.channel, &letter.message, scope)?.is_none() {
+        return Ok(None);
+    }
+    let mut own = Vec::new();
+    for gate in open.iter().filter(|gate| gate.ask.is_question()) {
+        if turns::get(tx, &gate.turn)?.requester == letter.person.user && may_decide(tx, gate, &letter.person)? {
+            own.push(gate);
+        }
+    }
+    Ok(match own.as_slice() {
+        [only] => Some((*only).clone()),
+        _ => None,
+    })
 }
 
 /// Numbers count within a conversation: outside of one, the same number may mean several requests.
@@ -142,18 +194,22 @@ fn one(
 }
 
 fn was_shown(letter: &Letter, gate: &Gate) -> bool {
-    // A second's grace: the platform's clock is not ours, and its times are whole.
-    gate.shown_at_ms.is_some_and(|shown| shown <= letter.message.sent_at_ms + 1_000)
+    // Both times are the platform's.
+    gate.shown_at_ms.is_some_and(|shown| shown <= letter.message.sent_at_ms)
 }
 
-/// A red request is allowed by a button that asks once more. Where its card was refused, words are all there is.
+/// A red request is allowed by a button that asks once more. Where its card, or a change of it, was refused, words are all
+/// there is: they said all of it.
 fn needs_card(tx: &Transaction<'_>, gate: &Gate) -> Result<bool, LedgerError> {
     let card = surfaces::find(tx, SurfaceKind::Gate, gate.card.as_str())?;
-    Ok(gate.class.is_red() && card.is_none_or(|card| card.platform_id.is_some()))
+    Ok(gate.class.is_red() && card.is_none_or(|card| !card.is_gone))
 }
 
 /// `all y`: what the card's button for the requests of low risk would allow, as far as the sender may; the rest is named.
 fn all_safe(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, open: &[Gate]) -> Result<Came, LedgerError> {
+    if of_several_topics(open) {
+        return refuse(tx, frame, letter, NoticeMsg::ShortcutSeveralTopics);
+    }
     let mut performed = Vec::new();
     let mut left = Vec::new();
     for gate in open {
@@ -178,14 +234,25 @@ fn all_safe(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, open: &[Gate])
 }
 
 fn answer(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, gate: &Gate, text: &str) -> Result<Came, LedgerError> {
-    if !was_shown(letter, gate) || actions::typed_answer(&gate.ask, text).is_none() {
+    let secret = gate.ask.is_secret();
+    let fits = actions::typed_answer(&gate.ask, text).is_some();
+    if !was_shown(letter, gate) || !(fits || secret) {
         return Ok(Came::Message(None));
     }
-    let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| actions::typed_answer(ask, text))?;
-    if performed.secret.is_some() {
+    if secret {
+        // Whatever comes of it: it may be what nobody is to see.
         inbound::wipe(tx, letter.row.seq)?;
     }
-    done(tx, frame, letter, vec![performed])
+    let came = if fits {
+        let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| actions::typed_answer(ask, text))?;
+        done(tx, frame, letter, vec![performed])?
+    } else {
+        refuse(tx, frame, letter, NoticeMsg::SecretByCard { number: gate.number })?
+    };
+    Ok(match came {
+        Came::Done(performed) if secret => Came::Wiped(performed),
+        came => came,
+    })
 }
 
 fn pick(
@@ -286,7 +353,7 @@ pub(super) fn running_here(
 ) -> Result<Vec<TurnId>, LedgerError> {
     let here = match route::existing(tx, &letter.row.channel, &letter.message, scope)? {
         Some(conversation) => vec![conversation],
-        None => conversations::of_chat(tx, &letter.row.channel, &letter.message.chat)?,
+        None => return turns::active_in_chat(tx, &letter.row.channel, &letter.message.chat),
     };
     let mut running = Vec::new();
     for conversation in here {
@@ -303,7 +370,11 @@ pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Resul
         .read(move |tx| {
             let open = open_here(tx, &letter, scope)?;
             let near = match open.as_slice() {
-                [gate] if !gate.ask.is_question() && may_decide(tx, gate, &letter.person)? => Some(gate.id.clone()),
+                [gate]
+                    if !gate.ask.is_question() && was_shown(&letter, gate) && may_decide(tx, gate, &letter.person)? =>
+                {
+                    Some(gate.id.clone())
+                }
                 _ => None,
             };
             Ok((near, letter))
@@ -335,15 +406,10 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
                 };
                 return Ok((Came::Done(vec![told]), letter));
             }
-            let came = match open_here(tx, &letter, scope)?.as_slice() {
-                [gate]
-                    if gate.ask.is_question()
-                        && !letter.message.has_attachments()
-                        && may_decide(tx, gate, &letter.person)? =>
-                {
-                    answer(tx, &frame, &letter, gate, &letter.text)?
-                }
-                _ => Came::Message(None),
+            let open = open_here(tx, &letter, scope)?;
+            let came = match question_of(tx, &letter, &open, Said::AtLength, scope)? {
+                Some(gate) => answer(tx, &frame, &letter, &gate, &letter.text)?,
+                None => Came::Message(None),
             };
             Ok((came, letter))
         })

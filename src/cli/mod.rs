@@ -1,5 +1,6 @@
 //! The command line: one file a command. Data goes to stdout, words to stderr; every reading verb has `--json`.
 
+mod answer;
 mod audit;
 mod bridge;
 mod cards;
@@ -73,6 +74,8 @@ enum Command {
     Doctor(doctor::Args),
     /// List tasks, or show one
     Turns(turns::Args),
+    /// Answer an agent's question here, past the chat's servers
+    Answer(answer::Args),
     /// Pause everything: running tasks are stopped, nothing new starts
     Lock(lock::Args),
     /// Let everything go on, and list what the pause stopped
@@ -104,7 +107,7 @@ impl Command {
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
-            Command::Lock(_) | Command::Unlock(_) => false,
+            Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
         }
     }
@@ -212,6 +215,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Chat(args) => chat::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
+        Command::Answer(args) => answer::run(context, &args).await,
         Command::Lock(args) => lock::run(context, &args, true).await,
         Command::Unlock(args) => lock::run(context, &args, false).await,
         Command::Audit(args) => audit::run(context, &args).await,

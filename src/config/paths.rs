@@ -26,7 +26,7 @@ pub struct Paths {
     pub ledger: PathBuf,
     /// Sockets, token, locks, marks: `run/`.
     pub run: PathBuf,
-    /// `TMPDIR` of the runtimes.
+    /// `TMPDIR` of the runtimes, and below it those of their commands.
     pub tmp: PathBuf,
     /// Log files.
     pub logs: PathBuf,

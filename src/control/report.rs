@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::gate::Question;
 use crate::domain::ids::{ConversationId, GateId, TurnId};
 use crate::domain::rule::{Span, Subject};
 
@@ -277,12 +278,39 @@ pub struct GateRow {
     pub number: i64,
     /// Its turn.
     pub turn: TurnId,
+    /// Its conversation: numbers count in each by itself.
+    pub conversation: ConversationId,
     /// Channel and chat in words.
     pub chat: String,
     /// What is asked, one line.
     pub what: String,
+    /// The questions to answer; none where it is a request to allow.
+    pub questions: Vec<Question>,
     /// Unix milliseconds.
     pub opened_at_ms: i64,
+}
+
+/// Answers to the questions of one gate, in their order; an empty one leaves its question open.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AnswerRequest {
+    /// An option's number, or words.
+    pub answers: Vec<String>,
+}
+
+/// They may be secret: no log ever shows them.
+impl std::fmt::Debug for AnswerRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AnswerRequest({})", self.answers.len())
+    }
+}
+
+/// What came of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerReport {
+    /// What was answered.
+    pub gate: GateId,
+    /// In words.
+    pub told: String,
 }
 
 /// What was allowed for longer than once, and is in force.

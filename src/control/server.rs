@@ -18,11 +18,11 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
-use super::report::{AuditQuery, DrainRequest, LockRequest, Refusal, TurnsQuery, Warp};
+use super::report::{AnswerRequest, AuditQuery, DrainRequest, LockRequest, Refusal, TurnsQuery, Warp};
 use super::service::{Service, ServiceError};
 use crate::config::{Paths, private_folder, write_private};
 use crate::domain::gate::hex;
-use crate::domain::ids::TurnId;
+use crate::domain::ids::{GateId, TurnId};
 
 /// How long open requests may hold up the end.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -141,6 +141,7 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/turns", get(turns))
         .route("/v1/turns/{id}", get(turn))
         .route("/v1/gates", get(async |State(service): Shared| answer(service.gates().await)))
+        .route("/v1/gates/{id}/answer", post(answer_gate))
         .route("/v1/lock", post(lock))
         .route("/v1/audit", get(audit))
         .route("/v1/rules", get(async |State(service): Shared| answer(service.rules().await)))
@@ -157,6 +158,10 @@ async fn turns(State(service): Shared, Query(query): Query<TurnsQuery>) -> Respo
 
 async fn turn(State(service): Shared, Path(id): Path<String>) -> Response {
     answer(service.turn(TurnId::new(id)).await)
+}
+
+async fn answer_gate(State(service): Shared, Path(id): Path<String>, Json(request): Json<AnswerRequest>) -> Response {
+    answer(service.answer(GateId::new(id), request).await)
 }
 
 async fn lock(State(service): Shared, Json(request): Json<LockRequest>) -> Response {
@@ -183,6 +188,7 @@ fn answer<T: Serialize>(result: Result<T, ServiceError>) -> Response {
     match result {
         Ok(value) => Json(value).into_response(),
         Err(ServiceError::NotFound(why)) => refuse(StatusCode::NOT_FOUND, &why),
+        Err(ServiceError::Refused(why)) => refuse(StatusCode::CONFLICT, &why),
         Err(ServiceError::Busy(why)) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why),
         Err(ServiceError::Failed(why)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &why),
     }

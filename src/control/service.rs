@@ -3,10 +3,10 @@
 use std::pin::Pin;
 
 use super::report::{
-    AuditQuery, AuditRow, DrainPreview, DrainRequest, GateRow, LockReport, LockRequest, PairCode, RuleRow,
-    StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, AuditQuery, AuditRow, DrainPreview, DrainRequest, GateRow, LockReport, LockRequest,
+    PairCode, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
-use crate::domain::ids::TurnId;
+use crate::domain::ids::{GateId, TurnId};
 
 /// An answer to come.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
@@ -21,6 +21,8 @@ pub trait Service: Send + Sync + 'static {
     fn turn(&self, id: TurnId) -> Reply<'_, TurnDetail>;
     /// Open questions, oldest first.
     fn gates(&self) -> Reply<'_, Vec<GateRow>>;
+    /// Answers a question in the owner's name, like a click on its card.
+    fn answer(&self, gate: GateId, request: AnswerRequest) -> Reply<'_, AnswerReport>;
     /// Rules in force, oldest first.
     fn rules(&self) -> Reply<'_, Vec<RuleRow>>;
     /// Ends a rule.
@@ -43,6 +45,9 @@ pub enum ServiceError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// The same again will be refused again.
+    #[error("{0}")]
+    Refused(String),
     /// Not now; worth another try.
     #[error("{0}")]
     Busy(String),
@@ -72,6 +77,9 @@ pub(crate) mod testing {
         }
         fn gates(&self) -> Reply<'_, Vec<GateRow>> {
             Box::pin(async { Ok(Vec::new()) })
+        }
+        fn answer(&self, gate: GateId, _: AnswerRequest) -> Reply<'_, AnswerReport> {
+            Box::pin(async move { Err(ServiceError::NotFound(format!("there is no question {gate}"))) })
         }
         fn rules(&self) -> Reply<'_, Vec<RuleRow>> {
             Box::pin(async { Ok(Vec::new()) })

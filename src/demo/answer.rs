@@ -4,6 +4,11 @@ use serde_json::{Value, json};
 
 use super::script::{self, Directive, Right, Step};
 
+/// How codex asks for what is to be kept of a conversation that it compacts …
+const COMPACTION: &str = "You are performing a CONTEXT CHECKPOINT COMPACTION";
+/// … and how it gives that to the model afterwards.
+const COMPACTED: &str = "Another language model started to solve this problem";
+
 /// What the server does with a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reply {
@@ -47,6 +52,15 @@ pub(super) fn reply(request: &Value, now_ms: i64) -> Reply {
         stream.call("write_stdin", &wait);
         return stream.completed();
     }
+    if text.starts_with(COMPACTION) {
+        let said: Vec<String> =
+            input.iter().filter(|item| item["role"] == "user").map(|item| content_text(&item["content"])).collect();
+        let pause = script::compacting_ms(said.iter().map(String::as_str));
+        stream.message(&[Directive::Sleep(pause), Directive::Say(script::SUMMARY.to_owned())], true);
+        return stream.completed();
+    }
+    let compacted = input.iter().any(|item| content_text(&item["content"]).starts_with(COMPACTED));
+    let text = if compacted { script::with_room(&text) } else { text };
     let mut done = outputs.iter().filter(|output| running_session(output).is_none()).count();
     let mut steps = script::steps(&text);
     let last = steps.len() - 1;
@@ -67,9 +81,12 @@ pub(super) fn reply(request: &Value, now_ms: i64) -> Reply {
         }
         _ => {}
     }
-    let unfinished = matches!(act, Some(Directive::Hang | Directive::Cut));
+    let unfinished = matches!(act, Some(Directive::Hang | Directive::Cut | Directive::ContextFull));
     stream.message(&before, !unfinished);
     match act {
+        Some(Directive::ContextFull) => {
+            stream.failed("context_length_exceeded", "The input is too long for the model.")
+        }
         Some(Directive::Hang) => stream.ended(End::Hang),
         Some(Directive::Cut) => stream.ended(End::Cut),
         Some(tool) => {
@@ -101,7 +118,8 @@ fn last_user(input: &[Value]) -> (String, &[Value]) {
 
 /// Things that codex puts into the conversation in the user's name.
 fn is_context(text: &str) -> bool {
-    const MARKS: [&str; 7] = [
+    const MARKS: [&str; 8] = [
+        COMPACTED,
         "<environment_context",
         "<turn_aborted",
         "<user_instructions",
@@ -339,6 +357,13 @@ impl Stream {
         self.ended(End::Close)
     }
 
+    fn failed(mut self, code: &str, message: &str) -> Reply {
+        let error = json!({ "code": code, "message": message });
+        let response = json!({ "id": self.response, "object": "response", "status": "failed", "error": error });
+        self.push("response.failed", json!({ "response": response }));
+        self.ended(End::Close)
+    }
+
     fn ended(self, end: End) -> Reply {
         Reply::Stream { events: self.events, end }
     }
@@ -398,6 +423,24 @@ mod tests {
         let context = user("<environment_context>x</environment_context>");
         let input = vec![user("[[shell a]]"), output("ok"), user("[[say steered]]"), context];
         assert_eq!(items(&answer(input)), ["steered"]);
+    }
+
+    #[test]
+    fn a_compaction_takes_its_time_and_makes_room() {
+        let full = user("[[compacting 70]] [[context_full]] [[say done]]");
+        let Reply::Stream { events, .. } = answer(vec![full.clone()]) else { panic!("no stream") };
+        assert_eq!(
+            events.last().map(|e| &e.data["response"]["error"]["code"]),
+            Some(&json!("context_length_exceeded"))
+        );
+        let asked = user(&format!("{COMPACTION}. Create a handoff summary"));
+        let reply = answer(vec![full.clone(), asked]);
+        let Reply::Stream { events, .. } = &reply else { panic!("no stream") };
+        assert_eq!(events.iter().map(|event| event.after_ms).sum::<u64>(), 70);
+        assert_eq!(items(&reply), [script::SUMMARY]);
+        let summary = user(&format!("{COMPACTED} and made this: {}", script::SUMMARY));
+        assert_eq!(items(&answer(vec![summary.clone(), full.clone()])), ["done"]);
+        assert_eq!(items(&answer(vec![full, summary])), ["done"], "the summary is nobody's words");
     }
 
     #[test]

@@ -17,6 +17,8 @@
 //! | `[[sleep MS]]` | does nothing for a while |
 //! | `[[fail 500]]`, `[[http 401]]` | the model service answers with this status |
 //! | `[[usage_limit]]` | the account's limit is used up |
+//! | `[[context_full]]` | the conversation is too long, unless it has been compacted |
+//! | `[[compacting MS]]` | compacting the conversation takes this long from now on |
 //! | `[[hang]]` | never answers |
 //! | `[[cut]]` | breaks the stream off before its end |
 //!
@@ -61,6 +63,10 @@ pub enum Directive {
     /// The model service refuses with this status.
     Http(u16),
     UsageLimit,
+    /// The conversation is too long for the model.
+    ContextFull,
+    /// How long a compaction of the conversation takes; nothing happens now.
+    Compacting(u64),
     Hang,
     Cut,
 }
@@ -85,7 +91,7 @@ impl Directive {
     /// Ends the script: nothing after it is played.
     pub fn is_fault(&self) -> bool {
         use Directive::*;
-        matches!(self, Http(_) | UsageLimit | Hang | Cut)
+        matches!(self, Http(_) | UsageLimit | ContextFull | Hang | Cut)
     }
 }
 
@@ -149,7 +155,7 @@ pub fn steps(text: &str) -> Vec<Step> {
             before.push(directive);
         }
     }
-    if !before.iter().any(|directive| !matches!(directive, Directive::Sleep(_))) {
+    if !before.iter().any(|directive| !matches!(directive, Directive::Sleep(_) | Directive::Compacting(_))) {
         let text = match language(text) {
             Lang::Zh => "完成。",
             Lang::En => "Done.",
@@ -159,6 +165,20 @@ pub fn steps(text: &str) -> Vec<Step> {
     steps.push(Step { before, act: None, also: Vec::new() });
     steps
 }
+
+/// The same message in a conversation that was compacted: there is room.
+pub fn with_room(text: &str) -> String {
+    text.replace("[[context_full]]", "")
+}
+
+/// How long a compaction of a conversation with these messages takes.
+pub fn compacting_ms<'a>(messages: impl DoubleEndedIterator<Item = &'a str>) -> u64 {
+    let said = |directive: Directive| if let Directive::Compacting(ms) = directive { Some(ms) } else { None };
+    messages.rev().flat_map(parse).find_map(said).unwrap_or(0)
+}
+
+/// What a compaction leaves of a conversation.
+pub const SUMMARY: &str = "What was said before, in short.";
 
 /// The words of `[[stream N MS]]`.
 pub fn word(number: u32) -> String {
@@ -288,6 +308,8 @@ fn directive(inner: &str) -> Option<Directive> {
         "fail" if rest.is_empty() => Directive::Http(500),
         "fail" | "http" => Directive::Http(rest.parse().ok().filter(|code| (400..600).contains(code))?),
         "usage_limit" => Directive::UsageLimit,
+        "context_full" => Directive::ContextFull,
+        "compacting" => Directive::Compacting(rest.parse::<u64>().ok()?.min(MAX_MS)),
         "hang" => Directive::Hang,
         "cut" => Directive::Cut,
         _ => return None,
@@ -326,6 +348,9 @@ mod tests {
             ("[[http 429]]", Some(Http(429))),
             ("[[http 200]]", None),
             ("[[usage_limit]]", Some(UsageLimit)),
+            ("[[context_full]]", Some(ContextFull)),
+            ("[[compacting 9]]", Some(Compacting(9))),
+            ("[[compacting]]", None),
             ("[[hang]]", Some(Hang)),
             ("[[cut]]", Some(Cut)),
             ("[[nothing known]] [[ ]] [[say]] [[ [ ]", None),

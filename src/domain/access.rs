@@ -88,6 +88,8 @@ pub enum Act {
         own: bool,
         standing: bool,
     },
+    /// Let a task reach the network, which lets it send as well.
+    GrantNetwork,
     /// Rules of the chat: see them, end them.
     SeeRules,
     /// What was decided, here or everywhere.
@@ -103,6 +105,8 @@ pub enum Act {
     /// How far the agent may go here by itself.
     SetLevel {
         level: Level,
+        /// How far it goes now.
+        from: Level,
         direct: bool,
     },
     /// Which directory a chat works in.
@@ -138,12 +142,12 @@ pub fn may(role: Role, act: Act) -> bool {
             may(role, Act::Decide { class, own })
                 && if standing { class.lasts().always && role.is_decider() } else { class.lasts().hours }
         }
-        Act::SeeRules | Act::Audit { everywhere: false } | Act::Settings => role.is_decider(),
+        Act::GrantNetwork | Act::SeeRules | Act::Audit { everywhere: false } | Act::Settings => role.is_decider(),
         Act::Model { direct } => role >= Role::Admin || (direct && role.may_talk()),
-        Act::SetLevel { level: Level::Trusted, direct } => role.is_owner() && direct,
-        Act::SetLevel { level: Level::Edit, .. } => role >= Role::Admin,
         // Less is always right for whoever decides.
-        Act::SetLevel { .. } => role.is_decider(),
+        Act::SetLevel { level, from, .. } if level <= from => role.is_decider(),
+        Act::SetLevel { level: Level::Trusted, direct, .. } => role.is_owner() && direct,
+        Act::SetLevel { .. } => role >= Role::Admin,
         Act::Bind | Act::OpenChat | Act::Allow | Act::NameApprovers | Act::Audit { everywhere: true } => {
             role >= Role::Admin
         }
@@ -288,15 +292,17 @@ mod tests {
             (Act::Requeue { own: false }, Role::Approver),
             (Act::Answer { own: true }, Role::Member),
             (Act::Answer { own: false }, Role::Approver),
+            (Act::GrantNetwork, Role::Approver),
             (Act::SeeRules, Role::Approver),
             (Act::Settings, Role::Approver),
             (Act::Audit { everywhere: false }, Role::Approver),
             (Act::Audit { everywhere: true }, Role::Admin),
             (Act::Model { direct: true }, Role::Member),
             (Act::Model { direct: false }, Role::Admin),
-            (Act::SetLevel { level: Level::Safe, direct: false }, Role::Approver),
-            (Act::SetLevel { level: Level::Edit, direct: false }, Role::Admin),
-            (Act::SetLevel { level: Level::Trusted, direct: true }, Role::Owner),
+            (Act::SetLevel { level: Level::Safe, from: Level::Edit, direct: false }, Role::Approver),
+            (Act::SetLevel { level: Level::Safe, from: Level::Ask, direct: false }, Role::Admin),
+            (Act::SetLevel { level: Level::Edit, from: Level::Safe, direct: false }, Role::Admin),
+            (Act::SetLevel { level: Level::Trusted, from: Level::Edit, direct: true }, Role::Owner),
             (Act::Bind, Role::Admin),
             (Act::OpenChat, Role::Admin),
             (Act::Allow, Role::Admin),
@@ -308,7 +314,8 @@ mod tests {
                 assert_eq!(may(role, act), role >= least, "{role:?} {act:?}");
             }
         }
-        assert!(Role::ALL.iter().all(|role| !may(*role, Act::SetLevel { level: Level::Trusted, direct: false })));
+        let trusted = Act::SetLevel { level: Level::Trusted, from: Level::Edit, direct: false };
+        assert!(Role::ALL.iter().all(|role| !may(*role, trusted)));
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub enum Action {
         gate: GateId,
         span: Span,
     },
+    /// The task ends here and goes on with the network.
+    AllowNetwork {
+        gate: GateId,
+    },
     /// With the reason that the form holds.
     DeclineWhy {
         gate: GateId,
@@ -75,6 +79,9 @@ pub enum Action {
     Late {
         inbound: InboundSeq,
         how: Late,
+        /// The newest one that *Cancel all* was shown for; 0 of what an older ally drew.
+        #[serde(default)]
+        up_to: InboundSeq,
     },
     /// Goes on with another thread in the conversation.
     TakeUp {
@@ -100,6 +107,7 @@ impl Action {
             Action::Allow { gate }
             | Action::Decline { gate }
             | Action::AllowFor { gate, .. }
+            | Action::AllowNetwork { gate }
             | Action::DeclineWhy { gate }
             | Action::Choose { gate, .. }
             | Action::Submit { gate }
@@ -122,6 +130,7 @@ impl Action {
             self,
             Action::Allow { .. }
                 | Action::AllowFor { .. }
+                | Action::AllowNetwork { .. }
                 | Action::AllowAll { .. }
                 | Action::Decline { .. }
                 | Action::DeclineWhy { .. }
@@ -141,8 +150,10 @@ impl Action {
 pub enum Resume {
     Continue,
     RunAgain,
-    /// Run again on a new thread, because the old one's history is gone.
+    /// Run again on a new thread, because the old one's history is gone or too long.
     StartFresh,
+    /// Compact the thread, then run again.
+    Compact,
     Dismiss,
 }
 

@@ -29,12 +29,12 @@ pub enum Conversing {
     Diff,
     /// Words for the agent that want a plan and no change.
     Plan(Option<String>),
+    /// Shortens the conversation to a summary, in its order.
     Compact,
+    /// Looks over what is not committed; the words behind it are read with the message.
     Review,
     /// What the conversation, or everything in the chat, took of the model in the last days.
-    Usage {
-        days: u32,
-    },
+    Usage { days: u32 },
 }
 
 impl Conversing {

@@ -125,6 +125,11 @@ pub fn normalise_for_lookup(text: &str) -> String {
         .collect()
 }
 
+/// What a phone shows of a table; a larger one is read in a file.
+pub const TABLE_COLUMNS: usize = 4;
+/// Rows besides the head, see [`TABLE_COLUMNS`].
+pub const TABLE_ROWS: usize = 12;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! A gate: a question that a runtime put to people.
 //!
-//! `open → decided → answering → answered`; `open | decided → withdrawn`; `open | decided | answering → void`.
+//! `open ⇄ decided → answering → answered`; `open | decided → withdrawn`; `open | decided | answering → void`.
 //! Nothing ever expires into a "no".
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,8 @@ pub enum GateEvent {
     Answer,
     /// The runtime certainly did not take the answer.
     NotTaken,
+    /// Whoever decided lost the right to, before it was passed on.
+    TakenBack,
     /// The runtime reports the request as over.
     Resolved,
     /// The generation that asked is surely dead.
@@ -81,6 +83,7 @@ pub fn transition(state: GateState, event: GateEvent) -> Result<GateState, Illeg
         (Open, GateEvent::Decide) => Decided,
         (Decided, GateEvent::Answer) => Answering,
         (Answering, GateEvent::NotTaken) => Decided,
+        (Decided, GateEvent::TakenBack) => Open,
         (Answering, GateEvent::Resolved) => Answered,
         (Open | Decided, GateEvent::Resolved) => Withdrawn,
         (Open | Decided | Answering, GateEvent::ProcessGone) => Void,
@@ -101,7 +104,13 @@ pub enum Ask {
         directory: String,
         /// The runtime wants to leave its sandbox or says nothing about it.
         outside_sandbox: bool,
+        /// Nobody can tell whether it stays in the sandbox.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsure: bool,
         network: bool,
+        /// What is granted along with it: paths, the network, a host.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        wanted: Vec<String>,
     },
     FileChange {
         changes: Vec<Change>,
@@ -128,7 +137,7 @@ pub enum Ask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub path: String,
-    /// `add`, `delete` or `update`.
+    /// `add`, `delete` or `update`; `move` where something arrives that was another file.
     pub kind: String,
     pub diff: String,
 }
@@ -151,9 +160,30 @@ pub struct QuestionOption {
     pub description: String,
 }
 
+/// The line of what is wanted that stands for the network; a host may follow it.
+pub const NETWORK: &str = "network";
+
+/// Whether a line of what is wanted means the network and nothing else.
+pub fn is_network(line: &str) -> bool {
+    line.strip_prefix(NETWORK).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+}
+
 impl Ask {
+    /// What is granted along with a command.
+    pub fn granted_along(&self) -> &[String] {
+        match self {
+            Ask::Command { wanted, .. } => wanted,
+            _ => &[],
+        }
+    }
+
     pub fn is_question(&self) -> bool {
         matches!(self, Ask::Questions { .. })
+    }
+
+    /// Part of the answer must not be shown or kept.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Ask::Questions { questions } if questions.iter().any(|question| question.secret))
     }
 
     /// SHA-256 over what was asked, in hex: the same question gives the same print, a changed command or diff another one.
@@ -200,6 +230,8 @@ pub enum Decision {
         reason: Option<String>,
     },
     StopTurn,
+    /// The task ends here and goes on with the network: what was asked for did not run.
+    Network,
     /// Answers by question id. An empty list is "skipped".
     Answers {
         answers: Vec<(String, Vec<String>)>,
@@ -220,6 +252,9 @@ mod tests {
             (Open, GateEvent::Answer, None),
             (Answering, GateEvent::NotTaken, Some(Decided)),
             (Decided, GateEvent::NotTaken, None),
+            (Decided, GateEvent::TakenBack, Some(Open)),
+            (Answering, GateEvent::TakenBack, None),
+            (Open, GateEvent::TakenBack, None),
             (Answering, GateEvent::Resolved, Some(Answered)),
             (Open, GateEvent::Resolved, Some(Withdrawn)),
             (Decided, GateEvent::Resolved, Some(Withdrawn)),
@@ -234,13 +269,18 @@ mod tests {
 
     #[test]
     fn a_changed_command_has_another_fingerprint() {
-        let ask = |command: &str, exact: &str| Ask::Command {
+        let with = |command: &str, exact: &str, wanted: &[&str]| Ask::Command {
             command: command.to_owned(),
             exact: exact.to_owned(),
             directory: "/w".to_owned(),
             outside_sandbox: false,
+            unsure: false,
             network: false,
+            wanted: wanted.iter().map(|line| (*line).to_owned()).collect(),
         };
+        let ask = |command: &str, exact: &str| with(command, exact, &[]);
+        assert_ne!(ask("ls", "").fingerprint(), with("ls", "", &["write /x"]).fingerprint());
+        assert_ne!(with("ls", "", &["write /y"]).fingerprint(), with("ls", "", &["write /x"]).fingerprint());
         assert_eq!(ask("ls", "sh -c ls").fingerprint(), ask("ls", "sh -c ls").fingerprint());
         assert_ne!(ask("ls", "sh -c ls").fingerprint(), ask("ls ", "sh -c ls").fingerprint());
         assert_ne!(ask("ls", "sh -c ls").fingerprint(), ask("ls", "zsh -c ls").fingerprint());

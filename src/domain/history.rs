@@ -100,6 +100,11 @@ impl PulledTurn {
         self.items.iter().any(|item| matches!(item, PulledItem::Input { client: Some(c) } if c == client))
     }
 
+    /// It heard nobody and did nothing but think: so a compaction looks, which carries no id of ours.
+    pub fn heard_nobody(&self) -> bool {
+        self.items.iter().all(|item| *item == PulledItem::Other)
+    }
+
     /// How it ended, where that is proven.
     pub fn ended(&self) -> Option<Outcome> {
         match self.status {

@@ -99,7 +99,7 @@ impl ButtonId {
 }
 
 /// The ledger's number of an inbound row: its place in commit order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct InboundSeq(pub i64);
 

@@ -17,6 +17,7 @@ pub mod plain;
 pub mod risk;
 pub mod rule;
 pub mod safety;
+pub mod secrets;
 pub mod setting;
 pub mod turn;
 pub mod verdict;

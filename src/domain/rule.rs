@@ -52,6 +52,8 @@ pub struct Judged {
     pub why: Option<String>,
     /// The sandbox holds what is asked for.
     pub sandboxed: bool,
+    /// It is of no use without a network, and to allow it gives none.
+    pub needs_network: bool,
 }
 
 /// What is covered, besides the place.
@@ -60,7 +62,7 @@ pub struct Judged {
 pub enum Subject {
     /// Any change of files below the directory that is no worse than what was allowed.
     Files,
-    /// Commands that begin with these words.
+    /// Commands that begin with these words, and have no more than plain ones behind them: no options, no settings.
     Leading { words: Vec<String> },
     /// This line and no other.
     Line { text: String },
@@ -79,11 +81,13 @@ impl Covers {
     pub fn of(ask: &Ask, judged: &Judged) -> Option<Self> {
         let (subject, directory) = match ask {
             Ask::FileChange { directory, .. } => (Subject::Files, directory),
+            // What is granted along is more than the words.
+            Ask::Command { wanted, .. } if !wanted.is_empty() => return None,
             // What reads elsewhere is allowed as it was shown: more words may read more.
             Ask::Command { command, directory, .. } if judged.class > Class::Write => {
                 (Subject::Line { text: command.clone() }, directory)
             }
-            Ask::Command { command, directory, .. } => (subject(command), directory),
+            Ask::Command { command, directory, .. } => (subject(command, judged.class), directory),
             Ask::Permissions { .. } | Ask::Tool { .. } | Ask::Questions { .. } => return None,
         };
         if directory.is_empty() {
@@ -103,19 +107,29 @@ impl Covers {
             && other.class.lasts().task;
         fits && match (&self.subject, &other.subject) {
             (Subject::Files, Subject::Files) => true,
-            (Subject::Leading { words }, Subject::Leading { words: theirs }) => theirs.starts_with(words),
+            (Subject::Leading { words }, Subject::Leading { words: theirs }) => {
+                theirs.strip_prefix(words.as_slice()).is_some_and(|more| more.iter().all(|word| is_plain(word)))
+            }
             (Subject::Line { text }, Subject::Line { text: theirs }) => text == theirs,
             _ => false,
         }
     }
 }
 
+/// Neither an option nor a setting: these may turn what a command does into something else.
+fn is_plain(word: &str) -> bool {
+    !word.starts_with(['-', '+', '@', ':']) && !word.contains('=')
+}
+
 /// Only lines without any quoting, expansion or operator have words that can be compared one by one.
-fn subject(command: &str) -> Subject {
+fn subject(command: &str, class: Class) -> Subject {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | '/' | ':' | '=' | '@' | ',' | '+' | '-');
     let words: Vec<String> = command.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
     let is_program = words.first().is_some_and(|word| !word.contains('='));
-    match command.chars().all(plain) && is_program {
+    // Behind `make` alone stands which of all its targets is made; behind an option may stand its value.
+    let told = class == Class::Read || words.len() > 1;
+    let closed = words.last().is_some_and(|word| is_plain(word));
+    match command.chars().all(plain) && is_program && told && closed {
         true => Subject::Leading { words },
         false => Subject::Line { text: command.to_owned() },
     }
@@ -132,12 +146,14 @@ mod tests {
             exact: String::new(),
             directory: directory.to_owned(),
             outside_sandbox: false,
+            unsure: false,
             network: false,
+            wanted: Vec::new(),
         }
     }
 
     fn judged(class: Class, sandboxed: bool) -> Judged {
-        Judged { class, why: None, sandboxed }
+        Judged { class, why: None, sandboxed, needs_network: false }
     }
 
     #[test]
@@ -145,7 +161,10 @@ mod tests {
         let rule = Covers::of(&command("npm test", "/p"), &judged(Class::Write, true)).unwrap();
         for (line, directory, class, sandboxed, want) in [
             ("npm test", "/p", Class::Write, true, true),
-            ("npm test --watch", "/p", Class::Write, true, true),
+            ("npm test src/a.js", "/p", Class::Write, true, true),
+            ("npm test --watch", "/p", Class::Write, true, false),
+            ("npm test --script-s=./x", "/p", Class::Write, true, false),
+            ("npm test A=./x", "/p", Class::Write, true, false),
             ("npm  test", "/p", Class::Read, true, true),
             ("npm testing", "/p", Class::Write, true, false),
             ("npm run test", "/p", Class::Write, true, false),
@@ -162,11 +181,34 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_is_for_the_line_alone_where_more_words_could_make_it_another() {
+        for (made, class, line, want) in [
+            ("make", Class::Write, "make", true),
+            ("make", Class::Write, "make CC=./x deployProd", false),
+            ("make", Class::Write, "make other", false),
+            ("make lint", Class::Write, "make lint src", true),
+            ("git clean -n", Class::Read, "git clean -n", true),
+            ("git clean -n", Class::Read, "git clean -n -f --no-dry-run", false),
+            ("git clean -n", Class::Read, "git clean -n src", false),
+            ("ls", Class::Read, "ls src", true),
+            ("ls", Class::Read, "ls -la", false),
+        ] {
+            let rule = Covers::of(&command(made, "/p"), &judged(class, true)).unwrap();
+            assert_eq!(rule.includes(&command(line, "/p"), &judged(class, true)), want, "{made} for {line}");
+        }
+    }
+
+    #[test]
     fn what_reads_elsewhere_is_covered_to_the_letter() {
         let rule = Covers::of(&command("cat /etc/hosts", "/p"), &judged(Class::ReadOut, true)).unwrap();
         assert!(rule.includes(&command("cat /etc/hosts", "/p"), &judged(Class::ReadOut, true)));
         assert!(!rule.includes(&command("cat /etc/hosts /x", "/p"), &judged(Class::ReadOut, true)));
         assert_eq!(Covers::of(&command("ls", ""), &judged(Class::Read, true)), None);
+        let mut more = command("ls", "/p");
+        if let Ask::Command { wanted, .. } = &mut more {
+            wanted.push("write /x".to_owned());
+        }
+        assert_eq!(Covers::of(&more, &judged(Class::Read, true)), None);
     }
 
     #[test]

@@ -18,18 +18,21 @@ pub enum Promise {
     Writes,
     /// Without a grant there is no network.
     Network,
+    /// Where there is a network, no program outside of the sandbox is reached by its socket.
+    Sockets,
     /// What ally knows from its environment is not seen.
     Environment,
 }
 
 impl Promise {
-    pub const ALL: [Promise; 7] = [
+    pub const ALL: [Promise; 8] = [
         Promise::Work,
         Promise::Secrets,
         Promise::Private,
         Promise::Others,
         Promise::Writes,
         Promise::Network,
+        Promise::Sockets,
         Promise::Environment,
     ];
 }

@@ -22,10 +22,12 @@ pub enum Setting {
     Directory,
     /// Whether somebody else must allow what acts on others.
     TwoPersons,
+    /// How many of a group's messages since its last task go into the next one ([`catch_up`]).
+    CatchUp,
 }
 
 impl Setting {
-    pub const ALL: [Setting; 8] = [
+    pub const ALL: [Setting; 9] = [
         Setting::Autonomy,
         Setting::Busy,
         Setting::Noise,
@@ -34,10 +36,12 @@ impl Setting {
         Setting::Language,
         Setting::Directory,
         Setting::TwoPersons,
+        Setting::CatchUp,
     ];
 
     /// Those that are chosen from a list, in the order of the card.
-    pub const CHOSEN: [Setting; 4] = [Setting::Autonomy, Setting::Busy, Setting::Noise, Setting::TwoPersons];
+    pub const CHOSEN: [Setting; 5] =
+        [Setting::Autonomy, Setting::Busy, Setting::Noise, Setting::TwoPersons, Setting::CatchUp];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +53,7 @@ impl Setting {
             Setting::Language => "language",
             Setting::Directory => "directory",
             Setting::TwoPersons => "two_persons",
+            Setting::CatchUp => "catch_up",
         }
     }
 
@@ -63,15 +68,16 @@ impl Setting {
             Setting::Busy => &["queue", "steer", "reject"],
             Setting::Noise => &["full", "normal", "quiet"],
             Setting::TwoPersons => &["false", "true"],
+            Setting::CatchUp => &["off", "20", "50"],
             Setting::Model | Setting::Effort | Setting::Language | Setting::Directory => &[],
         }
     }
 
-    /// Whether somebody may set this value here.
-    pub fn may_set(self, value: &str, role: Role, direct: bool) -> bool {
+    /// Whether somebody may set this value here, where the chat's level is `from`.
+    pub fn may_set(self, value: &str, from: Level, role: Role, direct: bool) -> bool {
         match (self, Level::parse(value)) {
             (Setting::Autonomy, Some(level)) => {
-                may(role, Act::SetLevel { level, direct }) || (direct && own(role, level))
+                may(role, Act::SetLevel { level, from, direct }) || (direct && own(role, level))
             }
             (Setting::Autonomy, None) => false,
             (Setting::Model | Setting::Effort, _) => may(role, Act::Model { direct }),
@@ -81,8 +87,15 @@ impl Setting {
             (Setting::Directory, _) => may(role, Act::Bind),
             // Alone with ally nobody else could allow anything.
             (Setting::TwoPersons, _) => !direct && may(role, Act::NameApprovers),
+            // It hands the agent the words of people who did not speak to it.
+            (Setting::CatchUp, _) => !direct && may(role, Act::NameApprovers),
         }
     }
+}
+
+/// Messages that a group's task is told of what was said before it; nothing where that is off.
+pub fn catch_up(value: Option<&str>) -> Option<usize> {
+    value?.parse().ok().filter(|count| *count > 0)
 }
 
 /// In his own direct chat everybody may ask to be asked more.
@@ -91,8 +104,9 @@ fn own(role: Role, level: Level) -> bool {
 }
 
 /// What a message becomes while a turn runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Busy {
+    #[default]
     Queue,
     Steer,
     Reject,
@@ -151,6 +165,7 @@ mod tests {
                     Setting::Autonomy => Level::parse(value).is_some(),
                     Setting::Busy => Busy::parse(value).is_some(),
                     Setting::Noise => Noise::parse(value).is_some(),
+                    Setting::CatchUp => catch_up(Some(value)).is_some() == (*value != "off"),
                     _ => true,
                 };
                 assert!(read, "{setting:?} {value}");
@@ -162,18 +177,23 @@ mod tests {
     fn who_sets_what() {
         for (setting, value, direct, least) in [
             (Setting::Autonomy, "edit", false, Role::Admin),
-            (Setting::Autonomy, "safe", false, Role::Approver),
+            (Setting::Autonomy, "ask", false, Role::Approver),
             (Setting::Autonomy, "ask", true, Role::Member),
             (Setting::Autonomy, "trusted", true, Role::Owner),
             (Setting::Busy, "steer", false, Role::Approver),
             (Setting::Busy, "steer", true, Role::Member),
             (Setting::Noise, "quiet", false, Role::Approver),
             (Setting::TwoPersons, "true", false, Role::Admin),
+            (Setting::CatchUp, "20", false, Role::Admin),
         ] {
             for role in Role::ALL {
-                assert_eq!(setting.may_set(value, role, direct), role >= least, "{setting:?} {value} {role:?}");
+                assert_eq!(
+                    setting.may_set(value, Level::Ask, role, direct),
+                    role >= least,
+                    "{setting:?} {value} {role:?}"
+                );
             }
         }
-        assert!(Role::ALL.iter().all(|role| !Setting::Autonomy.may_set("trusted", *role, false)));
+        assert!(Role::ALL.iter().all(|role| !Setting::Autonomy.may_set("trusted", Level::Edit, *role, false)));
     }
 }

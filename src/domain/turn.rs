@@ -149,6 +149,8 @@ pub enum StopReason {
     Shutdown,
     /// Too long without a sign of life, or over the absolute cap.
     Watchdog,
+    /// It goes on at once, with the network.
+    Network,
 }
 
 impl StopReason {
@@ -158,13 +160,13 @@ impl StopReason {
             StopReason::Recalled => "recalled",
             StopReason::Shutdown => "shutdown",
             StopReason::Watchdog => "watchdog",
+            StopReason::Network => "network",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [StopReason::Person, StopReason::Recalled, StopReason::Shutdown, StopReason::Watchdog]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        use StopReason::*;
+        [Person, Recalled, Shutdown, Watchdog, Network].into_iter().find(|reason| reason.as_str() == text)
     }
 }
 

@@ -98,6 +98,15 @@ pub fn after_death(found: &Found, known: Known) -> Verdict {
     }
 }
 
+/// The same for a turn that compacts its thread. It has no effect but that, and is never done again by itself: what is not
+/// proven to have ended was cut off, also where it may never have begun.
+pub fn compaction_after_death(found: &Found, known: Known) -> Verdict {
+    match after_death(found, known) {
+        Verdict::Lost(_) | Verdict::Cancelled | Verdict::NotRun { .. } => Verdict::Settle(Outcome::Interrupted),
+        verdict @ (Verdict::Settle(_) | Verdict::Retry) => verdict,
+    }
+}
+
 fn absent(known: Known, new_thread: bool) -> Verdict {
     if known.acted {
         Verdict::Lost(LostHow::CommandsMayRunOn)
@@ -173,5 +182,26 @@ mod tests {
         ] {
             check(found, known, want);
         }
+    }
+
+    #[test]
+    fn a_compaction_is_over_or_cut_off_and_never_done_again() {
+        let turn = |status, items| Found::Turn { status, end: EndEvidence::Proven, items };
+        for (found, want) in [
+            (turn(FoundStatus::Completed, 1), Verdict::Settle(Outcome::Completed)),
+            (turn(FoundStatus::Failed, 0), Verdict::Settle(Outcome::Failed)),
+            (turn(FoundStatus::InterruptedOpen, 0), Verdict::Settle(Outcome::Interrupted)),
+            (turn(FoundStatus::InterruptedOpen, 1), Verdict::Settle(Outcome::Interrupted)),
+            (turn(FoundStatus::InterruptedClosed, 0), Verdict::Settle(Outcome::Interrupted)),
+            (Found::Absent, Verdict::Settle(Outcome::Interrupted)),
+            (Found::NoHistory(HistoryError::Other), Verdict::Retry),
+        ] {
+            assert_eq!(compaction_after_death(&found, PLAIN), want, "{found:?}");
+        }
+        let stopped = Known { stop_requested: true, ..PLAIN };
+        assert_eq!(compaction_after_death(&Found::Absent, stopped), Verdict::Settle(Outcome::Interrupted));
+        let gone = Known { pulls_failed: MAX_PULLS, ..PLAIN };
+        let found = Found::NoHistory(HistoryError::Other);
+        assert_eq!(compaction_after_death(&found, gone), Verdict::Settle(Outcome::Interrupted));
     }
 }

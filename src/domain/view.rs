@@ -85,6 +85,8 @@ pub enum ButtonRole {
     Decline,
     /// Allows for longer than once.
     AllowFor(Span),
+    /// Lets the task reach the network.
+    AllowNetwork,
     /// Sends the form with the reason.
     DeclineWhy,
     /// Allows request `n` of a list.
@@ -102,6 +104,8 @@ pub enum ButtonRole {
     RunAgain,
     Dismiss,
     StartFresh,
+    /// Compacts the thread, and runs the request again.
+    Compact,
     Steer,
     Cancel,
     CancelAll,
@@ -158,6 +162,10 @@ pub enum LiveState {
     Interrupted,
     /// The input went into a turn that was already running.
     Merged,
+    /// The task goes on at once, with the network.
+    GoesOn {
+        by: String,
+    },
 }
 
 /// What is known of commands that ran in the background when a turn was stopped.
@@ -188,7 +196,16 @@ pub enum StepKind {
     Search,
     /// By policy, without asking anybody.
     Refused,
+    /// Allowed by a rule, without asking anybody.
+    ByRule,
     Other,
+}
+
+impl StepKind {
+    /// It may change files.
+    pub fn works(self) -> bool {
+        matches!(self, StepKind::Command | StepKind::FileChange | StepKind::Tool)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,6 +257,9 @@ pub struct RiskShown {
     /// The words that made it so, where they are not the whole.
     pub why: Option<String>,
     pub sandboxed: bool,
+    /// To allow it gives it no network, and it wants one.
+    #[serde(default)]
+    pub needs_network: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@
 //! how long the log grows.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,10 +21,35 @@ const ROUNDS: usize = 4;
 /// Longest wait for the gap between two commits, when no round came to the end of the log.
 const GAP: Duration = Duration::from_millis(100);
 
+/// How often the log is tried to be emptied where somebody reads it just then.
+const SCRUBS: usize = 50;
+
 /// The thread; dropping this ends it.
 pub(super) struct Checkpoints {
     wake: mpsc::SyncSender<Wake>,
     thread: Option<JoinHandle<()>>,
+    scrubber: Scrubber,
+}
+
+/// Asks for the log to be emptied.
+#[derive(Clone)]
+pub(super) struct Scrubber {
+    wake: mpsc::SyncSender<Wake>,
+    wanted: Arc<AtomicBool>,
+}
+
+impl Scrubber {
+    pub(super) fn ask(&self) {
+        self.wanted.store(true, Ordering::Release);
+        // Full: it is awake already, and looks.
+        let _ = self.wake.try_send(Wake::CatchUp);
+    }
+}
+
+impl Checkpoints {
+    pub(super) fn scrubber(&self) -> Scrubber {
+        self.scrubber.clone()
+    }
 }
 
 enum Wake {
@@ -39,6 +65,8 @@ pub(super) fn beside(writer: &mut Connection, path: &Path) -> rusqlite::Result<C
     connection.pragma_update(None, "synchronous", "FULL")?;
     let (wake, woken) = mpsc::sync_channel(1);
     let waker = wake.clone();
+    let scrubber = Scrubber { wake: wake.clone(), wanted: Arc::default() };
+    let wanted = Arc::clone(&scrubber.wanted);
     writer.wal_hook(Some(move |wal: &mut rusqlite::hooks::Wal, pages: i32| {
         if pages >= AT_MOST {
             // Never a reason to fail the commit that has just succeeded.
@@ -53,11 +81,14 @@ pub(super) fn beside(writer: &mut Connection, path: &Path) -> rusqlite::Result<C
         .name("ledger-checkpoint".to_owned())
         .spawn(move || {
             while let Ok(Wake::CatchUp) = woken.recv() {
-                catch_up(&connection);
+                match wanted.swap(false, Ordering::AcqRel) {
+                    true => scrub(&connection),
+                    false => catch_up(&connection),
+                }
             }
         })
         .expect("the system can start a thread");
-    Ok(Checkpoints { wake, thread: Some(thread) })
+    Ok(Checkpoints { wake, thread: Some(thread), scrubber })
 }
 
 impl Drop for Checkpoints {
@@ -85,6 +116,23 @@ fn catch_up(connection: &Connection) {
     }
 }
 
+/// What was wiped from the file is still in the log until that is emptied.
+fn scrub(connection: &Connection) {
+    for _ in 0..SCRUBS {
+        let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i32>(0));
+        match emptied {
+            Ok(0) => return,
+            // Somebody reads: another moment.
+            Ok(_) => std::thread::sleep(GAP),
+            Err(error) => {
+                tracing::debug!(%error, "The ledger's log was not emptied");
+                std::thread::sleep(GAP);
+            }
+        }
+    }
+    tracing::warn!("The ledger's log could not be emptied of what was wiped; the next checkpoints overwrite it");
+}
+
 /// Pages in the log, and how many of them are in the file.
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i32, i32)> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
@@ -93,6 +141,25 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i32, i32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_wiped_leaves_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode=WAL; PRAGMA secure_delete=ON; CREATE TABLE t (text TEXT)").unwrap();
+        let checkpoints = beside(&mut writer, &path).unwrap();
+        writer.execute("INSERT INTO t VALUES ('hunter2')", []).unwrap();
+        writer.execute("UPDATE t SET text = NULL", []).unwrap();
+        let holds = |file: &str| {
+            let bytes = std::fs::read(dir.path().join(file)).unwrap();
+            bytes.windows(7).any(|window| window == b"hunter2")
+        };
+        assert!(holds("w.db-wal"), "until then");
+        checkpoints.scrubber().ask();
+        drop(checkpoints);
+        assert!(!holds("w.db-wal") && !holds("w.db"));
+    }
 
     #[test]
     fn pages_reach_the_file_without_the_writer() {

@@ -10,6 +10,7 @@ use super::sql::{all, first, id, id_opt, run};
 use super::threads::{self, Thread};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
+use crate::domain::setting::Setting;
 use crate::domain::view::Lang;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +155,25 @@ pub fn of_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Re
     all(tx, sql, params![channel.as_str(), chat.as_str()], read)
 }
 
+/// The one of a chat that was last active.
+pub fn newest_of_chat(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+) -> Result<Option<Conversation>, LedgerError> {
+    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 ORDER BY active_at_ms DESC LIMIT 1";
+    first(tx, sql, params![channel.as_str(), chat.as_str()], read)
+}
+
+/// Whether a chat is a group, as its conversations say.
+pub fn kind_of_chat(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+) -> Result<Option<ChatKind>, LedgerError> {
+    Ok(newest_of_chat(tx, channel, chat)?.map(|conversation| conversation.chat_kind))
+}
+
 /// Conversations that have a turn which is not settled: those that need a task after a start.
 pub fn with_work(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
     let sql = "SELECT DISTINCT conversation FROM turns WHERE state <> 'settled'";
@@ -178,12 +198,18 @@ pub fn set_thread(
     Ok(())
 }
 
-/// Goes on with a thread that was used before, or at the desk, and works where that one works.
+/// Goes on with a thread that was used before, or at the desk; nothing that was lost on the former one holds it up.
 pub fn go_on_with(tx: &Transaction<'_>, conversation: &ConversationId, thread: &Thread) -> Result<(), LedgerError> {
-    set_thread(tx, conversation, Some(&thread.thread), thread.cursor.as_ref())?;
-    let sql = "UPDATE conversations SET settled_on_thread = ?2, directory = ?3 WHERE id = ?1";
-    run(tx, sql, params![conversation.as_str(), thread.settled, thread.directory.to_string_lossy()])?;
+    bring_to(tx, conversation, thread)?;
     release(tx, conversation)
+}
+
+/// Binds the conversation to a thread that was used before, as it was left.
+pub fn bring_to(tx: &Transaction<'_>, conversation: &ConversationId, thread: &Thread) -> Result<(), LedgerError> {
+    set_thread(tx, conversation, Some(&thread.thread), thread.cursor.as_ref())?;
+    let sql = "UPDATE conversations SET settled_on_thread = ?2 WHERE id = ?1";
+    run(tx, sql, params![conversation.as_str(), thread.settled])?;
+    Ok(())
 }
 
 /// Where the next turns of a chat work.
@@ -196,6 +222,17 @@ pub fn set_directory(
     let sql = "UPDATE conversations SET directory = ?3 WHERE channel = ?1 AND chat = ?2";
     run(tx, sql, params![channel.as_str(), chat.as_str(), directory.to_string_lossy()])?;
     Ok(())
+}
+
+/// Every directory in which a chat works or was brought to work, each once. A step a directory, not one a topic.
+pub fn directories(tx: &Transaction<'_>) -> Result<Vec<PathBuf>, LedgerError> {
+    let sql = "WITH RECURSIVE
+             used (path) AS (SELECT min(directory) FROM conversations
+                 UNION ALL SELECT (SELECT min(directory) FROM conversations WHERE directory > path) FROM used WHERE path IS NOT NULL),
+             bound (path) AS (SELECT min(value) FROM settings WHERE key = ?1
+                 UNION ALL SELECT (SELECT min(value) FROM settings WHERE key = ?1 AND value > path) FROM bound WHERE path IS NOT NULL)
+         SELECT path FROM used WHERE path IS NOT NULL UNION SELECT path FROM bound WHERE path IS NOT NULL";
+    all(tx, sql, [Setting::Directory.as_str()], |row| Ok(PathBuf::from(row.get::<_, String>(0)?)))
 }
 
 /// From its next turn on the conversation goes on in a copy of its thread.
@@ -302,4 +339,42 @@ fn read_held(row: &Row<'_>) -> rusqlite::Result<Option<Held>> {
         .find(|w| w.as_str() == text)
         .ok_or_else(|| super::sql::unreadable("held_why", &text))?;
     Ok(Some(Held { why, turn: id_opt(row, "held_turn")? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::open::{Places, writer};
+    use crate::ledger::settings;
+
+    #[test]
+    fn directories_are_found_whoever_works_in_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        let tx = ledger.transaction().unwrap();
+        assert_eq!(directories(&tx).unwrap(), Vec::<PathBuf>::new());
+        for (chat, root, directory) in [("c1", "t1", "/b"), ("c1", "t2", "/b"), ("c2", "t1", "/a"), ("c3", "t1", "/d")]
+        {
+            let new = NewConversation {
+                channel: "local".into(),
+                chat: chat.into(),
+                chat_kind: ChatKind::Group,
+                root: Some(root.into()),
+                topic: None,
+                directory: directory.into(),
+                lang: Lang::En,
+                runtime_kind: "codex".to_owned(),
+                runtime_home: "/h".to_owned(),
+            };
+            resolve(&tx, &new, 1).unwrap();
+        }
+        // Nobody has written there yet.
+        for (chat, directory) in [("c4", "/c"), ("c5", "/c"), ("c6", "/e")] {
+            let (chat, by) = (chat.into(), "u".into());
+            settings::set(&tx, &"local".into(), &chat, Setting::Directory, Some(directory), &by, 1).unwrap();
+        }
+        settings::set(&tx, &"local".into(), &"c7".into(), Setting::Model, Some("/x"), &"u".into(), 1).unwrap();
+        assert_eq!(directories(&tx).unwrap(), ["/a", "/b", "/c", "/d", "/e"].map(PathBuf::from));
+    }
 }

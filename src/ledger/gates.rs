@@ -35,6 +35,8 @@ pub struct Gate {
     pub why: Option<String>,
     /// The sandbox holds what is asked for.
     pub sandboxed: bool,
+    /// It is of no use without a network, and to allow it gives none.
+    pub needs_network: bool,
     /// The first request of the card that lists this one.
     pub card: GateId,
     /// When people could first see it.
@@ -48,7 +50,12 @@ pub struct Gate {
 
 impl Gate {
     pub fn judged(&self) -> Judged {
-        Judged { class: self.class, why: self.why.clone(), sandboxed: self.sandboxed }
+        Judged {
+            class: self.class,
+            why: self.why.clone(),
+            sandboxed: self.sandboxed,
+            needs_network: self.needs_network,
+        }
     }
 }
 
@@ -72,8 +79,8 @@ pub struct NewGate {
 /// W4. `None` when the same request is known already (a re-attached generation sends it again).
 pub fn open(tx: &Transaction<'_>, new: &NewGate) -> Result<Option<GateId>, LedgerError> {
     let gate = GateId::fresh();
-    let sql = "INSERT INTO gates (id, conversation, turn, number, generation, native_id, fingerprint, ask, claim, choices, state, repeats, opened_at_ms, class, why, sandboxed, card)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, ?12, ?13, ?14, ?15, coalesce(?16, ?1)) ON CONFLICT (generation, native_id) DO NOTHING";
+    let sql = "INSERT INTO gates (id, conversation, turn, number, generation, native_id, fingerprint, ask, claim, choices, state, repeats, opened_at_ms, class, why, sandboxed, card, needs_network)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, ?12, ?13, ?14, ?15, coalesce(?16, ?1), ?17) ON CONFLICT (generation, native_id) DO NOTHING";
     let inserted = run(
         tx,
         sql,
@@ -93,7 +100,8 @@ pub fn open(tx: &Transaction<'_>, new: &NewGate) -> Result<Option<GateId>, Ledge
             new.judged.class.as_str(),
             new.judged.why,
             new.judged.sandboxed,
-            new.card.as_ref().map(GateId::as_str)
+            new.card.as_ref().map(GateId::as_str),
+            new.judged.needs_network
         ],
     )?;
     Ok((inserted == 1).then_some(gate))
@@ -121,6 +129,12 @@ pub fn of_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<Vec<Gate>, LedgerE
     all(tx, "SELECT * FROM gates WHERE turn = ?1 ORDER BY number", [turn.as_str()], read)
 }
 
+/// Those of a turn about which nobody was asked: a rule decided, or `policy`.
+pub fn decided_by_itself(tx: &Transaction<'_>, turn: &TurnId, policy: &str) -> Result<Vec<Gate>, LedgerError> {
+    let sql = "SELECT * FROM gates WHERE turn = ?1 AND (by_rule = 1 OR decided_by = ?2) ORDER BY number";
+    all(tx, sql, params![turn.as_str(), policy], read)
+}
+
 /// The requests that one card lists, oldest first.
 pub fn of_card(tx: &Transaction<'_>, card: &GateId) -> Result<Vec<Gate>, LedgerError> {
     all(tx, "SELECT * FROM gates WHERE card = ?1 ORDER BY number", [card.as_str()], read)
@@ -130,6 +144,12 @@ pub fn of_card(tx: &Transaction<'_>, card: &GateId) -> Result<Vec<Gate>, LedgerE
 pub fn seen(tx: &Transaction<'_>, gate: &GateId, now_ms: i64) -> Result<(), LedgerError> {
     let sql = "UPDATE gates SET shown_at_ms = ?2 WHERE id = ?1 AND shown_at_ms IS NULL";
     run(tx, sql, params![gate.as_str(), now_ms])?;
+    Ok(())
+}
+
+/// Another card lists it.
+pub fn set_card(tx: &Transaction<'_>, gate: &GateId, card: &GateId) -> Result<(), LedgerError> {
+    run(tx, "UPDATE gates SET card = ?2 WHERE id = ?1", params![gate.as_str(), card.as_str()])?;
     Ok(())
 }
 
@@ -157,6 +177,14 @@ pub fn open_in(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Ve
     all(tx, sql, [conversation.as_str()], read)
 }
 
+/// Gates of a chat, in whatever conversation, that wait for a person.
+pub fn open_in_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<Gate>, LedgerError> {
+    let sql = "SELECT g.* FROM gates g INDEXED BY gates_open CROSS JOIN conversations c ON c.id = g.conversation
+         WHERE g.state IN ('open', 'decided', 'answering') AND g.state = 'open' AND c.channel = ?1 AND c.chat = ?2
+         ORDER BY g.opened_at_ms";
+    all(tx, sql, [channel.as_str(), chat.as_str()], read)
+}
+
 /// Every gate that waits for a person.
 pub fn all_open(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
     all(
@@ -167,11 +195,11 @@ pub fn all_open(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
     )
 }
 
-/// Requests that wait for a person and were seen by somebody, with those that are not yet marked as paused first.
+/// Requests that wait for a person and were seen by somebody.
 pub fn waiting(tx: &Transaction<'_>) -> Result<Vec<Gate>, LedgerError> {
     let sql =
         "SELECT * FROM gates INDEXED BY gates_open WHERE state IN ('open', 'decided', 'answering') AND state = 'open'
-           AND shown_at_ms IS NOT NULL AND (reminded_at_ms IS NULL OR paused_at_ms IS NULL) ORDER BY opened_at_ms";
+           AND shown_at_ms IS NOT NULL ORDER BY opened_at_ms";
     all(tx, sql, [], read)
 }
 
@@ -223,6 +251,16 @@ pub fn answering(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
     advance(tx, gate, GateEvent::Answer).map(|_| ())
 }
 
+/// Whoever decided may not decide any more, and nobody was told: it waits for a person again.
+pub fn taken_back(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
+    advance(tx, gate, GateEvent::TakenBack)?;
+    let sql =
+        "UPDATE gates SET decision = NULL, decided_by = NULL, decided_name = NULL, decided_at_ms = NULL, rule = NULL,
+                   by_rule = 0 WHERE id = ?1";
+    run(tx, sql, [gate.id.as_str()])?;
+    Ok(())
+}
+
 /// The runtime certainly did not take the answer: it may be told again.
 pub fn not_taken(tx: &Transaction<'_>, gate: &Gate) -> Result<(), LedgerError> {
     advance(tx, gate, GateEvent::NotTaken).map(|_| ())
@@ -267,6 +305,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Gate> {
         class: Class::parse(&class).ok_or_else(|| unreadable("class", &class))?,
         why: row.get("why")?,
         sandboxed: row.get("sandboxed")?,
+        needs_network: row.get("needs_network")?,
         card: row.get::<_, Option<String>>("card")?.map_or_else(|| id(row, "id"), |card| Ok(GateId::from(card)))?,
         shown_at_ms: row.get("shown_at_ms")?,
         rule: row.get("rule")?,

@@ -266,9 +266,10 @@ pub fn leave_turn(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerErr
     Ok(())
 }
 
-/// Forgets the words of a row (refused late, recalled, secret answer); the key that recognises repetitions stays.
+/// Forgets the words of a row (refused late, recalled, secret answer). The key that recognises repetitions stays, and who
+/// sent it: whose words went into a task decides who may decide about it.
 pub fn wipe(tx: &Transaction<'_>, seq: InboundSeq) -> Result<(), LedgerError> {
-    run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL, sender = NULL WHERE seq = ?1", [seq.0])?;
+    run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL WHERE seq = ?1", [seq.0])?;
     Ok(())
 }
 
@@ -288,6 +289,19 @@ pub fn set_steer(
 /// Steers of a turn that are in one of the given states.
 pub fn steers(tx: &Transaction<'_>, turn: &TurnId, state: &str) -> Result<Vec<InboundRow>, LedgerError> {
     all(tx, "SELECT * FROM inbound WHERE turn = ?1 AND steer = ?2 ORDER BY seq", params![turn.as_str(), state], read)
+}
+
+/// Messages of a chat before this one that went into turns, newest first.
+pub fn turns_before(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    seq: InboundSeq,
+    limit: u32,
+) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_turns WHERE channel = ?1 AND chat = ?2 AND seq < ?3 AND state = 'turn'
+         ORDER BY seq DESC LIMIT ?4";
+    all(tx, sql, params![channel.as_str(), chat.as_str(), seq.0, limit], read)
 }
 
 /// The direct chat in which a person last wrote.

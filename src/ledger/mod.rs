@@ -43,6 +43,7 @@ use worker::{Pending, Worker};
 pub struct Ledger {
     writer: Worker,
     readers: [Worker; 2],
+    scrubber: checkpoint::Scrubber,
     path: PathBuf,
     id: String,
 }
@@ -56,9 +57,10 @@ impl Ledger {
         let mut writer = open::writer(places)?;
         let id = open::ledger_id(&writer)?;
         let checkpoints = open::checkpoints(&mut writer, &places.file)?;
+        let scrubber = checkpoints.scrubber();
         let readers = [open::reader(&places.file)?, open::reader(&places.file)?];
         let writer = Worker::writer(writer, checkpoints);
-        Ok(Self { writer, readers: readers.map(Worker::reader), path: places.file.clone(), id })
+        Ok(Self { writer, readers: readers.map(Worker::reader), scrubber, path: places.file.clone(), id })
     }
 
     /// Queues a write before it returns; the future resolves after its commit. Writes commit in the order of these calls.
@@ -89,6 +91,11 @@ impl Ledger {
     /// Whether writes reach the disk. Asks the disk only after a write has failed.
     pub async fn is_writable(&self) -> bool {
         self.trouble().is_none() || self.write(open::touch).await.is_ok()
+    }
+
+    /// What was wiped from rows leaves the log as well, soon.
+    pub fn scrub(&self) {
+        self.scrubber.ask();
     }
 
     pub fn path(&self) -> &Path {

@@ -64,6 +64,7 @@ pub struct TurnLine {
 pub struct GateLine {
     pub id: String,
     pub number: i64,
+    pub conversation: String,
     pub chat: String,
     pub turn: String,
     pub ask: Ask,
@@ -166,12 +167,13 @@ fn turn_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<TurnLine> {
 
 /// Requests that wait for a person, oldest first.
 pub fn gates(tx: &Transaction<'_>) -> Result<Vec<GateLine>, LedgerError> {
-    let sql = "SELECT g.id, g.number, c.chat, g.turn, g.ask, g.opened_at_ms FROM gates g JOIN conversations c ON c.id = g.conversation
+    let sql = "SELECT g.id, g.number, g.conversation, c.chat, g.turn, g.ask, g.opened_at_ms FROM gates g JOIN conversations c ON c.id = g.conversation
          WHERE g.state IN ('open', 'decided', 'answering') AND g.state = 'open' ORDER BY g.opened_at_ms";
     all(tx, sql, [], |row| {
         Ok(GateLine {
             id: row.get("id")?,
             number: row.get("number")?,
+            conversation: row.get("conversation")?,
             chat: row.get("chat")?,
             turn: row.get("turn")?,
             ask: super::sql::from_json(row, "ask")?,

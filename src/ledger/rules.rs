@@ -111,16 +111,17 @@ pub fn end(tx: &Transaction<'_>, number: i64, by: &str, now_ms: i64) -> Result<b
     Ok(run(tx, sql, params![number, now_ms, by])? == 1)
 }
 
-/// Ends what somebody allowed; gives the numbers.
+/// Ends what somebody allowed, in one chat or in all; gives the numbers.
 pub fn end_of(
     tx: &Transaction<'_>,
     channel: &ChannelName,
+    chat: Option<&ChatId>,
     maker: &UserId,
     by: &str,
     now_ms: i64,
 ) -> Result<Vec<i64>, LedgerError> {
-    let theirs =
-        listed(tx, None, now_ms)?.into_iter().filter(|rule| rule.channel == *channel && rule.made_by == *maker);
+    let mut theirs = listed(tx, chat.map(|chat| (channel, chat)), now_ms)?;
+    theirs.retain(|rule| rule.channel == *channel && rule.made_by == *maker);
     let mut ended = Vec::new();
     for rule in theirs {
         if end(tx, rule.number, by, now_ms)? {

@@ -1,5 +1,7 @@
 //! How a chat works, where somebody set it otherwise than it is configured; and the one switch for everything.
 
+use std::path::Path;
+
 use rusqlite::{Transaction, params};
 
 use super::LedgerError;
@@ -62,6 +64,20 @@ pub fn set(
          ON CONFLICT (channel, chat, key) DO UPDATE SET value = excluded.value, set_by = excluded.set_by, at_ms = excluded.at_ms";
     run(tx, sql, params![channel.as_str(), chat.as_str(), setting.as_str(), value, by.as_str(), now_ms])?;
     Ok(())
+}
+
+/// A directory by its real path, to which a chat was brought.
+pub fn note_bound(tx: &Transaction<'_>, directory: &Path) -> Result<(), LedgerError> {
+    said::set_meta(tx, &bound_key(directory), "bound")
+}
+
+/// Whether any chat was ever brought there.
+pub fn was_bound(tx: &Transaction<'_>, directory: &Path) -> Result<bool, LedgerError> {
+    Ok(said::meta(tx, &bound_key(directory))?.is_some())
+}
+
+fn bound_key(directory: &Path) -> String {
+    format!("bound:{}", directory.to_string_lossy())
 }
 
 /// Nothing runs anywhere until the owner unlocks it.

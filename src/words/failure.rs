@@ -12,6 +12,10 @@ pub struct FailureContext<'a> {
     pub turn: &'a str,
     /// The command that signs the runtime in, where it has one.
     pub login: Option<&'a str>,
+    /// The runtime can compact a conversation that is too long.
+    pub can_compact: bool,
+    /// It was to compact one.
+    pub compacts: bool,
 }
 
 /// Two readers, two texts.
@@ -60,6 +64,19 @@ pub fn failure(kind: FailureKind, context: FailureContext<'_>, lang: Lang) -> To
             (
                 "The model cannot be reached. The task is not finished, steps already done stay; it can be run again",
                 Some(format!("Check this computer's network and proxy; the reason: `ally turns show {turn}`")),
+            ),
+        ),
+        FailureKind::ContextFull if context.compacts => told(
+            lang,
+            ("会话太长，压缩也没有做成。用 `/new` 开新会话", None),
+            ("The conversation is too long even to be compacted. Start afresh with `/new`", None),
+        ),
+        FailureKind::ContextFull if context.can_compact => told(
+            lang,
+            ("会话太长，任务没有完成。可以压缩后重做，或在新会话里做", None),
+            (
+                "The conversation is too long; the task is not finished. It can be compacted and retried, or done in a new one",
+                None,
             ),
         ),
         FailureKind::ContextFull => told(
@@ -190,10 +207,12 @@ mod tests {
     #[test]
     fn every_failure_keeps_the_rules() {
         use FailureKind::*;
-        let full = FailureContext { tries: 5, turn: "0198", login: Some("CODEX_HOME=/h codex login") };
+        let login = Some("CODEX_HOME=/h codex login");
+        let full = FailureContext { tries: 5, turn: "0198", login, can_compact: true, compacts: false };
+        let compacts = FailureContext { compacts: true, ..full };
         for kind in [NotSignedIn, UsageLimit, ModelBusy, Unreachable, ContextFull, Rejected, Other] {
             for lang in [Lang::Zh, Lang::En] {
-                for context in [FailureContext::default(), full] {
+                for context in [FailureContext::default(), full, compacts] {
                     let told = failure(kind, context, lang);
                     rules::check("failure", &told.chat, lang);
                     told.owner.iter().for_each(|owner| rules::check("remedy", owner, lang));

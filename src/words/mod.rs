@@ -18,7 +18,7 @@ mod safety;
 mod time;
 mod toast;
 
-pub use audit::{audit, audit_somebody, audit_who};
+pub use audit::{audit, audit_somebody, audit_who, owner_at_computer};
 pub use button::button;
 pub use card::CardMsg;
 pub use command::{CommandMsg, help_topic};

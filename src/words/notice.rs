@@ -44,6 +44,9 @@ super::messages! {
         QuotedNotReadable { scope: &'a str } =>
             "我看不到你引用的内容（群里缺权限 {scope}）。请贴文字，或把图和 @我 放在同一条消息里",
             "I cannot see what you quoted (this group lacks {scope}). Paste the text, or put the picture and @me in one message";
+        CatchUpRefused { chat: &'a str, scope: &'a str } =>
+            "“{chat}”开了补看，但应用缺权限 {scope}，没有补看。加上它并发布，或在那里发 /settings catch_up off",
+            "Catch-up is on in \"{chat}\" and the app lacks {scope}, so the task went without. Grant it and publish, or send /settings catch_up off there";
         QuotedGone =>
             "你引用的内容已经读不到了。请贴文字", "What you quoted can no longer be read. Paste the text";
         FileTooBig { name: &'a str, megabytes: u32 } => "{name} 超过 {megabytes} MB，没有取下", "{name} is over {megabytes} MB; not fetched";
@@ -101,6 +104,9 @@ super::messages! {
         RecordedTelling => "已记录，正在告诉 Codex", "Recorded, telling Codex";
         NearMiss { number: i64 } =>
             "这句话没有批准 #{number}，已作为普通消息排队。", "This did not approve #{number}; it is queued as a message.";
+        /// It waits behind nothing.
+        NearMissElsewhere { number: i64 } =>
+            "这句话没有批准 #{number}，已作为一条新消息处理。", "This did not approve #{number}; it is taken as a message of its own.";
         GateReminder { numbers: &'a str, names: &'a str, at: At } =>
             "{numbers} 从 {at} 起在等 {names} 决定", "{numbers} has been waiting for {names} since {at}";
         GatesAnswerDirect { number: i64 } =>
@@ -120,6 +126,10 @@ super::messages! {
             "More than one waits for a decision ({numbers}); name the number, like a3 or d3";
         ShortcutSeveralTopics =>
             "几个话题都有请求在等决定，请在那个请求的话题里回复", "Requests of several topics wait; reply in the topic of the one you mean";
+        /// What was written may be the secret.
+        SecretByCard { number: i64 } =>
+            "#{number} 的答案要保密：请填在卡片里。这条没有保存",
+            "The answer to #{number} is secret: use its card. This was not kept";
         ShortcutTooEarly { number: i64 } =>
             "这句话早于 #{number} 的卡片，没有决定任何事", "This was sent before the card of #{number} appeared; it decided nothing";
         ShortcutUnknown { numbers: &'a str } =>
@@ -134,6 +144,9 @@ super::messages! {
             "{numbers} 可能无法恢复或无法判断，只能在卡片上决定", "{numbers} may be irreversible or cannot be judged; decide it on the card";
         StillOpen { numbers: &'a str } => "{numbers} 还在等决定", "{numbers} still waits for a decision";
         AllSafeNothing => "没有可以这样一起允许的，什么也没有决定", "Nothing here can be allowed like that; nothing was decided";
+        CardMoved =>
+            "这项还在等决定，卡片太旧，已重发一张新的", "This still waits; the card is too old, a new one was sent";
+        AnotherApprover => "另一位审批人（现在没有，见 /approver）", "another approver (there is none yet, see /approver)";
         WaitsForDirectory =>
             "已记录，等同一目录空出来再继续", "Recorded; it goes on once the directory is free";
         // ---- turns
@@ -160,8 +173,14 @@ super::messages! {
             "Interrupted, outcome unknown. The computer restarted; the history may be incomplete";
         ShutdownCut =>
             "ally 被停机，任务没有做完，可以继续", "ally was shut down; the task did not finish and can be continued";
+        TaskOver => "那个任务已结束", "That task has ended";
         SteerTaken => "已插话", "Steered";
         SteerReturned => "任务刚结束，插话改为排队", "That task had just ended; your words are queued";
+        Compacted => "压缩好了", "Compacted";
+        CompactedRunsOn => "压缩好了，现在重做这个请求", "Compacted; the request now runs again";
+        CompactCutOff =>
+            "压缩被打断，没有做完。说过的话都在，可以重新运行",
+            "The compaction was cut off before its end. All that was said is still there; it can be run again";
         Merged => "这条已并入正在进行的任务", "This joined the task that was already running";
         RecalledRunning =>
             "消息已撤回，任务还在运行。要停止吗？", "The message was recalled, the task still runs. Stop it?";
@@ -179,6 +198,8 @@ super::messages! {
         Elsewhere =>
             "这个会话还在电脑上的 Codex 里开着，这条在等。", "This conversation is still open in Codex on your computer; this waits.";
         RuntimeBack => "Codex 恢复了，排队的任务继续", "Codex is back; what was queued goes on";
+        NotAllowedAnyMore =>
+            "发消息的人现在不能在这里用我了，这条没有执行", "Its sender may not talk to me here any more, so this was not done";
         LockedByOwner => "已由所有者暂停", "Paused by the owner";
         // ---- pairing and first contact
         PairingAsk => "把电脑上显示的 8 位配对码发给我", "Send me the 8-character pairing code shown on the computer";

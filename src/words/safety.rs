@@ -13,6 +13,10 @@ pub fn promise(promise: Promise, lang: Lang) -> &'static str {
         Promise::Others => ("读不到别人的项目", "projects of others cannot be read"),
         Promise::Writes => ("只能改允许改的地方", "nothing but what may be changed can be changed"),
         Promise::Network => ("没有批准就不能联网", "there is no network without a grant"),
+        Promise::Sockets => (
+            "联网时也连不上沙箱外的程序",
+            "with the network, no program outside of the sandbox is reached by its socket",
+        ),
         Promise::Environment => ("看不到 ally 的环境变量", "ally's environment cannot be seen"),
     };
     match lang {

@@ -14,6 +14,7 @@ pub fn setting(setting: Setting, lang: Lang) -> &'static str {
         Setting::Language => ("语言", "Language"),
         Setting::Directory => ("目录", "Folder"),
         Setting::TwoPersons => ("对外发布", "Acting on others"),
+        Setting::CatchUp => ("补看聊天", "Catch-up"),
     };
     pick(lang, zh, en)
 }
@@ -25,14 +26,17 @@ pub fn setting_value(setting: Setting, value: &str, lang: Lang) -> String {
         (Setting::Autonomy, "safe") => ("先问再改", "Ask before changes"),
         (Setting::Autonomy, "edit") => ("项目内可改", "May edit the project"),
         (Setting::Autonomy, "trusted") => ("少问（8 小时后结束）", "Rarely ask (ends after 8 h)"),
-        (Setting::Busy, "queue") => ("排队", "queue"),
-        (Setting::Busy, "steer") => ("插话", "steer"),
-        (Setting::Busy, "reject") => ("拒收", "reject"),
-        (Setting::Noise, "full") => ("完整", "full"),
-        (Setting::Noise, "normal") => ("普通", "normal"),
-        (Setting::Noise, "quiet") => ("只发答案", "answers only"),
-        (Setting::TwoPersons, "true") => ("由另一个人批准", "somebody else must allow it"),
-        (Setting::TwoPersons, "false") => ("提出的人也能批准", "who asked may allow it"),
+        (Setting::Busy, "queue") => ("排队", "Queue"),
+        (Setting::Busy, "steer") => ("插话", "Steer"),
+        (Setting::Busy, "reject") => ("拒收", "Reject"),
+        (Setting::Noise, "full") => ("完整", "Full"),
+        (Setting::Noise, "normal") => ("普通", "Normal"),
+        (Setting::Noise, "quiet") => ("只发答案", "Answers only"),
+        (Setting::TwoPersons, "true") => ("由另一个人批准", "Somebody else must allow it"),
+        (Setting::TwoPersons, "false") => ("提出的人也能批准", "Who asked may allow it"),
+        (Setting::CatchUp, "off") => ("不补看", "Off"),
+        (Setting::CatchUp, "20") => ("上次以来最近 20 条", "The last 20 since its last task"),
+        (Setting::CatchUp, "50") => ("上次以来最近 50 条", "The last 50 since its last task"),
         _ => return value.to_owned(),
     };
     pick(lang, zh, en).to_owned()

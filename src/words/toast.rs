@@ -14,6 +14,7 @@ super::messages! {
         Dismissed => "已记录：不用了", "Recorded: dismissed";
         KeepsWaiting => "继续等", "Keeps waiting";
         Saved => "已保存", "Saved";
+        SavedPartly => "已保存，另一些不归你设置", "Saved; the rest is not yours to set";
         NoChange => "没有改动", "Nothing was changed";
         SteerRecorded => "已记录，正在插话", "Recorded, steering";
         TakenUp => "从下一条起接着那个会话", "The next message continues that conversation";
@@ -48,7 +49,7 @@ fn kind(msg: &ToastMsg<'_>) -> ToastKind {
     match msg {
         Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | TakenUp | Saved
         | RuleRevoked => ToastKind::Success,
-        NoChange | AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
+        SavedPartly | NoChange | AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
         OnlyCanDecide { .. }
         | OnlyCanPress { .. }
         | NoLongerValid

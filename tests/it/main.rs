@@ -8,5 +8,5 @@ mod crash;
 mod demo;
 mod faults;
 mod feishu;
-mod people;
+pub mod people;
 mod support;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::model::Which;
 use super::place::{self, Ground};
-use super::{Here, Reply, model, threads, usage};
-use crate::bridge::core::Core;
+use super::{Here, Reply, compact, model, threads, usage};
+use crate::bridge::core::{Busy, Core};
 use crate::bridge::pictures::Frame;
 use crate::bridge::places::Refused;
 use crate::bridge::ports::{CallError, Capabilities, KeptThread, Model};
@@ -34,6 +34,8 @@ pub(super) struct Beforehand {
     pub models: Option<Vec<Model>>,
     pub ground: Ground,
     pub changes: Option<Result<String, CallError>>,
+    /// What becomes of a message while something runs, where the chat has not chosen.
+    pub busy: Busy,
 }
 
 impl Beforehand {
@@ -66,7 +68,7 @@ impl Beforehand {
             _ => None,
         };
         let ground = ground(core, letter, command).await?;
-        Ok(Self { changes, capabilities, home: core.host.home(), place, kept, models, ground })
+        Ok(Self { busy: core.config.busy, changes, capabilities, home: core.host.home(), place, kept, models, ground })
     }
 
     /// The runtime is there and cannot do it.
@@ -148,8 +150,12 @@ pub(super) fn run(
         }
         Conversing::Plan(None) => Ok(Reply::say(say::command(lang, CommandMsg::PlanWhat))),
         Conversing::Plan(words) => Ok(Reply { then: words.clone(), plan: true, ..Reply::default() }),
-        // codex runs both as turns that carry no id of ours: after a death nobody could say for sure that one did not run.
-        Conversing::Compact | Conversing::Review => Ok(Reply::say(say::command(lang, CommandMsg::CannotRuntime))),
+        Conversing::Compact if before.lacks(|runtime| runtime.compact) => {
+            Ok(Reply::say(say::command(lang, CommandMsg::CannotRuntime)))
+        }
+        Conversing::Compact => compact::compact(tx, frame, letter, here, lang, before.busy),
+        // What was typed shows to people and to the agent, with the words behind it.
+        Conversing::Review => Ok(Reply { then: Some(letter.text.clone()), review: true, ..Reply::default() }),
         Conversing::Model(name) => model::run(tx, frame, letter, lang, before, Which::Model, name.as_deref()),
         Conversing::Effort(name) => model::run(tx, frame, letter, lang, before, Which::Effort, name.as_deref()),
         Conversing::Project => place::show(tx, frame, letter, here, lang, before),

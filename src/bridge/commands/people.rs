@@ -2,6 +2,7 @@
 
 use super::{Reply, refused};
 use crate::bridge::actions::{self, Performed, Told};
+use crate::bridge::core::Core;
 use crate::bridge::pictures::Frame;
 use crate::bridge::prepare::Letter;
 use crate::bridge::{rights, say};
@@ -10,7 +11,9 @@ use crate::domain::command::takes_away;
 use crate::domain::ids::*;
 use crate::domain::message::{ChatKind, Mention};
 use crate::domain::view::Lang;
+use crate::ledger::conversations::Conversation;
 use crate::ledger::grants::{self, Grant, Right};
+use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, audit, conversations, rules, said, turns};
 use crate::words::{CommandMsg, RightsMsg};
 
@@ -23,8 +26,50 @@ pub(super) enum Kind {
 }
 
 /// `/allow`: people by mention, or, alone in a group, the group.
-pub(super) fn allow(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang) -> Result<Reply, LedgerError> {
+/// Whether others than the company's own people are in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outsiders {
+    None,
+    Some,
+    Unknown,
+}
+
+/// Asked of the platform where a group is to be opened.
+pub(super) async fn outsiders(core: &Core, letter: &Letter) -> Outsiders {
+    if letter.message.chat_kind == ChatKind::Direct || !letter.message.mentions.is_empty() {
+        return Outsiders::None;
+    }
+    let told = match core.channel(&letter.row.channel) {
+        Some(channel) => channel.is_external(&letter.message.chat).await,
+        None => None,
+    };
+    match told {
+        Some(false) => Outsiders::None,
+        Some(true) => Outsiders::Some,
+        None => Outsiders::Unknown,
+    }
+}
+
+/// `/allow`: lets people talk, or, alone in a group, everybody in it. A group with outsiders is opened only on the computer.
+pub(super) fn allow(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    lang: Lang,
+    outsiders: Outsiders,
+) -> Result<Reply, LedgerError> {
     if letter.message.mentions.is_empty() {
+        let chat = letter.message.chat.as_str();
+        let why_not = match outsiders {
+            Outsiders::None => None,
+            Outsiders::Some => Some(CommandMsg::GroupExternal { chat }),
+            Outsiders::Unknown => Some(CommandMsg::GroupUnknown),
+        };
+        if let Some(why_not) = why_not.filter(|_| may(letter.person.role, Act::OpenChat)) {
+            let place = (&letter.row.channel, &letter.message.chat);
+            audit::note_in(tx, place, letter.person.user.as_str(), "right refused", chat, "outsiders", frame.now_ms)?;
+            return Ok(Reply::say(say::command(lang, why_not)));
+        }
         return group(tx, frame, letter, lang, true);
     }
     if !may(letter.person.role, Act::Allow) {
@@ -64,11 +109,10 @@ pub(super) fn deny(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: L
             continue;
         }
         let taken = grants::take_all(tx, &letter.row.channel, user)?;
-        let ended = rules::end_of(tx, &letter.row.channel, user, letter.person.user.as_str(), frame.now_ms)?;
-        let performed = end_work(tx, frame, letter, user)?;
+        let ended = rules::end_of(tx, &letter.row.channel, None, user, letter.person.user.as_str(), frame.now_ms)?;
+        let performed = end_work(tx, frame, letter, |_, turn| turn.requester == *user)?;
         note(tx, frame, letter, "deny", user)?;
-        let stopped = performed.iter().filter(|one| one.told == Told::Stopping).count();
-        let cancelled = performed.iter().filter(|one| one.told == Told::Cancelled).count();
+        let (stopped, cancelled) = ended_tasks(&performed);
         let seats = taken.iter().filter(|grant| grant.right == Right::Approver).count();
         let had = |right| taken.iter().any(|grant| grant.right == right);
         let denied = if taken.is_empty() { CommandMsg::NotAllowedBefore { who } } else { CommandMsg::Denied { who } };
@@ -91,23 +135,30 @@ pub(super) fn deny(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: L
     Ok(reply)
 }
 
-/// Stops somebody's running turns and takes the queued ones out, wherever they are.
+/// Stops those of the running turns that are meant and takes the queued ones out, wherever they are.
 fn end_work(
     tx: &Transaction<'_>,
     frame: &Frame,
     letter: &Letter,
-    user: &UserId,
+    is_meant: impl Fn(&Conversation, &Turn) -> bool,
 ) -> Result<Vec<Performed>, LedgerError> {
     let mut performed = Vec::new();
     for id in conversations::with_work(tx)? {
-        if conversations::get(tx, &id)?.channel != letter.row.channel {
+        let conversation = conversations::get(tx, &id)?;
+        if conversation.channel != letter.row.channel {
             continue;
         }
-        for turn in turns::unsettled(tx, &id)?.iter().filter(|turn| turn.requester == *user) {
+        for turn in turns::unsettled(tx, &id)?.iter().filter(|turn| is_meant(&conversation, turn)) {
             performed.push(actions::stop(tx, frame, &turn.id, &letter.person)?);
         }
     }
     Ok(performed)
+}
+
+/// How many were asked to stop, and how many were cancelled.
+fn ended_tasks(performed: &[Performed]) -> (usize, usize) {
+    let count = |told| performed.iter().filter(|one| one.told == told).count();
+    (count(Told::Stopping), count(Told::Cancelled))
 }
 
 /// Whether he is named in `ally.toml`, which nobody changes from a chat.
@@ -159,6 +210,11 @@ pub(super) fn right(
             Kind::Approver => frame.access.approvers.contains(&(letter.message.chat.clone(), user.clone())),
         };
         let taken = take && grants::take(tx, &letter.row.channel, &grant)?;
+        if taken {
+            // What he allowed for longer he allowed with this right.
+            let chat = (kind == Kind::Approver).then_some(&letter.message.chat);
+            rules::end_of(tx, &letter.row.channel, chat, user, letter.person.user.as_str(), frame.now_ms)?;
+        }
         let (msg, code) = match (kind, take) {
             (_, true) if !taken && had => (RightsMsg::ConfiguredStays { who }, None),
             (Kind::Admin, true) if taken => (RightsMsg::AdminTaken { who }, Some("admin taken")),
@@ -219,7 +275,20 @@ fn group(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, lang: Lang, open:
         (CommandMsg::GroupClosed, "close group")
     };
     audit::note_in(tx, (channel, chat), letter.person.user.as_str(), code, chat.as_str(), "", frame.now_ms)?;
-    Ok(Reply { rights_changed: true, ..Reply::say(say::command(lang, msg)) })
+    let mut lines = vec![say::command(lang, msg)];
+    let mut performed = Vec::new();
+    if !open {
+        // Who may talk only because the group is open has nothing done for him any more.
+        let access = rights::in_force(tx, frame)?;
+        performed = end_work(tx, frame, letter, |conversation, turn| {
+            let role = access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+            conversation.chat == *chat && !role.may_talk()
+        })?;
+        let (stopped, cancelled) = ended_tasks(&performed);
+        let tasks = (stopped + cancelled > 0).then_some(RightsMsg::DeniedTasks { stopped, cancelled });
+        lines.extend(tasks.map(|msg| say::rights(lang, msg)));
+    }
+    Ok(Reply { rights_changed: true, performed, ..Reply::say(lines.join("\n")) })
 }
 
 fn give(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, grant: &Grant, who: &str) -> Result<(), LedgerError> {

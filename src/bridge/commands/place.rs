@@ -101,6 +101,9 @@ pub(super) fn bind(
     let value = wanted.to_string_lossy();
     let value = (!is_configured).then_some(value.as_ref());
     settings::set(tx, channel, chat, Setting::Directory, value, &letter.person.user, frame.now_ms)?;
+    if value.is_some() {
+        settings::note_bound(tx, wanted)?;
+    }
     let begins_anew = here.chat.iter().any(|known| known.thread.is_some() && known.directory != *wanted);
     conversations::set_directory(tx, channel, chat, wanted)?;
     audit::note(tx, letter.person.user.as_str(), "bind", chat.as_str(), &wanted.to_string_lossy(), frame.now_ms)?;

@@ -69,7 +69,9 @@ pub(super) fn run(
         let known = setting.values().join(", ");
         return Ok(Reply::say(say::command(lang, CommandMsg::SettingUnknown { word: value, known: &known })));
     };
-    if !setting.may_set(value, role, direct) {
+    if !setting.may_set(value, chat_level(tx, channel, chat, direct, frame.now_ms)?, role, direct) {
+        let (user, what) = (letter.person.user.as_str(), setting.as_str());
+        audit::note(tx, user, "setting refused", chat.as_str(), what, frame.now_ms)?;
         let name = words::setting(setting, lang);
         return Ok(Reply::say(say::command(lang, CommandMsg::SettingNotYours { name })));
     }
@@ -92,6 +94,7 @@ fn rows(
     defaults: Defaults,
 ) -> Result<Vec<SettingRow>, LedgerError> {
     let (role, direct) = (letter.person.role, letter.message.chat_kind == ChatKind::Direct);
+    let from = chat_level(tx, &letter.row.channel, &letter.message.chat, direct, frame.now_ms)?;
     let set = settings::of_chat(tx, &letter.row.channel, &letter.message.chat)?;
     let stored = |of: Setting| set.iter().find(|(setting, _)| *setting == of).map(|(_, value)| value.clone());
     let mut rows = Vec::new();
@@ -107,22 +110,36 @@ fn rows(
             },
             Setting::Busy => stored(setting).unwrap_or_else(|| defaults.busy.to_owned()),
             Setting::Noise => stored(setting).unwrap_or_else(|| Noise::default().as_str().to_owned()),
+            Setting::CatchUp => stored(setting).unwrap_or_else(|| "off".to_owned()),
             _ => stored(setting).unwrap_or_else(|| "false".to_owned()),
         };
-        // Alone with ally nobody else could allow anything.
-        if setting == Setting::TwoPersons && direct {
+        // Alone with ally nobody else could allow anything, and nobody else says anything.
+        if matches!(setting, Setting::TwoPersons | Setting::CatchUp) && direct {
             continue;
         }
         let choices: Vec<String> = setting
             .values()
             .iter()
-            .filter(|choice| **choice == value || setting.may_set(choice, role, direct))
+            .filter(|choice| **choice == value || setting.may_set(choice, from, role, direct))
             .map(|choice| (*choice).to_owned())
             .collect();
         let choices = if choices.len() > 1 { choices } else { Vec::new() };
         rows.push(SettingRow { setting, value, choices });
     }
     Ok(rows)
+}
+
+/// How far the agent may go in the chat, whoever asks.
+fn chat_level(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    direct: bool,
+    now_ms: i64,
+) -> Result<Level, LedgerError> {
+    let set = settings::get_dated(tx, channel, chat, Setting::Autonomy)?;
+    let set = set.and_then(|(value, at_ms)| Some((Level::parse(&value)?, at_ms)));
+    Ok(crate::domain::level::of_turn(set, direct, Role::Owner, now_ms))
 }
 
 fn by_default(role: Role, direct: bool) -> Level {
@@ -140,15 +157,17 @@ pub(in crate::bridge) fn save(
 ) -> Result<Performed, LedgerError> {
     let mut refused = false;
     let mut lines = Vec::new();
-    let conversation = conversations::of_chat(tx, &frame.channel, chat)?.into_iter().next();
-    let project = conversation.map_or_else(|| say::own_folder(frame.lang), |found| frame.project(&found.directory));
+    let conversation = conversations::newest_of_chat(tx, &frame.channel, chat)?;
+    let lang = conversation.as_ref().map_or(frame.lang, |found| found.lang);
+    let project = conversation.map_or_else(|| say::own_folder(lang), |found| frame.project(&found.directory));
     for setting in Setting::CHOSEN {
         let Some((_, value)) = form.iter().find(|(name, _)| name == setting.as_str()) else { continue };
         let Some(value) = setting.values().iter().find(|known| *known == value) else { continue };
         if shown.iter().any(|(of, shown)| *of == setting && shown == value) {
             continue;
         }
-        if !setting.may_set(value, person.role, direct) {
+        let from = chat_level(tx, &frame.channel, chat, direct, frame.now_ms)?;
+        if !setting.may_set(value, from, person.role, direct) {
             refused = true;
             audit::note(tx, person.user.as_str(), "setting refused", chat.as_str(), setting.as_str(), frame.now_ms)?;
             continue;
@@ -156,16 +175,17 @@ pub(in crate::bridge) fn save(
         settings::set(tx, &frame.channel, chat, setting, Some(value), &person.user, frame.now_ms)?;
         let detail = format!("{} {value}", setting.as_str());
         audit::note(tx, person.user.as_str(), "setting", chat.as_str(), &detail, frame.now_ms)?;
-        lines.push(changed(frame.lang, &person.name, setting, value, &project, direct));
+        lines.push(changed(lang, &person.name, setting, value, &project, direct));
     }
     let told = match (refused, lines.is_empty()) {
-        (true, _) => Told::OnlyThese { names: String::new() },
+        (true, true) => Told::OnlyThese { names: String::new() },
+        (true, false) => Told::SavedPartly,
         (false, true) => Told::NoChange,
         (false, false) => Told::Saved,
     };
     if !lines.is_empty() {
         let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
-        notice(tx, &frame.channel, target, None, None, lines.join("\n"), frame.lang, frame.now_ms)?;
+        notice(tx, &frame.channel, target, None, None, lines.join("\n"), lang, frame.now_ms)?;
     }
     Ok(Performed { told, wake: Vec::new(), secret: None, rerun_intake: false })
 }

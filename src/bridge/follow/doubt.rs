@@ -23,15 +23,19 @@ impl Follow {
             };
             let Ok(history) = self.live.call(|runtime| runtime.pull(&pull)).await else { return Ok(false) };
             let absent = history.proves_absence() && history.turns.is_empty();
-            let ours = |turn: &PulledTurn| self.turn.client_id.as_ref().is_some_and(|client| turn.has_client(client));
-            if let Some(found) = history.turns.into_iter().find(ours) {
+            if let Some(found) = history.turns.into_iter().find(|pulled| settle::is_ours(&self.turn, pulled)) {
                 return self.found(found).await;
             }
             if !absent {
                 return Ok(false);
             }
         }
-        self.not_run(0).await?;
+        if self.compacts {
+            // It may have been asked for all the same, and is never asked for twice.
+            self.finish(Finish::bare(Outcome::Interrupted, None)).await?;
+        } else {
+            self.not_run(0).await?;
+        }
         Ok(true)
     }
 

@@ -75,7 +75,7 @@ impl Follow {
 
     async fn ask(&mut self, text: String) -> Result<(), LedgerError> {
         self.watch.asks += 1;
-        let subject = format!("watchdog:{}:{}", self.turn.id, self.watch.asks);
+        let subject = pictures::watchdog_subject(&self.turn.id, self.watch.asks);
         let (frame, conversation, turn) = (self.frame(), self.conversation.clone(), self.turn.clone());
         self.core
             .ledger

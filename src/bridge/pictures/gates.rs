@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use super::{Frame, cut, notice, target_of};
+use crate::bridge::actions::grants_network;
 use crate::bridge::gates::POLICY;
 use crate::bridge::say;
 use crate::domain::action::Action;
 use crate::domain::delivery::Target;
-use crate::domain::gate::{Ask, GateState};
+use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::ids::*;
+use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
 use crate::domain::risk::{Lasts, Tier};
 use crate::domain::rule::{Covers, Span};
-use crate::domain::turn::TurnState;
 use crate::domain::view::*;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::gates::Gate;
@@ -34,8 +35,8 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
         _ => View::Gates(several_gates(tx, frame, &conversation, &turn, &gate.card, &rows)?),
     };
     if gate.state != GateState::Open {
-        for queued in turns::unsettled(tx, &conversation.id)?.iter().filter(|turn| turn.state == TurnState::Queued) {
-            near_miss_over(tx, frame, &queued.id)?;
+        for offer in surfaces::under(tx, SurfaceKind::Notice, &near_prefix(&gate.id))? {
+            super::withdraw(tx, frame, offer, None)?;
         }
     }
     let wanted = Wanted {
@@ -52,6 +53,15 @@ pub fn gate(tx: &Transaction<'_>, frame: &Frame, gate: &Gate) -> Result<(), Ledg
         create_final: false,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The card is gone, and its open requests that were not among the `told` were seen by nobody: they get a card of their own.
+pub fn without_room(tx: &Transaction<'_>, frame: &Frame, card: &GateId, told: &[GateId]) -> Result<(), LedgerError> {
+    let mut left = gates::of_card(tx, card)?;
+    left.retain(|row| row.state == GateState::Open && row.shown_at_ms.is_none() && !told.contains(&row.id));
+    let Some(first) = left.first() else { return Ok(()) };
+    left.iter().try_for_each(|row| gates::set_card(tx, &row.id, &first.id))?;
+    gate(tx, frame, &gates::get(tx, &first.id)?)
 }
 
 /// Decided by a rule or by policy before anybody could have been asked.
@@ -73,7 +83,7 @@ fn one_gate(
     let (deciders, mention) = frame.deciders(tx, conversation, gate, turn)?;
     let shown = gate_shown(tx, gate)?;
     let direct = conversation.chat_kind == ChatKind::Direct;
-    let buttons = if shown.is_open() { gate_buttons(tx, frame, conversation, gate)? } else { Vec::new() };
+    let buttons = if shown.is_open() { gate_buttons(tx, frame, conversation, gate, turn)? } else { Vec::new() };
     let covers = Covers::of(&gate.ask, &gate.judged()).filter(|covers| covers.class.lasts().always);
     Ok(GateView {
         gate: Some(gate.id.clone()),
@@ -84,7 +94,7 @@ fn one_gate(
         mention: if direct { Vec::new() } else { mention },
         ask: shown_ask(frame, turn, gate, direct),
         claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
-        risk: (!gate.ask.is_question()).then(|| risk_of(gate)),
+        risk: (!gate.ask.is_question()).then(|| risk_of(gate, turn)),
         state: shown,
         buttons,
         rule: covers.map(|covers| RuleOffer {
@@ -115,8 +125,18 @@ fn shown_ask(frame: &Frame, turn: &Turn, gate: &Gate, direct: bool) -> Ask {
     ask
 }
 
-fn risk_of(gate: &Gate) -> RiskShown {
-    RiskShown { class: gate.class, why: gate.why.clone(), sandboxed: gate.sandboxed }
+fn risk_of(gate: &Gate, turn: &Turn) -> RiskShown {
+    RiskShown {
+        class: gate.class,
+        why: gate.why.clone(),
+        sandboxed: gate.sandboxed,
+        needs_network: offers_network(gate, turn),
+    }
+}
+
+/// To allow it gives it no network, and the task has none.
+fn offers_network(gate: &Gate, turn: &Turn) -> bool {
+    gate.needs_network && turn.network_by.is_none() && turn.level != Some(Level::Trusted)
 }
 
 /// C4. Its buttons cover what it shows and nothing that comes later.
@@ -143,13 +163,17 @@ fn several_gates(
             let (allow, decline) = (Action::Allow { gate: gate.id.clone() }, Action::Decline { gate: gate.id.clone() });
             buttons.push(button(gate.id.as_str(), ButtonRole::AllowNumber(gate.number), &allow)?);
             buttons.push(button(gate.id.as_str(), ButtonRole::DeclineNumber(gate.number), &decline)?);
+            if offers_network(gate, turn) {
+                let network = Action::AllowNetwork { gate: gate.id.clone() };
+                buttons.push(button(gate.id.as_str(), ButtonRole::AllowNetwork, &network)?);
+            }
         }
         drawn.push(GateRow {
             gate: gate.id.clone(),
             number: gate.number,
             ask: shown_ask(frame, turn, gate, direct),
             claim: gate.claim.as_deref().map(|claim| cut(claim, 200)),
-            risk: risk_of(gate),
+            risk: risk_of(gate, turn),
             state: gate_shown(tx, gate)?,
             buttons,
             opened_at_ms: gate.opened_at_ms,
@@ -197,6 +221,9 @@ fn gate_shown(tx: &Transaction<'_>, gate: &Gate) -> Result<GateShown, LedgerErro
             },
             _ => GateShown::Open,
         },
+        GateState::Withdrawn if gate.decision == Some(Decision::Network) => {
+            GateShown::Decided { who, at_ms, decision: Decision::Network, rule: None }
+        }
         GateState::Withdrawn => GateShown::Withdrawn,
         GateState::Void if gate.void_from == Some(GateState::Answering) => GateShown::VoidMayHaveRun { who },
         GateState::Void => GateShown::Void,
@@ -221,6 +248,7 @@ fn gate_buttons(
     frame: &Frame,
     conversation: &Conversation,
     gate: &Gate,
+    turn: &Turn,
 ) -> Result<Vec<Button>, LedgerError> {
     let id = || gate.id.clone();
     let mut wanted = Vec::new();
@@ -242,7 +270,12 @@ fn gate_buttons(
             wanted.push((ButtonRole::Skip, Action::Skip { gate: id() }));
         }
         _ => {
-            wanted.push((ButtonRole::Allow, Action::Allow { gate: id() }));
+            // To allow the network is to allow all that it is good for.
+            let allow = if grants_network(&gate.ask) { ButtonRole::AllowNetwork } else { ButtonRole::Allow };
+            wanted.push((allow, Action::Allow { gate: id() }));
+            if offers_network(gate, turn) {
+                wanted.push((ButtonRole::AllowNetwork, Action::AllowNetwork { gate: id() }));
+            }
             wanted.push((ButtonRole::Decline, Action::Decline { gate: id() }));
             let lasts = if Covers::of(&gate.ask, &gate.judged()).is_some() { gate.class.lasts() } else { Lasts::ONCE };
             for (offered, span) in [(lasts.task, Span::Task), (lasts.hours, Span::Hours), (lasts.always, Span::Always)]
@@ -271,37 +304,32 @@ pub fn near_miss(
     turn: &TurnId,
 ) -> Result<(), LedgerError> {
     let gate = gates::get(tx, gate)?;
+    if gate.state != GateState::Open {
+        return Ok(());
+    }
     let mut offered = Vec::new();
     // What needs a second look is decided where all of it is to be seen.
     if !gate.class.is_red() {
         offered.push((ButtonRole::AllowNumber(gate.number), Action::Allow { gate: gate.id.clone() }));
     }
     offered.push((ButtonRole::Cancel, Action::Cancel { turn: turn.clone() }));
-    let text = say::near_miss(conversation.lang, gate.number);
-    notice(tx, frame, conversation, target, &near_subject(turn), text, &offered)
+    let text = say::near_miss(conversation.lang, gate.number, gate.conversation == conversation.id);
+    let subject = format!("{}{turn}", near_prefix(&gate.id));
+    notice(tx, frame, conversation, target, &subject, text, &offered)
 }
 
-/// Either of them was chosen, or the request is over: the words stay, the buttons go.
-pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -> Result<(), LedgerError> {
-    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &near_subject(turn))? else { return Ok(()) };
-    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
-    let View::Notice(notice) = view.as_mut() else { return Ok(()) };
-    notice.buttons = Vec::new();
-    let wanted = Wanted {
-        kind: SurfaceKind::Notice,
-        subject: stored.subject,
-        conversation: stored.conversation,
-        channel: stored.channel,
-        target: stored.target,
-        lang: stored.lang,
-        picture: Some(Picture::Card(view)),
-        not_before_ms: 0,
-        is_final: true,
-        create_final: false,
-    };
-    surfaces::want(tx, &wanted, frame.now_ms)
+/// The message is cancelled: nothing is offered any more.
+pub fn near_miss_over(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    for gate in gates::open_in_chat(tx, &conversation.channel, &conversation.chat)? {
+        let subject = format!("{}{}", near_prefix(&gate.id), turn.id);
+        if let Some(offer) = surfaces::find(tx, SurfaceKind::Notice, &subject)? {
+            super::withdraw(tx, frame, offer, None)?;
+        }
+    }
+    Ok(())
 }
 
-fn near_subject(turn: &TurnId) -> String {
-    format!("near:{turn}")
+fn near_prefix(gate: &GateId) -> String {
+    format!("near:{gate}:")
 }

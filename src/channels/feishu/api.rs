@@ -202,10 +202,18 @@ impl Client {
     }
 
     pub async fn chat_name(&self, chat: &str) -> Result<Option<String>, ApiError> {
-        let path = format!("/open-apis/im/v1/chats/{chat}");
-        let answer = self.call("read a chat", None, |http| http.get(&path)).await?;
-        let data: Value = answer.data("read a chat")?;
+        let data = self.chat(chat).await?;
         Ok(data["name"].as_str().filter(|name| !name.is_empty()).map(str::to_owned))
+    }
+
+    /// Whether people of other companies are in it. Told to those inside only.
+    pub async fn is_external(&self, chat: &str) -> Result<Option<bool>, ApiError> {
+        Ok(self.chat(chat).await?["external"].as_bool())
+    }
+
+    async fn chat(&self, chat: &str) -> Result<Value, ApiError> {
+        let path = format!("/open-apis/im/v1/chats/{chat}");
+        self.call("read a chat", None, |http| http.get(&path)).await?.data("read a chat")
     }
 
     /// Names without the limits of the contact range, at most 10 ids a call.

@@ -43,6 +43,11 @@ impl Pen {
         At::hhmm(ms, (self.zone)(ms))
     }
 
+    /// With its day, if that is not the day of `begun_ms`, when the card began.
+    fn near(self, ms: i64, begun_ms: i64) -> At {
+        At::new(ms, (self.zone)(ms), begun_ms)
+    }
+
     /// With its day: the card is read on another one.
     fn dated(self, ms: i64) -> At {
         At::new(ms, (self.zone)(ms), i64::MIN / 2)
@@ -77,8 +82,7 @@ fn status(view: &StatusView, pen: Pen) -> Value {
     let arrived = view.undelivered.is_none_or(|(n, _)| n == 0);
     let well = view.channel_ok && view.runtime_ok && view.warnings.is_empty() && arrived;
     let (tag, colour) = if well { (CardMsg::TagWell, "green") } else { (CardMsg::TagTrouble, "red") };
-    card.header(&pen.say(CardMsg::StatusTitle), None, "grey", Some((&pen.say(tag), colour)));
-    card.line(&view.project);
+    card.header(&pen.say(CardMsg::StatusTitle), Some(&view.project), "grey", Some((&pen.say(tag), colour)));
     let StatusView { running, waiting, queued, .. } = *view;
     card.line(&pen.say(CardMsg::StatusWork { running, waiting, queued }));
     let channel = match (view.channel_ok, view.last_frame_ms) {
@@ -90,7 +94,8 @@ fn status(view: &StatusView, pen: Pen) -> Value {
         true => CardMsg::StatusRuntimeOk { runtime: &view.runtime },
         false => CardMsg::StatusRuntimeBad { runtime: &view.runtime },
     };
-    card.line(&format!("{} · {}", pen.say(channel), pen.say(runtime)));
+    card.line(&pen.say(channel));
+    card.line(&pen.say(runtime));
     card.line(&pen.say(CardMsg::StatusToday { n: view.today }));
     match view.undelivered {
         Some((n, Some(at))) => card.line(&pen.say(CardMsg::StatusUndeliveredSince { n, at: pen.dated(at) })),
@@ -129,7 +134,7 @@ fn settings(view: &SettingsView, pen: Pen) -> Value {
     for row in &view.rows {
         let (name, value) = (setting(row.setting, pen.lang), setting_value(row.setting, &row.value, pen.lang));
         if row.choices.is_empty() || view.save.is_none() {
-            card.line(&format!("{name}: {value}"));
+            card.line(&pen.say(CardMsg::SettingLine { name, value: &value }));
             continue;
         }
         let options: Vec<Value> = row
@@ -174,7 +179,9 @@ fn list(view: &ListView, pen: Pen) -> Value {
             card.rule();
         }
         card.line(&row.text.replace('`', ""));
-        card.buttons(&row.buttons, pen);
+        // No row of many is the one to press.
+        let drawn = row.buttons.iter().map(|b| card.calm_button(b, button(&b.role, pen.lang), None)).collect();
+        card.rows(drawn);
     }
     for note in &view.notes {
         card.grey(&note.replace('`', ""));

@@ -182,7 +182,7 @@ fn answers(item: &MessageItem, lookup: &Lookup, in_topic: bool) -> bool {
     }
 }
 
-fn created(item: &MessageItem) -> i64 {
+pub(super) fn created(item: &MessageItem) -> i64 {
     item.create_time.as_deref().and_then(|at| at.parse().ok()).unwrap_or_default()
 }
 

@@ -10,7 +10,7 @@
 //! (`im-v1`, `event-subscription-guide`, `authentication-management`); where its documents and the field disagree, the
 //! code says so. Nothing here touches the ledger, the configuration files or the environment.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::ports::{
     Attachment, BotIdentity, Boxed, CardOut, Channel, ChannelHealth, ChannelLimits, ChannelState, DecodeError,
-    FetchError, Intake, Lookup, Outgoing, SendError, Sent,
+    FetchError, Intake, Lookup, Outgoing, SendError, Sent, Span,
 };
 use crate::clock::Clock;
 use crate::domain::delivery::{Body, Disposition, Obstacle};
@@ -72,10 +72,7 @@ pub struct Feishu {
     client: client::Client,
     bot: RwLock<KnownBot>,
     health: Mutex<ChannelHealth>,
-    /// Names that were looked up. Never emptied: an organisation's names are few and small.
-    names: Mutex<HashMap<UserId, String>>,
-    /// Names that could not be found out, where, and when that was tried.
-    nameless: Mutex<HashMap<(Option<ChatId>, UserId), tokio::time::Instant>>,
+    names: Mutex<directory::Names>,
     /// Messages whose senders were told that they could not be stored.
     told_not_stored: Mutex<VecDeque<MessageId>>,
     card_frames_hinted: AtomicBool,
@@ -121,7 +118,6 @@ impl Feishu {
             bot: RwLock::default(),
             health: Mutex::new(health),
             names: Mutex::default(),
-            nameless: Mutex::default(),
             told_not_stored: Mutex::default(),
             card_frames_hinted: AtomicBool::new(false),
         }))
@@ -300,6 +296,10 @@ impl Channel for Feishu {
         Box::pin(self.read_quoted(message))
     }
 
+    fn said_between<'a>(&'a self, span: &'a Span) -> Boxed<'a, Result<Vec<Quoted>, FetchError>> {
+        Box::pin(self.read_span(span))
+    }
+
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>> {
         Box::pin(async move { tokio::time::timeout(NAME, self.name_of(Some(chat), user)).await.ok().flatten() })
     }
@@ -308,6 +308,13 @@ impl Channel for Feishu {
         Box::pin(async move {
             let named = tokio::time::timeout(NAME, self.client.chat_name(chat.as_str())).await;
             named.ok()?.ok().flatten()
+        })
+    }
+
+    fn is_external<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<bool>> {
+        Box::pin(async move {
+            let told = tokio::time::timeout(NAME, self.client.is_external(chat.as_str())).await;
+            told.ok()?.ok().flatten()
         })
     }
 

@@ -3,12 +3,13 @@
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Decision};
 use crate::domain::plain::reveal;
-use crate::domain::rule::Span;
+use crate::domain::rule::Span as Lasting;
 use crate::domain::view::{
     Background, Button, ButtonRole, GateShown, GateView, GatesView, InterruptedView, Lang, LiveState, LiveView,
     QueueRowState, QueueView, RiskShown, StaleView, StatusView, Step, StepState, View,
 };
-use crate::words::{CardMsg, CommandMsg, risk, setting, setting_value};
+use crate::words::card::{sandbox, step_verb, step_verb_past};
+use crate::words::{CardMsg, CommandMsg, Span, risk, risk_why, setting, setting_value};
 
 /// A card as text.
 pub fn draw(view: &View, lang: Lang) -> String {
@@ -32,7 +33,10 @@ pub fn draw(view: &View, lang: Lang) -> String {
         View::Settings(settings) => settings
             .rows
             .iter()
-            .map(|row| format!("{}: {}", setting(row.setting, lang), setting_value(row.setting, &row.value, lang)))
+            .map(|row| {
+                let value = setting_value(row.setting, &row.value, lang);
+                CardMsg::SettingLine { name: setting(row.setting, lang), value: &value }.text(lang)
+            })
             .chain([CommandMsg::SettingsUsage.text(lang)])
             .collect::<Vec<_>>()
             .join("\n"),
@@ -42,8 +46,9 @@ pub fn draw(view: &View, lang: Lang) -> String {
     reveal(&text)
 }
 
-/// The buttons that a person may press in the terminal, with what they say. Gates are answered in words instead.
-pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
+/// The buttons that a person may press in the terminal, with what they say. Gates are answered in words, but for those
+/// that words do not allow.
+pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, String)> {
     let found: Vec<&Button> = match view {
         View::Live(live) => live.stop.iter().collect(),
         View::Interrupted(interrupted) => interrupted.buttons.iter().collect(),
@@ -52,9 +57,31 @@ pub fn buttons(view: &View, lang: Lang) -> Vec<(Button, &'static str)> {
         View::Notice(notice) => notice.buttons.iter().collect(),
         // What lists and settings offer is said in words as well.
         View::List(_) | View::Settings(_) => Vec::new(),
-        View::Gate(_) | View::Gates(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
+        View::Gate(gate) if gate.risk.as_ref().is_some_and(is_red) => decisions(&gate.buttons),
+        View::Gates(gates) => {
+            gates.rows.iter().filter(|row| is_red(&row.risk)).flat_map(|row| decisions(&row.buttons)).collect()
+        }
+        View::Gate(_) | View::Status(_) | View::Help(_) | View::Stranger(_) => Vec::new(),
     };
-    found.into_iter().map(|button| (button.clone(), crate::words::button(&button.role, lang))).collect()
+    let label = |role: &ButtonRole| match role {
+        ButtonRole::AllowNumber(n) | ButtonRole::DeclineNumber(n) => {
+            format!("{} #{n}", crate::words::button(role, lang))
+        }
+        role => crate::words::button(role, lang).to_owned(),
+    };
+    found.into_iter().map(|button| (button.clone(), label(&button.role))).collect()
+}
+
+fn is_red(shown: &RiskShown) -> bool {
+    shown.class.is_red()
+}
+
+/// Declining first: nothing dangerous is the first button.
+fn decisions(buttons: &[Button]) -> Vec<&Button> {
+    let declines = buttons.iter().filter(|b| matches!(b.role, ButtonRole::Decline | ButtonRole::DeclineNumber(_)));
+    declines
+        .chain(buttons.iter().filter(|b| matches!(b.role, ButtonRole::Allow | ButtonRole::AllowNumber(_))))
+        .collect()
 }
 
 /// A message as text.
@@ -82,34 +109,29 @@ fn pick(lang: Lang, zh: &str, en: &str) -> String {
 fn draw_live(live: &LiveView, lang: Lang) -> String {
     let head = match &live.state {
         LiveState::Running => match live.steps.last() {
-            Some(step) => step_line(step),
-            None => pick(lang, "进行中", "working"),
+            Some(step) => step_line(step, lang),
+            None => CardMsg::TagRunning.text(lang),
         },
-        LiveState::Waiting { number, names } => pick(
-            lang,
-            &format!("⏸ 等待批准请求 #{number}（{names}）"),
-            &format!("⏸ waits for request #{number} ({names})"),
-        ),
+        LiveState::Waiting { number, names } => CardMsg::LiveWaiting { number: *number, names }.text(lang),
         LiveState::Paused { why } => format!("⏸ {why}"),
         LiveState::Done { duration_ms, tokens } => {
-            let comma = pick(lang, "，", ", ");
-            let tokens = tokens.map(|n| format!("{comma}{n} tokens")).unwrap_or_default();
-            let steps = match live.steps.len() {
-                0 => String::new(),
-                1 => pick(lang, "1 步，", "1 step, "),
-                n => pick(lang, &format!("{n} 步，"), &format!("{n} steps, ")),
+            let span = &Span { ms: *duration_ms, lang }.to_string();
+            let done = match live.steps.len() {
+                0 => CardMsg::LiveDoneAtOnce { span }.text(lang),
+                1 => CardMsg::LiveDone { steps: &CardMsg::OneStep.text(lang), span }.text(lang),
+                n => CardMsg::LiveDone { steps: &CardMsg::Steps { n }.text(lang), span }.text(lang),
             };
-            let unit = pick(lang, "秒", "s");
-            format!("✓ {steps}{:.1} {unit}{tokens}", seconds(*duration_ms))
+            tokens.map_or(done.clone(), |n| format!("{done} · {n} tokens"))
         }
         LiveState::Stopped { by: who, background } => match background {
             Background::None => CardMsg::LiveStopped { who }.text(lang),
             Background::Ended => CardMsg::LiveStoppedEnded { who }.text(lang),
             Background::MayRunOn => CardMsg::LiveStoppedMayRunOn { who }.text(lang),
         },
-        LiveState::Failed => pick(lang, "✕ 没有完成", "✕ not finished"),
-        LiveState::Interrupted => pick(lang, "✕ 任务中断", "✕ interrupted"),
-        LiveState::Merged => pick(lang, "✓ 已并入正在进行的任务", "✓ added to the running task"),
+        LiveState::Failed => CardMsg::LiveFailed.text(lang),
+        LiveState::Interrupted => CardMsg::LiveInterrupted.text(lang),
+        LiveState::GoesOn { by: who } => CardMsg::LiveGoesOn { who }.text(lang),
+        LiveState::Merged => CardMsg::LiveMerged.text(lang),
     };
     match live.unreachable_since_ms {
         Some(_) => format!(
@@ -120,17 +142,13 @@ fn draw_live(live: &LiveView, lang: Lang) -> String {
     }
 }
 
-fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1000.0
-}
-
-fn step_line(step: &Step) -> String {
-    let mark = match step.state {
-        StepState::Running => "…",
-        StepState::Ok => "✓",
-        StepState::Failed => "✕",
+fn step_line(step: &Step, lang: Lang) -> String {
+    let (mark, verb) = match step.state {
+        StepState::Running => ("…", step_verb(step.what, lang)),
+        StepState::Ok => ("✓", step_verb_past(step.what, lang)),
+        StepState::Failed => ("✕", step_verb_past(step.what, lang)),
     };
-    format!("{mark} {}", step.object)
+    format!("{mark} {verb} {}", step.object)
 }
 
 fn draw_gate(gate: &GateView, lang: Lang) -> String {
@@ -145,10 +163,8 @@ fn draw_gate(gate: &GateView, lang: Lang) -> String {
         ),
         (state, _) => return draw_over(number, state, lang),
     };
-    let mut lines = vec![head, draw_ask(&gate.ask, lang)];
-    if let Some(claim) = &gate.claim {
-        lines.push(pick(lang, &format!("  （未核实）{claim}"), &format!("  (not verified) {claim}")));
-    }
+    let mut lines = vec![head, draw_ask(&gate.ask, gate.risk.as_ref(), lang)];
+    lines.extend(reasons(gate.risk.as_ref(), gate.claim.as_deref(), lang));
     lines.push(match &gate.ask {
         Ask::Questions { questions } if questions.iter().any(|question| !question.options.is_empty()) => {
             pick(lang, "  回复选项的数字，或直接写答案", "  answer with an option's number, or in your own words")
@@ -160,6 +176,17 @@ fn draw_gate(gate: &GateView, lang: Lang) -> String {
         _ => pick(lang, "  回复 y 同意，n 拒绝", "  answer y to allow, n to decline"),
     });
     lines.join("\n")
+}
+
+/// Why it is asked, and what the agent says about it.
+fn reasons(shown: Option<&RiskShown>, claim: Option<&str>, lang: Lang) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(shown) = shown {
+        lines.push(risk_why(shown.class, lang).to_owned());
+        lines.extend(shown.why.as_deref().map(|words| CardMsg::BecauseOf { words }.text(lang)));
+    }
+    lines.extend(claim.map(|reason| CardMsg::Claim { reason }.text(lang)));
+    lines.into_iter().map(|line| format!("  {line}")).collect()
 }
 
 /// The number, and what it would do.
@@ -177,18 +204,27 @@ fn draw_over(number: i64, state: &GateShown, lang: Lang) -> String {
         GateShown::Open | GateShown::OpenAgain { .. } => String::new(),
         GateShown::Decided { who, decision, rule, .. } => {
             let (mark, what) = match decision {
-                Decision::Allow => ("✓", pick(lang, "已同意", "allowed")),
+                Decision::Allow => ("✓", pick(lang, "已允许", "allowed")),
                 Decision::Decline { .. } => ("✕", pick(lang, "已拒绝", "declined")),
+                Decision::Network => {
+                    ("✓", pick(lang, "本任务可以联网，这条没有执行", "network for this task; this did not run"))
+                }
                 Decision::StopTurn => ("■", pick(lang, "已拒绝并停止任务", "declined, and stopped the task")),
-                Decision::Answers { .. } => ("✓", pick(lang, "已回答", "answered")),
+                Decision::Answers { answers } => match answers.iter().any(|(_, words)| !words.is_empty()) {
+                    true => ("✓", pick(lang, "已回答", "answered")),
+                    false => ("—", pick(lang, "已跳过", "skipped")),
+                },
             };
             let reason = match decision {
-                Decision::Decline { reason: Some(reason) } => format!(" ({reason})"),
+                Decision::Decline { reason: Some(reason) } => {
+                    pick(lang, &format!("（{reason}）"), &format!(" ({reason})"))
+                }
                 _ => String::new(),
             };
-            let rule = rule.as_ref().filter(|rule| rule.span == Span::Always);
+            let rule = rule.as_ref().filter(|rule| rule.span == Lasting::Always);
             let rule = rule.map(|rule| format!(" · R{}", rule.number)).unwrap_or_default();
-            format!("{mark} #{number} {what}: {who}{reason}{rule}")
+            let colon = pick(lang, "：", ": ");
+            format!("{mark} #{number} {what}{colon}{who}{reason}{rule}")
         }
         GateShown::Refused => format!("{} #{number}", CardMsg::GateRefused.text(lang)),
         GateShown::Withdrawn => pick(lang, &format!("— #{number} 已撤回"), &format!("— #{number} withdrawn")),
@@ -209,7 +245,8 @@ fn draw_gates(gates: &GatesView, lang: Lang) -> String {
         match row.state.is_open() {
             true => {
                 lines.push(request_head(row.number, Some(&row.risk), lang));
-                lines.push(draw_ask(&row.ask, lang));
+                lines.push(draw_ask(&row.ask, Some(&row.risk), lang));
+                lines.extend(reasons(Some(&row.risk), row.claim.as_deref(), lang));
             }
             false => lines.push(draw_over(row.number, &row.state, lang)),
         }
@@ -217,28 +254,31 @@ fn draw_gates(gates: &GatesView, lang: Lang) -> String {
     if gates.more > 0 {
         lines.push(CardMsg::GatesMore { n: gates.more }.text(lang));
     }
-    if let Some(first) = gates.rows.iter().find(|row| row.state.is_open()) {
+    if let Some(first) = gates.rows.iter().find(|row| row.state.is_open() && !is_red(&row.risk)) {
         lines.push(format!("  {}", CardMsg::HintGates { n: first.number }.text(lang)));
     }
     lines.join("\n")
 }
 
-fn draw_ask(ask: &Ask, lang: Lang) -> String {
+fn draw_ask(ask: &Ask, shown: Option<&RiskShown>, lang: Lang) -> String {
+    let place = |directory: &str| format!("  {}", CardMsg::Where { directory }.text(lang));
     match ask {
-        Ask::Command { command, directory, outside_sandbox, network, .. } => {
-            let mut place = vec![format!("  in {directory}")];
-            place.extend(outside_sandbox.then(|| CardMsg::OutsideSandbox.text(lang)));
+        Ask::Command { command, directory, outside_sandbox, network, wanted, .. } => {
+            let outside = shown.map_or(*outside_sandbox, |shown| !shown.sandboxed);
+            let mut place = vec![place(directory)];
+            place.push(sandbox(ask, !outside).text(lang));
             place.extend(network.then(|| CardMsg::UsesNetwork.text(lang)));
-            format!("{}\n{}", indented(command), place.join(" · "))
+            let granted: String = wanted.iter().map(|line| format!("\n  + {line}")).collect();
+            format!("{}{granted}\n{}", indented(command), place.join(" · "))
         }
         Ask::FileChange { changes, directory } => {
             let files: Vec<String> =
                 changes.iter().map(|change| format!("  {} {}", change.kind, change.path)).collect();
             let diffs: Vec<String> = changes.iter().map(|change| indented(&change.diff)).collect();
-            format!("{}\n{}\n  in {directory}", files.join("\n"), diffs.join("\n"))
+            format!("{}\n{}\n{}", files.join("\n"), diffs.join("\n"), place(directory))
         }
-        Ask::Permissions { wanted, directory, .. } => format!("  {}\n  in {directory}", wanted.join("\n  ")),
-        Ask::Tool { server, tool, detail } => format!("  {server}/{tool}\n{}", indented(detail)),
+        Ask::Permissions { wanted, directory, .. } => format!("  {}\n{}", wanted.join("\n  "), place(directory)),
+        Ask::Tool { server, tool, detail } => format!("  {server} · {tool}\n{}", indented(detail)),
         Ask::Questions { questions } => {
             let mut lines = Vec::new();
             for question in questions {
@@ -308,7 +348,8 @@ fn draw_queue(queue: &QueueView, lang: Lang) -> String {
             QueueRowState::BackToQueue => pick(lang, "回到排队", "queued again"),
             QueueRowState::Cancelled { by } => pick(lang, &format!("{by} 已取消"), &format!("cancelled by {by}")),
         };
-        format!("… {state}: {}", row.text)
+        let colon = pick(lang, "：", ": ");
+        format!("… {state}{colon}{}", row.text)
     });
     rows.collect::<Vec<_>>().join("\n")
 }
@@ -353,6 +394,7 @@ fn draw_status(status: &StatusView, lang: Lang) -> String {
 mod tests {
     use super::*;
     use crate::domain::risk::Class;
+    use crate::domain::view::StepKind;
 
     #[test]
     fn an_agent_cannot_paint_the_terminal() {
@@ -379,10 +421,12 @@ mod tests {
                 exact: String::new(),
                 directory: "/w".to_owned(),
                 outside_sandbox: true,
+                unsure: false,
                 network: true,
+                wanted: vec!["write /srv".to_owned()],
             },
             claim: Some("tidy up".to_owned()),
-            risk: Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false }),
+            risk: Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: false }),
             state,
             buttons: Vec::new(),
             rule: None,
@@ -397,8 +441,56 @@ mod tests {
     fn a_gate_shows_all_and_how_to_answer() {
         assert_eq!(
             draw(&View::Gate(gate(GateShown::Open)), Lang::En),
-            "? request #3 · changes things outside\n    rm -r build\n    ls\n  in /w · outside the sandbox · uses the network\n  (not verified) tidy up\n  answer y to allow, n to decline"
+            "? request #3 · changes things outside\n    rm -r build\n    ls\n  + write /srv\n  In /w · outside the sandbox · uses the network\n  Why asked: outside the sandbox it runs with the owner's rights\n  Codex says (not verified): tidy up\n  answer y to allow, n to decline"
         );
+    }
+
+    /// Words do not allow what is red: without a button nothing here could.
+    #[test]
+    fn what_words_do_not_allow_has_its_buttons() {
+        let button = |n, role| Button { id: crate::domain::ids::ButtonId::from_bits(n), role };
+        let offered = vec![button(1, ButtonRole::Allow), button(2, ButtonRole::Decline), button(3, ButtonRole::Stop)];
+        let view = |class| {
+            let risk = Some(RiskShown { class, why: None, sandboxed: true, needs_network: false });
+            View::Gate(GateView { risk, buttons: offered.clone(), ..gate(GateShown::Open) })
+        };
+        let labels = |view: &View| buttons(view, Lang::En).into_iter().map(|(_, label)| label).collect::<Vec<_>>();
+        assert_eq!(labels(&view(Class::Destroy)), ["Decline", "Allow once"]);
+        assert!(labels(&view(Class::WriteOut)).is_empty());
+        assert!(
+            draw(&view(Class::Destroy), Lang::Zh).contains("目录 /w · 沙箱内"),
+            "{}",
+            draw(&view(Class::Destroy), Lang::Zh)
+        );
+    }
+
+    #[test]
+    fn a_task_is_told_as_on_its_card() {
+        let step = Step {
+            what: StepKind::Command,
+            object: "npm test".to_owned(),
+            state: StepState::Running,
+            started_at_ms: 0,
+        };
+        let live = |state| LiveView {
+            title: String::new(),
+            requester: "ann".to_owned(),
+            project: "p".to_owned(),
+            started_at_ms: 0,
+            state,
+            steps: vec![step.clone()],
+            draft: String::new(),
+            unreachable_since_ms: None,
+            stop: None,
+            direct: true,
+        };
+        let running = [Lang::Zh, Lang::En].map(|lang| draw(&View::Live(live(LiveState::Running)), lang));
+        assert_eq!(running, ["… 运行 npm test", "… running npm test"]);
+        let done = LiveState::Done { duration_ms: 102_000, tokens: None };
+        let [zh, en] = [Lang::Zh, Lang::En].map(|lang| draw(&View::Live(live(done.clone())), lang));
+        assert_eq!((zh.as_str(), en.as_str()), ("✓ 完成 · 1 步 · 1 分 42 秒", "✓ Done · 1 step · 1 min 42 s"));
+        let shown = draw(&View::Live(live(LiveState::Interrupted)), Lang::En);
+        assert_eq!(shown, "? Interrupted, outcome unknown");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::channels::local::{ChatEvent, draw, draw_body};
 use crate::domain::delivery::{Body, Target};
+use crate::domain::gate::Ask;
 use crate::domain::ids::{ButtonId, MessageId};
 use crate::domain::view::{ButtonRole, Lang, LiveState, Receipt, View};
 
@@ -98,11 +99,14 @@ impl Follow {
                 let button = |role: ButtonRole| {
                     gate.buttons.iter().find(|button| button.role == role).map(|button| button.id.clone())
                 };
+                // Where the network itself is asked for, that button is the yes.
+                let grants = matches!(gate.ask, Ask::Permissions { network_only: true, .. });
                 match fresh {
                     true => News::Asked {
                         card: card.clone(),
                         text,
-                        allow: button(ButtonRole::Allow),
+                        allow: button(ButtonRole::Allow)
+                            .or_else(|| grants.then(|| button(ButtonRole::AllowNetwork)).flatten()),
                         decline: button(ButtonRole::Decline),
                     },
                     false => News::Nothing,

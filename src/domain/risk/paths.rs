@@ -4,51 +4,15 @@ use std::path::{Component, Path, PathBuf};
 
 use super::words::Word;
 use super::{Class, Place};
+use crate::domain::secrets::{ACCOUNTS, ENDINGS, FILES, FOLDERS, KEYS};
 
-/// Directories below the home that hold secrets.
-const SECRET_DIRS: [&str; 13] = [
-    ".ssh",
-    ".aws",
-    ".kube",
-    ".gnupg",
-    ".azure",
-    ".gcloud",
-    ".docker",
-    ".password-store",
-    "keychains",
-    "keyrings",
-    ".codex",
-    ".claude",
-    ".mozilla",
-];
+/// Directories that hold secrets besides those of the table.
+const SECRET_DIRS: [&str; 5] = ["keychains", "keyrings", ".codex", ".claude", ".mozilla"];
 /// Directories below `.config` that hold secrets.
 const SECRET_CONFIGS: [&str; 8] =
     ["gh", "gcloud", "hub", "op", "rclone", "google-chrome", "chromium", "github-copilot"];
-const SECRET_NAMES: [&str; 19] = [
-    ".npmrc",
-    ".netrc",
-    "_netrc",
-    ".pgpass",
-    ".my.cnf",
-    ".pypirc",
-    ".git-credentials",
-    ".htpasswd",
-    ".vault-token",
-    ".bash_history",
-    ".zsh_history",
-    ".psql_history",
-    ".mysql_history",
-    ".python_history",
-    "shadow",
-    "gshadow",
-    "credentials",
-    "credentials.toml",
-    ".yarnrc.yml",
-];
-const SECRET_ENDINGS: [&str; 11] =
-    [".pem", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".key", ".ppk", ".keychain", ".keychain-db", ".tfstate"];
 /// Files and directories, anywhere in the project, that something runs by itself.
-const AUTORUN: [&str; 63] = [
+const AUTORUN: [&str; 87] = [
     ".git",
     ".githooks",
     ".husky",
@@ -112,6 +76,30 @@ const AUTORUN: [&str; 63] = [
     ".lldbinit",
     ".env",
     "setup.py",
+    ".hg",
+    ".gitpod.yml",
+    ".dir-locals.el",
+    "bunfig.toml",
+    "mise.local.toml",
+    ".mise.local.toml",
+    "lefthook.yaml",
+    ".lefthook.yaml",
+    "lefthook-local.yml",
+    "lefthook-local.yaml",
+    ".huskyrc*",
+    ".lintstagedrc.*",
+    ".gitlab",
+    ".gitlab-ci.yaml",
+    ".cirrus.yml",
+    "cloudbuild.yaml",
+    "cloudbuild.yml",
+    "claude.local.md",
+    ".gemini",
+    ".windsurfrules",
+    ".windsurf",
+    ".clinerules",
+    "rust-toolchain.toml",
+    "rust-toolchain",
 ];
 /// Places outside of the project from where something takes more rights.
 const POWER: [&str; 15] = [
@@ -154,32 +142,57 @@ pub(super) fn is_inside(path: &Path, place: &Place<'_>) -> bool {
     path.starts_with(place.project) || place.temp.is_some_and(|temp| path.starts_with(temp))
 }
 
+/// Brackets that nobody needs to take apart: `[[:alpha:]]`, `[]x]`, `[!]x]`, and what is quoted in a pattern.
+fn is_odd(pattern: &str) -> bool {
+    let opened: Vec<&str> = pattern.split('[').skip(1).collect();
+    pattern.contains('\\')
+        || ["[]", "[!]", "[^]"].iter().any(|open| pattern.contains(open))
+        || opened.iter().rev().skip(1).any(|part| !part.contains(']'))
+}
+
+fn matches(pattern: &[char], name: &[char]) -> bool {
+    match (pattern.first(), name.first()) {
+        (None, None) => true,
+        (Some('*'), _) => matches(&pattern[1..], name) || (!name.is_empty() && matches(pattern, &name[1..])),
+        (Some('?'), Some(_)) => matches(&pattern[1..], &name[1..]),
+        // Whatever is in the brackets.
+        (Some('['), Some(_)) => match pattern.iter().skip(2).position(|c| *c == ']') {
+            Some(end) => matches(&pattern[end + 3..], &name[1..]),
+            None => true,
+        },
+        (Some(a), Some(b)) if a == b => matches(&pattern[1..], &name[1..]),
+        _ => false,
+    }
+}
+
 /// Whether a word of a pattern may stand for `name`. A bare `*` is not held against it.
 fn may_be(pattern: &str, name: &str) -> bool {
-    fn matches(pattern: &[char], name: &[char]) -> bool {
-        match (pattern.first(), name.first()) {
-            (None, None) => true,
-            (Some('*'), _) => matches(&pattern[1..], name) || (!name.is_empty() && matches(pattern, &name[1..])),
-            (Some('?'), Some(_)) => matches(&pattern[1..], &name[1..]),
-            // Whatever is in the brackets.
-            (Some('['), Some(_)) => match pattern.iter().skip(2).position(|c| *c == ']') {
-                Some(end) => matches(&pattern[end + 3..], &name[1..]),
-                None => true,
-            },
-            (Some(a), Some(b)) if a == b => matches(&pattern[1..], &name[1..]),
-            _ => false,
-        }
-    }
     if !pattern.contains(['*', '?', '[']) {
         return pattern == name;
     }
     let plain = |c: char| !matches!(c, '*' | '?' | '[' | ']');
     let hidden = name.starts_with('.') && !pattern.starts_with('.');
-    if pattern.len() > 40 || pattern.matches('*').count() > 5 {
+    if pattern.len() > 40 || pattern.matches('*').count() > 5 || is_odd(pattern) {
         return true;
     }
     let (a, b): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     pattern.chars().any(plain) && !hidden && matches(&a, &b)
+}
+
+/// Whether a search for names by this pattern may find secrets: its `*` meets dots and slashes as well.
+pub(super) fn finds_secrets(pattern: &str) -> bool {
+    let pattern = pattern.to_lowercase();
+    let last = pattern.rsplit('/').next().unwrap_or_default();
+    // Anything at all is not held against it.
+    if !pattern.contains(|c: char| c.is_alphanumeric()) {
+        return pattern.contains('.');
+    }
+    let (a, pattern_has) = (last.chars().collect::<Vec<_>>(), last.contains(['*', '?', '[', '\\']));
+    let common = [".env", ".env.local", ".env.production", "id_rsa", "id_ed25519", "server.pem", "server.key"];
+    let names = FILES.iter().chain(&common);
+    let met = |name: &&str| last.len() > 40 || is_odd(last) || matches(&a, &name.chars().collect::<Vec<_>>());
+    let dirs = pattern.split('/').any(|part| SECRET_DIRS.contains(&part) || part.starts_with(".env"));
+    is_secret_name(last) || dirs || pattern_has && names.into_iter().any(met)
 }
 
 fn lower(part: &Component<'_>) -> String {
@@ -192,18 +205,18 @@ fn is_secret_name(name: &str) -> bool {
         return false;
     }
     let env = name.starts_with(".env");
-    let id = name.strip_prefix("id_").is_some_and(|rest| {
-        !rest.contains('.') || ["rsa", "dsa", "ecdsa", "ed25519"].iter().any(|kind| rest.starts_with(kind))
-    });
-    let plain = SECRET_NAMES.contains(&name) || SECRET_ENDINGS.iter().any(|end| name.ends_with(end));
+    let id = name
+        .strip_prefix("id_")
+        .is_some_and(|rest| !rest.contains('.') || KEYS.iter().any(|kind| rest.starts_with(kind)));
+    let plain = FILES.contains(&name) || ENDINGS.iter().any(|end| name.ends_with(end));
     let host = name.starts_with("ssh_host_") && name.ends_with("_key");
-    let account = name.ends_with(".json") && (name.starts_with("service-account") || name.starts_with("credentials"));
+    let account = name.ends_with(".json") && ACCOUNTS.iter().any(|start| name.starts_with(start));
     let pattern = name.contains(['*', '?', '['])
-        && (SECRET_NAMES.iter().any(|secret| may_be(name, secret))
+        && (FILES.iter().any(|secret| may_be(name, secret))
             || [".env", ".env.local", ".env.production", "id_rsa", "id_ed25519", "server.pem", "server.key"]
                 .iter()
                 // `*.k*` is asked about, `*` and `s*` are not.
-                .any(|secret| may_be(name, secret) && !"sidc*".contains(name.trim_end_matches('*'))));
+                .any(|secret| may_be(name, secret) && !matches!(name.trim_end_matches('*'), "" | "s" | "i")));
     env || host || (id && !name.contains('*')) || plain || account || pattern
 }
 
@@ -221,7 +234,7 @@ fn is_secret(path: &Path, place: &Place<'_>) -> bool {
         // The project's own folder for the agent is read by everybody.
         let agent = inside && (name == ".codex" || name == ".claude");
         let config = at > 0 && below[at - 1] == ".config" && SECRET_CONFIGS.iter().any(is);
-        (SECRET_DIRS.iter().any(is) && !agent) || config
+        (SECRET_DIRS.iter().chain(&FOLDERS).any(is) && !agent) || config
     });
     let kernel = names.get(1).is_some_and(|name| name == "proc") && {
         let last = names.last().map_or("", String::as_str);
@@ -229,7 +242,9 @@ fn is_secret(path: &Path, place: &Place<'_>) -> bool {
             || names.iter().any(|name| ["fd", "root", "cwd", "map_files"].contains(&name.as_str()))
     };
     let env = |name: &String| name.starts_with(".env") && is_secret_name(name);
-    in_secret_dir || kernel || below.iter().any(env) || below.last().is_some_and(|name| is_secret_name(name))
+    // Where containers get theirs.
+    let mounted = path.starts_with("/run/secrets") || path.starts_with("/var/run/secrets");
+    mounted || in_secret_dir || kernel || below.iter().any(env) || below.last().is_some_and(|name| is_secret_name(name))
 }
 
 /// What it means to read the content of a path.
@@ -278,7 +293,11 @@ pub(super) fn write_path(path: &Path, place: &Place<'_>) -> Class {
     let below = &names[place.project.components().count().min(names.len())..];
     let ci = below.windows(2).any(|pair| pair[0] == ".github" && !["issue_template"].contains(&pair[1].as_str()));
     let by_name = below.iter().any(|name| {
-        AUTORUN.iter().any(|auto| may_be(name, auto)) || name.ends_with(".code-workspace") || name.starts_with(".env.")
+        AUTORUN
+            .iter()
+            .any(|auto| may_be(name, auto) || auto.strip_suffix('*').is_some_and(|auto| name.starts_with(auto)))
+            || name.ends_with(".code-workspace")
+            || name.starts_with(".env.")
     });
     // The project itself: replacing it replaces all that is in it.
     let whole = below.is_empty() || below == [".github"];
@@ -294,8 +313,26 @@ fn holds_secrets(path: &Path, place: &Place<'_>) -> bool {
         || (path.starts_with("/home") || path.starts_with("/Users")) && path.components().count() <= 3
 }
 
+/// The path with `..` for each part that some shells expand to that as well: `.*`, `.?`.
+fn climbing(text: &str) -> Option<String> {
+    let climbs = |part: &str| {
+        let excluded = [".[!.", ".[^."].iter().any(|start| part.starts_with(start));
+        let letters = part.strip_prefix(".[").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+        part.starts_with('.') && part != ".." && may_be(part, "..") && !excluded && !letters
+    };
+    let parts: Vec<&str> = text.split('/').map(|part| if climbs(part) { ".." } else { part }).collect();
+    let path = parts.join("/");
+    (path != text).then_some(path)
+}
+
 /// The worst over all directories in which the command may be.
 fn over(word: &Word, dirs: &Dirs, judge: impl Fn(&Path) -> Class) -> Class {
+    let also = climbing(&word.text).filter(|_| word.glob);
+    let class = over_dirs(word, dirs, &judge);
+    also.map_or(Class::Read, |text| over_dirs(&Word::fixed(text), dirs, &judge)).max(class)
+}
+
+fn over_dirs(word: &Word, dirs: &Dirs, judge: impl Fn(&Path) -> Class) -> Class {
     if word.dynamic {
         return Class::Unknown;
     }

@@ -3,6 +3,9 @@
 use brush_parser::ParserOptions;
 use brush_parser::word::{self, Parameter, ParameterExpr, SpecialParameter, TildeExpr, WordPiece, WordPieceWithSource};
 
+/// Stands for a number that is only known when it runs: as bad as a number can be, as a mode of a file.
+pub(super) const NUMBER: &str = "7777";
+
 /// A word after expansion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Word {
@@ -35,6 +38,21 @@ pub(super) trait Scope {
     fn opaque(&mut self);
     /// The word sets a variable.
     fn assigns(&mut self, name: &str);
+    /// A name in arithmetic: its value is evaluated in turn, and it may become another number.
+    fn counts(&mut self, name: &str);
+}
+
+/// The value of an assignment, which is a number where it is nothing but arithmetic.
+pub(super) fn expand_value(raw: &str, scope: &mut impl Scope) -> Word {
+    let word = expand_one(raw, scope);
+    let pieces = super::parsed(|| word::parse(raw, &ParserOptions::default())).unwrap_or_default();
+    let counted = |pieces: &[WordPieceWithSource]| matches!(pieces, [piece] if matches!(piece.piece, WordPiece::ArithmeticExpression(_)));
+    let quoted = |piece: &WordPieceWithSource| match &piece.piece {
+        WordPiece::DoubleQuotedSequence(inner) => counted(inner),
+        _ => false,
+    };
+    let number = counted(&pieces) || matches!(pieces.as_slice(), [piece] if quoted(piece));
+    if number { Word::fixed(NUMBER) } else { word }
 }
 
 /// The words that one word of the line comes to: several where braces are expanded.
@@ -75,7 +93,7 @@ fn add(word: &mut Word, pieces: &[WordPieceWithSource], quoted: bool, raw: &str,
                 if !quoted {
                     word.glob |= text.contains(['*', '?', '[']);
                     // A list in braces that was too much for us, or a pattern of bash's own.
-                    word.dynamic |= text.contains(['(', ')']) || has_list(text);
+                    word.dynamic |= text.contains(['(', ')']) || has_list(text, raw);
                 }
                 word.text.push_str(text);
             }
@@ -133,13 +151,24 @@ fn add_parameter(word: &mut Word, expression: &ParameterExpr, quoted: bool, sour
                 ),
             indirect: false,
         } => {
-            word.text.push('0');
+            word.text.push_str(NUMBER);
             false
         }
         ParameterExpr::Parameter { parameter: Positional(_) | Special(_), indirect: false } => true,
-        ParameterExpr::ParameterLength { indirect: false, .. } => {
-            word.text.push('0');
+        ParameterExpr::ParameterLength {
+            parameter: Named(_) | NamedWithAllIndices { .. } | Positional(_) | Special(_),
+            indirect: false,
+        } => {
+            word.text.push_str(NUMBER);
             false
+        }
+        ParameterExpr::Substring { offset, length, .. } => {
+            arithmetic(&offset.value, scope);
+            if let Some(length) = length {
+                arithmetic(&length.value, scope);
+            }
+            opaque_parameter(source, scope);
+            true
         }
         _ => {
             opaque_parameter(source, scope);
@@ -153,7 +182,11 @@ fn opaque_parameter(source: &str, scope: &mut impl Scope) {
     let inner = source.trim_start_matches("${").trim_end_matches('}');
     let runs = inner.contains(['`', '$', '<', '>', '!']) || inner.contains('@') || inner.contains('[');
     let name: String = inner.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    if runs && !inner.ends_with("[@]") && !inner.ends_with("[*]") {
+    // All of a list, or its indices.
+    let listed = inner.strip_prefix('!').unwrap_or(inner);
+    let listed = listed.strip_suffix("[@]").or_else(|| listed.strip_suffix("[*]"));
+    let all = listed.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    if runs && !all {
         scope.opaque();
     }
     if name.is_empty() {
@@ -173,14 +206,14 @@ pub(super) fn arithmetic(expression: &str, scope: &mut impl Scope) {
     }
     for name in expression.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
         if name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
-            scope.assigns(name);
+            scope.counts(name);
         }
     }
 }
 
-/// Whether unquoted text still holds `{a,b}` or `{1..3}`.
-fn has_list(text: &str) -> bool {
-    text.contains('{') && (text.contains(',') || text.contains(".."))
+/// Whether the unquoted text may open a `{a,b}` or `{1..3}`, the rest of which may be quoted.
+fn has_list(text: &str, raw: &str) -> bool {
+    text.contains('{') && (raw.contains(',') || raw.contains(".."))
 }
 
 /// `a{b,c}d` → `abd`, `acd`: plain lists only. The rest stays as it is and counts as not known.

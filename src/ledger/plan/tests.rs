@@ -83,6 +83,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     conversations::get(tx, &here)?;
     conversations::of_chat(tx, &channel, &chat)?;
     conversations::with_work(tx)?;
+    conversations::directories(tx)?;
     let (thread, owner) = (ThreadId::from("t"), threads::Owner { channel: &channel, chat: &chat, home: "/h" });
     threads::used(tx, owner, &thread, std::path::Path::new("/d"), "t", 1)?;
     threads::recent(tx, owner, 1)?;
@@ -93,6 +94,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let found = threads::get(tx, &channel, &chat, &thread)?.ok_or(LedgerError::Missing("the thread"))?;
     conversations::go_on_with(tx, &here, &found)?;
     conversations::set_directory(tx, &channel, &chat, std::path::Path::new("/d"))?;
+    conversations::newest_of_chat(tx, &channel, &chat)?;
+    conversations::kind_of_chat(tx, &channel, &chat)?;
 
     let new = NewTurn {
         conversation: here.clone(),
@@ -103,12 +106,16 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         reply_to: None,
         prompt: "{}".to_owned(),
         continues: None,
+        directory: None,
+        network_by: None,
         not_before_ms: 0,
     };
     let turn = turns::insert(tx, &new, 1)?;
     turns::get(tx, &turn)?;
     turns::unsettled(tx, &here)?;
     turns::all_active(tx)?;
+    turns::active_in_chat(tx, &channel, &chat)?;
+    turns::grant_network(tx, &turn, &user)?;
     turns::last_settled(tx, &here)?;
     turns::settled_since(tx, &here, 1)?;
     turns::spent_since(tx, &here, 1)?;
@@ -133,6 +140,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::resolve(tx, row, InboundState::Cancelled, None, None)?;
     inbound::steers(tx, &turn, "wanted")?;
     inbound::direct_chat_of(tx, &channel, &user)?;
+    inbound::turns_before(tx, &channel, &chat, row, 1)?;
 
     let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
     let new = messages::NewMessage {
@@ -171,6 +179,15 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::due_now(tx, &delivery, 1)?;
     surfaces::next_due_ms(tx, 1)?;
     surfaces::find(tx, SurfaceKind::Live, "s")?;
+    surfaces::waiting_since(tx, 1)?;
+    if let Some(shown) = surfaces::find(tx, SurfaceKind::Live, "none")? {
+        let wanted = crate::domain::view::View::Notice(crate::domain::view::NoticeView {
+            text: String::new(),
+            buttons: Vec::new(),
+        });
+        surfaces::reissue(tx, &shown, &wanted, 1)?;
+    }
+    surfaces::under(tx, SurfaceKind::Notice, "s")?;
     surfaces::by_platform(tx, &channel, &message)?;
     surfaces::forget_unanswered(tx)?;
     surfaces::unfinished_live(tx)?;
@@ -180,6 +197,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     assert_eq!(gates::get(tx, &gate), Err(LedgerError::Missing("the request")));
     gates::of_turn(tx, &turn)?;
     gates::open_in(tx, &here)?;
+    gates::decided_by_itself(tx, &turn, "policy")?;
+    gates::open_in_chat(tx, &channel, &chat)?;
     gates::all_open(tx)?;
     gates::unfinished_of(tx, Generation(1))?;
     gates::decided_before(tx, &turn, "f")?;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::wire::{About, Asked, FileUpdate, Item, ModelEntry, Thread, Turn, TurnError};
 use crate::bridge::ports::{CallError, Fact, GateRequest, KeptThread, Model, TurnEnd};
-use crate::domain::gate::{Ask, Change, Choice, Decision, Effect, Question, QuestionOption};
+use crate::domain::gate::{Ask, Change, Choice, Decision, Effect, NETWORK, Question, QuestionOption, is_network};
 use crate::domain::history::{ChangedFile, EndEvidence, Failure, FailureKind, PulledItem, PulledTurn};
 use crate::domain::ids::{ClientId, NativeGateId};
 use crate::domain::verdict::FoundStatus;
@@ -224,6 +224,9 @@ pub fn call_error(method: &'static str, error: RpcError) -> CallError {
             let starts = |prefix: &str| message.starts_with(prefix);
             if message.contains("already has an active writer") {
                 CallError::Elsewhere
+            } else if message.contains("ActiveTurnNotSteerable") {
+                // A compaction that somebody gave up on still runs.
+                CallError::Busy { detail: message }
             } else if starts("no active turn") || starts("expected active turn id") {
                 CallError::NoTurn
             } else if starts("thread not found")
@@ -281,30 +284,39 @@ pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>
     let directory = asked.cwd.clone().unwrap_or_default();
     let (ask, claim) = match method {
         "item/commandExecution/requestApproval" => {
+            // Nobody sees what is written to a program that runs, or what another machine is.
+            if !matches!(asked.kind.as_deref(), None | Some("command"))
+                || !matches!(asked.environment_id.as_deref(), None | Some("local"))
+            {
+                return None;
+            }
             let exact = asked.command.clone().filter(|command| !command.trim().is_empty())?;
             let command = bare_command(&exact);
-            let network = asked.network_approval_context.as_ref().is_some_and(|context| !context.is_null())
-                || asked
-                    .additional_permissions
-                    .as_ref()
-                    .is_some_and(|wanted| wanted.pointer("/network/enabled") == Some(&Value::Bool(true)));
-            // `untrusted` asks before every command, which then still runs in the sandbox; the model's reason shows that
-            // it wants out. The other policies ask only to leave it.
-            let outside_sandbox = policy != "untrusted"
-                || asked.reason.is_some()
-                || asked.additional_permissions.as_ref().is_some_and(|wanted| !wanted.is_null());
-            (Ask::Command { command, exact, directory, outside_sandbox, network }, asked.reason.clone())
+            let more = asked.additional_permissions.as_ref();
+            let mut wanted = more.map_or_else(|| Some(Vec::new()), permission_lines)?;
+            wanted.extend(match &asked.network_approval_context {
+                Some(context) => Some(host_line(context)?),
+                None => None,
+            });
+            let network = wanted.iter().any(|line| is_network(line));
+            // `untrusted` asks before every command. One that leaves the sandbox looks like one that stays, but for the
+            // model's reason, and it need not give any. The other policies ask only for what leaves it or wants more.
+            let outside_sandbox = policy != "untrusted" || asked.reason.is_some() || more.is_some();
+            let unsure = !outside_sandbox;
+            let ask = Ask::Command { command, exact, directory, outside_sandbox, unsure, network, wanted };
+            (ask, asked.reason.clone())
         }
         "item/fileChange/requestApproval" => {
-            let changes = file.filter(|changes| !changes.is_empty())?.iter().map(|change| Change {
-                path: change.path.clone(),
-                kind: change.kind.kind.clone(),
-                diff: change.diff.clone(),
-            });
-            (Ask::FileChange { changes: changes.collect(), directory }, asked.reason.clone())
+            // More than these changes would be granted with it, and for longer than once.
+            if asked.grant_root.is_some() {
+                return None;
+            }
+            let changes =
+                file.filter(|changes| !changes.is_empty())?.iter().map(changes_of).collect::<Option<Vec<_>>>()?;
+            (Ask::FileChange { changes: changes.concat(), directory }, asked.reason.clone())
         }
         "item/permissions/requestApproval" => {
-            let wanted = permission_lines(asked.permissions.as_ref()?);
+            let wanted = permission_lines(asked.permissions.as_ref()?)?;
             if wanted.is_empty() {
                 return None;
             }
@@ -321,6 +333,19 @@ pub fn gate(method: &str, id: &Value, asked: &Asked, file: Option<&[FileUpdate]>
         _ => return None,
     };
     Some(GateRequest { native: native_gate(id), choices: choices(&ask), ask, claim })
+}
+
+/// What one update does to files: what moves arrives somewhere, too. `None` where that cannot be read.
+fn changes_of(update: &FileUpdate) -> Option<Vec<Change>> {
+    let source = Change { path: update.path.clone(), kind: update.kind.kind.clone(), diff: update.diff.clone() };
+    Some(match &update.kind.move_path {
+        None => vec![source],
+        Some(Value::String(path)) if !path.is_empty() => {
+            let target = Change { path: path.clone(), kind: "move".to_owned(), diff: String::new() };
+            vec![source, target]
+        }
+        Some(_) => return None,
+    })
 }
 
 fn question(asked: &super::wire::AskedQuestion) -> Question {
@@ -340,40 +365,55 @@ fn question(asked: &super::wire::AskedQuestion) -> Question {
     }
 }
 
-/// Lines of what a permission request wants, as it stands in the payload.
-/// The line of a request that wants the network.
-const NETWORK: &str = "network";
-
-fn permission_lines(permissions: &Value) -> Vec<String> {
+/// Lines of what a request for permissions wants, as it stands in the payload. What is granted is the whole payload, so
+/// what has no words yet is shown as it stands; `None` where a line would not be what is granted.
+fn permission_lines(permissions: &Value) -> Option<Vec<String>> {
     let mut lines = Vec::new();
-    if permissions.pointer("/network/enabled") == Some(&Value::Bool(true)) {
-        lines.push(NETWORK.to_owned());
-    }
-    for (key, verb) in [("/fileSystem/read", "read"), ("/fileSystem/write", "write")] {
-        for path in permissions.pointer(key).and_then(Value::as_array).into_iter().flatten() {
-            lines.push(format!("{verb} {}", path.as_str().unwrap_or_default()));
+    let mut rest = Vec::new();
+    for (key, value) in permissions.as_object()? {
+        match (key.as_str(), value) {
+            (_, Value::Null) => {}
+            ("network" | "fileSystem", Value::Object(inner)) => {
+                for (field, value) in inner {
+                    match (key.as_str(), field.as_str(), value) {
+                        (_, _, Value::Null) | ("network", "enabled", Value::Bool(false)) => {}
+                        ("network", "enabled", Value::Bool(true)) => lines.push(NETWORK.to_owned()),
+                        ("network", "enabled", _) => return None,
+                        ("fileSystem", "read" | "write", Value::Array(paths)) => {
+                            for path in paths {
+                                lines.push(format!("{field} {}", plain(path)?));
+                            }
+                        }
+                        ("fileSystem", "entries", Value::Array(entries)) => {
+                            lines.extend(entries.iter().map(Value::to_string));
+                        }
+                        ("fileSystem", "read" | "write" | "entries", _) => return None,
+                        _ => rest.push(format!("{key}.{field} {value}")),
+                    }
+                }
+            }
+            (key, other) => rest.push(format!("{key} {other}")),
         }
     }
-    for entry in permissions.pointer("/fileSystem/entries").and_then(Value::as_array).into_iter().flatten() {
-        lines.push(entry.to_string());
+    // In the order in which they matter; the payload's own is that of its keys.
+    lines.sort_by_key(|line| !is_network(line));
+    lines.extend(rest);
+    Some(lines)
+}
+
+/// The host that a command wants to reach.
+fn host_line(context: &Value) -> Option<String> {
+    let context = context.as_object()?;
+    let known = |field: &String| matches!(field.as_str(), "host" | "protocol");
+    if context.iter().any(|(field, value)| !known(field) && !value.is_null()) {
+        return None;
     }
-    // What is granted is the whole payload: what has no words yet is shown as it stands.
-    let known = |path: &str| matches!(path, "network" | "fileSystem");
-    for (key, value) in permissions.as_object().into_iter().flatten() {
-        match value {
-            Value::Null => {}
-            Value::Object(inner) if known(key) => lines.extend(
-                inner
-                    .iter()
-                    .filter(|(field, value)| {
-                        !value.is_null() && !matches!(field.as_str(), "enabled" | "read" | "write" | "entries")
-                    })
-                    .map(|(field, value)| format!("{key}.{field} {value}")),
-            ),
-            other => lines.push(format!("{key} {other}")),
-        }
-    }
-    lines
+    Some(format!("{NETWORK} {}://{}", plain(context.get("protocol")?)?, plain(context.get("host")?)?))
+}
+
+/// Words that stand in a line as what they are.
+fn plain(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.trim().is_empty() && !text.chars().any(char::is_control))
 }
 
 /// A tool approval in disguise, or a real form. A form that is more than flat fields cannot be shown.
@@ -436,7 +476,7 @@ pub fn answer(method: &str, asked: &Asked, ask: &Ask, decision: &Decision) -> Va
     let allowed = matches!(decision, Decision::Allow);
     let word = match decision {
         Decision::Allow => "accept",
-        Decision::StopTurn => "cancel",
+        Decision::StopTurn | Decision::Network => "cancel",
         Decision::Decline { .. } | Decision::Answers { .. } => "decline",
     };
     match method {

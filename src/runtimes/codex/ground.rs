@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::launch::CodexConfig;
 use super::profile::Ground;
+use super::temp;
 use crate::bridge::ports::Posture;
 
 /// Below a person's home: what nobody but that person reads.
-const PRIVATE_AT_HOME: [&str; 39] = [
+const PRIVATE_AT_HOME: [&str; 43] = [
     ".ssh",
     ".aws",
     ".kube",
@@ -39,23 +40,29 @@ const PRIVATE_AT_HOME: [&str; 39] = [
     ".my.cnf",
     ".git-credentials",
     ".vault-token",
-    ".yarnrc.yml",
     ".cargo/credentials",
     ".cargo/credentials.toml",
     ".gem/credentials",
     ".m2/settings.xml",
+    ".config/git/credentials",
+    ".config/mise/age.txt",
+    ".local/share/uv/credentials",
+    ".local/share/fish/fish_history",
+    ".Xauthority",
     ".bash_history",
     ".zsh_history",
     ".psql_history",
     ".mysql_history",
 ];
 
-/// Below a person's home: tools that builds need, and who the person is for git.
-const TOOLS_AT_HOME: [&str; 33] = [
+/// Below a person's home: tools that builds need, and who the person is for git. Of a folder that holds more than that
+/// only the parts.
+const TOOLS_AT_HOME: [&str; 38] = [
     ".local/bin",
     ".local/lib",
     ".local/share/mise",
-    ".local/share/uv",
+    ".local/share/uv/python",
+    ".local/share/uv/tools",
     ".local/share/pnpm",
     ".local/share/fnm",
     ".local/pipx",
@@ -81,21 +88,42 @@ const TOOLS_AT_HOME: [&str; 33] = [
     ".opam",
     ".m2/repository",
     ".gradle/caches",
-    "go",
+    "go/bin",
+    "go/pkg",
     ".gitconfig",
-    ".config/git",
-    ".config/mise",
+    ".config/git/config",
+    ".config/git/ignore",
+    ".config/git/attributes",
+    ".config/mise/config.toml",
+    ".config/mise/conf.d",
 ];
 
 /// Outside of every home: tools that are not among the system's own.
-const TOOLS: [&str; 5] = ["/opt", "/nix", "/snap", "/home/linuxbrew/.linuxbrew", "/run/current-system"];
+/// Of nix without the socket of its daemon.
+const TOOLS: [&str; 6] =
+    ["/opt", "/nix/store", "/nix/var/nix/profiles", "/snap", "/home/linuxbrew/.linuxbrew", "/run/current-system"];
+
+/// Where people's homes are.
+const HOMES: [&str; 3] = ["/home", "/Users", "/root"];
+
+/// Of an installation in somebody's home: what its programs need.
+const PARTS: [&str; 7] = ["lib", "lib64", "libexec", "include", "share", "ssl", "pyvenv.cfg"];
 
 /// The ground of a thread in `directory`. `program` is the codex that runs it.
 pub fn look(config: &CodexConfig, program: &Path, directory: &Path, posture: &Posture) -> Ground {
+    let temp = temp::of(&config.tmp_dir, directory);
+    let temp = std::fs::canonicalize(&temp).unwrap_or(temp);
     let directory = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-    let home = variable(config, "HOME").map(PathBuf::from);
+    let home = variable(config, "HOME").map(|home| std::fs::canonicalize(home).unwrap_or_else(|_| home.into()));
     let home = home.as_deref();
-    let repository = repository(&directory);
+
+    let mut private: Vec<PathBuf> = PRIVATE_AT_HOME.iter().filter_map(|place| Some(home?.join(place))).collect();
+    private.extend(config.private.iter().cloned());
+    private.push(config.home.clone());
+    let private = real(private);
+    // What the project says of itself opens nothing private.
+    let is_private = |path: &Path| private.iter().any(|place| path.starts_with(place) && !directory.starts_with(place));
+    let repository = repository(&directory, home).filter(|repository| !is_private(&repository.common));
 
     let mut tools: Vec<PathBuf> = TOOLS.iter().map(PathBuf::from).collect();
     tools.extend(TOOLS_AT_HOME.iter().filter_map(|tool| Some(home?.join(tool))));
@@ -104,16 +132,15 @@ pub fn look(config: &CodexConfig, program: &Path, directory: &Path, posture: &Po
     tools.extend(std::fs::canonicalize("/etc/resolv.conf").ok());
 
     // Every command begins with codex' own program.
-    let mut needed = vec![directory.clone(), config.runtimes_dir.clone()];
-    needed.extend(program.ancestors().nth(2).map(Path::to_owned));
+    let mut needed = vec![directory.clone(), temp.clone(), config.runtimes_dir.clone(), own_folder(program)];
     needed.extend(repository.iter().map(|repository| repository.common.clone()));
     needed.extend(posture.readable.iter().cloned());
     let needed = real(needed);
 
-    let mut denied: Vec<PathBuf> = PRIVATE_AT_HOME.iter().filter_map(|place| Some(home?.join(place))).collect();
-    denied.extend(config.private.iter().cloned());
-    denied.push(config.home.clone());
+    let mut denied = private.clone();
     denied.extend(posture.denied.iter().cloned());
+    // Of other directories.
+    denied.extend(temp.parent().map(Path::to_owned));
 
     let mut untrusted: Vec<PathBuf> = directory.ancestors().map(Path::to_owned).collect();
     if let Some(main) = repository.and_then(|repository| Some(repository.common.parent()?.to_owned()))
@@ -124,11 +151,13 @@ pub fn look(config: &CodexConfig, program: &Path, directory: &Path, posture: &Po
     let denied: Vec<PathBuf> = real(denied).into_iter().flat_map(|path| beside(path, &needed)).collect();
     // A tool in somebody's project does not open the project.
     let mut readable = real(tools);
-    readable.retain(|tool| !denied.iter().any(|denied| tool.starts_with(denied) || denied == tool));
-    readable.extend(needed.into_iter().filter(|path| *path != directory));
+    readable.retain(|tool| !denied.iter().any(|denied| tool.starts_with(denied)));
+    // A link may have led to more than a tool.
+    readable.retain(|tool| tool.parent().is_some() && home.is_none_or(|home| !home.starts_with(tool)));
+    readable.extend(needed.into_iter().filter(|path| *path != directory && *path != temp));
     readable.sort();
     readable.dedup();
-    Ground { readable, denied, patterns: config.private_patterns.clone(), untrusted, directory }
+    Ground { directory, temp, readable, denied, patterns: config.private_patterns.clone(), untrusted }
 }
 
 /// A denied folder with something needed in it: all of it but that, because no narrower rule would win.
@@ -148,22 +177,41 @@ fn variable<'a>(config: &'a CodexConfig, name: &str) -> Option<&'a OsStr> {
     config.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
 }
 
-/// Folders of programs. An installation of its own (`/srv/node/{bin,lib}`) comes as a whole; nobody's home does.
+/// Folders of programs. An installation of its own (`/srv/node/{bin,lib}`) comes as a whole, but never what lies in
+/// somebody's home, where a project looks the same.
 fn search_path(config: &CodexConfig, home: Option<&Path>) -> Vec<PathBuf> {
     let Some(path) = variable(config, "PATH") else { return Vec::new() };
-    let is_home = |folder: &Path| {
-        let of_people =
-            folder.parent().is_some_and(|parent| [Path::new("/home"), Path::new("/Users")].contains(&parent));
-        of_people || Some(folder) == home || folder.join(".ssh").exists()
-    };
-    std::env::split_paths(path)
-        .filter(|folder| folder.is_absolute() && !is_home(folder))
-        .map(|folder| match folder.parent() {
-            Some(whole) if folder.ends_with("bin") && whole.join("lib").is_dir() && !is_home(whole) => whole.to_owned(),
-            _ => folder,
-        })
-        .filter(|folder| folder.parent().is_some())
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    folders
+        .filter_map(|folder| std::fs::canonicalize(folder).ok())
+        .flat_map(|folder| installation(folder, home))
         .collect()
+}
+
+fn installation(folder: PathBuf, home: Option<&Path>) -> Vec<PathBuf> {
+    let Some(whole) = folder.parent().filter(|_| folder.ends_with("bin")).map(Path::to_owned) else {
+        return if is_home(&folder, home) { Vec::new() } else { vec![folder] };
+    };
+    let at_home = HOMES.iter().any(|homes| whole.starts_with(homes)) || whole.ancestors().any(|at| is_home(at, home));
+    if at_home || home.is_some_and(|home| home.starts_with(&whole)) {
+        let marked = ["conda-meta", "pyvenv.cfg"].iter().any(|mark| whole.join(mark).exists());
+        let parts = PARTS.iter().filter(|_| marked).map(|part| whole.join(part));
+        return parts.chain([folder]).collect();
+    }
+    let is_project = [".git", ".env"].iter().any(|mark| whole.join(mark).exists());
+    if whole.join("lib").is_dir() && !is_project { vec![whole] } else { vec![folder] }
+}
+
+fn is_home(folder: &Path, home: Option<&Path>) -> bool {
+    let of_people = folder.parent().is_some_and(|parent| HOMES.iter().any(|homes| parent == Path::new(homes)));
+    of_people || Some(folder) == home || folder.join(".ssh").exists()
+}
+
+/// What a program brings along: its package where it has one, and otherwise nothing but itself.
+fn own_folder(program: &Path) -> PathBuf {
+    let package =
+        program.ancestors().nth(2).filter(|package| package.parent().is_some_and(|at| at.ends_with("vendor")));
+    package.unwrap_or(program).to_owned()
 }
 
 /// What is there, without links, each once.
@@ -180,10 +228,14 @@ struct Repository {
     common: PathBuf,
 }
 
-fn repository(directory: &Path) -> Option<Repository> {
+fn repository(directory: &Path, home: Option<&Path>) -> Option<Repository> {
     let dot_git = directory.ancestors().map(|folder| folder.join(".git")).find(|dot_git| dot_git.exists())?;
+    // A link may lead to anything; and the repository of a whole home is not the project's.
+    if dot_git.is_symlink() || home.is_some_and(|home| dot_git.parent().is_some_and(|at| home.starts_with(at))) {
+        return None;
+    }
     if dot_git.is_dir() {
-        return Some(Repository { common: dot_git });
+        return is_repository(&dot_git).then_some(Repository { common: dot_git });
     }
     // A worktree: `gitdir: <repository>/.git/worktrees/<name>`.
     let text = std::fs::read_to_string(&dot_git).ok()?;
@@ -191,10 +243,14 @@ fn repository(directory: &Path) -> Option<Repository> {
     let of_worktree = std::fs::canonicalize(dot_git.parent()?.join(named)).ok()?;
     let common = of_worktree.ancestors().nth(2)?.to_owned();
     // Only what git itself would take for one: the file is the project's own word.
-    let is_known = of_worktree.parent()?.ends_with("worktrees") && common.join("HEAD").is_file();
+    let is_known = of_worktree.parent()?.ends_with("worktrees") && is_repository(&common);
     let points_back = std::fs::read_to_string(of_worktree.join("gitdir")).ok()?;
     let is_ours = std::fs::canonicalize(points_back.trim()).ok() == std::fs::canonicalize(&dot_git).ok();
     (is_known && is_ours).then_some(Repository { common })
+}
+
+fn is_repository(folder: &Path) -> bool {
+    folder.join("HEAD").is_file() && folder.join("objects").is_dir()
 }
 
 #[cfg(test)]
@@ -256,7 +312,8 @@ mod tests {
             paths.iter().filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string())).collect()
         };
         assert_eq!(below(&ground.denied), ["ally/.env", "ally/codex", "other", "user/keys"]);
-        assert_eq!(below(&ground.readable), ["mine", "tools/x", "user/.cargo/bin", "user/own"]);
+        // What lies beside the tools in a home is a person's.
+        assert_eq!(below(&ground.readable), ["mine", "tools/x", "user/.cargo/bin", "user/own/bin"]);
         assert_eq!(below(&ground.untrusted), ["work", ""]);
     }
 
@@ -281,7 +338,7 @@ mod tests {
     fn a_worktree_brings_its_repository_and_a_false_one_brings_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(dir.path()).unwrap();
-        for folder in ["main/.git/worktrees/w", "w/sub", "lie"] {
+        for folder in ["main/.git/worktrees/w", "main/.git/objects", "w/sub", "lie"] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
         std::fs::write(root.join("main/.git/HEAD"), "").unwrap();
@@ -290,9 +347,103 @@ mod tests {
         for place in ["w", "lie"] {
             std::fs::write(root.join(place).join(".git"), format!("gitdir: {}\n", own.display())).unwrap();
         }
-        assert_eq!(repository(&root.join("w/sub")).map(|found| found.common), Some(root.join("main/.git")));
-        assert!(repository(&root.join("lie")).is_none());
+        assert_eq!(repository(&root.join("w/sub"), None).map(|found| found.common), Some(root.join("main/.git")));
+        assert!(repository(&root.join("lie"), None).is_none());
         let ground = look(&config(&root), &root.join("a/b/c"), &root.join("w/sub"), &Posture::of(Level::Edit));
         assert!(ground.untrusted.contains(&root.join("main")) && ground.untrusted.contains(&root.join("w")));
+    }
+
+    #[test]
+    fn a_git_that_is_a_link_or_no_repository_opens_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(dir.path()).unwrap();
+        for folder in
+            ["user/.ssh/objects", "user/project", "user/.git/objects", "user/none/.git/objects", "user/real/.git"]
+        {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        std::fs::create_dir_all(root.join("user/real/.git/objects")).unwrap();
+        for head in ["user/.ssh/HEAD", "user/.git/HEAD", "user/real/.git/HEAD"] {
+            std::fs::write(root.join(head), "").unwrap();
+        }
+        let ground = |work: &str| {
+            look(&config(&root), &root.join("a/b/c"), &root.join("user").join(work), &Posture::of(Level::Edit))
+        };
+        // The home's own repository is nobody's project.
+        assert!(!ground("project").readable.contains(&root.join("user/.git")));
+        std::os::unix::fs::symlink(root.join("user/.ssh"), root.join("user/project/.git")).unwrap();
+        let linked = ground("project");
+        assert!(linked.denied.contains(&root.join("user/.ssh")));
+        assert!(!linked.readable.contains(&root.join("user/.ssh")));
+        assert!(!ground("none").readable.contains(&root.join("user/none/.git")), "without a HEAD");
+        assert!(ground("real").readable.contains(&root.join("user/real/.git")));
+    }
+
+    #[test]
+    fn neither_the_program_nor_the_search_path_opens_a_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(dir.path()).unwrap();
+        for folder in [
+            "work",
+            "user/bin",
+            "user/.local/bin",
+            "user/.local/lib",
+            "user/.local/share/uv/credentials",
+            "user/.local/share/uv/python",
+            "user/.config/git",
+            "user/conda/bin",
+            "user/conda/lib",
+            "user/conda/conda-meta",
+            "user/conda/notes",
+            "srv/project/bin",
+            "srv/project/lib",
+            "srv/project/.git",
+        ] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for file in ["user/bin/codex", "user/.config/git/credentials", "user/.config/git/config"] {
+            std::fs::write(root.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(root.join("user"), root.join("linked")).unwrap();
+        let mut config = config(&root);
+        let path = "{}/user/.local/bin:{}/user/conda/bin:{}/srv/project/bin:{}/linked:{}/linked/bin";
+        config.env[1].1 = path.replace("{}", &root.display().to_string()).into();
+        let posture = Posture::of(Level::Edit);
+        for (program, own) in [("user/bin/codex", "user/bin/codex"), ("user/vendor/x/bin/codex", "user/vendor/x")] {
+            std::fs::create_dir_all(root.join(program).parent().unwrap()).unwrap();
+            std::fs::write(root.join(program), "").unwrap();
+            let ground = look(&config, &root.join(program), &root.join("work"), &posture);
+            let mut want = vec![
+                "srv/project/bin",
+                "user/.config/git/config",
+                "user/.local/bin",
+                "user/.local/lib",
+                "user/.local/share/uv/python",
+                "user/bin",
+                "user/conda/bin",
+                "user/conda/lib",
+                own,
+            ];
+            want.sort_unstable_by_key(|path| root.join(path));
+            let found = ground.readable.iter().filter_map(|path| path.strip_prefix(&root).ok()?.to_str());
+            assert_eq!(found.collect::<Vec<_>>(), want);
+            for secret in ["user/.config/git/credentials", "user/.local/share/uv/credentials"] {
+                assert!(ground.denied.contains(&root.join(secret)), "{secret}");
+            }
+        }
+    }
+
+    #[test]
+    fn temporary_files_of_others_are_denied() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(dir.path()).unwrap();
+        let config = config(&root);
+        let [own, other] = ["work", "else"].map(|name| {
+            std::fs::create_dir(root.join(name)).unwrap();
+            temp::prepare(&config.tmp_dir, &root.join(name), &[]).unwrap()
+        });
+        let ground = look(&config, &root.join("a/b/c"), &root.join("work"), &Posture::of(Level::Edit));
+        assert_eq!((&ground.temp, ground.denied), (&own, vec![other]));
+        assert!(!ground.readable.contains(&own), "it is writable");
     }
 }

@@ -31,7 +31,7 @@ pub struct CodexConfig {
     pub runtimes_dir: PathBuf,
     /// `CODEX_HOME`. Must not lie below `tmp_dir`: codex then refuses its own helpers.
     pub home: PathBuf,
-    /// The child's `TMPDIR`.
+    /// The child's `TMPDIR`; below it those of its commands.
     pub tmp_dir: PathBuf,
     /// Folder of the lock files.
     pub run_dir: PathBuf,

@@ -1,38 +1,65 @@
 //! Tries what the profiles promise, with a codex of its own: `command/exec` runs a command in the sandbox of a named
 //! profile, without a thread and without a model. What it cannot try is an allowed request to leave the sandbox.
+//!
+//! A command that gets nothing may as well have lacked its tools. So each also does what it may do, and where that fails,
+//! too, nothing is proven.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
+use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::mpsc;
 
 use super::launch::{CodexLauncher, prepare_home, shake_hands};
 use super::wire::Executed;
-use super::{ground, locate, profile};
+use super::{ground, locate, profile, temp};
 use crate::bridge::ports::{LaunchError, Level, Posture, Probe};
 use crate::domain::safety::{Outcome, Promise, Tried};
 use crate::runtimes::rpc::Peer;
 
 /// Longest wait for one command.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Whoever came is waiting by then.
+const WAITING: Duration = Duration::from_millis(100);
 /// The last word of a command that came to its end: without it nothing is proven.
 const END: &str = "tried";
 /// A variable that only ally knows.
 const PLANTED: &str = "ALLY_PROBE_SECRET";
 /// What lies in the project of the probe and is a secret by its name.
-const SECRETS: [&str; 6] = [".env", ".env.local", "deep/er/.env", "key.pem", "id_rsa", ".npmrc"];
+const SECRETS: [&str; 9] = [
+    ".env",
+    ".env.local",
+    "deep/er/.env",
+    "sub/.env/x",
+    ".envs/.production/.postgres",
+    "key.pem",
+    "server.key",
+    "id_rsa",
+    ".npmrc",
+];
+/// The profiles of a real project, beside those of the planted one.
+const REAL: &str = "real-";
 
 /// Tells which of its arguments can be read, by their number. No content leaves the sandbox.
 const READ: &str = "n=0; for p in \"$@\"; do if [ -d \"$p\" ]; then ls -A \"$p\"; else head -c 1 \"$p\"; fi \
     > /dev/null 2>&1 && echo $n; n=$((n+1)); done; echo tried";
-const WRITE: &str = "for p in \"$@\"; do touch \"$p\" 2> /dev/null; done; echo tried";
-const REACH: &str = "(exec 3<> \"/dev/tcp/127.0.0.1/$1\") 2> /dev/null; echo tried";
-const SEE: &str =
-    "{ env; cat /proc/[0-9]*/environ 2> /dev/null | tr '\\0' '\\n'; } | grep -q \"^$1=\" && echo seen; echo tried";
+const WRITE: &str =
+    "command -v touch > /dev/null || exit 1; for p in \"$@\"; do touch \"$p\" 2> /dev/null; done; echo tried";
+/// A shell that cannot connect at all takes the address for a file.
+const REACH: &str = "m=$( (exec 3<> \"/dev/tcp/127.0.0.1/$1\") 2>&1 ); case \"$m\" in *'No such file'*) exit 1;; esac; \
+    (exec 3> \"/dev/udp/127.0.0.1/$2\" && echo x >&3) 2> /dev/null; echo tried";
+const CONNECT: &str = "program=$1; shift; for p in \"$@\"; do \"$program\" stdio-to-uds \"$p\" < /dev/null \
+    > /dev/null 2>&1; done; echo tried";
+/// Says what it could look at before it says what it saw.
+const SEE: &str = "{ env; cat /proc/[0-9]*/environ 2> /dev/null | tr '\\0' '\\n'; } | grep -q \"^$1=\" && echo seen; \
+    env | grep -q = && echo own; cat /proc/$$/environ 2> /dev/null | tr '\\0' '\\n' | grep -q = && echo all; \
+    echo tried";
 
 impl CodexLauncher {
     pub(super) async fn try_promises(&self, probe: &Probe) -> Vec<Tried> {
@@ -51,18 +78,31 @@ impl CodexLauncher {
         let (project, other) = (root.join("project"), root.join("other"));
         let denied = probe.denied.iter().cloned().chain([other]).collect();
         let posture = Posture { denied, ..Posture::of(Level::Edit) };
-        let ground = ground::look(&self.config, &found.program, &project, &posture);
+        let ground = self.ground(&found.program, &project, &posture)?;
         let others: Vec<PathBuf> = ground.denied.iter().filter(|path| posture.denied.contains(path)).cloned().collect();
         let mut private: Vec<PathBuf> = ground.denied.iter().filter(|path| !others.contains(path)).cloned().collect();
         private.extend(ground.patterns.iter().flat_map(|pattern| beginning_with(pattern.trim_end_matches('*'))));
 
+        // Somebody's project has other things around it than a planted one.
+        let real = match probe.denied.iter().find(|path| path.is_dir()) {
+            Some(real) => {
+                let denied = posture.denied.iter().filter(|path| *path != real).cloned().collect();
+                let ground = self.ground(&found.program, real, &Posture { denied, ..posture.clone() })?;
+                Some((ground.directory.clone(), ground))
+            }
+            None => None,
+        };
         let mut args = self.flags("probe", false);
         let settings = match &self.config.sandbox {
             Some(sandbox) => vec![format!("sandbox_mode={}", toml(&json!(sandbox)))],
             None => {
-                let profiles = &profile::config(&ground)["permissions"];
+                let profiles = |ground| profile::config(ground)["permissions"].as_object().cloned().unwrap_or_default();
+                let mut all: Map<String, Value> = profiles(&ground);
+                if let Some((_, ground)) = &real {
+                    all.extend(profiles(ground).into_iter().map(|(name, profile)| (format!("{REAL}{name}"), profile)));
+                }
                 let usual = toml(&json!(profile::name(&posture)));
-                vec![format!("permissions={}", toml(profiles)), format!("default_permissions={usual}")]
+                vec![format!("permissions={}", toml(&Value::Object(all))), format!("default_permissions={usual}")]
             }
         };
         for setting in settings {
@@ -88,7 +128,30 @@ impl CodexLauncher {
         let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
         shake_hands(&peer, &mut incoming, &mut Vec::new()).await.map_err(|error: LaunchError| error.to_string())?;
         let profiled = self.config.sandbox.is_none();
-        Ok(Site { root, project, private, others, profiled, peer, tasks, child, _incoming: incoming })
+        Ok(Site {
+            temp: ground.temp,
+            tmp_dir: self.config.tmp_dir.clone(),
+            home: self.config.env.iter().find(|(name, _)| name == "HOME").map(|(_, home)| home.into()),
+            // The end of it is random; a socket takes no long path.
+            tag: uuid::Uuid::now_v7().simple().to_string().split_off(20),
+            // As the profile names it: links are not there.
+            program: std::fs::canonicalize(&found.program).unwrap_or(found.program),
+            real: real.filter(|_| profiled).map(|(directory, _)| directory),
+            root,
+            project,
+            private,
+            others,
+            profiled,
+            peer,
+            tasks,
+            child,
+            _incoming: incoming,
+        })
+    }
+
+    fn ground(&self, program: &Path, directory: &Path, posture: &Posture) -> Result<profile::Ground, String> {
+        temp::prepare(&self.config.tmp_dir, directory, &[]).map_err(|error| error.to_string())?;
+        Ok(ground::look(&self.config, program, directory, posture))
     }
 }
 
@@ -96,6 +159,15 @@ impl CodexLauncher {
 struct Site {
     root: PathBuf,
     project: PathBuf,
+    /// A project of somebody, where one is known. Nothing is written there.
+    real: Option<PathBuf>,
+    /// Where commands of the project keep temporary files, and where codex does.
+    temp: PathBuf,
+    tmp_dir: PathBuf,
+    home: Option<PathBuf>,
+    program: PathBuf,
+    /// In the names of what is planted beside other things.
+    tag: String,
     private: Vec<PathBuf>,
     others: Vec<PathBuf>,
     /// The sandbox is ours, not one that the configuration names.
@@ -115,11 +187,12 @@ impl Site {
         for promise in Promise::ALL {
             let answer = match promise {
                 Promise::Work => self.work().await,
-                Promise::Secrets => self.readable(&SECRETS.map(|name| self.project.join(name))).await,
-                Promise::Private => self.readable(&self.private).await,
-                Promise::Others => self.readable(&self.others).await,
+                Promise::Secrets => self.readable(&SECRETS.map(|name| self.project.join(name)), true).await,
+                Promise::Private => self.readable(&self.private, false).await,
+                Promise::Others => self.readable(&self.others, false).await,
                 Promise::Writes => self.writable().await,
                 Promise::Network => self.network().await,
+                Promise::Sockets => self.sockets().await,
                 Promise::Environment => self.environment().await,
             };
             let outcome = match answer {
@@ -137,11 +210,22 @@ impl Site {
 
     /// What a command says at this level, but for its last word.
     async fn run(&self, level: Level, script: &str, args: &[String]) -> Result<Vec<String>, String> {
+        self.run_in(&self.project, "", level, script, args).await
+    }
+
+    async fn run_in(
+        &self,
+        directory: &Path,
+        profiles: &str,
+        level: Level,
+        script: &str,
+        args: &[String],
+    ) -> Result<Vec<String>, String> {
         let mut command = vec!["/bin/bash".to_owned(), "-c".to_owned(), script.to_owned(), "ally".to_owned()];
         command.extend_from_slice(args);
-        let mut params = json!({ "command": command, "cwd": self.project, "timeoutMs": PATIENCE.as_millis() as u64 });
+        let mut params = json!({ "command": command, "cwd": directory, "timeoutMs": PATIENCE.as_millis() as u64 });
         if self.profiled {
-            params["permissionProfile"] = json!(profile::name(&Posture::of(level)));
+            params["permissionProfile"] = json!(format!("{profiles}{}", profile::name(&Posture::of(level))));
         }
         let answer = self.peer.call("command/exec", params, PATIENCE * 2).await.map_err(|error| error.to_string())?;
         let executed: Executed = serde_json::from_value(answer).map_err(|error| error.to_string())?;
@@ -153,17 +237,41 @@ impl Site {
         Err(format!("a command ended with {} in the sandbox: {said}", executed.exit_code))
     }
 
-    async fn readable(&self, paths: &[PathBuf]) -> Answer {
-        let args: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        let read = self.run(Level::Edit, READ, &args).await?;
-        Ok(read.iter().filter_map(|number| args.get(number.parse::<usize>().ok()?).cloned()).collect())
+    /// Which of these can be read, without and with the network, from the planted project and, but for what lies in it,
+    /// from a real one.
+    async fn readable(&self, paths: &[PathBuf], of_project: bool) -> Answer {
+        let mut read = BTreeSet::new();
+        for level in [Level::Edit, Level::Trusted] {
+            read.extend(self.readable_in(&self.project, "", level, paths).await?);
+            if let Some(real) = self.real.as_ref().filter(|_| !of_project) {
+                let paths: Vec<PathBuf> = paths.iter().filter(|path| !path.starts_with(real)).cloned().collect();
+                read.extend(self.readable_in(real, REAL, level, &paths).await?);
+            }
+        }
+        Ok(read.into_iter().collect())
+    }
+
+    async fn readable_in(&self, directory: &Path, profiles: &str, level: Level, paths: &[PathBuf]) -> Answer {
+        // A file and a folder that every command may read.
+        let may = [&self.program, directory].map(|path| path.display().to_string());
+        let wanted: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let args = [&may[..], &wanted[..]].concat();
+        let lines = self.run_in(directory, profiles, level, READ, &args).await?;
+        let read: BTreeSet<usize> = lines.iter().filter_map(|number| number.parse().ok()).collect();
+        if let Some(missed) = may.iter().enumerate().find(|(number, _)| !read.contains(number)) {
+            return Err(format!("a command in the sandbox could not even read {}, so it proves nothing", missed.1));
+        }
+        if wanted.is_empty() {
+            return Err("there was nothing to try".to_owned());
+        }
+        Ok(read.iter().filter_map(|number| wanted.get(number.checked_sub(may.len())?).cloned()).collect())
     }
 
     async fn work(&self) -> Answer {
         let (example, made) = (self.project.join(".env.example"), self.project.join("made"));
         self.run(Level::Edit, WRITE, &[made.display().to_string()]).await?;
         let mut missing: Vec<String> = Vec::new();
-        if self.readable(std::slice::from_ref(&example)).await?.is_empty() {
+        if self.run(Level::Edit, READ, &[example.display().to_string()]).await?.is_empty() {
             missing.push(example.display().to_string());
         }
         if !made.exists() {
@@ -174,25 +282,110 @@ impl Site {
 
     /// What is there afterwards counts: a write to a place that is only there in the sandbox comes to nothing.
     async fn writable(&self) -> Answer {
-        let (inside, outside) = (self.project.join("by-safe"), self.root.join("outside"));
-        let all = [&inside, &outside].map(|path| path.display().to_string());
-        self.run(Level::Safe, WRITE, &all).await?;
-        self.run(Level::Edit, WRITE, &all[1..]).await?;
-        Ok([inside, outside].iter().filter(|path| path.exists()).map(|path| path.display().to_string()).collect())
+        let inside = self.project.join("by-safe");
+        let mut outside = vec![self.root.join("outside"), self.project.join(".git/tried"), self.shared("w")];
+        outside.extend(self.home.iter().map(|home| home.join(format!(".{}", self.own_name("w")))));
+        let mut written = Vec::new();
+        for level in [Level::Safe, Level::Edit, Level::Trusted] {
+            let may = self.temp.join(level.as_str());
+            let _ = std::fs::remove_file(&may);
+            let inside = (level == Level::Safe).then_some(&inside);
+            let tried: Vec<&PathBuf> = inside.into_iter().chain(&outside).collect();
+            let args: Vec<String> = tried.iter().chain([&&may]).map(|path| path.display().to_string()).collect();
+            let ran = self.run(level, WRITE, &args).await;
+            let there = tried.into_iter().filter(|path| path.exists());
+            written.extend(there.map(|path| path.display().to_string()));
+            for path in &outside {
+                let _ = std::fs::remove_file(path);
+            }
+            ran?;
+            if self.profiled && !may.exists() {
+                return Err(format!("a command in the sandbox could not even write {}", may.display()));
+            }
+        }
+        written.sort();
+        written.dedup();
+        Ok(written)
     }
 
     async fn network(&self) -> Answer {
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        self.run(Level::Edit, REACH, &[address.port().to_string()]).await?;
-        // Whoever came is waiting by now.
-        let came = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await.is_ok();
-        Ok(came.then(|| address.to_string()).into_iter().collect())
+        let failed = |error: std::io::Error| error.to_string();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+        let udp = UdpSocket::bind("127.0.0.1:0").await.map_err(failed)?;
+        let addresses = [tcp.local_addr().map_err(failed)?, udp.local_addr().map_err(failed)?];
+        let ports = addresses.map(|address| address.port().to_string());
+        let came = async |level| {
+            self.run(level, REACH, &ports).await?;
+            let connected = tokio::time::timeout(WAITING, tcp.accept()).await.is_ok();
+            let sent = tokio::time::timeout(WAITING, udp.recv(&mut [0; 8])).await.is_ok();
+            Ok::<_, String>([connected, sent])
+        };
+        let reached = came(Level::Edit).await?;
+        if self.profiled && came(Level::Trusted).await? != [true, true] {
+            return Err("a command could not reach the network where it may, either".to_owned());
+        }
+        let names = ["tcp", "udp"].iter().zip(addresses).zip(reached);
+        Ok(names.filter(|(_, reached)| *reached).map(|((kind, address), _)| format!("{kind} {address}")).collect())
+    }
+
+    /// A name that nobody else uses.
+    fn own_name(&self, what: &str) -> String {
+        format!("ally-probe-{}-{what}", self.tag)
+    }
+
+    /// Where programs of all kinds meet.
+    fn shared(&self, what: &str) -> PathBuf {
+        Path::new("/tmp").join(self.own_name(what))
+    }
+
+    /// With the network: what listens outside of the project runs outside of the sandbox.
+    async fn sockets(&self) -> Answer {
+        let own = self.project.join("s");
+        let mut paths = vec![own.clone(), self.root.join("s"), self.tmp_dir.join(self.own_name("s")), self.shared("s")];
+        paths.extend(self.home.iter().map(|home| home.join(format!(".{}", self.own_name("s")))));
+        let listeners: Vec<(PathBuf, UnixListener)> = paths
+            .into_iter()
+            .filter_map(|path| {
+                let _ = std::fs::remove_file(&path);
+                // A path may be too long for a socket.
+                UnixListener::bind(&path).ok().map(|listener| (path, listener))
+            })
+            .collect();
+        let mut args = vec![self.program.display().to_string()];
+        args.extend(listeners.iter().map(|(path, _)| path.display().to_string()));
+        let came = Mutex::new(BTreeSet::new());
+        let accept = async |(path, listener): &(PathBuf, UnixListener)| {
+            while listener.accept().await.is_ok() {
+                came.lock().expect("no code panics while it holds this lock").insert(path.clone());
+            }
+        };
+        let ran = tokio::select! {
+            ran = self.run(Level::Trusted, CONNECT, &args) => ran,
+            _ = join_all(listeners.iter().map(accept)) => Err("the sockets could not be listened to".to_owned()),
+        };
+        for (path, _) in &listeners {
+            let _ = std::fs::remove_file(path);
+        }
+        ran?;
+        let mut came = came.into_inner().expect("no code panics while it holds this lock");
+        if !came.remove(&own) {
+            return Err("a command could not even reach a socket of its project, so it proves nothing".to_owned());
+        }
+        match listeners.len() {
+            1 => Err("no socket could be planted".to_owned()),
+            _ => Ok(came.iter().map(|path| path.display().to_string()).collect()),
+        }
     }
 
     async fn environment(&self) -> Answer {
         let seen = self.run(Level::Edit, SEE, &[PLANTED.to_owned()]).await?;
-        Ok(if seen.is_empty() { Vec::new() } else { vec![PLANTED.to_owned()] })
+        let says = |word: &str| seen.iter().any(|line| line == word);
+        if says("seen") {
+            return Ok(vec![PLANTED.to_owned()]);
+        }
+        // Not every system has it.
+        let looked = says("own") && (says("all") || !Path::new("/proc/self/environ").exists());
+        if looked { Ok(Vec::new()) } else { Err("a command could not look at environments".to_owned()) }
     }
 }
 
@@ -204,7 +397,8 @@ fn plant(folder: &Path) -> std::io::Result<PathBuf> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let root = std::fs::canonicalize(folder)?;
     let names = SECRETS.iter().map(|name| format!("project/{name}"));
-    for name in names.chain(["project/.env.example".to_owned(), "other/file".to_owned()]) {
+    let also = ["project/.env.example", "project/.git/HEAD", "project/.git/objects/x", "other/file"].map(str::to_owned);
+    for name in names.chain(also) {
         let path = root.join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(&root))?;
         std::fs::write(path, "planted by ally to see whether it can be read\n")?;

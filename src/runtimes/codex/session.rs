@@ -15,7 +15,7 @@ use super::launch::{CodexConfig, Judged, judge_warning};
 use super::wire::{
     About, Asked, Executed, FileUpdate, Item, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage,
 };
-use super::{convert, ground, profile};
+use super::{convert, ground, profile, temp};
 use crate::bridge::ports::*;
 use crate::domain::gate::{Ask, Decision};
 use crate::domain::history::{Completeness, History};
@@ -177,11 +177,17 @@ impl Session {
     }
 
     /// The profiles of a directory; null where the configuration names a sandbox of its own.
-    fn profiles(&self, directory: &Path, posture: &Posture) -> Value {
-        match self.shared.config.sandbox {
-            Some(_) => Value::Null,
-            None => profile::config(&ground::look(&self.shared.config, &self.shared.program, directory, posture)),
+    fn profiles(&self, directory: &Path, posture: &Posture) -> Result<Value, CallError> {
+        let config = &self.shared.config;
+        if config.sandbox.is_some() {
+            return Ok(Value::Null);
         }
+        let used: Vec<PathBuf> =
+            self.shared.loaded().values().map(|loaded| temp::of(&config.tmp_dir, &loaded.directory)).collect();
+        temp::prepare(&config.tmp_dir, directory, &used).map_err(|error| CallError::Refused {
+            detail: format!("the folder for temporary files below {}: {error}", config.tmp_dir.display()),
+        })?;
+        Ok(profile::config(&ground::look(config, &self.shared.program, directory, posture)))
     }
 
     /// What holds on every start, resume and fork. Nothing of it is restored by codex, so it is always said.
@@ -202,7 +208,7 @@ impl Session {
     }
 
     async fn open_thread(&self, how: &Open) -> Result<ThreadId, CallError> {
-        let profiles = self.profiles(&how.directory, &how.posture);
+        let profiles = self.profiles(&how.directory, &how.posture)?;
         let mut params = self.settings(&how.directory, &how.posture, &profiles);
         let opened: ThreadOpened = match &how.thread {
             None => self.call("thread/start", params, LOAD).await?,
@@ -466,13 +472,27 @@ impl Runtime for Session {
 
     fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>> {
         Box::pin(async move {
-            let profiles = self.profiles(&how.directory, &how.posture);
+            let profiles = self.profiles(&how.directory, &how.posture)?;
             let mut params = self.settings(&how.directory, &how.posture, &profiles);
             params["threadId"] = json!(how.thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
             let fork = self.opened(forked);
             self.shared.loaded().insert(fork.clone(), Loaded::new(&how.directory, profiles, &how.posture));
             Ok(fork)
+        })
+    }
+
+    fn compact<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Submitted, CallError>> {
+        Box::pin(async move {
+            // It names no turn and takes no id of ours.
+            match self.call::<Value>("thread/compact/start", json!({ "threadId": thread }), SOON).await {
+                Ok(_) => Ok(Submitted { turn: None, evidence: Evidence::Acknowledged }),
+                Err(error @ CallError::NoThread { .. }) => {
+                    self.shared.loaded().remove(thread);
+                    Err(error)
+                }
+                Err(error) => Err(error),
+            }
         })
     }
 

@@ -286,6 +286,9 @@ pub struct FileUpdate {
 pub struct FileUpdateKind {
     #[serde(rename = "type", default, deserialize_with = "nullable")]
     pub kind: String,
+    /// Where an update moves its file to: a path, and null where it stays.
+    #[serde(default, alias = "movePath")]
+    pub move_path: Option<Value>,
 }
 
 /// Parameters of the requests that codex puts to people.
@@ -295,12 +298,18 @@ pub struct Asked {
     pub thread_id: Option<String>,
     pub turn_id: Option<String>,
     pub item_id: Option<String>,
+    /// `command`; `writeStdin` for words to a program that runs.
+    pub kind: Option<String>,
+    /// Which machine; `local` is this one.
+    pub environment_id: Option<String>,
     pub command: Option<String>,
     pub cwd: Option<String>,
     pub reason: Option<String>,
     pub additional_permissions: Option<Value>,
     pub network_approval_context: Option<Value>,
     pub permissions: Option<Value>,
+    /// With a change of files: a folder that would stay writable.
+    pub grant_root: Option<Value>,
     #[serde(deserialize_with = "nullable")]
     pub questions: Vec<AskedQuestion>,
     pub server_name: Option<String>,

@@ -241,6 +241,34 @@ impl Inner {
         if self.tasks.token().is_cancelled() { Err(CallError::Gone) } else { Ok(()) }
     }
 
+    /// A turn of its own, as long as no other one is played.
+    async fn compact(self: &Arc<Self>, thread: &ThreadId) -> Result<Submitted, CallError> {
+        self.alive()?;
+        let (turn, stop, directory) = {
+            let mut threads = self.threads();
+            let Some(loaded) = threads.get_mut(thread) else { return Err(no_thread("it is not loaded")) };
+            if loaded.active.is_some() {
+                return Err(CallError::Busy { detail: "a turn is running".to_owned() });
+            }
+            let turn = NativeTurnId::new(uuid::Uuid::now_v7().to_string());
+            let stop = self.tasks.token().child_token();
+            let (added, gates) = (VecDeque::new(), HashMap::new());
+            // It takes no words.
+            loaded.active = Some(Active { turn: turn.clone(), stop: stop.clone(), added, gates, closing: true });
+            (turn, stop, loaded.directory.clone())
+        };
+        let began = [Line::Started { turn: turn.clone(), at_ms: self.clock.now_ms() }];
+        if let Err(error) = self.store.append(thread, &began).await {
+            self.idle(thread);
+            self.exit(&format!("the history cannot be written: {error}")).await;
+            return Err(CallError::Gone);
+        }
+        let runner = Runner::compaction(Arc::clone(self), thread.clone(), turn, stop, directory);
+        self.tasks.spawn("embedded.turn", OnExit::LogOnly, |_| runner.run());
+        // Like codex: which turn it is, its start tells.
+        Ok(Submitted { turn: None, evidence: Evidence::Acknowledged })
+    }
+
     /// Takes the thread for a new turn, or adds the words to the turn that holds it.
     fn claim(&self, submit: &Submit) -> Result<Claim, CallError> {
         let mut threads = self.threads();
@@ -319,7 +347,7 @@ impl Runtime for Embedded {
             model_switch: false,
             per_thread_directory: true,
             fork: true,
-            compact: false,
+            compact: true,
             plan: false,
             sandbox: true,
         }
@@ -335,6 +363,10 @@ impl Runtime for Embedded {
 
     fn submit<'a>(&'a self, turn: &'a Submit) -> Boxed<'a, Result<Submitted, CallError>> {
         Box::pin(self.inner.submit(turn))
+    }
+
+    fn compact<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Submitted, CallError>> {
+        Box::pin(self.inner.compact(thread))
     }
 
     fn steer<'a>(&'a self, steer: &'a Steer) -> Boxed<'a, Result<(), CallError>> {

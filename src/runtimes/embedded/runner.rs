@@ -46,8 +46,8 @@ pub(super) struct Runner {
     inner: Arc<Inner>,
     thread: ThreadId,
     turn: NativeTurnId,
-    client: ClientId,
-    text: String,
+    /// The words and our id of them; a compaction has neither.
+    input: Option<(ClientId, String)>,
     stop: CancellationToken,
     directory: PathBuf,
     items: u32,
@@ -65,12 +65,34 @@ impl Runner {
         stop: CancellationToken,
         directory: PathBuf,
     ) -> Self {
+        let input = Some((submit.client.clone(), submit.input.text.clone()));
+        Self::of(inner, submit.thread.clone(), input, turn, stop, directory)
+    }
+
+    /// Compacts a thread.
+    pub fn compaction(
+        inner: Arc<Inner>,
+        thread: ThreadId,
+        turn: NativeTurnId,
+        stop: CancellationToken,
+        directory: PathBuf,
+    ) -> Self {
+        Self::of(inner, thread, None, turn, stop, directory)
+    }
+
+    fn of(
+        inner: Arc<Inner>,
+        thread: ThreadId,
+        input: Option<(ClientId, String)>,
+        turn: NativeTurnId,
+        stop: CancellationToken,
+        directory: PathBuf,
+    ) -> Self {
         Runner {
             inner,
-            thread: submit.thread.clone(),
+            thread,
             turn,
-            client: submit.client.clone(),
-            text: submit.input.text.clone(),
+            input,
             stop,
             directory,
             items: 0,
@@ -114,9 +136,14 @@ impl Runner {
 
     async fn play(&mut self) -> Result<(), Halt> {
         self.tell(Fact::TurnStarted).await;
-        self.tell(Fact::InputTaken { client: Some(self.client.clone()) }).await;
-        self.tokens += (self.text.len() / 4 + 1) as i64;
-        let steps = script::steps(&self.text);
+        let lines = self.inner.store.lines(&self.thread).await?;
+        let Some((client, mut text)) = self.input.clone() else { return self.compact(&lines).await };
+        self.tell(Fact::InputTaken { client: Some(client) }).await;
+        self.tokens += (text.len() / 4 + 1) as i64;
+        if lines.iter().any(|line| matches!(line, Line::Compacted { .. })) {
+            text = script::with_room(&text);
+        }
+        let steps = script::steps(&text);
         for step in steps {
             self.take_added().await?;
             match step.act {
@@ -131,6 +158,15 @@ impl Runner {
                 }
             }
         }
+        Ok(())
+    }
+
+    async fn compact(&mut self, lines: &[Line]) -> Result<(), Halt> {
+        let said = |line: &'_ Line| if let Line::Input { text, .. } = line { Some(text.clone()) } else { None };
+        let said: Vec<String> = lines.iter().filter_map(said).collect();
+        self.sleep(script::compacting_ms(said.iter().map(String::as_str))).await?;
+        self.tokens += script::SUMMARY.len() as i64;
+        self.inner.store.append(&self.thread, &[Line::Compacted { turn: self.turn.clone() }]).await?;
         Ok(())
     }
 
@@ -305,7 +341,7 @@ impl Runner {
                 let directory = self.directory.display().to_string();
                 let ask = Ask::Permissions { wanted: vec![wanted], directory, network_only };
                 match self.ask(ask, Some("The script asks for more rights.".to_owned()), choices()).await? {
-                    Decision::StopTurn => Err(Halt::Stopped),
+                    Decision::StopTurn | Decision::Network => Err(Halt::Stopped),
                     // Nothing is kept from its commands anyway.
                     Decision::Allow | Decision::Decline { .. } | Decision::Answers { .. } => Ok(()),
                 }
@@ -326,12 +362,14 @@ impl Runner {
             exact: String::new(),
             directory: self.directory.display().to_string(),
             outside_sandbox,
+            unsure: false,
             network: false,
+            wanted: Vec::new(),
         };
         let claim = outside_sandbox.then(|| "The script asks to leave the sandbox.".to_owned());
         match self.ask(ask, claim, choices()).await? {
             Decision::Allow => self.shell(&command).await,
-            Decision::StopTurn => Err(Halt::Stopped),
+            Decision::StopTurn | Decision::Network => Err(Halt::Stopped),
             Decision::Decline { .. } | Decision::Answers { .. } => {
                 let item = self.item();
                 let step = self.step(StepKind::Command, &command);
@@ -399,7 +437,7 @@ impl Runner {
     }
 
     async fn questions(&mut self, asked: Vec<(String, Vec<String>)>, secret: bool) -> Result<(), Halt> {
-        let lang = script::language(&self.text);
+        let lang = script::language(self.input.as_ref().map_or("", |(_, text)| text));
         let option = |label| QuestionOption { label, description: String::new() };
         let header = match lang {
             Lang::Zh => "提问",
@@ -416,7 +454,7 @@ impl Runner {
         let questions = asked.into_iter().enumerate().map(question).collect();
         let decision = self.ask(Ask::Questions { questions }, None, Vec::new()).await?;
         let given: Vec<String> = match decision {
-            Decision::StopTurn => return Err(Halt::Stopped),
+            Decision::StopTurn | Decision::Network => return Err(Halt::Stopped),
             Decision::Answers { answers } => answers.into_iter().flat_map(|(_, given)| given).collect(),
             Decision::Allow | Decision::Decline { .. } => Vec::new(),
         };
@@ -468,6 +506,7 @@ fn choices() -> Vec<Choice> {
 
 fn refusal(fault: &Directive) -> Failure {
     let (kind, detail) = match fault {
+        Directive::ContextFull => (FailureKind::ContextFull, "The conversation is too long".to_owned()),
         Directive::UsageLimit => (FailureKind::UsageLimit, "The usage limit has been reached".to_owned()),
         Directive::Http(status) => {
             let kind = match status {

@@ -113,8 +113,8 @@ pub(super) fn history(lines: &[Line], pull: &Pull, running: &[Option<NativeTurnI
             found.extend(has_ours.then_some(turn));
             break;
         }
-        if turn.items.is_empty() {
-            // Its input was never written: nothing of it was done, so it is not there.
+        if turn.items.is_empty() && turn.ended().is_none() {
+            // Neither its input nor its end was ever written: nothing of it was done, so it is not there.
             continue;
         }
         let ours = has_ours || pull.turn.as_ref() == Some(&turn.native);
@@ -141,6 +141,7 @@ fn take(turns: &mut Vec<PulledTurn>, line: &Line, running: &[Option<NativeTurnId
     let Some(turn) = line.turn().and_then(|id| turns.iter_mut().rfind(|turn| turn.native == *id)) else { return };
     match line {
         Line::Opened { .. } | Line::Started { .. } => {}
+        Line::Compacted { .. } => turn.items.push(PulledItem::Other),
         Line::Input { client, .. } => turn.items.push(PulledItem::Input { client: client.clone() }),
         Line::Text { text, .. } => turn.items.push(PulledItem::Text { text: text.clone() }),
         Line::Tool { step, changed, .. } => {

@@ -44,7 +44,7 @@ impl Bench {
     }
 
     async fn submit(&self, text: &str) -> NativeTurnId {
-        let input = Prompt { text: text.to_owned(), images: Vec::new(), plan: false };
+        let input = Prompt { text: text.to_owned(), ..Prompt::default() };
         let submit = Submit {
             thread: self.thread.clone(),
             client: ClientId::new(text),
@@ -309,7 +309,7 @@ async fn a_shutdown_closes_what_runs() {
     let pulled = bench.pulled(&turn).await;
     assert_eq!(pulled.status, FoundStatus::InterruptedClosed);
     assert!(pulled.saw_tool());
-    let input = Prompt { text: "hello".to_owned(), images: Vec::new(), plan: false };
+    let input = Prompt { text: "hello".to_owned(), ..Prompt::default() };
     let submit = Submit {
         thread: bench.thread.clone(),
         client: ClientId::new("c"),

@@ -13,12 +13,37 @@ use crate::domain::view::Step;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub(super) enum Line {
-    Opened { directory: PathBuf },
-    Started { turn: NativeTurnId, at_ms: i64 },
-    Input { turn: NativeTurnId, client: Option<ClientId>, text: String },
-    Text { turn: NativeTurnId, text: String },
-    Tool { turn: NativeTurnId, step: Step, changed: Vec<ChangedFile> },
-    Ended { turn: NativeTurnId, end: End, failure: Option<Failure>, at_ms: i64 },
+    Opened {
+        directory: PathBuf,
+    },
+    Started {
+        turn: NativeTurnId,
+        at_ms: i64,
+    },
+    Input {
+        turn: NativeTurnId,
+        client: Option<ClientId>,
+        text: String,
+    },
+    Text {
+        turn: NativeTurnId,
+        text: String,
+    },
+    Tool {
+        turn: NativeTurnId,
+        step: Step,
+        changed: Vec<ChangedFile>,
+    },
+    /// What came before is kept as a summary only.
+    Compacted {
+        turn: NativeTurnId,
+    },
+    Ended {
+        turn: NativeTurnId,
+        end: End,
+        failure: Option<Failure>,
+        at_ms: i64,
+    },
 }
 
 impl Line {
@@ -30,6 +55,7 @@ impl Line {
             | Line::Input { turn, .. }
             | Line::Text { turn, .. }
             | Line::Tool { turn, .. }
+            | Line::Compacted { turn }
             | Line::Ended { turn, .. } => Some(turn),
         }
     }

@@ -192,6 +192,13 @@ async fn a_thread_that_is_open_elsewhere_is_judged_when_it_is_free() {
     assert!(room.live(&message).await.contains("open in Codex"), "{}", room.live(&message).await);
     room.moods.elsewhere.store(false, Ordering::SeqCst);
     room.press(ButtonRole::TryAgain).await;
+    let chosen = |view: &View| match view {
+        View::Notice(notice) if notice.text.contains("open in Codex") => {
+            (notice.buttons.is_empty() && notice.text.contains("Try again, chosen by")).then_some(())
+        }
+        _ => None,
+    };
+    room.wait("the question to say what was chosen", || room.cards().values().find_map(chosen)).await;
     assert_eq!(room.answered(&message).await, ["quietly"]);
     room.close().await;
 }
@@ -261,6 +268,9 @@ async fn an_unreachable_model_is_asked_about_once_and_patience_counts() {
     room.wait("the next question", || (asked() == 2).then_some(())).await;
     room.say("/stop").await;
     room.until(&message, "over", |turn| turn.state.is_settled()).await;
+    let still_asks = |view: &View| matches!(view, View::Notice(notice) if !notice.buttons.is_empty());
+    let none = || (!room.cards().values().any(still_asks)).then_some(());
+    room.wait("nobody to be asked about what is over", none).await;
     room.close().await;
 }
 

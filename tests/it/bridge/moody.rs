@@ -29,6 +29,12 @@ pub struct Moods {
     pub forgets: AtomicBool,
     /// The next attempt to open a thread panics.
     pub panics_open: AtomicBool,
+    /// Where threads were opened, in this order.
+    pub opens: Mutex<Vec<PathBuf>>,
+    /// Whoever opens a thread waits for as long as this is set.
+    pub holds_open: AtomicBool,
+    /// No thread is known here, nor its history.
+    pub no_threads: AtomicBool,
     /// So many attempts to open a thread find it busy.
     pub busy_opens: AtomicU32,
     /// The next thread is not opened at all.
@@ -41,6 +47,10 @@ pub struct Moods {
     pub stutters: AtomicBool,
     /// The next submit names the turn before it and does nothing.
     pub drops_submit: AtomicBool,
+    /// Knows neither how to compact nor how to fork.
+    pub simple: AtomicBool,
+    /// The next compaction is not begun, and nobody is told.
+    pub mute_compact: AtomicBool,
     pub last: Mutex<Option<NativeTurnId>>,
 }
 
@@ -151,7 +161,11 @@ impl Runtime for MoodyRuntime {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        let capabilities = self.inner.capabilities();
+        match Moods::has(&self.moods.simple) {
+            true => Capabilities { compact: false, fork: false, ..capabilities },
+            false => capabilities,
+        }
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -170,7 +184,18 @@ impl Runtime for MoodyRuntime {
         if Moods::has(&self.moods.elsewhere) {
             return Box::pin(async { Err(CallError::Elsewhere) });
         }
-        self.unless_mute(|| self.inner.open(how))
+        if how.thread.is_some() && Moods::has(&self.moods.no_threads) {
+            return Box::pin(async { Err(CallError::NoThread { detail: "no such thread".to_owned() }) });
+        }
+        self.moods.opens.lock().unwrap().push(how.directory.clone());
+        self.unless_mute(|| {
+            Box::pin(async move {
+                while Moods::has(&self.moods.holds_open) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                self.inner.open(how).await
+            })
+        })
     }
 
     fn submit<'a>(&'a self, turn: &'a Submit) -> Boxed<'a, Result<Submitted, CallError>> {
@@ -185,6 +210,13 @@ impl Runtime for MoodyRuntime {
                 Ok(submitted)
             })
         })
+    }
+
+    fn compact<'a>(&'a self, thread: &'a ThreadId) -> Boxed<'a, Result<Submitted, CallError>> {
+        if self.moods.mute_compact.swap(false, Ordering::SeqCst) {
+            return Box::pin(async move { Err(CallError::NoAnswer { method: "compact", seconds: 0 }) });
+        }
+        self.unless_mute(|| self.inner.compact(thread))
     }
 
     fn steer<'a>(&'a self, steer: &'a Steer) -> Boxed<'a, Result<(), CallError>> {
@@ -211,6 +243,9 @@ impl Runtime for MoodyRuntime {
     }
 
     fn pull<'a>(&'a self, pull: &'a Pull) -> Boxed<'a, Result<History, CallError>> {
+        if Moods::has(&self.moods.no_threads) {
+            return Box::pin(async { Err(CallError::NoThread { detail: "no such thread".to_owned() }) });
+        }
         if Moods::has(&self.moods.forgets) {
             let empty = History { completeness: Completeness::Full, turns: Vec::new(), reached_cursor: true };
             return Box::pin(async { Ok(empty) });

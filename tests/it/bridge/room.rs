@@ -90,15 +90,20 @@ impl Room {
         message
     }
 
-    /// Presses the first button of this kind that stands under a notice.
+    /// Presses the first button of this kind that stands under a notice or a request.
     pub async fn press(&self, role: ButtonRole) {
-        let found = |(card, view): (MessageId, View)| match view {
-            View::Notice(notice) => notice.buttons.into_iter().find(|button| button.role == role).map(|b| (card, b.id)),
-            _ => None,
+        let found = |(card, view): (MessageId, View)| {
+            let buttons = match view {
+                View::Notice(notice) => notice.buttons,
+                View::Gate(gate) => gate.buttons,
+                _ => return None,
+            };
+            buttons.into_iter().find(|button| button.role == role).map(|button| (card, button.id))
         };
         let (card, button) =
             self.wait(&format!("a button to {role:?}"), || self.cards().into_iter().find_map(found)).await;
-        self.post("main/clicks", &ClickIn { card, button, click: format!("{role:?}"), form: Vec::new() }).await;
+        let click = format!("{role:?} {card}");
+        self.post("main/clicks", &ClickIn { card, button, click, form: Vec::new() }).await;
     }
 
     /// The notices that hold these words.
@@ -212,6 +217,18 @@ impl Room {
         count.await.expect("a ledger")
     }
 
+    /// All turns that a message became, the oldest first.
+    pub async fn all_turns(&self, of: &MessageId) -> Vec<Turn> {
+        let of = of.clone();
+        let found = self.core.ledger.read(move |tx| {
+            let mut rows = tx.prepare("SELECT id FROM turns WHERE reply_to = ?1 ORDER BY created_at_ms, id")?;
+            let ids: Vec<String> = rows.query_map([of.as_str()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            drop(rows);
+            ids.into_iter().map(|id| turns::get(tx, &TurnId::from(id))).collect()
+        });
+        found.await.expect("a ledger")
+    }
+
     /// Waits until the turn of a message is as wanted.
     pub async fn until(&self, of: &MessageId, what: &str, is: impl Fn(&Turn) -> bool) -> Turn {
         let until = Instant::now() + PATIENCE;
@@ -221,6 +238,24 @@ impl Room {
                 return turn;
             }
             assert!(Instant::now() < until, "waited in vain for {of} to be {what}: {turn:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Whether a turn is in this state.
+    pub async fn is_in(&self, turn: &TurnId, state: TurnState) -> bool {
+        let turn = turn.clone();
+        self.core.ledger.read(move |tx| turns::get(tx, &turn)).await.expect("a ledger").state == state
+    }
+
+    /// Looks again and again until there is something.
+    pub async fn wait_for<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < until, "waited in vain for {what}: {:#?}", self.lines());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -78,7 +78,7 @@ async fn a_command_in_the_background_keeps_no_right_of_an_earlier_task() {
     let thread = alive.open(None, &site.work()).await;
     let edit = Posture::of(Level::Edit);
     let granted = Posture { network: true, ..edit.clone() };
-    let began = site.root.join("tmp/began");
+    let began = site.temp().join("began");
     // The first may do the same as what follows, the second reached the network, the third was granted it on the way.
     for (posture, ask, stays) in [
         (&edit, "", true),
@@ -90,7 +90,7 @@ async fn a_command_in_the_background_keeps_no_right_of_an_earlier_task() {
         let submit = |text: String, posture: &Posture| Submit {
             thread: thread.clone(),
             client: ClientId::new(&text),
-            input: Prompt { text, images: Vec::new(), plan: false },
+            input: Prompt { text, ..Prompt::default() },
             model: None,
             effort: None,
             has_planned: false,

@@ -36,6 +36,10 @@ impl Grounds {
             "work/deep/er/.env",
             "work/key.pem",
             "work/id_ed25519",
+            "work/server.key",
+            "work/.envs/.production/.postgres",
+            "work/.env.d/x",
+            "work/sub/.aws/credentials",
         ] {
             let path = site.root.join(file);
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
@@ -74,9 +78,14 @@ impl Grounds {
         alive.runtime.open(&how).await.expect("a thread")
     }
 
+    /// The `TMPDIR` of the commands.
+    fn temp(&self) -> PathBuf {
+        self.site.temp()
+    }
+
     /// All that the commands wrote into the folder for it, which is the one place that every level may write to.
     fn told(&self) -> String {
-        let told: PathBuf = self.site.root.join("tmp/told");
+        let told: PathBuf = self.temp().join("told");
         let text = std::fs::read_to_string(&told).unwrap_or_default();
         let _ = std::fs::remove_file(told);
         text
@@ -88,7 +97,8 @@ fn greedy(root: &Path) -> String {
     let root = root.display();
     format!(
         "(cat ~/.ssh/id_rsa ~/.aws/credentials {root}/ally.toml {root}/.env {root}/ledger.db {root}/ledger.db-wal \
-         {root}/run/token {root}/other/src/main.rs .env .env.local deep/er/.env key.pem id_ed25519 .env.example; env; \
+         {root}/run/token {root}/other/src/main.rs .env .env.local deep/er/.env key.pem id_ed25519 server.key \
+         .envs/.production/.postgres .env.d/x sub/.aws/credentials .env.example; env; \
          cat /proc/*/environ | tr '\\0' '\\n'; cp -r . $TMPDIR/copy; grep -r secret $TMPDIR/copy; echo end) > $TMPDIR/told 2>&1"
     )
 }
@@ -106,7 +116,7 @@ async fn play(alive: &mut Alive, thread: &ally::domain::ids::ThreadId, posture: 
     let submit = Submit {
         thread: thread.clone(),
         client: ally::domain::ids::ClientId::new(&client),
-        input: Prompt { text: text.to_owned(), images: Vec::new(), plan: false },
+        input: Prompt { text: text.to_owned(), ..Prompt::default() },
         model: None,
         effort: None,
         has_planned: false,
@@ -147,7 +157,7 @@ async fn no_level_gives_a_byte_of_a_secret_away() {
                 let want = usize::from(wish == "escalate" || level == Level::Ask);
                 assert_eq!(asked.len(), want, "{level:?} {wish}: {asked:?}");
             }
-            let _ = std::fs::remove_dir_all(root.join("tmp/copy"));
+            let _ = std::fs::remove_dir_all(grounds.temp().join("copy"));
         }
     }
     alive.runtime.shutdown().await;
@@ -165,9 +175,39 @@ async fn each_level_writes_where_it_may() {
         play(&mut alive, &thread, &posture, text).await;
         assert_eq!(file.exists(), project, "{level:?}");
         assert!(!grounds.site.root.join("made").exists(), "{level:?}");
-        assert!(grounds.site.root.join("tmp/told").exists(), "{level:?}");
+        assert!(grounds.temp().join("told").exists(), "{level:?}");
         grounds.told();
         let _ = std::fs::remove_file(file);
+    }
+    alive.runtime.shutdown().await;
+}
+
+/// Each directory has temporary files of its own. What else ally sets for commands stays.
+#[tokio::test]
+async fn temporary_files_are_of_one_directory() {
+    let grounds = Grounds::new("temp").await;
+    let mut alive = grounds.start().await;
+    let posture = grounds.posture(Level::Safe);
+    let thread = grounds.open(&alive, &posture).await;
+    play(&mut alive, &thread, &posture, "[[shell env > $TMPDIR/told]]").await;
+    let told = grounds.told();
+    for set in [format!("TMPDIR={}", grounds.temp().display()), "SHLVL=2".to_owned()] {
+        assert!(told.lines().any(|line| line == set), "{set}: {told}");
+    }
+    assert!(told.contains("ALLY_GENERATION="), "the mark of the process: {told}");
+
+    std::fs::write(grounds.temp().join("note"), SECRET.concat()).expect("written");
+    let elsewhere = grounds.site.root.join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("made");
+    let how = Open { thread: None, directory: elsewhere.clone(), posture: posture.clone() };
+    let thread = alive.runtime.open(&how).await.expect("a thread");
+    let note = grounds.temp().join("note").display().to_string();
+    for wish in ["shell", "escalate"] {
+        let text =
+            format!("[[{wish} (cat {note} || cat {}/../*/note; echo end) > $TMPDIR/told]]", grounds.temp().display());
+        play(&mut alive, &thread, &posture, &text).await;
+        let told = ally::runtimes::codex::temp_of(&grounds.site.root.join("tmp"), &elsewhere).join("told");
+        assert_eq!(std::fs::read_to_string(told).expect("told"), "end\n", "{wish}");
     }
     alive.runtime.shutdown().await;
 }
@@ -226,7 +266,7 @@ async fn a_granted_permission_is_for_the_task_and_opens_no_secret() {
         play(&mut alive, &thread, &posture, &text).await;
         let told = grounds.told();
         assert!(told.ends_with("end\n") && !told.contains(&SECRET.concat()), "{level:?}: {told}");
-        let _ = std::fs::remove_dir_all(grounds.site.root.join("tmp/copy"));
+        let _ = std::fs::remove_dir_all(grounds.temp().join("copy"));
     }
     alive.runtime.shutdown().await;
 }
@@ -294,6 +334,54 @@ async fn a_projects_own_codex_configuration_starts_nothing() {
     assert!(!mark.exists());
 }
 
+/// A patch may put a file elsewhere: that place is asked about as well.
+#[tokio::test]
+async fn a_move_is_asked_about_by_where_it_goes() {
+    let grounds = Grounds::new("moves").await;
+    let mut alive = grounds.start().await;
+    std::fs::write(grounds.site.work().join("a.txt"), "old\n").expect("written");
+    let posture = grounds.posture(Level::Safe);
+    let thread = grounds.open(&alive, &posture).await;
+    let patch = "*** Begin Patch\n*** Update File: a.txt\n*** Move to: src/b.txt\n@@\n-old\n+new\n*** End Patch";
+    let asked = play(&mut alive, &thread, &posture, &format!("[[shell apply_patch <<'END'\n{patch}\nEND\n]]")).await;
+    let [Ask::FileChange { changes, .. }] = &asked[..] else { panic!("{asked:?}") };
+    let shown: Vec<_> = changes.iter().map(|change| (change.kind.as_str(), change.path.as_str())).collect();
+    let work = grounds.site.work();
+    let of = |name: &str| work.join(name).display().to_string();
+    assert_eq!(shown, [("update", of("a.txt").as_str()), ("move", of("src/b.txt").as_str())]);
+    assert!(grounds.site.work().join("src/b.txt").exists());
+    alive.runtime.shutdown().await;
+}
+
+/// With a network every unix socket that is seen can be spoken to, and what listens there runs outside of the sandbox.
+#[tokio::test]
+async fn no_socket_of_others_is_reached_with_the_network() {
+    let grounds = Grounds::new("sockets").await;
+    let mut alive = grounds.start().await;
+    // As tmux, ssh-agent and a chat of another project do, and one of the project's own.
+    let shared = tempfile::Builder::new().prefix("ally-").tempdir_in("/tmp").expect("a folder");
+    std::fs::create_dir_all(grounds.site.root.join("tmp/of/other")).expect("made");
+    let sockets = [
+        shared.path().join("default"),
+        grounds.site.root.join("user/.ssh/agent"),
+        grounds.site.root.join("tmp/of/other/s"),
+        grounds.site.root.join("tmp/s"),
+        grounds.site.work().join("own"),
+    ];
+    let _listening = sockets.each_ref().map(|path| std::os::unix::net::UnixListener::bind(path).expect("a socket"));
+    let connect = "perl -MIO::Socket::UNIX -e 'for (@ARGV) { print \"$_\\n\" if IO::Socket::UNIX->new($_) }'";
+    let paths = sockets.each_ref().map(|path| path.display().to_string());
+    for (level, network) in [(Level::Trusted, false), (Level::Edit, true), (Level::Safe, true)] {
+        let posture = Posture { network, ..grounds.posture(level) };
+        let thread = grounds.open(&alive, &posture).await;
+        let text = format!("[[shell {connect} {} > $TMPDIR/told; touch /tmp/ally-was-here]]", paths.join(" "));
+        play(&mut alive, &thread, &posture, &text).await;
+        assert_eq!(grounds.told().trim(), paths[4], "{level:?}");
+        assert!(!Path::new("/tmp/ally-was-here").exists());
+    }
+    alive.runtime.shutdown().await;
+}
+
 fn outcome(tried: &[Tried], promise: Promise) -> &Outcome {
     &tried.iter().find(|tried| tried.promise == promise).expect("tried").outcome
 }
@@ -317,9 +405,13 @@ async fn the_probe_finds_what_does_not_hold() {
     let probe = Probe { folder: root.join("probe"), denied: vec![root.join("other")] };
     let of = |sandbox: &str| CodexConfig { sandbox: Some(sandbox.to_owned()), ..grounds.config() };
     let tried = grounds.site.codex_with(of("danger-full-access")).probe(&probe).await;
-    for promise in [Promise::Secrets, Promise::Private, Promise::Others, Promise::Writes, Promise::Network] {
+    for promise in
+        [Promise::Secrets, Promise::Private, Promise::Others, Promise::Writes, Promise::Network, Promise::Sockets]
+    {
         assert!(matches!(outcome(&tried, promise), Outcome::NotHeld { .. }), "{promise:?}: {tried:?}");
     }
+    let Outcome::NotHeld { what } = outcome(&tried, Promise::Sockets) else { unreachable!() };
+    assert!(what.iter().any(|path| path.starts_with("/tmp/")), "{what:?}");
     let Outcome::NotHeld { what } = outcome(&tried, Promise::Private) else { unreachable!() };
     for secret in ["user/.ssh", "ally.toml", "ledger.db-wal"] {
         assert!(what.iter().any(|path| path.ends_with(secret)), "{secret}: {what:?}");
@@ -333,6 +425,23 @@ async fn the_probe_finds_what_does_not_hold() {
     let tried = grounds.site.codex_with(nowhere).probe(&probe).await;
     assert!(tried.iter().all(|tried| matches!(tried.outcome, Outcome::Unknown { .. })), "{tried:?}");
     assert!(!root.join("nothing").exists());
+}
+
+/// A command that lacks its tools gets nothing either, and that proves nothing.
+#[tokio::test]
+async fn a_probe_without_tools_proves_nothing() {
+    let grounds = Grounds::new("toolless").await;
+    let root = grounds.site.root.clone();
+    std::fs::create_dir(root.join("bin")).expect("made");
+    let probe = Probe { folder: root.join("probe"), denied: vec![root.join("other")] };
+    let mut config = grounds.config();
+    config.env.retain(|(name, _)| name != "PATH");
+    config.env.push(("PATH".into(), root.join("bin").into()));
+    config.args.extend(["-c".to_owned(), format!("shell_environment_policy.set.PATH={:?}", root.join("bin"))]);
+    let tried = grounds.site.codex_with(config).probe(&probe).await;
+    for promise in [Promise::Secrets, Promise::Private, Promise::Others, Promise::Writes, Promise::Environment] {
+        assert!(matches!(outcome(&tried, promise), Outcome::Unknown { .. }), "{promise:?}: {tried:?}");
+    }
 }
 
 /// Told by the daemon, and by the doctor, with a code of its own.
@@ -369,5 +478,5 @@ async fn a_sandbox_that_does_not_hold_is_told() {
     let settings = std::fs::read_to_string(&file).expect("settings");
     std::fs::write(&file, settings.replace("sandbox = ", "# sandbox = ")).expect("written");
     let (code, told) = doctor(&world, &[]);
-    assert_eq!((code, told.matches('✓').count()), (Some(0), 7), "{told}");
+    assert_eq!((code, told.matches('✓').count()), (Some(0), 8), "{told}");
 }

@@ -87,6 +87,7 @@ async fn during_a_tool(who: Who) {
     let Outcome::Unknown(card) = assert_one_outcome(&world, &message).await else {
         panic!("a tool was cut: nobody can know")
     };
+    assert!(card.text().contains("echo n1"), "the step that is not certain is named: {}", card.text());
     assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1)].into(), "the effect did not happen twice");
     // What waits behind it waits for a person; his own new message says that he has seen it.
     world.sim.click(&card.id, "Dismiss", OWNER).await;
@@ -150,6 +151,31 @@ async fn the_bridge_dies_with_an_open_approval() {
 #[tokio::test(flavor = "multi_thread")]
 async fn codex_dies_with_an_open_approval() {
     with_an_open_approval(Who::Runtime).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_with_an_open_approval_leaves_it_to_be_asked_again() {
+    let mut world = World::prepare(Kind::Codex, "[turn]\ngrace = \"1s\"\n").await;
+    world.up().await;
+    let file = world.file("approved.txt");
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo n1 >> {}]] [[say done]]", file.display()));
+    let card = world.card_with(&message, "Allow once").await;
+    let allow = card.button("Allow once").unwrap();
+    world.down().await;
+    world.up().await;
+    world.settled_surfaces().await;
+    let void = world.sim.message(&card.id);
+    assert!(void.text().contains("did not run") && void.button("Allow once").is_none(), "{}", void.text());
+    world.sim.click_value(&card.id, OWNER, allow, serde_json::Value::Null).await;
+    assert_eq!((world.status().unwrap()["turns"]["running"].as_u64(), file.exists()), (Some(0), false));
+    let interrupted = world.card_with(&message, "Continue").await;
+    world.sim.click(&interrupted.id, "Continue", OWNER).await;
+    let again = world.card_with(&message, "Allow once").await;
+    assert_ne!(again.id, card.id);
+    world.sim.click(&again.id, "Allow once", OWNER).await;
+    world.wait("the effect", |world| (!world.nonces(&file).is_empty()).then_some(())).await;
+    world.settled().await;
+    assert_eq!((world.nonces(&file), world.answers(&message).len()), ([("n1".to_owned(), 1)].into(), 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,13 +33,15 @@ async fn commands_answer_and_open_no_topic() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_command_and_says_what_may_remain() {
     let world = World::start(Kind::Codex).await;
-    let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 222]] [[say done]]");
-    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    let seconds = format!("222.{}", std::process::id());
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell sleep {seconds}]] [[say done]]"));
+    world.wait("the command to run", |_| runs(&seconds).then_some(())).await;
     let card = world.card_with(&message, "Stop").await;
     world.sim.click(&card.id, "Stop", LI).await;
     world.settled().await;
     let card = world.sim.message(&card.id);
     assert!(card.text().contains("Stopped by Li") && card.text().contains("Changes made stay"), "{}", card.text());
+    assert!(card.text().contains("background commands: ended") && !runs(&seconds), "{}", card.text());
     assert!(world.answers(&message).is_empty(), "a stopped task has no answer");
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
     assert_eq!(world.answer(&next).await.said(), "next");

@@ -1,6 +1,7 @@
 //! The main path through the real daemon, and what is left of it when something dies.
 
 mod burst;
+mod compact;
 mod death;
 mod fate;
 mod main_path;

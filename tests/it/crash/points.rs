@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::death::{Outcome, assert_one_outcome, find};
+use crate::people::network::Elsewhere;
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
@@ -220,6 +221,28 @@ async fn before_w5a() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_honoured_once_and_the_same_is_asked_about_after_that() {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let ask = format!("[[escalate echo n1 >> {}]]", file.display());
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("{ask} {ask} [[say done]]"));
+    let card = world.card_with(&message, "Allow once").await;
+    arm(&world, "w5.after");
+    let sim = world.sim.clone();
+    let click = tokio::spawn(async move { sim.click(&card.id, "Allow once", OWNER).await });
+    died(&world, "w5.after").await;
+    click.abort();
+    assert!(!file.exists());
+    let cut = world.card_with(&message, "Continue").await;
+    world.sim.click(&cut.id, "Continue", OWNER).await;
+    let second = world.card_with(&message, "Allow once").await;
+    assert_eq!(world.nonces(&file).get("n1"), Some(&1), "the first was allowed before");
+    world.sim.click(&second.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&message).await.said(), "done");
+    assert_eq!(world.nonces(&file).get("n1"), Some(&2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_w5a() {
     approval("w5a.after", After::MayHaveRun).await;
 }
@@ -227,4 +250,34 @@ async fn after_w5a() {
 #[tokio::test(flavor = "multi_thread")]
 async fn just_after_the_answer_was_written() {
     approval("w5a.told", After::MayHaveRun).await;
+}
+
+/// Somebody let the task out to the network, and the bridge died before it could go on: it is asked about, and goes on
+/// with the network when that is wanted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_around_the_grant_of_the_network() {
+    for place in ["w5.before", "w5.after", "w6.before", "w6.after"] {
+        let world = World::start(Kind::Codex).await;
+        let there = Elsewhere::listen().await;
+        let text = format!("{} {} [[say done]]", there.visit(), there.ask());
+        let message = world.sim.say(OWNER_CHAT, OWNER, &text);
+        let card = world.card_with(&message, "Network for task").await;
+        let value = card.button("Network for task").unwrap();
+        arm(&world, place);
+        tokio::select! {
+            _ = world.sim.click_value(&card.id, OWNER, value, serde_json::Value::Null) => died(&world, place).await,
+            () = died(&world, place) => {}
+        }
+        if place != "w6.after" {
+            // Nobody knows what the dead process did: somebody says whether it goes on.
+            let lost = world.card_with(&message, "Continue").await;
+            world.sim.click(&lost.id, "Continue", OWNER).await;
+        }
+        let again = world.card_with(&message, "Allow once").await;
+        let granted = place != "w5.before";
+        assert_eq!(there.came(), usize::from(granted), "{place}");
+        assert_eq!(again.button("Network for task").is_none(), granted, "{place}");
+        world.sim.click(&again.id, "Decline", OWNER).await;
+        assert_eq!(world.answer(&message).await.said(), "done", "{place}");
+    }
 }

@@ -170,6 +170,35 @@ async fn two_topics_are_two_conversations_and_each_is_answered_in_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quote_in_the_groups_stream_continues_the_conversation_of_what_it_quotes() {
+    let world = World::start(Kind::Embedded).await;
+    let first = world.sim.say(GROUP, OWNER, "@bot [[shell true]] [[sleep 6500]] [[say one]]");
+    let answer = world.answer(&first).await;
+    world.settled().await;
+    let card = world.cards(&first).pop().expect("it took long");
+    let other = world.sim.say(GROUP, LI, "@bot [[say two]]");
+    world.answer(&other).await;
+    let quote = |what: &str, text: &str| {
+        let (chat, user, text) = (GROUP.to_owned(), LI.to_owned(), format!("@bot [[say {text}]]"));
+        world.sim.post(Say { chat, user, text, parent: Some(what.to_owned()), in_stream: true, ..Say::default() })
+    };
+    let quotes = [quote(&answer.id, "of the answer"), quote(&card.id, "of the card"), quote(&first, "of the question")];
+    for (message, said) in quotes.iter().zip(["of the answer", "of the card", "of the question"]) {
+        assert!(world.sim.message(message).thread.as_ref() != answer.thread.as_ref(), "it is written in the stream");
+        assert_eq!(world.answer(message).await.said(), said);
+    }
+    world.settled().await;
+    let conversation = |message: &str| {
+        let (channel, id) = ("feishu".into(), message.into());
+        let turn = world.ledger(|tx| ally::ledger::inbound::by_message(tx, &channel, &id)).unwrap().turn.unwrap();
+        world.ledger(|tx| ally::ledger::turns::get(tx, &turn)).conversation
+    };
+    let own = conversation(&first);
+    assert!(quotes.iter().all(|message| conversation(message) == own), "one conversation");
+    assert_ne!(conversation(&other), own);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_topic_is_about_that_people_began_stands_in_its_first_prompt() {
     for scope in ["topic", "chat"] {
         let mut world = World::prepare(Kind::Embedded, &format!("[conversation]\nscope = \"{scope}\"")).await;
@@ -242,6 +271,26 @@ async fn a_long_answer_comes_whole_and_once_though_the_bridge_dies_between_its_p
             assert_eq!((parts.len(), files), (2, 1), "the beginning and a file, at {place}: {parts:#?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_was_made_in_the_turn_comes_with_the_answer_and_no_other() {
+    let world = World::start(Kind::Codex).await;
+    let make =
+        r"printf '\211PNG\r\n\032\nchart' > chart.png; ln -s /usr/share/pixmaps/x.png far.png; echo no > words.png";
+    let say = "![chart](chart.png) ![far](far.png) ![words](words.png) ![none](none.png)";
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell {make}]] [[say {say}]]"));
+    world.settled().await;
+    let sent =
+        world.wait("the picture", |world| Some(world.sim.answers_to(&message)).filter(|all| all.len() > 1)).await;
+    let kinds: Vec<&str> = sent.iter().map(|one| one.msg_type.as_str()).collect();
+    assert_eq!(kinds, ["post", "image"], "{sent:#?}");
+    assert!(sent[0].text().contains("chart") && !sent[0].text().contains("!["), "{}", sent[0].text());
+    // The same picture is not made again in the next turn.
+    let again = world.sim.say(OWNER_CHAT, OWNER, "[[say ![chart](chart.png)]]");
+    world.settled().await;
+    world.answer(&again).await;
+    assert_eq!(world.sim.answers_to(&again).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

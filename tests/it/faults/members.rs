@@ -26,6 +26,8 @@ async fn a_recall_of_a_running_request_offers_a_stop() {
         .await;
     world.sim.click(&offer.id, "停止", OWNER).await;
     world.settled().await;
+    let offer = world.sim.message(&offer.id);
+    assert!(offer.buttons().is_empty() && offer.text().contains("那个任务已结束"), "{}", offer.text());
     assert!(world.answers(&message).is_empty());
     // A recall that comes again, and one of a message that nobody knows, which then comes late.
     world.sim.recall(&message);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ally::bridge::ports::{Attachment, Channel, FetchError, Lookup, Outgoing};
+use ally::bridge::ports::{Attachment, Channel, FetchError, Lookup, Outgoing, Span};
 use ally::channels::feishu::Feishu;
 use ally::clock::Clock;
 use ally::domain::delivery::{Body, Disposition};
@@ -377,6 +377,54 @@ async fn a_name_that_nobody_knows_is_not_asked_for_with_every_message() {
     let elsewhere = rig.feishu.user_name(&DIRECT.into(), &"ou_nobody".into()).await;
     assert_eq!(elsewhere.as_deref(), Some("Somebody"), "another chat may know");
     assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_nobody".into()).await.as_deref(), Some("Somebody"));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn names_are_asked_for_in_batches_and_not_without_the_right() {
+    let rig = Rig::start().await;
+    let asked = |rig: &Rig| rig.sim.requests().iter().filter(|line| line.contains("basic_batch")).count();
+    let crowd: Vec<String> = (0..12).map(|n| format!("ou_crowd{n}")).collect();
+    crowd.iter().for_each(|user| rig.sim.add_user(user, &format!("N {user}")));
+    let inside: Vec<(&str, &str)> = crowd.iter().chain(&crowd).map(|user| (user.as_str(), "hi")).collect();
+    let forward = rig.sim.forward(GROUP, TOM, &inside);
+    let read = rig.feishu.quoted(&forward.as_str().into()).await.expect("readable");
+    assert!(read.len() == 24 && read.iter().all(|one| one.who.starts_with("N ou_crowd")), "{read:?}");
+    assert_eq!(asked(&rig), 2, "ten at a time, each of them once");
+
+    // Without the right it is asked for once, and the members' list tells what it can.
+    rig.sim.rules(|rules| rules.refuse_profiles = true);
+    assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_stranger".into()).await, None);
+    assert_eq!(rig.feishu.user_name(&GROUP.into(), &"ou_li".into()).await.as_deref(), Some("Li"));
+    assert_eq!(rig.feishu.user_name(&GROUP.into(), &TOM.into()).await.as_deref(), Some("Tom"));
+    assert_eq!(asked(&rig), 3);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_people_said_in_a_span_is_read_back() {
+    let rig = Rig::start().await;
+    let since = rig.sim.message(&rig.sim.say(GROUP, TOM, "@bot before")).created_ms;
+    let tick = || rig.sim.advance(Duration::from_millis(20));
+    tick();
+    rig.sim.chatter(GROUP, "ou_li", 60);
+    let out = notice(GROUP, None, "of the bot");
+    rig.feishu.send(&out).await.expect("sent");
+    let gone = rig.sim.hold_back(GROUP, TOM, "taken back");
+    rig.sim.recall(&gone);
+    rig.sim.hold_back(GROUP, TOM, "the last");
+    tick();
+    let now = rig.sim.message(&rig.sim.say(GROUP, TOM, "@bot now")).created_ms;
+    let span = Span { chat: GROUP.into(), topic: None, after_ms: since, until_ms: now - 1, limit: 55 };
+    let said = rig.feishu.said_between(&span).await.expect("readable");
+    let said: Vec<_> = said.iter().map(|one| (one.who.as_str(), one.text.as_str())).collect();
+    assert_eq!((said.len(), said[0], said[54]), (55, ("Li", "chatter 6"), ("Tom", "the last")));
+    assert!(said.iter().all(|(_, text)| !["of the bot", "taken back", "now"].contains(text)));
+    let none = Span { after_ms: now, until_ms: now + 1, ..span.clone() };
+    assert_eq!(rig.feishu.said_between(&none).await, Ok(Vec::new()));
+    rig.sim.rules(|rules| rules.refuse_lists = true);
+    let refused = rig.feishu.said_between(&span).await;
+    assert_eq!(refused, Err(FetchError::NotAllowed { scope: "im:message.group_msg".to_owned() }));
     rig.stop().await;
 }
 

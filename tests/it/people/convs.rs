@@ -1,7 +1,7 @@
 //! Conversations and projects: what goes on where, and what it cost.
 
 use ally::domain::turn::{Outcome, TurnState};
-use ally::domain::view::ButtonRole;
+use ally::domain::view::{ButtonRole, View};
 
 use crate::bridge::room::Room;
 
@@ -164,10 +164,46 @@ async fn a_chat_is_brought_to_another_directory_and_to_no_forbidden_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_where_another_chat_was_brought_to() {
+    let room = Room::with_codex("others").await;
+    let (other, temp) = (room.site.root.join("other"), room.site.root.join("tmp"));
+    let told = || super::gates::find(&temp, "told");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("x"), "theirs").unwrap();
+    let read = async || {
+        told().into_iter().for_each(|told| std::fs::remove_file(told).unwrap());
+        let message = room.say(&format!("[[escalate cat {}/x > $TMPDIR/told; true]]", other.display())).await;
+        room.press(ButtonRole::Allow).await;
+        room.until(&message, "completed", |turn| turn.state == COMPLETED).await;
+        let is_over = |view: &View| !matches!(view, View::Gate(gate) if !gate.buttons.is_empty());
+        room.wait("the card to be over", || room.cards().values().all(is_over).then_some(())).await;
+        std::fs::read_to_string(told().expect("it ran")).unwrap()
+    };
+    let bound = async |to: &'static str| {
+        room.say_in("second", &format!("/cd {to}")).await;
+        let other = other.canonicalize().unwrap();
+        let until = std::time::Instant::now() + crate::support::runtimes::PATIENCE;
+        while room.core.ledger.read(ally::ledger::conversations::directories).await.unwrap().contains(&other)
+            == (to == "-")
+        {
+            assert!(std::time::Instant::now() < until, "/cd {to}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(read().await, "theirs", "allowed, and nobody's project");
+    bound("../other").await;
+    assert_eq!(read().await, "");
+    bound("-").await;
+    assert_eq!(read().await, "theirs");
+    room.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_that_cannot_says_so() {
     let room = Room::open("cannot").await;
     room.done("[[say hello]]").await;
-    for typed in ["/model", "/effort high", "/diff", "/plan the login page", "/compact", "/review"] {
+    room.moods.simple.store(true, std::sync::atomic::Ordering::SeqCst);
+    for typed in ["/model", "/effort high", "/diff", "/plan the login page", "/compact", "/fork"] {
         let asked = room.say(typed).await;
         assert_eq!(room.answered(&asked).await, ["This runtime cannot do that"], "{typed}");
     }
@@ -226,8 +262,7 @@ async fn what_was_begun_at_the_desk_goes_on_in_the_owners_chat() {
         client: ally::domain::ids::ClientId::new("desk.1"),
         input: ally::bridge::ports::Prompt {
             text: "[[say from the desk]]".to_owned(),
-            images: Vec::new(),
-            plan: false,
+            ..ally::bridge::ports::Prompt::default()
         },
         model: None,
         effort: None,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::support::feishu_sim::Fault;
 use crate::support::world::*;
 
 /// Several are open on one card, of which this is the text.
@@ -44,7 +45,7 @@ async fn two_at_once_are_one_card_and_decided_by_number() {
     }
     let unclear = world.sim.say(OWNER_CHAT, OWNER, "y");
     assert!(world.said(&unclear).await.text().contains("More than one waits"), "it is said");
-    assert!(world.sim.message(&card).text().contains("Approvals needed: 2"), "nothing is decided");
+    assert_eq!(world.status().unwrap()["gates_open"], 2, "nothing is decided");
     // Which of them came first is codex's affair.
     let (one, two) = (number(&world, &card, "echo x"), number(&world, &card, "echo y"));
     world.sim.say(OWNER_CHAT, OWNER, &format!("a{one} / d{two}"));
@@ -57,7 +58,7 @@ async fn two_at_once_are_one_card_and_decided_by_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_button_decides_what_its_card_showed_and_nothing_that_came_since() {
+async fn a_row_is_decided_once_and_by_its_own_button() {
     let world = World::start(Kind::Codex).await;
     let (one, two) = (appends(&world, "one.txt", "x"), appends(&world, "two.txt", "y"));
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("{one} [[also]] {two} [[say told]]"));
@@ -80,19 +81,116 @@ async fn a_button_decides_what_its_card_showed_and_nothing_that_came_since() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_judged_is_decided_on_its_card_only() {
     let world = World::start(Kind::Embedded).await;
-    let file = world.file("red.txt");
-    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate rm -rf {}]] [[say over]]", file.display()));
-    let card = world.card_with(&message, "Allow once").await;
-    let text = world.sim.message(&card.id).text();
-    assert!(text.contains("may be irreversible") && text.contains("may not come back"), "{text}");
-    for word in ["y", "a1", "all y"] {
-        let said = world.sim.say(OWNER_CHAT, OWNER, word);
-        let answer = world.said(&said).await.text();
-        assert!(answer.contains("#1") || answer.contains("nothing was decided"), "{word}: {answer}");
+    let destroys = format!("rm -rf {}", world.file("red.txt").display());
+    let rows = [(destroys.as_str(), "may not come back"), ("sudo -n true", ""), ("bash -c \"$X\"", "")];
+    for (n, (command, warns)) in (1..).zip(rows) {
+        let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate {command}]] [[say over]]"));
+        let card = world.card_with(&message, "Allow once").await;
+        let text = world.sim.message(&card.id).text();
+        assert!(text.contains(&format!("#{n}")) && text.contains(warns), "{text}");
+        assert!(card.content.contains(&format!(r##""confirm":{{"text":{{"content":"#{n}: "##)), "{}", card.content);
+        for longer in ["For this task", "For 12 hours", "Always"] {
+            assert!(card.button(longer).is_none(), "{command}: {longer}");
+        }
+        for (word, want) in [
+            ("y".to_owned(), "decide it on the card"),
+            (format!("a{n}"), "decide it on the card"),
+            ("all y".to_owned(), "nothing was decided"),
+        ] {
+            let said = world.sim.say(OWNER_CHAT, OWNER, &word);
+            let answer = world.said(&said).await.text();
+            assert!(answer.contains(want), "{command}, {word}: {answer}");
+        }
+        assert_eq!(world.status().unwrap()["gates_open"], 1);
+        assert!(world.sim.message(&card.id).button("Allow once").is_some());
+        world.sim.say(OWNER_CHAT, OWNER, "n");
+        assert_eq!(world.answer(&message).await.said(), "over");
     }
-    assert!(world.sim.message(&card.id).button("Allow once").is_some());
-    world.sim.say(OWNER_CHAT, OWNER, "n");
-    assert_eq!(world.answer(&message).await.said(), "over");
+    // A number never comes again, not in a new conversation either.
+    let new = world.sim.say(OWNER_CHAT, OWNER, "/new");
+    world.said(&new).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[escalate true]] [[say over]]");
+    let card = world.card_with(&message, "Decline").await;
+    assert!(card.text().contains("#4"), "{}", card.text());
+    world.sim.click(&card.id, "Decline", OWNER).await;
+    world.answer(&message).await;
+}
+
+/// The id of the button that was made for so many requests of a card.
+fn drawn_for(world: &World, action: &str, requests: usize) -> Option<String> {
+    let mut found = world.ledger(|tx| {
+        let mut rows = tx.prepare("SELECT id, action FROM buttons")?;
+        let rows = rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?)
+    });
+    found.retain(|(_, stored)| {
+        let stored: Value = serde_json::from_str(stored).unwrap();
+        stored["do"] == action && stored["gates"].as_array().is_some_and(|gates| gates.len() == requests)
+    });
+    found.pop().map(|(id, _)| id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_leaves_alone_what_joined_its_card_since() {
+    let world = World::start(Kind::Codex).await;
+    let asks = ["x", "y", "z"].map(|nonce| appends(&world, &format!("{nonce}.txt"), nonce)).join(" [[also]] ");
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("{asks} [[say told]]"));
+    let card = list(&world, &message, 3).await;
+    world.settled_surfaces().await;
+    // Made when two were open, whether or not anybody saw it.
+    let old = drawn_for(&world, "decline_all", 2).expect("there was a card of two");
+    let toast = world.sim.click_value(&card, OWNER, json!({ "b": old }), Value::Null).await;
+    assert!(toast.to_string().contains("only the 2 you saw"), "{toast}");
+    assert_eq!(world.status().unwrap()["gates_open"], 1, "the third waits");
+    world
+        .wait("the card to show it", |world| {
+            let card = world.sim.message(&card);
+            (card.button("Allow #3").is_some() && card.button("Allow #1").is_none()).then_some(())
+        })
+        .await;
+    world.sim.click(&card, "Allow #3", OWNER).await;
+    assert_eq!(world.answer(&message).await.said(), "told");
+    let ran = ["x.txt", "y.txt", "z.txt"].map(|file| world.nonces(&world.file(file)).len());
+    assert_eq!(ran.iter().sum::<usize>(), 1, "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_from_before_its_card_decides_nothing() {
+    let world = World::start(Kind::Embedded).await;
+    let file = world.file("early.txt");
+    let ask = format!("[[escalate echo x >> {}]] [[say done]]", file.display());
+    let message = world.sim.hold_back(OWNER_CHAT, OWNER, &ask);
+    let reply = format!("POST /open-apis/im/v1/messages/{message}/reply");
+    world.sim.fault(&reply, Fault::Delay(Duration::from_secs(5)), 1);
+    world.sim.deliver(&message);
+    world.wait("the request", |world| (world.status()?["gates_open"] == 1).then_some(())).await;
+    let early = world.sim.say(OWNER_CHAT, OWNER, "y");
+    assert!(world.said(&early).await.text().contains("before the card of #1"), "{}", world.said(&early).await.text());
+    assert_eq!((world.status().unwrap()["gates_open"].as_u64(), file.exists()), (Some(1), false));
+    let card = world.card_with(&message, "Allow once").await;
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&message).await.said(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_in_a_group_is_answered_by_clicks_alone() {
+    let world = World::start(Kind::Codex).await;
+    let form = "[[form Colour?|Red|Blue; Your name?]] [[say thank you]]";
+    let rows = [
+        (form, "Send", json!({"q0": "1", "t1": "Wei"}), "thank you", "Li: Blue / Wei"),
+        ("[[ask Which?|Alpha|Beta]] [[say chosen]]", "Beta", Value::Null, "chosen", "Li: Beta"),
+        ("[[secret The token?]] [[say got it]]", "Send", json!({"t0": "hunter2secret"}), "got it", "(not shown)"),
+    ];
+    for (ask, button, values, answer, shown) in rows {
+        let message = world.sim.say(GROUP, LI, &format!("@bot {ask}"));
+        let card = world.card_with(&message, button).await;
+        world.sim.click_form(&card.id, button, LI, values).await;
+        assert_eq!(world.answer(&message).await.said(), answer);
+        world.settled().await;
+        let text = world.sim.message(&card.id).text();
+        assert!(text.contains(shown) && !text.contains("hunter2"), "{text}");
+    }
+    assert!(holds(&world.home.path().join("ally/codex/sessions"), "Beta"), "codex was told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +209,7 @@ async fn a_reason_reaches_the_agent() {
 }
 
 /// Whether a file below holds these words.
-fn holds(folder: &std::path::Path, words: &str) -> bool {
+pub(super) fn holds(folder: &std::path::Path, words: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| match entry.path() {
         path if path.is_dir() => holds(&path, words),
@@ -180,8 +278,27 @@ async fn nobody_answers_for_hours_and_nothing_happens_by_itself() {
     world.warp(Duration::from_secs(3600)).await;
     world.settled_surfaces().await;
     assert_eq!(reminder(&world), 1, "once");
+    world.warp(Duration::from_secs(7 * 86_400)).await;
+    world.wait("a reminder after a week", |world| (reminder(world) == 2).then_some(())).await;
+    world.settled_surfaces().await;
+    assert!(world.sim.message(&card.id).button("Allow once").is_some(), "the same card");
+    // Soon nobody could press it any more.
+    world.warp(Duration::from_secs(6 * 86_400)).await;
+    let fresh = |world: &World| {
+        let all = world.sim.messages(GROUP).into_iter();
+        all.rev().find(|one| one.id != card.id && one.button("Allow once").is_some())
+    };
+    let second = world.wait("a card of now", |world| fresh(world)).await;
+    world
+        .wait("a word on the old one", |world| {
+            world.sim.message(&card.id).text().contains("the card is too old").then_some(())
+        })
+        .await;
+    world.settled_surfaces().await;
+    assert!(world.sim.message(&card.id).buttons().is_empty());
+    assert_eq!(reminder(&world), 2);
     assert!(!file.exists());
-    world.sim.click(&card.id, "Allow once", OWNER).await;
+    world.sim.click(&second.id, "Allow once", OWNER).await;
     assert_eq!(world.answer(&message).await.said(), "done");
     assert_eq!(world.nonces(&file).len(), 1);
 }

@@ -71,6 +71,8 @@ async fn a_lock_stops_everything_and_outlives_a_restart() {
     assert_eq!(said.matches("— Li: ").count(), 2, "{said}");
     assert_eq!(world.answer(&queued).await.said(), "at last");
     assert!(world.nonces(&file).is_empty(), "it was never allowed");
+    world.settled().await;
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT, GROUP]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,4 +95,50 @@ async fn the_computer_has_the_same_switch() {
     assert_eq!(world.answer(&next).await.said(), "works again");
     let audit = world.run(&["audit"]).0;
     assert!(audit.contains("at the computer  paused everything"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_ends_a_command_within_seconds_and_voids_every_button() {
+    let world = World::start(Kind::Codex).await;
+    // One task that was cut, one message that is asked about: both offer to begin.
+    let cut = world.sim.say(GROUP, OWNER, "@bot [[shell sleep 600]] [[say never]]");
+    world.wait("it to run", |world| (count(world, "running") == 1).then_some(())).await;
+    world.kill_bridge().await;
+    let cut = world.card_with(&cut, "Continue").await;
+    let hour = std::time::Duration::from_secs(3600);
+    world.warp(hour).await;
+    let late = world.sim.say(OWNER_CHAT, OWNER, "[[say at last]]");
+    let old = world.card_with(&late, "Do it").await;
+    world.sim.advance(hour);
+    let seconds = format!("601.{}", std::process::id());
+    let running = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell sleep {seconds}]] [[say never]]"));
+    world.wait("the command to run", |_| runs(&seconds).then_some(())).await;
+    let live = world.card_with(&running, "Stop").await;
+
+    let lock = world.sim.say(OWNER_CHAT, OWNER, "/lock");
+    assert!(world.answer(&lock).await.said().contains("Paused: 1 task"), "{}", world.answer(&lock).await.said());
+    world.wait("nothing to run", |world| (count(world, "running") == 0).then_some(())).await;
+    world.wait("the command to be gone", |_| (!runs(&seconds)).then_some(())).await;
+    let turns: Vec<Value> = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    let turn = world.ledger(|tx| ally::ledger::turns::get(tx, &turns[0]["id"].as_str().unwrap().into()));
+    let took = turn.settled_at_ms.unwrap() - turn.stop.unwrap().at_ms;
+    assert!(turns[0]["outcome"] == "interrupted" && took < 5_000, "{took} ms: {turns:?}");
+    world.settled_surfaces().await;
+    let text = world.sim.message(&live.id).text();
+    assert!(text.contains("Stopped by Wang"), "{text}");
+
+    for (card, buttons) in [(&cut, ["Continue", "Run again"].as_slice()), (&old, &["Do it"])] {
+        for button in buttons {
+            let toast = world.sim.click(&card.id, button, OWNER).await;
+            assert!(toast.to_string().contains("Paused by the owner; nothing was done"), "{button}: {toast}");
+        }
+    }
+    assert_eq!(["queued", "submitting", "running", "waiting"].map(|state| count(&world, state)), [0; 4]);
+    let after: Vec<Value> = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(after.len(), turns.len(), "nothing new");
+    // Unlocked, the same buttons do what they say.
+    let unlock = world.sim.say(OWNER_CHAT, OWNER, "/unlock");
+    world.answer(&unlock).await;
+    world.sim.click(&old.id, "Do it", OWNER).await;
+    assert!(world.answer(&late).await.said().starts_with("at last"));
 }

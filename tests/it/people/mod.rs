@@ -1,11 +1,20 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
+mod answer;
+mod compact;
+mod context;
+mod control;
 mod convs;
+mod directories;
 mod gates;
 mod lock;
 mod look;
+pub mod network;
 mod noise;
 mod rights;
 mod rules;
+mod secrets;
 mod settings;
+mod signs;
 mod table;
+mod words;

@@ -69,3 +69,90 @@ async fn a_rule_that_was_revoked_or_is_over_never_applies() {
     assert!(world.answer(&none).await.said().contains("no rules here"));
     assert_eq!(world.run(&["rules", "--json"]).0.trim(), "[]");
 }
+
+async fn pass(world: &World, time: Duration) {
+    world.sim.advance(time);
+    world.warp(time).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standing_rule_names_its_maker_and_ends_after_thirty_days() {
+    let world = World::start(Kind::Embedded).await;
+    let first = ask(&world, "one");
+    let card = world.card_with(&first, "Always").await;
+    world.sim.click(&card.id, "Always", OWNER).await;
+    assert_eq!(world.answer(&first).await.said(), "one");
+    world.settled().await;
+    let text = world.sim.message(&card.id).text();
+    assert!(text.contains("Allowed by Wang, who made rule R1"), "{text}");
+    let listed = world.sim.say(OWNER_CHAT, OWNER, "/rules");
+    let list = world.card_with(&listed, "Revoke").await.text();
+    assert!(list.contains("R1") && list.contains("Wang"), "{list}");
+    let day = Duration::from_secs(24 * 3600);
+    pass(&world, 29 * day).await;
+    let second = ask(&world, "two");
+    assert!(world.answer(&second).await.said().starts_with("two"));
+    pass(&world, 2 * day).await;
+    let third = ask(&world, "three");
+    let card = world.card_with(&third, "Allow once").await;
+    world.sim.click(&card.id, "Decline", OWNER).await;
+    assert!(world.answer(&third).await.said().starts_with("three"));
+    world.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_of_hours_ends_with_its_conversation() {
+    let world = World::start(Kind::Embedded).await;
+    let first = ask(&world, "one");
+    let card = world.card_with(&first, "For 12 hours").await;
+    world.sim.click(&card.id, "For 12 hours", OWNER).await;
+    assert_eq!(world.answer(&first).await.said(), "one");
+    let new = world.sim.say(OWNER_CHAT, OWNER, "/new");
+    world.said(&new).await;
+    let second = ask(&world, "two");
+    let card = world.card_with(&second, "Decline").await;
+    world.sim.click(&card.id, "Decline", OWNER).await;
+    world.answer(&second).await;
+    assert_eq!(world.run(&["rules", "--json"]).0.trim(), "[]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_holds_no_longer_than_its_maker_may_decide() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.add_user("ou_han", "Han");
+    let named = world.sim.say(GROUP, OWNER, "@bot /approver @ou_han");
+    world.answer(&named).await;
+    let ask = |said: &str| world.sim.say(GROUP, LI, &format!("@bot [[request ls -la]] [[say {said}]]"));
+    let first = ask("one");
+    let card = world.card_with(&first, "Always").await;
+    world.sim.click(&card.id, "Always", "ou_han").await;
+    assert_eq!(world.answer(&first).await.said(), "one");
+    let second = ask("two");
+    assert_eq!(world.answer(&second).await.said(), "two");
+    let removed = world.sim.say(GROUP, OWNER, "@bot /approver @ou_han remove");
+    assert!(world.answer(&removed).await.said().contains("no longer approves"));
+    let third = ask("three");
+    let card = world.card_with(&third, "Decline").await;
+    world.sim.click(&card.id, "Decline", LI).await;
+    assert_eq!(world.answer(&third).await.said(), "three");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_allowed_is_left_with_codex_or_in_the_owners_home() {
+    let world = World::start(Kind::Codex).await;
+    std::fs::create_dir_all(world.file(".codex")).unwrap();
+    std::fs::write(world.file(".codex/config.toml"), "# the owner's own\n").unwrap();
+    let level = world.sim.say(OWNER_CHAT, OWNER, "/settings autonomy ask");
+    world.said(&level).await;
+    for (n, button) in ["Allow once", "For this task", "For 12 hours", "Always", "Decline"].into_iter().enumerate() {
+        let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo made-{n}]] [[say {n}]]"));
+        let card = world.card_with(&message, button).await;
+        world.sim.click(&card.id, button, OWNER).await;
+        assert_eq!(world.answer(&message).await.said(), n.to_string(), "{button}");
+    }
+    world.settled().await;
+    assert!(super::gates::find(&world.home.path().join("ally"), "default.rules").is_none(), "codex keeps no rule");
+    let own: Vec<_> = std::fs::read_dir(world.file(".codex")).unwrap().flatten().map(|one| one.file_name()).collect();
+    assert_eq!(own, ["config.toml"], "nothing is written to the owner's codex");
+    assert_eq!(std::fs::read_to_string(world.file(".codex/config.toml")).unwrap(), "# the owner's own\n");
+}

@@ -24,7 +24,7 @@ async fn settings_are_changed_by_those_who_may() {
         ("/settings noise loud", "It can be: full, normal, quiet"),
         ("/settings colour red", "There is no \"colour\""),
         ("/settings autonomy trusted", "not yours to make"),
-        ("/settings noise quiet", "set Noise to \"answers only\""),
+        ("/settings noise quiet", "set Noise to \"Answers only\""),
     ] {
         let message = world.sim.say(GROUP, OWNER, &format!("@bot {text}"));
         let said = world.said(&message).await.text();
@@ -47,6 +47,8 @@ async fn a_busy_conversation_does_what_its_chat_is_set_to() {
     let steered = world.sim.say(OWNER_CHAT, OWNER, "and quickly");
     world.settled().await;
     assert!(world.sim.message(&steered).receipts() == ["DONE"], "{:?}", world.sim.message(&steered).receipts());
+    let row = super::control::find_row(&world, &steered).unwrap();
+    assert_eq!(row.steer.as_deref(), Some("taken"), "it went into the running task: {row:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,6 +76,22 @@ async fn told(world: &World, who: Who, message: &str) -> String {
     world.answer(message).await.said()
 }
 
+/// Those who may not talk were told nothing, or once that the group is closed, and got no sign.
+async fn nobody_was_answered(world: &World) {
+    // What comes after their messages is through: so is whatever they caused.
+    let last = world.sim.say(OWNER_CHAT, OWNER, "/whoami");
+    world.answer(&last).await;
+    let mut told = Vec::new();
+    for (chat, user) in [(OPEN, OUTSIDER.user), (CLOSED, STRANGER)] {
+        for message in world.sim.messages(chat).into_iter().filter(|one| one.sender == user) {
+            assert!(message.receipts().is_empty(), "{message:?}");
+            told.extend(world.sim.answers_to(&message.id).into_iter().map(|said| (chat, said.text())));
+        }
+    }
+    assert!(told.len() <= 1, "{told:?}");
+    assert!(told.iter().all(|(chat, text)| *chat == CLOSED && text.contains("not set up")), "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_decide_what() {
     let world = world().await;
@@ -143,6 +159,142 @@ async fn who_may_decide_what() {
             }
         }
     }
+    // A member decides nothing outside of the project in a task of her own either: not by number, not all at once.
+    let asked = says(&world, MEMBER, None, &format!("[[request {mark}]] [[say done]]"));
+    let card = world.card_with(&asked, "Allow once").await;
+    let toast = clicks(&world, MEMBER, &card.id, &card.button("Allow once").unwrap()).await;
+    assert!(toast.contains("Only"), "{toast}");
+    for (words, want) in [("y", "Only"), ("a1", "Only"), ("all y", "nothing was decided")] {
+        let message = says(&world, MEMBER, Some(&asked), words);
+        let said = told(&world, MEMBER, &message).await;
+        assert!(said.contains(want), "{words}: {said}");
+    }
+    assert_eq!((open_gates(&world), ran(&world)), (1, expected));
+    // To say no is the safe direction: whoever asked may.
+    let toast = clicks(&world, MEMBER, &card.id, &card.button("Decline").unwrap()).await;
+    assert!(toast.contains("Recorded"), "{toast}");
+    assert_eq!(world.answer(&asked).await.said(), "done");
+    assert_eq!(ran(&world), expected);
+    nobody_was_answered(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_press_the_other_buttons_of_a_request() {
+    let world = world().await;
+    let own: &[Who] = &[REQUESTER, APPROVER, ADMIN, OWNER_HERE];
+    let deciders: &[Who] = &[APPROVER, ADMIN, OWNER_HERE];
+    let outside = format!("[[request echo x >> {}]]", world.file("never.txt").display());
+    for (ask, button, may, by) in [
+        ("[[request ls]]", "Decline", own, REQUESTER),
+        (&outside, "Decline", own, APPROVER),
+        ("[[request ls -l]]", "For this task", own, REQUESTER),
+        ("[[request ls -a]]", "For 12 hours", own, REQUESTER),
+        ("[[request ls -R]]", "Always", deciders, APPROVER),
+        ("[[ask Which?|Alpha|Beta]]", "Beta", own, REQUESTER),
+        ("[[ask Who?|Alpha|Beta]]", "Alpha", own, ADMIN),
+    ] {
+        let asked = world.sim.say(OPEN, LI, &format!("@bot {ask} [[say done]]"));
+        let card = world.card_with(&asked, button).await;
+        let value = card.button(button).unwrap();
+        for who in ALL.into_iter().filter(|who| !may.contains(who)) {
+            let before = audit(&world).len();
+            let toast = clicks(&world, who, &card.id, &value).await;
+            assert!(!toast.contains("Recorded"), "{who:?} {ask} {button}: {toast}");
+            assert_eq!(audit(&world).len(), before + 1, "{who:?} {ask} {button}");
+        }
+        assert_eq!(open_gates(&world), 1, "{ask} {button}: nothing was decided");
+        let toast = clicks(&world, by, &card.id, &value).await;
+        assert!(toast.contains("Recorded"), "{by:?} {ask} {button}: {toast}");
+        assert!(world.answer(&asked).await.said().starts_with("done"));
+    }
+    assert!(!world.file("never.txt").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_press_what_begins_and_joins_a_task() {
+    let world = world().await;
+    let may = [REQUESTER, APPROVER, ADMIN, OWNER_HERE];
+    let others = || ALL.into_iter().filter(|who| !may.contains(who));
+    let count = |world: &World, what: &str| world.status().unwrap()["turns"][what].as_u64().unwrap();
+    // A message that waits behind a task.
+    let first = world.sim.say(OPEN, LI, "@bot [[sleep 1800000]] [[say never]]");
+    world.wait("it to run", |world| (count(world, "running") == 1).then_some(())).await;
+    let queued = world.sim.reply(&first, LI, "@bot [[say never]]");
+    let card = world.card_with(&queued, "Cancel").await;
+    for button in ["Steer", "Cancel"] {
+        for who in others() {
+            let toast = clicks(&world, who, &card.id, &card.button(button).unwrap()).await;
+            assert!(toast.contains("Only") || toast.contains("may not"), "{who:?} {button}: {toast}");
+        }
+    }
+    assert_eq!((count(&world, "running"), count(&world, "queued")), (1, 1));
+    let toast = clicks(&world, APPROVER, &card.id, &card.button("Cancel").unwrap()).await;
+    assert!(toast.contains("Cancelled"), "{toast}");
+    // The task is cut by a death, and offers what can be done about it.
+    world.kill_bridge().await;
+    let cut = world.card_with(&first, "Continue").await;
+    for button in ["Continue", "Run again", "Dismiss"] {
+        for who in others() {
+            let toast = clicks(&world, who, &cut.id, &cut.button(button).unwrap()).await;
+            assert!(toast.contains("Only") || toast.contains("may not"), "{who:?} {button}: {toast}");
+        }
+    }
+    let toast = clicks(&world, REQUESTER, &cut.id, &cut.button("Dismiss").unwrap()).await;
+    assert!(toast.contains("dismissed"), "{toast}");
+    // An old message is asked about.
+    let hour = std::time::Duration::from_secs(3600);
+    world.warp(hour).await;
+    let old = world.sim.say(OPEN, LI, "@bot [[say at last]]");
+    let asks = world.card_with(&old, "Do it").await;
+    for button in ["Do it", "Cancel"] {
+        for who in others() {
+            let toast = clicks(&world, who, &asks.id, &asks.button(button).unwrap()).await;
+            assert!(toast.contains("Only") || toast.contains("may not"), "{who:?} {button}: {toast}");
+        }
+    }
+    assert_eq!((count(&world, "running"), count(&world, "queued")), (0, 0));
+    clicks(&world, ADMIN, &asks.id, &asks.button("Do it").unwrap()).await;
+    assert_eq!(world.answer(&old).await.said(), "at last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_change_how_a_chat_works() {
+    let world = world().await;
+    let deciders: &[Who] = &[APPROVER, ADMIN, OWNER_HERE];
+    for (command, may, refusal) in [
+        ("/settings autonomy ask", deciders, "not yours to make"),
+        ("/settings autonomy edit", &[ADMIN, OWNER_HERE], "not yours to make"),
+        ("/settings autonomy trusted", &[], "not yours to make"),
+        ("/settings busy steer", deciders, "not yours to make"),
+        ("/settings noise full", deciders, "not yours to make"),
+        ("/cd /nowhere", &[ADMIN, OWNER_HERE], "Only"),
+    ] {
+        for who in ALL {
+            let before = audit(&world).len();
+            let said = told(&world, who, &says(&world, who, None, command)).await;
+            let rows = audit(&world);
+            if who.outside || who.chat == CLOSED {
+                assert_eq!(rows.len(), before, "{who:?} {command}");
+            } else if may.contains(&who) {
+                assert!(!said.contains(refusal), "{who:?} {command}: {said}");
+            } else {
+                assert!(said.contains(refusal), "{who:?} {command}: {said}");
+                assert_eq!((rows.len(), &rows[0]["who"]), (before + 1, &json!(who.user)), "{who:?} {command}");
+                assert!(rows[0]["what"].as_str().unwrap().ends_with("refused"), "{}", rows[0]);
+            }
+        }
+    }
+    // By the card of somebody who may: it is for him alone.
+    let asked = world.sim.say(OPEN, ADMIN.user, "@bot /settings");
+    let card = world.card_with(&asked, "Save").await;
+    let value = card.button("Save").unwrap();
+    for who in [OUTSIDER, MEMBER, REQUESTER] {
+        let tenant = if who.outside { OTHERS } else { "tenant_sim" };
+        let form = json!({"busy": "reject"});
+        let toast = world.sim.click_from(tenant, &card.id, who.user, value.clone(), form).await.to_string();
+        assert!(toast.contains("may not") || toast.contains("Only"), "{who:?}: {toast}");
+    }
+    nobody_was_answered(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,6 +352,9 @@ async fn who_may_stop_and_cancel() {
         says(&world, OWNER_HERE, Some(&first), "/stop");
         world.wait("it to be stopped", |world| running(world, 0)).await;
     }
+    nobody_was_answered(&world).await;
+    world.settled().await;
+    world.assert_nothing_runs_on_cards(&[OPEN, CLOSED]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

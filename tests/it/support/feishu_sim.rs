@@ -46,6 +46,8 @@ pub struct Say {
     pub parent: Option<String>,
     /// Opens a topic, or writes a new message into an existing one, without answering anything.
     pub thread: Option<String>,
+    /// What is answered lies in a topic, and this does not: a quote in the group's stream.
+    pub in_stream: bool,
     /// Message type and content as they stand on the wire, instead of `text`; `@_user_1` is the bot.
     pub raw: Option<(String, String)>,
     /// Another company's tenant.
@@ -90,8 +92,13 @@ impl FeishuSim {
 
     fn add_chat(&self, chat: &str, name: &str, mode: ChatMode, members: &[&str]) {
         let members = members.iter().map(|user| (*user).to_owned()).collect();
-        let new = Chat { name: name.to_owned(), mode, members, bot_in: true };
+        let new = Chat { name: name.to_owned(), mode, members, bot_in: true, external: false };
         self.with(|state| state.chats.insert(chat.to_owned(), new));
+    }
+
+    /// People of other companies are in the chat, or not any more.
+    pub fn let_outsiders_in(&self, chat: &str, external: bool) {
+        self.with(|state| state.chats.get_mut(chat).expect("a chat of the test").external = external);
     }
 
     /// The bot is thrown out of the chat (without an event).
@@ -115,7 +122,10 @@ impl FeishuSim {
 
     /// Lets the next `times` calls whose `METHOD /path` (or path) begins with `prefix` go wrong.
     pub fn fault(&self, prefix: &str, fault: Fault, times: usize) {
-        self.with(|state| state.faults.push((prefix.to_owned(), fault, times)));
+        self.with(|state| {
+            state.faulty = true;
+            state.faults.push((prefix.to_owned(), fault, times));
+        });
     }
 
     /// From now on all goes well again.
@@ -356,6 +366,11 @@ impl FeishuSim {
     /// All requests so far, as `METHOD /path`.
     pub fn requests(&self) -> Vec<String> {
         self.with(|state| state.requests.clone())
+    }
+
+    /// Messages that had two reactions of the bot at a time, unless calls went wrong on purpose.
+    pub fn doubled(&self) -> Vec<String> {
+        self.with(|state| if state.faulty { Vec::new() } else { state.doubled.clone() })
     }
 
     /// Acks of a message's deliveries, in the order in which they came.

@@ -46,6 +46,11 @@ impl Site {
         std::fs::write(self.root.join("codex/config.toml"), config).expect("a configuration");
     }
 
+    /// `TMPDIR` of the commands in `work`.
+    pub fn temp(&self) -> PathBuf {
+        ally::runtimes::codex::temp_of(&self.root.join("tmp"), &self.work())
+    }
+
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
     }
@@ -125,7 +130,7 @@ impl Alive {
     }
 
     pub async fn submit(&self, thread: &ThreadId, client: &str, text: &str) -> NativeTurnId {
-        let input = Prompt { text: text.to_owned(), images: Vec::new(), plan: false };
+        let input = Prompt { text: text.to_owned(), ..Prompt::default() };
         let submit = Submit {
             thread: thread.clone(),
             client: ClientId::new(client),

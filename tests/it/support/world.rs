@@ -290,6 +290,10 @@ impl World {
             (idle && sent).then_some(())
         })
         .await;
+        // A process that dies may not know of the reaction that it put.
+        if self.status().is_some_and(|status| status["crashes"].is_null()) {
+            assert_eq!(self.sim.doubled(), Vec::<String>::new(), "two reactions at a time");
+        }
     }
 
     /// Waits until every card shows what it should.
@@ -297,13 +301,16 @@ impl World {
         self.wait("the cards to be painted", |world| (world.status()?["surfaces_pending"] == 0).then_some(())).await;
     }
 
-    /// No card claims that something runs or waits.
+    /// No card claims that something runs or waits, and none asks.
     pub fn assert_nothing_runs_on_cards(&self, chats: &[&str]) {
         for chat in chats {
             for message in self.sim.messages(chat).into_iter().filter(|m| m.by_bot() && m.msg_type == "interactive") {
                 let text = message.text();
                 assert!(!text.contains("Running") && message.button("Stop").is_none(), "a card still runs: {text}");
-                assert!(message.button("Allow once").is_none(), "a card still asks: {text}");
+                let waits = ["Waiting", " waiting", "Behind "].iter().any(|words| text.contains(words));
+                assert!(!waits, "a card still waits: {text}");
+                let asks = ["Allow", "Decline", "Send", "Steer", "Do it"].iter().any(|b| message.button(b).is_some());
+                assert!(!asks && !text.contains("needed"), "a card still asks: {text}");
             }
         }
     }
@@ -362,6 +369,13 @@ impl Drop for World {
             kill(pid, "-KILL");
         }
     }
+}
+
+/// Whether a `sleep` of so many seconds runs on this machine.
+pub fn runs(seconds: &str) -> bool {
+    let line = format!("sleep\0{seconds}\0").into_bytes();
+    let Ok(all) = std::fs::read_dir("/proc") else { return false };
+    all.flatten().any(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|found| found == line))
 }
 
 pub fn kill(pid: u32, signal: &str) {

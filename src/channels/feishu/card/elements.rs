@@ -43,10 +43,7 @@ impl Card {
 
     /// A small grey line.
     pub fn grey(&mut self, text: &str) {
-        let mut text = plain(text);
-        text["text_size"] = json!("notation");
-        text["text_color"] = json!("grey");
-        self.elements.push(json!({"tag": "div", "text": text}));
+        self.elements.push(grey(text));
     }
 
     pub fn coloured(&mut self, text: &str, colour: &str) {
@@ -157,6 +154,13 @@ pub(super) fn plain(text: &str) -> Value {
 
 pub(super) fn div(text: &str) -> Value {
     json!({"tag": "div", "text": plain(text)})
+}
+
+pub(super) fn grey(text: &str) -> Value {
+    let mut text = plain(text);
+    text["text_size"] = json!("notation");
+    text["text_color"] = json!("grey");
+    json!({"tag": "div", "text": text})
 }
 
 pub(super) fn code_block(language: &str, code: &str) -> Value {

@@ -2,18 +2,29 @@
 
 use serde_json::{Value, json};
 
-use super::Pen;
-use super::elements::{Card, clip, code_block, div, plain, row};
+use super::elements::{Card, clip, code_block, div, grey, plain, row};
+use super::{Pen, safe};
 use crate::domain::gate::{Ask, Change, Decision, Question};
 use crate::domain::risk::Class;
 use crate::domain::rule::{Span, Subject};
-use crate::domain::view::{Button, ButtonRole, GateRow, GateShown, GateView, GatesView, RiskShown, RuleOffer};
+use crate::domain::view::{
+    Button, ButtonRole, GateRow, GateShown, GateView, GatesView, MAX_GATE_ROWS, RiskShown, RuleOffer,
+};
+use crate::words::card::sandbox;
 use crate::words::{CardMsg, button, risk, risk_why};
 
 /// Bytes of a request that a command or all diffs together may take. Well below the card's limit, so that the last
 /// resort of cutting the finished card, which could not tell the buttons, never meets a gate.
 const SHOWN_BYTES: usize = 14_000;
+/// The same of all rows of a list, which have more around them, and of the small texts in a row.
+const LIST_BYTES: usize = 10_000;
+const ROW_CLAIM_BYTES: usize = 300;
+const ROW_TEXT_BYTES: usize = 150;
 const OPEN_LINES: usize = 8;
+const OPEN_COLUMNS: usize = 60;
+const OPEN_CHARS: usize = 800;
+/// Bytes of a request that its second look repeats.
+const SURE_BYTES: usize = 120;
 const MAX_FILES: usize = 20;
 const MAX_DIFFS: usize = 6;
 const MAX_OPTIONS: usize = 30;
@@ -42,14 +53,19 @@ fn approval(view: &GateView, pen: Pen) -> Value {
     if view.state.is_open() {
         card.mention(&view.mention);
     }
-    card.line(&clip(&pen.say(CardMsg::GateWho { who: requester, project, deciders }), 300));
-    let cut = what(&mut card, &view.ask, pen);
+    // Nobody is to decide what is over.
+    card.line(&match view.state.is_open() {
+        true => clip(&pen.say(CardMsg::GateWho { who: requester, project, deciders }), 300),
+        false => format!("{requester} · {project}"),
+    });
+    let cut = what(&mut card, &view.ask, kind, pen);
     place(&mut card, &view.ask, view.risk.as_ref(), pen);
-    if view.state.is_open() {
-        card.line(risk_why(class, pen.lang));
-    }
+    card.line(risk_why(class, pen.lang));
     if let Some(words) = view.risk.as_ref().and_then(|risk| risk.why.as_deref()) {
         card.line(&pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) }));
+    }
+    if view.state.is_open() && view.risk.as_ref().is_some_and(|risk| risk.needs_network) {
+        card.line(&pen.say(CardMsg::NeedsNetwork));
     }
     if let Some(reason) = &view.claim {
         card.grey(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) }));
@@ -61,9 +77,9 @@ fn approval(view: &GateView, pen: Pen) -> Value {
         if view.paused {
             card.line(&pen.say(CardMsg::GatePaused { at: pen.dated(view.opened_at_ms), names: deciders }));
         }
-        let red = class.is_red() || cut;
-        decide_buttons(&mut card, view, red, pen);
-        if !red {
+        let careful = class.is_red() || cut || may_have_run(&view.state);
+        decide_buttons(&mut card, view, careful, pen);
+        if !careful {
             card.grey(&hint(view, pen));
         }
     }
@@ -73,6 +89,11 @@ fn approval(view: &GateView, pen: Pen) -> Value {
 /// What an older ally drew without a class cannot be judged any more.
 fn class_of(view: &GateView) -> Class {
     view.risk.as_ref().map_or(Class::Unknown, |risk| risk.class)
+}
+
+/// It was allowed once and may have run: allowing it again can do it twice.
+fn may_have_run(state: &GateShown) -> bool {
+    matches!(state, GateShown::OpenAgain { .. })
 }
 
 fn template(state: &GateShown, class: Class) -> &'static str {
@@ -87,8 +108,13 @@ fn template(state: &GateShown, class: Class) -> &'static str {
 fn tag(state: &GateShown) -> (CardMsg<'static>, &'static str) {
     match state {
         GateShown::Open | GateShown::OpenAgain { .. } => (CardMsg::TagOpen, "orange"),
-        GateShown::Decided { decision: Decision::Allow, .. } => (CardMsg::TagAllowed, "green"),
-        GateShown::Decided { decision: Decision::Answers { .. }, .. } => (CardMsg::TagAnswered, "green"),
+        GateShown::Decided { decision: Decision::Allow | Decision::Network, .. } => (CardMsg::TagAllowed, "green"),
+        GateShown::Decided { decision: Decision::Answers { answers }, .. } => {
+            match answers.iter().any(|(_, words)| !words.is_empty()) {
+                true => (CardMsg::TagAnswered, "green"),
+                false => (CardMsg::TagSkipped, "neutral"),
+            }
+        }
         GateShown::Decided { .. } | GateShown::Refused => (CardMsg::TagDeclined, "neutral"),
         GateShown::Withdrawn => (CardMsg::TagWithdrawn, "neutral"),
         GateShown::Void => (CardMsg::TagVoid, "neutral"),
@@ -101,8 +127,10 @@ fn tag(state: &GateShown) -> (CardMsg<'static>, &'static str) {
 /// C4. A row shows the beginning of what is asked and folds the whole; nothing is allowed by a button under it that a
 /// person could not have read.
 pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
-    let open: Vec<&GateRow> = view.rows.iter().filter(|row| row.state.is_open()).collect();
-    let n = open.len() + view.more;
+    let rows = &view.rows[..view.rows.len().min(MAX_GATE_ROWS)];
+    let open: Vec<&GateRow> = rows.iter().filter(|row| row.state.is_open()).collect();
+    let more = view.more + view.rows[rows.len()..].iter().filter(|row| row.state.is_open()).count();
+    let n = open.len() + more;
     let worst = open.iter().map(|row| row.risk.class).max();
     let GatesView { requester, project, deciders, .. } = view;
     let summary = match n {
@@ -119,21 +147,20 @@ pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
         Some(class) if class.is_red() => "red",
         Some(_) => "orange",
     };
-    let who = pen.say(CardMsg::GateWho { who: requester, project, deciders });
     card.header(&pen.say(title), Some(&format!("{requester} · {project}")), template, Some((&pen.say(tag), colour)));
     if n > 0 {
         card.mention(&view.mention);
-        card.line(&clip(&who, 300));
+        card.line(&clip(&pen.say(CardMsg::GatesWho { deciders }), 300));
     }
-    let each = SHOWN_BYTES / view.rows.len().max(1);
-    for (i, gate) in view.rows.iter().enumerate() {
+    let each = LIST_BYTES / rows.len().max(1);
+    for (i, gate) in rows.iter().enumerate() {
         if i > 0 {
             card.rule();
         }
         list_row(&mut card, gate, each, pen);
     }
-    if view.more > 0 {
-        card.line(&pen.say(CardMsg::GatesMore { n: view.more }));
+    if more > 0 {
+        card.line(&pen.say(CardMsg::GatesMore { n: more }));
     }
     if let Some(first) = open.first() {
         if view.paused {
@@ -141,28 +168,32 @@ pub(super) fn gates(view: &GatesView, pen: Pen) -> Value {
         }
         card.rule();
         let numbers = view.low.iter().map(|n| format!("#{n}")).collect::<Vec<_>>().join(" ");
-        let label = |role: &ButtonRole| match role {
+        let words = |role: &ButtonRole| match role {
             ButtonRole::AllowLow => pen.say(CardMsg::AllowLow { numbers: &numbers }),
-            role => button(role, pen.lang).to_owned(),
+            role => label(role, pen),
         };
-        let drawn = view.buttons.iter().map(|b| card.button(b, &label(&b.role), None)).collect();
+        let drawn = view.buttons.iter().map(|b| card.button(b, &words(&b.role), None)).collect();
         card.rows(drawn);
-        let n = first.number;
-        card.grey(&match view.direct {
-            true => pen.say(CardMsg::HintGates { n }),
-            false => pen.say(CardMsg::HintGatesGroup { bot: &view.bot_name, n }),
-        });
+        // What needs a second look is not decided in three letters.
+        if let Some(n) = open.iter().find(|row| !row.risk.class.is_red() && !may_have_run(&row.state)) {
+            let n = n.number;
+            card.grey(&match view.direct {
+                true => pen.say(CardMsg::HintGates { n }),
+                false => pen.say(CardMsg::HintGatesGroup { bot: &view.bot_name, n }),
+            });
+        }
     }
     card.finish(pen)
 }
 
 /// Eight rows have to stay below the platform's 200 elements: what belongs together shares one.
 fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
-    let sandbox = if gate.risk.sandboxed { CardMsg::InSandbox } else { CardMsg::OutsideSandbox };
-    let mut head = vec![format!("#{} {} · {}", gate.number, risk(gate.risk.class, pen.lang), pen.say(sandbox))];
+    let sandbox = sandbox(&gate.ask, gate.risk.sandboxed);
+    let kind = risk(gate.risk.class, pen.lang);
+    let mut head = vec![format!("#{} {kind} · {}", gate.number, pen.say(sandbox))];
     let because = gate.risk.why.as_deref();
-    head.extend(because.map(|words| pen.say(CardMsg::BecauseOf { words: &clip(&one_line(words), 120) })));
-    let result = outcome(&gate.state, pen);
+    head.extend(because.map(|words| pen.say(CardMsg::BecauseOf { words: &brief(words, ROW_TEXT_BYTES) })));
+    let result = outcome(&gate.state, &gate.ask, gate.opened_at_ms, pen);
     head.extend(result.clone().filter(|_| gate.state.is_open()));
     card.line(&head.join("\n"));
     let asked = asked(&gate.ask);
@@ -171,32 +202,33 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
     let lines = asked.lines().count();
     let is_short = !cut && lines <= 2 && total <= 160;
     let first = shown.lines().take(2).collect::<Vec<_>>().join("\n");
-    card.code(language(&gate.ask), &if is_short { shown.to_owned() } else { format!("{}\n…", clip(&first, 160)) });
+    let first = self::shown(&first, ROW_TEXT_BYTES).0;
+    card.code(language(&gate.ask), &if is_short { narrow(shown) } else { format!("{}\n…", narrow(first)) });
     let mut facts = Vec::new();
     facts.extend(cut.then(|| pen.say(CardMsg::Cut { shown: shown.chars().count(), total })));
     facts.extend(
-        directory(&gate.ask).map(|directory| pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })),
+        directory(&gate.ask).map(|directory| pen.say(CardMsg::Where { directory: &brief(directory, ROW_TEXT_BYTES) })),
     );
+    let needs_network = gate.state.is_open() && gate.risk.needs_network;
+    facts.extend(needs_network.then(|| pen.say(CardMsg::NeedsNetwork)));
     facts.extend(gate.state.is_open().then(|| risk_why(gate.risk.class, pen.lang).to_owned()));
     let mut inside = Vec::new();
     inside.extend((!is_short).then(|| code_block(language(&gate.ask), shown)));
     inside.extend((!facts.is_empty()).then(|| div(&facts.join("\n"))));
     // The agent's words stand alone.
     if let Some(reason) = &gate.claim {
-        inside.push(div(&pen.say(CardMsg::Claim { reason: &clip(&one_line(reason), 200) })));
+        inside.push(div(&pen.say(CardMsg::Claim { reason: &brief(reason, ROW_CLAIM_BYTES) })));
     }
-    card.folded(&pen.say(if is_short { CardMsg::Details } else { CardMsg::Folded { lines } }), inside);
+    card.folded(&pen.say(if is_short { CardMsg::Details } else { CardMsg::Folded { lines, kind } }), inside);
     if let Some(result) = result.filter(|_| !gate.state.is_open()) {
         card.line(&result);
     }
-    let red = gate.risk.class.is_red() || cut;
+    let careful = gate.risk.class.is_red() || cut || may_have_run(&gate.state);
     let number = gate.number;
-    let drawn: Vec<Value> = ordered(&gate.buttons, red)
+    let drawn: Vec<Value> = ordered(&gate.buttons, careful)
         .into_iter()
         .map(|b| {
-            let ask_again = red && matches!(b.role, ButtonRole::AllowNumber(_));
-            let confirm =
-                ask_again.then(|| (pen.say(CardMsg::ConfirmTitle), pen.say(CardMsg::ConfirmAllow { number })));
+            let confirm = confirmed(b, &gate.ask, careful, number, pen);
             card.button(b, &format!("{} #{number}", button(&b.role, pen.lang)), confirm)
         })
         .collect();
@@ -206,7 +238,9 @@ fn list_row(card: &mut Card, gate: &GateRow, budget: usize, pen: Pen) {
 /// What is asked, as one text.
 fn asked(ask: &Ask) -> String {
     match ask {
-        Ask::Command { command, .. } => command.clone(),
+        Ask::Command { command, wanted, .. } => {
+            std::iter::once(command).chain(wanted).cloned().collect::<Vec<_>>().join("\n")
+        }
         // The files first: the beginning of this is all that stands open.
         Ask::FileChange { changes, .. } => {
             let files = changes.iter().map(change_line);
@@ -238,32 +272,72 @@ fn directory(ask: &Ask) -> Option<&str> {
 // ------------------------------------------------------------------------------------------------ parts
 
 /// Shows what is asked; tells whether any of it had to be left out.
-fn what(card: &mut Card, ask: &Ask, pen: Pen) -> bool {
+fn what(card: &mut Card, ask: &Ask, kind: &str, pen: Pen) -> bool {
     match ask {
-        Ask::Command { command, .. } => code(card, "bash", command, pen),
-        Ask::FileChange { changes, .. } => changes_list(card, changes, pen),
-        Ask::Permissions { wanted, .. } => code(card, "", &wanted.join("\n"), pen),
-        Ask::Tool { server, tool, detail } => code(card, "", format!("{server} · {tool}\n{detail}").trim(), pen),
+        Ask::FileChange { changes, .. } => changes_list(card, changes, kind, pen),
+        Ask::Command { command, wanted, .. } => {
+            let cut = code(card, "bash", command, kind, pen);
+            (!wanted.is_empty() && code(card, "", &wanted.join("\n"), kind, pen)) || cut
+        }
         Ask::Questions { .. } => false,
+        other => code(card, language(other), &asked(other), kind, pen),
     }
 }
 
-/// Up to eight lines stand open, more are folded with their count.
-fn code(card: &mut Card, language: &str, text: &str, pen: Pen) -> bool {
+/// Up to eight lines stand open, more are folded with their count and the class of the whole.
+fn code(card: &mut Card, language: &str, text: &str, kind: &str, pen: Pen) -> bool {
     let (shown, cut) = shown(text, SHOWN_BYTES);
     let total = text.chars().count();
     let lines = text.lines().count();
-    if lines <= OPEN_LINES && total <= 800 {
-        card.code(language, shown);
+    if total <= OPEN_CHARS && narrow(shown).lines().count() <= OPEN_LINES {
+        card.code(language, &narrow(shown));
     } else {
-        let head: Vec<&str> = shown.lines().take(3).collect();
-        card.code(language, &format!("{}\n…", clip(&head.join("\n"), 300)));
-        card.folded(&pen.say(CardMsg::Folded { lines }), vec![code_block(language, shown)]);
+        let head = clip(&shown.lines().take(3).collect::<Vec<_>>().join("\n"), 300);
+        card.code(language, &format!("{}\n…", narrow(&head)));
+        card.folded(&pen.say(CardMsg::Folded { lines, kind }), vec![code_block(language, shown)]);
     }
     if cut {
         card.coloured(&pen.say(CardMsg::Cut { shown: shown.chars().count(), total }), "red");
     }
     cut
+}
+
+/// Lines that a phone shows whole: code does not wrap there, and what stands beyond its edge is not seen. The sign says
+/// that a line goes on.
+fn narrow(code: &str) -> String {
+    let code = safe::visible(code);
+    let mut out = String::with_capacity(code.len());
+    for (n, line) in code.lines().enumerate() {
+        if n > 0 {
+            out.push('\n');
+        }
+        let mut used = 0;
+        for word in line.split_inclusive([' ', '/', ',']) {
+            let wide: usize = word.chars().map(columns).sum();
+            if used > 3 && used + wide > OPEN_COLUMNS && wide <= OPEN_COLUMNS / 2 {
+                out.push_str("\n↳ ");
+                used = 3;
+            }
+            for c in word.chars() {
+                if used + columns(c) > OPEN_COLUMNS {
+                    out.push_str("\n↳ ");
+                    used = 3;
+                }
+                out.push(c);
+                used += columns(c);
+            }
+        }
+    }
+    out
+}
+
+/// About as many as it takes in a monospaced font.
+fn columns(c: char) -> usize {
+    match c {
+        '\t' => 4,
+        c if u32::from(c) < 0x1100 => 1,
+        _ => 2,
+    }
 }
 
 /// As much of the text as takes `budget` bytes in a request, and whether that is not all.
@@ -285,9 +359,17 @@ fn shown(text: &str, budget: usize) -> (&str, bool) {
     (text, false)
 }
 
-fn changes_list(card: &mut Card, changes: &[Change], pen: Pen) -> bool {
+fn changes_list(card: &mut Card, changes: &[Change], kind: &str, pen: Pen) -> bool {
     let rows: Vec<String> = changes.iter().take(MAX_FILES).map(change_line).collect();
-    card.code("", &rows.join("\n"));
+    match narrow(&rows.join("\n")) {
+        open if open.lines().count() <= OPEN_LINES => card.code("", &open),
+        open => {
+            let first: Vec<&str> = open.lines().take(3).collect();
+            card.code("", &format!("{}\n…", first.join("\n")));
+            let title = pen.say(CardMsg::FoldedFiles { n: rows.len(), kind });
+            card.folded(&title, vec![code_block("", &rows.join("\n"))]);
+        }
+    }
     if changes.len() > MAX_FILES {
         card.coloured(&pen.say(CardMsg::MoreFiles { n: changes.len() - MAX_FILES }), "red");
     }
@@ -303,6 +385,9 @@ fn changes_list(card: &mut Card, changes: &[Change], pen: Pen) -> bool {
         }
         card.folded(&pen.say(CardMsg::Diff { path: &clip(&one_line(&change.path), 60) }), inside);
     }
+    if changes.len() > MAX_DIFFS {
+        card.coloured(&pen.say(CardMsg::MoreDiffs { n: MAX_DIFFS }), "red");
+    }
     cut || changes.len() > MAX_DIFFS
 }
 
@@ -313,6 +398,7 @@ fn change_line(change: &Change) -> String {
     let mark = match change.kind.as_str() {
         "add" => "A",
         "delete" => "D",
+        "move" => "→",
         _ => "M",
     };
     format!("{mark} {}  +{} −{}", clip(&one_line(&change.path), 120), count('+', "+++"), count('-', "---"))
@@ -323,7 +409,7 @@ fn place(card: &mut Card, ask: &Ask, risk: Option<&RiskShown>, pen: Pen) {
     let mut parts = vec![pen.say(CardMsg::Where { directory: &clip(&one_line(directory), 200) })];
     if let Ask::Command { outside_sandbox, network, .. } = ask {
         let outside = risk.map_or(*outside_sandbox, |risk| !risk.sandboxed);
-        parts.push(pen.say(if outside { CardMsg::OutsideSandbox } else { CardMsg::InSandbox }));
+        parts.push(pen.say(sandbox(ask, !outside)));
         parts.extend(network.then(|| pen.say(CardMsg::UsesNetwork)));
     }
     card.line(&parts.join(" · "));
@@ -335,11 +421,11 @@ fn result(view: &GateView, pen: Pen) -> Option<String> {
         GateShown::Decided { who, at_ms, decision: Decision::Answers { answers }, .. } => {
             Some(answers_line(view, who, answers, *at_ms, pen))
         }
-        state => outcome(state, pen),
+        state => outcome(state, &view.ask, view.opened_at_ms, pen),
     }
 }
 
-fn outcome(state: &GateShown, pen: Pen) -> Option<String> {
+fn outcome(state: &GateShown, ask: &Ask, opened_at_ms: i64, pen: Pen) -> Option<String> {
     Some(match state {
         GateShown::Open => return None,
         GateShown::OpenAgain { who, at_ms } => pen.say(CardMsg::GateOpenAgain { who, at: pen.dated(*at_ms) }),
@@ -348,8 +434,9 @@ fn outcome(state: &GateShown, pen: Pen) -> Option<String> {
         GateShown::Void => pen.say(CardMsg::GateVoid),
         GateShown::VoidMayHaveRun { who } => pen.say(CardMsg::GateVoidMayHaveRun { who }),
         GateShown::Decided { who, at_ms, decision, rule } => {
-            let at = pen.at(*at_ms);
+            let at = pen.near(*at_ms, opened_at_ms);
             match (decision, rule) {
+                (Decision::Allow, None) if is_network(ask) => pen.say(CardMsg::GateNetworkGranted { who, at }),
                 (Decision::Allow, None) => pen.say(CardMsg::GateAllowed { who, at }),
                 (Decision::Allow, Some(rule)) if rule.applied => {
                     pen.say(CardMsg::GateByRule { who, at: pen.dated(rule.made_at_ms), rule: rule.number })
@@ -363,11 +450,28 @@ fn outcome(state: &GateShown, pen: Pen) -> Option<String> {
                     pen.say(CardMsg::GateDeclinedWhy { who, at, reason: &clip(&one_line(reason), 200) })
                 }
                 (Decision::Decline { reason: None }, _) => pen.say(CardMsg::GateDeclined { who, at }),
+                (Decision::Network, _) => pen.say(CardMsg::GateNetwork { who, at }),
                 (Decision::StopTurn, _) => pen.say(CardMsg::GateStopped { who, at }),
                 (Decision::Answers { .. }, _) => return None,
             }
         }
     })
+}
+
+/// What is asked once more before a button does what it says.
+fn confirmed(b: &Button, ask: &Ask, careful: bool, number: i64, pen: Pen) -> Option<(String, String)> {
+    let text = match b.role {
+        ButtonRole::AllowNetwork if is_network(ask) => CardMsg::ConfirmNetwork,
+        ButtonRole::AllowNetwork => CardMsg::ConfirmNetworkGoesOn,
+        ButtonRole::Allow | ButtonRole::AllowNumber(_) if careful => return Some(sure(number, ask, pen)),
+        _ => return None,
+    };
+    Some((pen.say(CardMsg::ConfirmTitle), pen.say(text)))
+}
+
+/// The request is for the network itself.
+fn is_network(ask: &Ask) -> bool {
+    matches!(ask, Ask::Permissions { network_only: true, .. })
 }
 
 /// The thumb's first button does nothing dangerous.
@@ -376,7 +480,23 @@ fn ordered(buttons: &[Button], red: bool) -> Vec<&Button> {
     if red {
         buttons.sort_by_key(|b| matches!(b.role, ButtonRole::Allow | ButtonRole::AllowNumber(_)));
     }
+    // What opens most comes last.
+    buttons.sort_by_key(|b| b.role == ButtonRole::AllowNetwork);
     buttons
+}
+
+/// The second look: what it was about, as far as it has room.
+fn sure(number: i64, ask: &Ask, pen: Pen) -> (String, String) {
+    let what = brief(&asked(ask), SURE_BYTES);
+    (pen.say(CardMsg::ConfirmTitle), pen.say(CardMsg::ConfirmAllow { number, what: &what }))
+}
+
+/// Where declining stands beside it, a bare "stop" would not say what stops.
+fn label(role: &ButtonRole, pen: Pen) -> String {
+    match role {
+        ButtonRole::Stop => pen.say(CardMsg::StopTask),
+        role => button(role, pen.lang).to_owned(),
+    }
 }
 
 fn decide_buttons(card: &mut Card, view: &GateView, red: bool, pen: Pen) {
@@ -386,10 +506,8 @@ fn decide_buttons(card: &mut Card, view: &GateView, red: bool, pen: Pen) {
     let drawn = first
         .into_iter()
         .map(|b| {
-            let ask_again = red && b.role == ButtonRole::Allow;
-            let confirm =
-                ask_again.then(|| (pen.say(CardMsg::ConfirmTitle), pen.say(CardMsg::ConfirmAllow { number })));
-            card.button(b, button(&b.role, pen.lang), confirm)
+            let confirm = confirmed(b, &view.ask, red, number, pen);
+            card.button(b, &label(&b.role, pen), confirm)
         })
         .collect();
     card.rows(drawn);
@@ -439,6 +557,15 @@ fn hint(view: &GateView, pen: Pen) -> String {
     }
 }
 
+/// In one line, as much as takes so many bytes in a request.
+fn brief(text: &str, bytes: usize) -> String {
+    let line = one_line(text);
+    match shown(&line, bytes) {
+        (all, false) => all.to_owned(),
+        (part, true) => format!("{part}…"),
+    }
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -446,40 +573,54 @@ fn one_line(text: &str) -> String {
 // ------------------------------------------------------------------------------------------------ questions
 
 fn question_card(view: &GateView, questions: &[Question], pen: Pen) -> Value {
-    let mut card = Card::new(&pen.say(CardMsg::QuestionSummary { who: &view.requester }), false);
     let open = view.state.is_open();
-    let (tag, colour) = tag(&view.state);
+    let (tag, colour) = match open {
+        true => (CardMsg::TagQuestion, "orange"),
+        false => tag(&view.state),
+    };
+    let tag = pen.say(tag);
+    let who = &view.requester;
+    let summary = match open {
+        true => CardMsg::QuestionSummary { who },
+        false => CardMsg::QuestionSummaryOver { who, tag: &tag },
+    };
+    let mut card = Card::new(&pen.say(summary), false);
     let sub = format!("{} · {}", view.requester, view.project);
     let title = pen.say(CardMsg::QuestionTitle { number: view.number });
-    card.header(&title, Some(&sub), if open { "blue" } else { "grey" }, Some((&pen.say(tag), colour)));
+    card.header(&title, Some(&sub), if open { "blue" } else { "grey" }, Some((&tag, colour)));
     if open {
         card.mention(&view.mention);
     }
     let of = questions.len();
     let questions = fitting(questions);
-    for (i, question) in questions.iter().enumerate() {
-        let place = if of > 1 { pen.say(CardMsg::QuestionOf { n: i + 1, of }) } else { String::new() };
-        card.line(format!("{} {place}", clip(&question.text, 1_500)).trim_end());
-        for (n, option) in question
-            .options
-            .iter()
-            .take(MAX_OPTIONS)
-            .enumerate()
-            .filter(|(_, option)| !option.description.is_empty() && option.description != option.label)
-        {
-            card.grey(&format!("{} {} — {}", n + 1, clip(&option.label, 60), clip(&option.description, 200)));
+    // Several stand in the form, each over its own fields.
+    if !open || of == 1 {
+        for (i, question) in questions.iter().enumerate() {
+            question_text(question, (i + 1, of), pen).into_iter().for_each(|element| card.raw(element));
         }
-    }
-    if questions.len() < of {
-        card.coloured(&pen.say(CardMsg::MoreQuestions { n: of - questions.len() }), "red");
     }
     if let Some(result) = result(view, pen) {
         card.line(&result);
     }
     if open {
-        answer_controls(&mut card, view, questions, pen);
+        answer_controls(&mut card, view, questions, of, pen);
+    }
+    if questions.len() < of {
+        card.coloured(&pen.say(CardMsg::MoreQuestions { n: of - questions.len() }), "red");
     }
     card.finish(pen)
+}
+
+/// What is asked, and what its options mean.
+fn question_text(question: &Question, (n, of): (usize, usize), pen: Pen) -> Vec<Value> {
+    let place = if of > 1 { pen.say(CardMsg::QuestionOf { n, of }) } else { String::new() };
+    let explained = question.options.iter().take(MAX_OPTIONS).enumerate();
+    let explained =
+        explained.filter(|(_, option)| !option.description.is_empty() && option.description != option.label);
+    let options = explained.map(|(n, option)| {
+        grey(&format!("{} {} — {}", n + 1, clip(&option.label, 60), clip(&option.description, 200)))
+    });
+    [div(&format!("{place}{}", clip(&question.text, 1_500)))].into_iter().chain(options).collect()
 }
 
 /// As many questions as one card takes.
@@ -493,7 +634,7 @@ fn fitting(questions: &[Question]) -> &[Question] {
     &questions[..fit.count().max(1).min(questions.len())]
 }
 
-fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], pen: Pen) {
+fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], of: usize, pen: Pen) {
     let options: Vec<(&Button, usize)> = view
         .buttons
         .iter()
@@ -515,15 +656,14 @@ fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], pen
         card.rows(drawn);
     }
     if let Some(submit) = submit {
-        let form = form(card, questions, by_button, submit, pen);
+        let form = form(card, view.number, questions, (by_button, of), submit, pen);
         card.raw(form);
     }
-    if questions.iter().any(|question| question.secret) {
-        card.grey(&pen.say(CardMsg::SecretNote));
-    }
     let others = view.buttons.iter().filter(|b| !matches!(b.role, ButtonRole::Option(_) | ButtonRole::Submit));
-    card.buttons(&others.cloned().collect::<Vec<_>>(), pen);
-    if by_button {
+    let drawn = others.map(|b| card.button(b, &label(&b.role, pen), None)).collect();
+    card.rows(drawn);
+    // A number is an answer wherever there is one list of options.
+    if of == 1 && questions.iter().any(|question| !question.options.is_empty()) {
         card.grey(&match view.direct {
             true => pen.say(CardMsg::QuestionHint { number: view.number }),
             false => pen.say(CardMsg::QuestionHintGroup { bot: &view.bot_name }),
@@ -532,27 +672,43 @@ fn answer_controls(card: &mut Card, view: &GateView, questions: &[Question], pen
 }
 
 /// Fields are named `q0`, `q1` … (the choice) and `t0`, `t1` … (the words), by the question's place.
-fn form(card: &mut Card, questions: &[Question], by_button: bool, submit: &Button, pen: Pen) -> Value {
+fn form(
+    card: &mut Card,
+    number: i64,
+    questions: &[Question],
+    (by_button, of): (bool, usize),
+    submit: &Button,
+    pen: Pen,
+) -> Value {
     let mut elements = Vec::new();
     for (i, question) in questions.iter().enumerate() {
-        let label = if question.header.is_empty() { clip(&question.text, 40) } else { clip(&question.header, 40) };
+        if of > 1 {
+            elements.extend(question_text(question, (i + 1, of), pen));
+        }
+        if question.secret {
+            elements.push(grey(&pen.say(CardMsg::SecretNote { number })));
+        }
         if !question.options.is_empty() && !by_button {
             let options: Vec<Value> = question
                 .options
                 .iter()
                 .take(MAX_OPTIONS)
                 .enumerate()
-                .map(|(n, option)| json!({"text": plain(&clip(&option.label, 60)), "value": n.to_string()}))
+                .map(|(n, option)| {
+                    json!({"text": plain(&clip(&format!("{} {}", n + 1, option.label), 60)), "value": n.to_string()})
+                })
                 .collect();
-            let placeholder = plain(&format!("{} · {label}", pen.say(CardMsg::Choose)));
+            let placeholder = plain(&pen.say(CardMsg::Choose));
             elements.push(json!({
                 "tag": "select_static", "name": format!("q{i}"), "placeholder": placeholder, "options": options,
             }));
         }
         if question.free_text || question.options.is_empty() {
+            // Under options it has to say that it is another way; alone it stands under its question.
+            let words = if question.options.is_empty() { CardMsg::WriteAnswer } else { CardMsg::OwnWords };
             elements.push(json!({
                 "tag": "input", "name": format!("t{i}"), "input_type": if question.secret { "password" } else { "text" },
-                "max_length": 1000, "label": plain(&label), "placeholder": plain(&pen.say(CardMsg::WriteAnswer)),
+                "max_length": 1000, "placeholder": plain(&pen.say(words)), "width": "fill",
             }));
         }
     }
@@ -571,7 +727,7 @@ fn answers_line(view: &GateView, who: &str, answers: &[(String, Vec<String>)], a
     if answers.iter().any(|(id, words)| secret(id) && !words.is_empty()) && given.is_empty() {
         return pen.say(CardMsg::AnsweredSecret { who });
     }
-    let at = pen.at(at_ms);
+    let at = pen.near(at_ms, view.opened_at_ms);
     match given.is_empty() {
         true => pen.say(CardMsg::Skipped { who, at }),
         false => pen.say(CardMsg::Answered { who, answer: &given.join(" / "), at }),

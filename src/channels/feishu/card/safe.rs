@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
 
+use crate::domain::delivery::{TABLE_COLUMNS, TABLE_ROWS};
 use crate::domain::plain::reveal;
 
 /// Tags that the platform's Markdown acts on. Their `<` becomes a full-width one, so that they are read, not obeyed.
@@ -127,18 +128,21 @@ pub fn words(markdown: &str, chars: usize) -> (String, bool, String) {
     (one_line(words), code, one_line(cells).trim_end_matches([' ', '·']).to_owned())
 }
 
-/// An agent's Markdown with only what the dialect knows: live tags dead, foreign links as text, pictures as links.
+/// An agent's Markdown with only what the dialect knows: live tags dead, foreign links as text, pictures as links, math
+/// as code.
 pub fn markdown(source: &str, dialect: Dialect) -> String {
-    let source = reveal(source);
+    let source = math(&reveal(source));
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut code: Vec<Range<usize>> = Vec::new();
     let mut tables = 0;
     for (event, range) in Parser::new_ext(&source, options()).into_offset_iter() {
         match event {
             Event::Code(_) | Event::Start(Tag::CodeBlock(_)) => code.push(range),
-            Event::Start(Tag::Table(_)) => {
-                tables += 1;
-                if tables > dialect.tables {
+            Event::Start(Tag::Table(columns)) => {
+                let is_large =
+                    columns.len() > TABLE_COLUMNS || source[range.clone()].trim_end().lines().count() > 2 + TABLE_ROWS;
+                tables += usize::from(!is_large);
+                if is_large || tables > dialect.tables {
                     let table = disarm(source[range.clone()].trim_end(), ACTIVE_TAGS);
                     edits.push((range, format!("{}\n", fenced("", &table))));
                 }
@@ -155,6 +159,73 @@ pub fn markdown(source: &str, dialect: Dialect) -> String {
         }
     }
     apply(&source, edits, &code)
+}
+
+/// Formulas as code: nothing here sets them, and Markdown would eat their backslashes and underscores.
+fn math(source: &str) -> String {
+    const SIGNS: [(&str, &str); 4] = [("$$", "$$"), (r"\[", r"\]"), (r"\(", r"\)"), ("$", "$")];
+    let code = Parser::new_ext(source, options()).into_offset_iter().filter_map(|(event, range)| match event {
+        Event::Code(_) | Event::Start(Tag::CodeBlock(_)) => Some(range),
+        _ => None,
+    });
+    let code: Vec<Range<usize>> = code.collect();
+    let mut out = String::with_capacity(source.len());
+    let mut at = 0;
+    while let Some(next) = source[at..].find(['$', '\\']).map(|found| at + found) {
+        out.push_str(&source[at..next]);
+        at = next;
+        if let Some(range) = code.iter().find(|range| range.contains(&next)) {
+            out.push_str(&source[at..range.end]);
+            at = range.end;
+            continue;
+        }
+        let room = code.iter().map(|range| range.start).find(|start| *start > next).unwrap_or(source.len());
+        let rest = &source[next..room];
+        let formula = SIGNS.iter().filter(|(open, _)| rest.starts_with(open)).find_map(|(open, close)| {
+            let end = open.len() + rest[open.len()..].find(close)?;
+            let inside = &rest[open.len()..end];
+            is_formula(open, inside, &rest[end + close.len()..]).then_some((inside, end + close.len()))
+        });
+        match formula {
+            Some((inside, length)) => {
+                let before = source[..next].rsplit('\n').next().unwrap_or_default();
+                let behind = source[next + length..].split('\n').next().unwrap_or_default();
+                let is_block = inside.contains('\n') && before.is_empty() && behind.trim().is_empty();
+                out.push_str(&if is_block { fenced("latex", inside.trim()) } else { inline_code(inside) });
+                at = next + length;
+            }
+            // An escaped sign is none.
+            None => {
+                let length = 1 + rest[1..].chars().next().filter(|_| rest.starts_with('\\')).map_or(0, char::len_utf8);
+                out.push_str(&rest[..length]);
+                at = next + length;
+            }
+        }
+    }
+    out.push_str(&source[at..]);
+    out
+}
+
+/// Money and variables of a shell have dollars as well.
+fn is_formula(open: &str, inside: &str, behind: &str) -> bool {
+    const LONGEST: usize = 2_000;
+    if inside.trim().is_empty() || inside.len() > LONGEST || inside.contains("\n\n") {
+        return false;
+    }
+    let is_tex = inside.contains(['\\', '^', '=']) || inside.contains("_{");
+    let is_tight = !inside.contains('\n') && inside.trim() == inside && !behind.starts_with(char::is_alphanumeric);
+    match open {
+        "$$" => is_tex || inside.contains('\n'),
+        "$" => is_tex && is_tight,
+        _ => is_tex,
+    }
+}
+
+fn inline_code(code: &str) -> String {
+    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ticks = "`".repeat(longest_run(&code, '`') + 1);
+    let space = if code.starts_with('`') || code.ends_with('`') { " " } else { "" };
+    format!("{ticks}{space}{code}{space}{ticks}")
 }
 
 /// Applies outermost edits in order and disarms all that is not code.
@@ -272,6 +343,36 @@ mod tests {
             ("<font color='red'>✓ approved</font>", RICH, "＜font color='red'>✓ approved＜/font>"),
         ] {
             assert_eq!(markdown(source, dialect).trim_end(), want, "{source}");
+        }
+    }
+
+    #[test]
+    fn math_is_code() {
+        for (source, want) in [
+            (r"so $x^2 + y_1$ is", "so `x^2 + y_1` is"),
+            (r"so \(a_{1} \le b\), and", r"so `a_{1} \le b`, and"),
+            ("see\n\n$$\n\\sum_i x_i\n$$\n\nend", "see\n\n```latex\n\\sum_i x_i\n```\n\nend"),
+            ("see\n\n\\[\nE = mc^2\n\\]\n\nend", "see\n\n```latex\nE = mc^2\n```\n\nend"),
+            ("- $$a+b^2$$ c", "- `a+b^2` c"),
+            ("kill $$ and $$", "kill $$ and $$"),
+            ("costs $5, then $6 = 11", "costs $5, then $6 = 11"),
+            ("set $A=1,$B", "set $A=1,$B"),
+            (r"a \$x^2$ b", r"a \$x^2$ b"),
+            (r"\[not a link\] f\(x\)", r"\[not a link\] f\(x\)"),
+            ("`$x^2$` and\n\n```sh\necho $$ $a^b$\n```", "`$x^2$` and\n\n```sh\necho $$ $a^b$\n```"),
+            ("$x^`a`$ 字$", "$x^`a`$ 字$"),
+            (r"end \", r"end \"),
+        ] {
+            assert_eq!(markdown(source, RICH), want, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_no_phone_shows_is_fenced() {
+        for (columns, rows, kept) in [(4, 12, true), (5, 1, false), (2, 13, false)] {
+            let line = |cell: &str| format!("|{}\n", format!("{cell}|").repeat(columns));
+            let table = format!("{}{}{}", line("a"), line("-"), line("1").repeat(rows));
+            assert_eq!(shape(&markdown(&table, RICH)).tables == 1, kept, "{columns} x {rows}");
         }
     }
 

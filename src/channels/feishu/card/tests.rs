@@ -51,7 +51,15 @@ fn live(state: LiveState) -> LiveView {
 
 fn command(command: &str) -> Ask {
     let directory = "web".to_owned();
-    Ask::Command { command: command.to_owned(), exact: String::new(), directory, outside_sandbox: true, network: false }
+    Ask::Command {
+        command: command.to_owned(),
+        exact: String::new(),
+        directory,
+        outside_sandbox: true,
+        unsure: false,
+        network: false,
+        wanted: Vec::new(),
+    }
 }
 
 fn gate_view(ask: Ask, state: GateShown) -> GateView {
@@ -68,7 +76,12 @@ fn gate_view(ask: Ask, state: GateShown) -> GateView {
         project: "web".to_owned(),
         deciders: "韩梅梅".to_owned(),
         mention: vec!["ou_boss".into()],
-        risk: (!ask.is_question()).then(|| RiskShown { class, why: None, sandboxed: class == Class::Write }),
+        risk: (!ask.is_question()).then(|| RiskShown {
+            class,
+            why: None,
+            sandboxed: class == Class::Write,
+            needs_network: false,
+        }),
         ask,
         claim: Some("**safe**\n# Approved".to_owned()),
         state,
@@ -93,7 +106,7 @@ fn gate_row(number: i64, class: Class, state: GateShown) -> GateRow {
         number,
         ask: command(&format!("make step-{number}")),
         claim: None,
-        risk: RiskShown { class, why: None, sandboxed: true },
+        risk: RiskShown { class, why: None, sandboxed: true, needs_network: false },
         state,
         buttons: if open { buttons } else { Vec::new() },
         opened_at_ms: NOON,
@@ -560,7 +573,9 @@ fn a_red_gate_asks_again_and_never_first() {
         exact: String::new(),
         directory: "web".into(),
         outside_sandbox: true,
+        unsure: false,
         network: true,
+        wanted: vec!["network https://example.org".into()],
     };
     let card = draw(&View::Gate(gate_view(ask, GateShown::Open)), pen(Lang::En));
     let mut buttons = Vec::new();
@@ -572,6 +587,138 @@ fn a_red_gate_asks_again_and_never_first() {
     assert_eq!(card["header"]["template"], "red");
     assert_eq!(buttons.last(), Some(&(json!("Allow once"), json!("danger"), true)));
     assert!(!read(&card).contains("or send"), "no typed shortcut");
+}
+
+/// Label, kind and whether it asks once more, of every button in order.
+fn buttons_of(card: &Value) -> Vec<(String, String, bool)> {
+    let mut buttons = Vec::new();
+    walk(card, &mut |map| {
+        if map.get("tag") == Some(&json!("button")) {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            buttons.push((text(&map["text"]["content"]), text(&map["type"]), map.contains_key("confirm")));
+        }
+    });
+    buttons
+}
+
+/// It was allowed once and may have run: the thumb's first button must not do it a second time.
+#[test]
+fn what_may_have_run_is_not_allowed_by_the_first_button() {
+    let again = GateShown::OpenAgain { who: "Mei".into(), at_ms: NOON };
+    let card = draw(&View::Gate(gate_view(command("git push origin main"), again.clone())), pen(Lang::En));
+    let buttons = buttons_of(&card);
+    assert_eq!(buttons[0].0, "Decline", "{buttons:?}");
+    assert_eq!(buttons.last(), Some(&("Allow once".to_owned(), "danger".to_owned(), true)));
+    assert!(read(&card).contains("#3: git push origin main"), "the second look says what: {}", read(&card));
+    assert!(!read(&card).contains("or send"), "no typed shortcut");
+    let rows = vec![GateRow { state: again, ..gate_row(3, Class::Publish, GateShown::Open) }];
+    let list = GatesView { rows, ..gates_view(Vec::new()) };
+    let buttons = buttons_of(&draw(&View::Gates(list), pen(Lang::En)));
+    assert_eq!((buttons[0].0.as_str(), buttons[1].0.as_str(), buttons[1].2), ("Decline #3", "Allow #3", true));
+}
+
+/// What cannot be decided in three letters is not offered so.
+#[test]
+fn the_hint_of_a_list_names_a_request_that_letters_decide() {
+    let hint = |classes: &[Class]| {
+        let rows = (3..).zip(classes).map(|(n, class)| gate_row(n, *class, GateShown::Open)).collect();
+        read(&draw(&View::Gates(gates_view(rows)), pen(Lang::En)))
+    };
+    assert!(hint(&[Class::Destroy, Class::Publish]).contains("a4 or d4"));
+    assert!(!hint(&[Class::Destroy, Class::Unknown]).contains("or send"));
+}
+
+#[test]
+fn what_is_over_has_nobody_to_decide_it() {
+    for (name, view) in all_views() {
+        let over = match &view {
+            View::Gate(gate) => !gate.state.is_open(),
+            View::Gates(list) => !list.rows.iter().any(|row| row.state.is_open()),
+            _ => false,
+        };
+        let text = read(&draw(&view, pen(Lang::En)));
+        assert!(!over || !text.contains("may decide"), "{name}: {text}");
+    }
+}
+
+/// Code does not wrap on a phone: what stands beyond its edge would be allowed unseen.
+#[test]
+fn no_open_line_of_code_is_wider_than_a_phone_shows() {
+    let wide =
+        format!("docker run -v \"$PWD\":/app node:22 npm run build -- {} 中文目录 && rm -rf /data", "x".repeat(90));
+    let paths = (0..4).map(|n| Change {
+        path: format!("src/{}/很长的目录名/file{n}.ts", "deeply/nested/".repeat(6)),
+        kind: "update".to_owned(),
+        diff: String::new(),
+    });
+    let files = Ask::FileChange { changes: paths.collect(), directory: "web".to_owned() };
+    let tool = Ask::Tool { server: "jira".into(), tool: "create".into(), detail: wide.clone() };
+    for ask in [command(&wide), command(&"echo '长'\n".repeat(43)), files, tool] {
+        let list = GatesView { rows: vec![GateRow { ask: ask.clone(), ..open_row(3) }], ..gates_view(Vec::new()) };
+        for view in [View::Gate(gate_view(ask, GateShown::Open)), View::Gates(list)] {
+            let card = draw(&view, pen(Lang::Zh));
+            let open = card["body"]["elements"].as_array().expect("elements").iter();
+            for code in open.filter(|element| element["tag"] == "markdown").filter_map(|it| it["content"].as_str()) {
+                let columns =
+                    |line: &str| line.chars().map(|c| if u32::from(c) < 0x1100 { 1 } else { 2 }).sum::<usize>();
+                assert!(code.lines().all(|line| columns(line) <= 60) && code.lines().count() <= 2 + 8, "{code}");
+            }
+        }
+    }
+    let text = read(&draw(&View::Gate(gate_view(command(&wide), GateShown::Open)), pen(Lang::En)));
+    assert_eq!(text.replace("\n↳ ", "").matches(&wide).count(), 1, "all of it is shown: {text}");
+}
+
+#[test]
+fn a_fold_says_how_much_it_holds_and_of_what_class_it_is() {
+    let text = |ask| read(&draw(&View::Gate(gate_view(ask, GateShown::Open)), pen(Lang::En)));
+    assert!(text(command(&"echo x\n".repeat(43))).contains("All 43 lines · acts on others"));
+    let change = |n| Change { path: format!("src/{n}.rs"), kind: "update".to_owned(), diff: "+x".to_owned() };
+    let files = |n: usize| Ask::FileChange { changes: (0..n).map(change).collect(), directory: "web".to_owned() };
+    let nine = text(files(9));
+    assert!(nine.contains("9 files · changes the project") && nine.contains("Diffs of the first 6 files"), "{nine}");
+    assert!(!text(files(6)).contains("Diffs of the first"));
+}
+
+#[test]
+fn every_question_stands_over_its_own_field() {
+    let asked = |n: usize, options, secret| Question { text: format!("Question {n}?"), ..question(options, secret) };
+    let three = vec![asked(0, 3, false), asked(1, 6, false), asked(2, 0, true)];
+    let card = draw(&View::Gate(questions(three, GateShown::Open)), pen(Lang::En));
+    let body = card["body"]["elements"].as_array().expect("elements");
+    let form = body.iter().find(|element| element["tag"] == "form").expect("a form");
+    let mut seen = Vec::new();
+    for element in form["elements"].as_array().expect("elements") {
+        match (element["tag"].as_str(), element["name"].as_str(), element["text"]["content"].as_str()) {
+            (Some("div"), _, Some(text)) if text.starts_with('(') => seen.push(text.to_owned()),
+            (Some("div"), _, Some(text)) if text.contains("servers") => seen.push("secret".to_owned()),
+            (Some("select_static" | "input"), Some(name), _) => seen.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    let want = ["(1/3) Question 0?", "q0", "(2/3) Question 1?", "q1", "(3/3) Question 2?", "secret", "t2"];
+    let seen: Vec<&str> = seen.iter().map(String::as_str).filter(|name| !["t0", "t1"].contains(name)).collect();
+    assert_eq!(seen, want);
+    assert_eq!(read(&card).matches("Question 0?").count(), 1);
+    assert!(read(&card).contains("2 Option 1"), "the number that may be typed stands in the list");
+}
+
+#[test]
+fn a_skipped_question_does_not_say_that_it_was_answered() {
+    let answers = vec![("q0".to_owned(), Vec::new())];
+    let state =
+        GateShown::Decided { who: "Mei".into(), at_ms: NOON, decision: Decision::Answers { answers }, rule: None };
+    let card = draw(&View::Gate(questions(vec![question(2, false)], state)), pen(Lang::En));
+    let (summary, text) = (card["config"]["summary"]["content"].to_string(), read(&card));
+    assert!(text.contains("Skipped by Mei") && !text.contains("Answered") && summary.contains("Skipped"), "{text}");
+}
+
+#[test]
+fn no_row_of_a_list_calls_for_a_press() {
+    let row = || ListRow { text: "a".to_owned(), buttons: vec![button(ButtonRole::Continue)] };
+    let list = ListView { title: "t".to_owned(), rows: vec![row(), row()], notes: Vec::new() };
+    let card = draw(&View::List(list), pen(Lang::En));
+    assert!(buttons_of(&card).iter().all(|(_, kind, _)| kind == "default"), "{card}");
 }
 
 // ------------------------------------------------------------------------------------------------ answers

@@ -47,6 +47,7 @@ fn live_tag(state: &LiveState) -> (CardMsg<'static>, &'static str, &'static str)
         LiveState::Failed => (CardMsg::TagFailed, "red", "grey"),
         LiveState::Interrupted => (CardMsg::TagInterrupted, "red", "grey"),
         LiveState::Merged => (CardMsg::TagMerged, "neutral", "grey"),
+        LiveState::GoesOn { .. } => (CardMsg::TagGoesOn, "neutral", "grey"),
     }
 }
 
@@ -59,7 +60,12 @@ fn running(card: &mut Card, view: &LiveView, pen: Pen) {
         let n = earlier.len() + 1;
         let verb = step_verb(step.what, pen.lang);
         let object = clip(&step.object, 60);
-        card.line(&pen.say(CardMsg::Step { n, verb, object: &object, at: pen.at(step.started_at_ms) }));
+        card.line(&pen.say(CardMsg::Step {
+            n,
+            verb,
+            object: &object,
+            at: pen.near(step.started_at_ms, view.started_at_ms),
+        }));
     }
     if view.steps.is_empty() {
         card.line(&pen.say(CardMsg::NoStepYet));
@@ -106,6 +112,7 @@ fn end_line(state: &LiveState, view: &LiveView, pen: Pen) -> String {
         LiveState::Failed => pen.say(CardMsg::LiveFailed),
         LiveState::Interrupted => pen.say(CardMsg::LiveInterrupted),
         LiveState::Merged => pen.say(CardMsg::LiveMerged),
+        LiveState::GoesOn { by } => pen.say(CardMsg::LiveGoesOn { who: by }),
         LiveState::Running | LiveState::Waiting { .. } | LiveState::Paused { .. } => String::new(),
     }
 }
@@ -159,17 +166,19 @@ fn step_line(step: &Step, pen: Pen) -> String {
 
 pub(super) fn interrupted(view: &InterruptedView, pen: Pen) -> Value {
     let mut card = Card::new(&pen.say(CardMsg::InterruptedSummary { who: &view.requester }), false);
+    // The card comes when ally is back, which may be days later.
+    let at = pen.dated(view.at_ms);
     let (title, body) = match view.shutdown {
-        true => (CardMsg::ShutdownTitle, CardMsg::ShutdownBody { at: pen.at(view.at_ms) }),
-        false => (CardMsg::InterruptedTitle, CardMsg::InterruptedBody { at: pen.at(view.at_ms) }),
+        true => (CardMsg::ShutdownTitle, CardMsg::ShutdownBody { at }),
+        false => (CardMsg::InterruptedTitle, CardMsg::InterruptedBody { at }),
     };
     // Red asks for somebody; once somebody chose, it asks no more.
-    let (template, colour) = match (view.shutdown, &view.chosen) {
-        (_, Some(_)) => ("grey", "neutral"),
-        (true, None) => ("grey", "red"),
-        (false, None) => ("red", "red"),
+    let (template, tag, colour) = match (view.shutdown, &view.chosen) {
+        (_, Some(_)) => ("grey", CardMsg::TagDecided, "neutral"),
+        (true, None) => ("grey", CardMsg::TagOpen, "red"),
+        (false, None) => ("red", CardMsg::TagOpen, "red"),
     };
-    card.header(&pen.say(title), Some(&view.requester), template, Some((&pen.say(CardMsg::TagInterrupted), colour)));
+    card.header(&pen.say(title), Some(&view.requester), template, Some((&pen.say(tag), colour)));
     if view.chosen.is_none() {
         card.mention(view.mention.as_slice());
     }

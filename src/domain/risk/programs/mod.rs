@@ -2,10 +2,17 @@
 
 mod args;
 mod builds;
+mod databases;
+mod downloads;
 mod files;
+mod find;
 mod git;
+mod makes;
 mod network;
+mod packages;
+mod scripts;
 mod system;
+mod texts;
 
 use super::Class;
 use super::paths;
@@ -17,9 +24,9 @@ use args::Args;
 pub(super) const DECLARES: [&str; 5] = ["declare", "local", "export", "readonly", "typeset"];
 
 /// Programs that print or change nothing, whatever their words are.
-const INERT: [&str; 25] = [
+const INERT: [&str; 23] = [
     "echo", "true", "false", ":", "sleep", "seq", "basename", "dirname", "expr", "return", "exit", "break", "continue",
-    "shift", "wait", "clear", "times", "uname", "arch", "nproc", "whoami", "groups", "tty", "cal", "uptime",
+    "shift", "clear", "times", "uname", "nproc", "whoami", "groups", "tty", "cal", "uptime",
 ];
 
 /// Parts of the names of secrets.
@@ -70,7 +77,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, word: &str, args: &[Word], stdin: &St
     if INERT.contains(&name) {
         return Class::Read;
     }
-    if let Some(class) = files::test_or_print(judge, name, args) {
+    if let Some(class) = texts::test_or_print(judge, name, args) {
         return class;
     }
     if let Some(class) = system::always(name) {
@@ -91,7 +98,8 @@ fn known(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
     if name == "git" {
         return Some(git::judge(call));
     }
-    system::judge(call, name).or_else(|| files::judge(call, name)).or_else(|| {
+    let local = system::judge(call, name).or_else(|| texts::judge(call, name));
+    local.or_else(|| find::judge(call, name)).or_else(|| files::judge(call, name)).or_else(|| {
         let class = builds::judge(call, name).or_else(|| network::judge(call, name))?;
         Some(class.max(named_secrets(call)))
     })
@@ -217,32 +225,43 @@ pub(super) fn environment(name: &str) -> Class {
 
 /// Whether a program only reads the files that it is given.
 pub(super) fn reads_only(word: &str) -> bool {
-    program_name(word).is_some_and(|name| INERT.contains(&name) || files::is_reader(name) || name == "comm")
+    program_name(word).is_some_and(|name| INERT.contains(&name) || texts::is_reader(name) || name == "comm")
 }
 
-/// Whether what the command prints are names of files below the current directory, or some of those it was given.
-pub(super) fn prints_names(argv: &[Word], stdin: &Stdin) -> bool {
-    let Some((name, args)) = argv.split_first() else { return false };
+/// What stands for the names of files below the current directory, or of some of those it was given, if that is what
+/// the command prints.
+pub(super) fn prints_names(argv: &[Word], stdin: &Stdin) -> Option<&'static str> {
+    let (name, args) = argv.split_first()?;
     let args = Args(args);
     if args.0.iter().any(|arg| arg.dynamic) {
-        return false;
+        return None;
     }
+    // Without `./` in front, a name may be read as an option.
+    let bare = |is: bool| is.then_some("*");
+    let given = |is: bool| stdin.names.filter(|_| is);
     match name.text.as_str() {
         // Those that tell secrets and hidden files apart from the rest only.
-        _ if args.0.iter().any(|arg| SECRET_HINTS.iter().any(|hint| arg.text.contains(hint))) => false,
+        _ if args.0.iter().any(|arg| SECRET_HINTS.iter().any(|hint| arg.text.contains(hint))) => None,
         "rg" | "fd"
-            if args.has('u', "--unrestricted") || args.has('H', "--hidden") || args.has('\0', "--no-ignore") =>
+            if args.has('u', "--unrestricted")
+                || args.has('H', "--hidden")
+                || args.has('.', "--no-ignore")
+                || args.any(&["--search-path", "--base-directory", "--exec", "--format"]) =>
         {
-            false
+            None
         }
-        "find" | "fd" => !args.any(&["-printf", "-exec", "-execdir"]),
-        "rg" => args.any(&["-l", "--files", "--files-with-matches"]) && !args.has('f', "--file"),
-        "grep" => args.has('l', "--files-with-matches"),
-        "git" => args.0.first().is_some_and(|sub| sub.text == "ls-files"),
-        "sort" | "uniq" => stdin.names && args.positionals().is_empty(),
-        "head" | "tail" => {
-            stdin.names && args.0.iter().all(|arg| arg.text.starts_with('-') || arg.text.parse::<u32>().is_ok())
+        "find" => find::prints_names(args).then_some("./*"),
+        "fd" => bare(true),
+        "rg" => bare(args.exactly(&["-l", "--files", "--files-with-matches"]) && !args.has('f', "--file")),
+        // It goes into hidden files as well.
+        "grep" => {
+            let deep = args.has('r', "--recursive") || args.has('R', "--dereference-recursive") || args.has('d', "");
+            let said = args.values("", "--include").iter().any(|pattern| !paths::finds_secrets(&pattern.text));
+            bare(args.has('l', "--files-with-matches") && (said || !deep))
         }
-        _ => false,
+        "git" => bare(args.first() == "ls-files" && !args.has('o', "--others") && !args.has('i', "--ignored")),
+        "sort" | "uniq" => given(args.positionals().is_empty()),
+        "head" | "tail" => given(args.0.iter().all(|arg| arg.text.starts_with('-') || arg.text.parse::<u32>().is_ok())),
+        _ => None,
     }
 }

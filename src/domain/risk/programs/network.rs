@@ -1,16 +1,25 @@
 //! Programs that talk to others.
 
-use super::Call;
+use super::args::Known;
+use super::{Call, databases, downloads};
 use crate::domain::risk::Class;
 use crate::domain::risk::words::Word;
+
+const FORGE: Known = Known { alone: &[], taking: &["-R", "--repo"] };
+const CLUSTER: Known = Known {
+    alone: &["-A", "--all-namespaces"],
+    taking: &["-n", "--namespace", "--context", "--cluster", "--request-timeout", "-v"],
+};
+const TERRAFORM: Known = Known { alone: &[], taking: &["-chdir", "--chdir"] };
+const DOCKER: Known = Known { alone: &["-D", "--debug"], taking: &["-l", "--log-level"] };
+const DIGESTS: [&str; 9] = ["-sha1", "-sha224", "-sha256", "-sha384", "-sha512", "-md5", "-r", "-hex", "-binary"];
 
 pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
     let args = call.args;
     let first = args.0.iter().map(|arg| arg.text.as_str()).find(|text| !text.starts_with('-')).unwrap_or_default();
-    let second = args.positionals().get(1).map(|word| word.text.clone()).unwrap_or_default();
     Some(match name {
-        "curl" => curl(call),
-        "wget" => wget(call),
+        "curl" => downloads::curl(call),
+        "wget" => downloads::wget(call),
         "ping" | "dig" | "nslookup" | "host" | "traceroute" | "whois" | "mtr" => match args.any(&["-f"]) {
             true => Class::Unknown,
             false => Class::Fetch,
@@ -18,30 +27,21 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
         "ssh" | "scp" | "sftp" | "rsync" | "ftp" | "lftp" | "telnet" | "nc" | "ncat" | "netcat" | "socat" | "mosh"
         | "ssh-copy-id" | "autossh" => remote(call, name),
         "ssh-keygen" | "ssh-add" | "ssh-agent" | "gpg" | "gpg2" | "openssl" | "age" => keys(call, name, first),
-        "gh" | "glab" | "hub" => match (first, second.as_str()) {
-            ("auth", "token") => Class::Secret,
-            ("auth", "status") if args.has('t', "--show-token") => Class::Secret,
-            ("auth", _) => Class::Privilege,
-            (
-                "repo" | "issue" | "pr" | "release" | "gist" | "run" | "cache" | "secret" | "ssh-key" | "workflow"
-                | "project",
-                "delete" | "remove",
-            ) => Class::Destroy,
-            _ => Class::Publish,
-        },
-        "kubectl" | "oc" | "helm" => match (first, second.as_str()) {
-            ("delete" | "drain" | "uninstall", _) => Class::Destroy,
-            (_, sub) if first == "get" && sub.starts_with("secret") => Class::Secret,
-            ("config", "view") if args.any(&["--raw"]) => Class::Secret,
-            _ => Class::Publish,
-        },
-        "terraform" | "tofu" | "pulumi" | "cdk" => match first {
-            "fmt" | "validate" if name != "pulumi" => call.here(),
-            "version" => Class::Read,
-            "destroy" => Class::Destroy,
-            "apply" if args.any(&["-destroy", "--destroy"]) => Class::Destroy,
-            "output" | "show" => Class::Secret,
-            _ => Class::Publish,
+        "gh" | "glab" | "hub" => forge(call),
+        "kubectl" | "oc" | "helm" => cluster(call),
+        "terraform" | "tofu" | "pulumi" | "cdk" => match args.subcommand(&TERRAFORM).map(|at| args.0[at].text.as_str())
+        {
+            None if args.positionals().is_empty() => Class::Publish,
+            None => Class::Unknown,
+            Some("fmt" | "validate") if name != "pulumi" => call.here(),
+            Some("version") => Class::Read,
+            Some("destroy" | "taint") => Class::Destroy,
+            Some("state" | "workspace") if args.0.iter().any(|arg| matches!(arg.text.as_str(), "rm" | "delete")) => {
+                Class::Destroy
+            }
+            Some("apply") if args.any(&["-destroy", "--destroy"]) => Class::Destroy,
+            Some("output" | "show") => Class::Secret,
+            Some(_) => Class::Publish,
         },
         "aws" | "gcloud" | "az" | "gsutil" | "bq" | "doctl" | "flyctl" | "fly" | "heroku" | "vercel" | "netlify"
         | "wrangler" | "firebase" | "eb" | "sam" | "serverless" | "sls" | "ansible" | "ansible-playbook" | "lark"
@@ -75,7 +75,7 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
             }
         }
         "psql" | "mysql" | "mariadb" | "sqlite3" | "duckdb" | "mongosh" | "mongo" | "redis-cli"
-        | "clickhouse-client" => database(call, name),
+        | "clickhouse-client" => databases::judge(call, name),
         "dropdb" | "dropuser" => Class::Destroy,
         "createdb" | "pg_restore" | "mysqladmin" | "createuser" => Class::Publish,
         "pg_dump" | "pg_dumpall" | "mysqldump" | "mongodump" => args
@@ -86,201 +86,21 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
             .unwrap_or(Class::Read)
             .max(Class::Publish),
         "mail" | "mailx" | "sendmail" | "msmtp" | "mutt" | "swaks" | "twine" => Class::Publish,
-        "docker" | "podman" | "nerdctl" | "docker-compose" | "buildah" | "ctr" | "crictl" => {
-            docker(name, first, &second)
-        }
+        "docker" | "podman" | "nerdctl" | "docker-compose" | "buildah" | "ctr" | "crictl" => docker(call, name),
         _ => return None,
     })
-}
-
-fn curl(call: &Call<'_, '_, '_>) -> Class {
-    let args = call.args;
-    if args.options().any(|o| o.starts_with("-K") || o.starts_with("--config")) || args.has('K', "") {
-        return Class::Unknown;
-    }
-    // Long options that are known to only shape a download.
-    let long = [
-        "--silent",
-        "--show-error",
-        "--location",
-        "--fail",
-        "--head",
-        "--include",
-        "--compressed",
-        "--output",
-        "--remote-name",
-        "--header",
-        "--user-agent",
-        "--max-time",
-        "--connect-timeout",
-        "--retry",
-        "--insecure",
-        "--verbose",
-        "--write-out",
-        "--get",
-        "--http1.1",
-        "--http2",
-        "--range",
-        "--progress-bar",
-        "--create-dirs",
-        "--request",
-        "--url",
-        "--fail-with-body",
-        "--retry-delay",
-        "--no-progress-meter",
-        "--proto",
-        "--tlsv1.2",
-        "--remote-header-name",
-        "--ipv4",
-        "--no-buffer",
-        "--parallel",
-        "--globoff",
-    ];
-    let short = "sSLfIioOHAmkvwGrNgJ#4Z0Xy";
-    let mut skip = false;
-    let mut class = Class::Fetch;
-    for (at, arg) in args.0.iter().enumerate() {
-        let text = arg.text.as_str();
-        let next = args.0.get(at + 1).map(|arg| arg.text.as_str()).unwrap_or_default();
-        if std::mem::take(&mut skip) {
-            continue;
-        }
-        if let Some(name) = text.strip_prefix("--") {
-            let takes = [
-                "output",
-                "header",
-                "user-agent",
-                "max-time",
-                "connect-timeout",
-                "retry",
-                "write-out",
-                "range",
-                "request",
-                "url",
-                "retry-delay",
-                "proto",
-            ];
-            let plain = text.split('=').next().unwrap_or_default();
-            // What sends; of the rest some write files and run things.
-            let sends =
-                ["--data", "--form", "--json", "--upload-file", "--user", "--cookie", "--referer", "--oauth2-bearer"];
-            if !long.contains(&plain) {
-                let known = sends.iter().any(|name| plain.starts_with(name)) && !plain.starts_with("--cookie-jar");
-                class = class.max(if known { Class::Publish } else { Class::Unknown });
-            }
-            skip = takes.contains(&name) && plain != "--url";
-            class = class.max(match plain {
-                "--output" => call.write(&Word::fixed(text.split_once('=').map_or(next, |(_, value)| value))),
-                "--remote-name" | "--remote-header-name" => call.here().max(Class::Write),
-                "--request" => method(next),
-                "--header" => header(call, next),
-                "--write-out" if next.contains("output{") || next.starts_with('@') => Class::Unknown,
-                _ => Class::Read,
-            });
-        } else if let Some(cluster) = text.strip_prefix('-').filter(|cluster| !cluster.is_empty()) {
-            for (at, c) in cluster.char_indices() {
-                if !short.contains(c) {
-                    class = class.max(if "dFTbuexQn".contains(c) { Class::Publish } else { Class::Unknown });
-                }
-                let rest = &cluster[at + c.len_utf8()..];
-                let value = if rest.is_empty() { next } else { rest };
-                class = class.max(match c {
-                    'o' => call.write(&Word::fixed(value)),
-                    'O' | 'J' => call.here(),
-                    'X' => method(value),
-                    'H' => header(call, value),
-                    'w' if value.contains("output{") || value.starts_with('@') => Class::Unknown,
-                    _ => Class::Read,
-                });
-                if "oHAmwrXydFTbuexQ".contains(c) {
-                    skip = rest.is_empty();
-                    break;
-                }
-            }
-        } else if text.starts_with("file:") {
-            class = class.max(
-                call.read(&Word::fixed(text.trim_start_matches("file://").trim_start_matches("file:")))
-                    .max(Class::Unknown),
-            );
-        } else if text.contains("://") && !text.starts_with("http") && !text.starts_with("ftp") {
-            class = class.max(Class::Publish);
-        }
-    }
-    class
-}
-
-fn method(name: &str) -> Class {
-    match name.to_uppercase().as_str() {
-        "GET" | "HEAD" | "OPTIONS" => Class::Fetch,
-        _ => Class::Publish,
-    }
-}
-
-/// A header from a file sends that file.
-fn header(call: &Call<'_, '_, '_>, text: &str) -> Class {
-    match text.strip_prefix('@') {
-        Some(path) => call.read(&Word::fixed(path)).max(Class::Publish),
-        None => Class::Fetch,
-    }
-}
-
-fn wget(call: &Call<'_, '_, '_>) -> Class {
-    let args = call.args;
-    if args.options().any(|o| {
-        [
-            "--post",
-            "--body",
-            "--method",
-            "--upload",
-            "--header",
-            "--user=",
-            "--password",
-            "--http-",
-            "--ftp-",
-            "--load-c",
-            "--cert",
-            "--private",
-        ]
-        .iter()
-        .any(|name| o.starts_with(name))
-    }) {
-        return Class::Publish;
-    }
-    if args.options().any(|o| {
-        [
-            "-e",
-            "--ex",
-            "--config",
-            "--use-askpass",
-            "-i",
-            "--input",
-            "-a",
-            "--append",
-            "--save",
-            "--warc",
-            "--rejected",
-            "--hsts",
-        ]
-        .iter()
-        .any(|name| o.starts_with(name))
-    }) || args.has('e', "")
-    {
-        return Class::Unknown;
-    }
-    let mut targets = args.values("O", "--output-document");
-    targets.extend(args.values("P", "--directory-prefix"));
-    targets.extend(args.values("o", "--output-file"));
-    if args.any(&["--spider"]) {
-        return Class::Fetch;
-    }
-    let plain = targets.iter().filter(|target| target.text != "-").map(|target| call.write_into(target)).max();
-    let here = if targets.is_empty() { call.here() } else { Class::Read };
-    plain.unwrap_or(Class::Read).max(here).max(Class::Fetch)
 }
 
 fn remote(call: &Call<'_, '_, '_>, name: &str) -> Class {
     let args = call.args;
     if args.0.iter().any(|arg| arg.text.to_lowercase().contains("command=") || arg.text.contains("localcommand")) {
+        return Class::Unknown;
+    }
+    // `-o 'ProxyCommand x'`, and a file that says so.
+    let says = |word: &Word| {
+        ["proxycommand", "localcommand", "hostscommand"].iter().any(|o| word.text.to_lowercase().contains(o))
+    };
+    if matches!(name, "ssh" | "scp" | "sftp") && (args.0.iter().any(says) || args.has('F', "")) {
         return Class::Unknown;
     }
     let paths: Vec<Word> = args.positionals().into_iter().cloned().collect();
@@ -356,8 +176,8 @@ fn keys(call: &Call<'_, '_, '_>, name: &str, first: &str) -> Class {
     match name {
         "openssl" => match first {
             "version" => Class::Read,
-            "rand" if args.values("", "-out").is_empty() && !args.any(&["-rand", "-writerand"]) => Class::Read,
-            "dgst" if !args.any(&["-sign", "-out", "-engine", "-provider"]) => {
+            "rand" if args.options().all(|option| matches!(option, "-hex" | "-base64")) => Class::Read,
+            "dgst" if args.options().all(|option| DIGESTS.contains(&option)) => {
                 args.positionals().iter().skip(1).map(|path| call.read(path)).max().unwrap_or(Class::Read)
             }
             _ => Class::Unknown,
@@ -373,62 +193,57 @@ fn keys(call: &Call<'_, '_, '_>, name: &str, first: &str) -> Class {
     }
 }
 
-/// Statements: reading is only believed of one plain `SELECT` or the like.
-fn database(call: &Call<'_, '_, '_>, name: &str) -> Class {
+/// `gh` and the like.
+fn forge(call: &Call<'_, '_, '_>) -> Class {
     let args = call.args;
-    if args.0.len() == 1 && matches!(args.first(), "--version" | "-V") {
-        return Class::Read;
-    }
-    let texts: Vec<String> = args.0.iter().map(|arg| arg.text.to_lowercase()).collect();
-    let text = format!(" {} {} ", texts.join(" "), call.stdin.text.clone().unwrap_or_default().to_lowercase());
-    let destroys =
-        ["drop ", "truncate ", "delete ", "flushall", "flushdb", "deletemany", ".drop(", "remove(", " del ", "unlink "];
-    if destroys.iter().any(|word| text.contains(word)) {
-        return Class::Destroy;
-    }
-    // Their own commands run programs and read files.
-    if text.contains('\\')
-        || text.contains(".shell")
-        || text.contains(".system")
-        || text.contains("copy ")
-        || text.contains(".import")
-        || text.contains(".output")
-    {
-        return Class::Unknown;
-    }
-    let file = matches!(name, "sqlite3" | "duckdb");
-    let plain = args.positionals();
-    if !file {
-        // Statements that stand in a file.
-        let told =
-            ["-c", "--command", "-e", "--execute", "--eval", "-l", "--list"].iter().any(|option| args.any(&[option]))
-                || name == "redis-cli";
-        let hidden =
-            args.any(&["-f", "--file", "--pipe", "--init-command"]) || call.stdin.given && call.stdin.text.is_none();
-        return if told && !hidden { Class::Publish } else { Class::Unknown };
-    }
-    let [path, statement] = plain.as_slice() else { return Class::Unknown };
-    if args.options().any(|o| !matches!(o, "-readonly" | "-json" | "-csv" | "-header" | "-column" | "-line")) {
-        return Class::Unknown;
-    }
-    let statement = statement.text.trim().to_lowercase();
-    let reads = matches!(statement.as_str(), ".tables" | ".schema")
-        || statement.starts_with("select ")
-            && !["load_extension", "writefile", "readfile", "edit(", "attach", ";"]
-                .iter()
-                .any(|word| statement.trim_end_matches(';').contains(word));
-    if reads {
-        call.read(path)
-    } else if statement.starts_with('.') {
-        Class::Unknown
-    } else {
-        call.write(path).max(Class::Write).max(Class::Publish)
+    let Some(at) = args.subcommand(&FORGE) else {
+        return if args.positionals().is_empty() { Class::Publish } else { Class::Unknown };
+    };
+    let rest: Vec<&str> = args.0[at + 1..].iter().map(|arg| arg.text.as_str()).collect();
+    let objects = [
+        "repo", "issue", "pr", "release", "gist", "run", "cache", "secret", "ssh-key", "workflow", "project", "label",
+        "variable",
+    ];
+    let deletes = rest.iter().any(|word| matches!(word.to_lowercase().as_str(), "delete" | "remove" | "-xdelete"));
+    match (args.0[at].text.as_str(), rest.first().copied().unwrap_or_default()) {
+        ("auth", "status") if !args.has('t', "--show-token") => Class::Privilege,
+        ("auth", "token" | "status") => Class::Secret,
+        ("auth", _) if rest.contains(&"token") => Class::Secret,
+        ("auth", _) => Class::Privilege,
+        ("alias" | "extension", _) => Class::Unknown,
+        ("api", _) if deletes => Class::Destroy,
+        (object, _) if deletes && objects.contains(&object) => Class::Destroy,
+        _ => Class::Publish,
     }
 }
 
-fn docker(name: &str, first: &str, second: &str) -> Class {
-    match (first, second) {
-        ("version" | "--version", _) => Class::Read,
+/// `kubectl` and `helm`.
+fn cluster(call: &Call<'_, '_, '_>) -> Class {
+    let args = call.args;
+    let Some(at) = args.subcommand(&CLUSTER) else {
+        return if args.positionals().is_empty() { Class::Publish } else { Class::Unknown };
+    };
+    let rest = &args.0[at + 1..];
+    let secret = |word: &Word| word.text.split([',', '/']).any(|part| part.to_lowercase().starts_with("secret"));
+    match args.0[at].text.as_str() {
+        "get" | "describe" | "edit" if rest.iter().any(secret) => Class::Secret,
+        "config" if rest.iter().any(|word| word.text == "view") && args.any(&["--raw"]) => Class::Secret,
+        "delete" | "drain" | "uninstall" | "del" | "un" => Class::Destroy,
+        "plugin" => Class::Unknown,
+        _ => Class::Publish,
+    }
+}
+
+fn docker(call: &Call<'_, '_, '_>, name: &str) -> Class {
+    let args = call.args;
+    if args.0.len() == 1 && args.first() == "--version" {
+        return Class::Read;
+    }
+    // The daemon runs as root and mounts what it is told.
+    let Some(at) = args.subcommand(&DOCKER) else { return Class::Privilege };
+    let second = args.0.get(at + 1).map_or("", |word| word.text.as_str());
+    match (args.0[at].text.as_str(), second) {
+        ("version", _) => Class::Read,
         ("ps" | "images" | "info" | "logs", _)
         | ("image" | "container" | "volume" | "network" | "compose", "ls" | "list") => Class::ReadOut,
         ("push", _) | ("image" | "compose", "push") => Class::Publish,
@@ -437,7 +252,6 @@ fn docker(name: &str, first: &str, second: &str) -> Class {
         | ("system" | "volume" | "image" | "container" | "network", "prune" | "rm") => Class::Destroy,
         ("down", _) if name == "docker-compose" => Class::Destroy,
         ("compose", "down" | "rm" | "kill") => Class::Destroy,
-        // The daemon runs as root and mounts what it is told.
         _ => Class::Privilege,
     }
 }

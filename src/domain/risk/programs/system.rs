@@ -2,7 +2,6 @@
 
 use super::Call;
 use super::args::Args;
-use super::files::placed;
 use crate::domain::risk::Class;
 use crate::domain::risk::words::Word;
 
@@ -164,6 +163,26 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
             class
         }
         "umask" | "ulimit" if words.len() <= 1 => Class::Read,
+        // `-p` names a variable, whose index may run commands.
+        "wait" => match args.options().next() {
+            None => Class::Read,
+            Some("-n" | "-f") if words.len() == 1 => Class::Read,
+            Some(_) => Class::Unknown,
+        },
+        "arch" if words.is_empty() => Class::Read,
+        // `-x` runs a command.
+        "jobs" if args.options().any(|option| option[1..].contains(|c| !"lnprs".contains(c))) => Class::Unknown,
+        "nvidia-smi" | "ss" | "netstat" | "pgrep" | "dmesg"
+            if match name {
+                "nvidia-smi" => !args.options().all(|option| {
+                    matches!(option.split('=').next(), Some("-L" | "-q" | "--query-gpu" | "--format" | "--list-gpus"))
+                }),
+                "dmesg" => args.options().any(|option| !"-THwkurxl".contains(option) && option != "-Tx"),
+                _ => args.has('K', "--kill") || args.has('F', "--filter") || args.has('D', "--diag"),
+            } =>
+        {
+            Class::Destroy
+        }
         "jobs" | "locale" | "getconf" | "lscpu" | "free" | "vm_stat" | "sw_vers" | "w" | "who" | "last"
         | "nvidia-smi" | "ss" | "netstat" | "pgrep" | "pidof" | "tput" | "logname" | "lsb_release" => {
             match words.iter().any(|word| word.text.starts_with("-K") || word.text.contains("--kill")) {
@@ -176,6 +195,7 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
             }
         }
         "id" => Class::Read,
+        "date" if args.options().any(|option| option.starts_with("--") && option.len() < 6) => Class::Unknown,
         "date" => match args.has('s', "--set")
             || args
                 .positionals()
@@ -194,17 +214,7 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
         "hostname" if words.is_empty() || first == "-f" || first == "-I" => Class::Read,
         "hostname" => Class::Privilege,
         // `e` shows the environment of every process.
-        "ps" => match words.iter().any(|word| {
-            !word.text.starts_with("--")
-                && !matches!(word.text.as_str(), "-e" | "-ef" | "-eo" | "-efww" | "-eF")
-                && word.text.trim_start_matches('-').contains('e')
-                && !word.text.contains(['=', ','])
-                && word.text.len() < 6
-                && !word.text.starts_with("-o")
-        }) {
-            true => Class::Secret,
-            false => Class::ReadOut,
-        },
+        "ps" => ps(args),
         "lsof" | "top" | "htop" | "vmstat" | "iostat" | "dmesg" | "lsblk" | "lspci" | "lsusb" | "ifconfig" => {
             match words.iter().all(|word| {
                 word.text.starts_with('-') || word.text.starts_with(':') || word.text.parse::<u32>().is_ok()
@@ -213,13 +223,7 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
                 false => Class::Unknown,
             }
         }
-        "ip" => match words
-            .iter()
-            .any(|word| matches!(word.text.as_str(), "add" | "del" | "set" | "flush" | "netns" | "change" | "replace"))
-        {
-            true => Class::Privilege,
-            false => Class::ReadOut,
-        },
+        "ip" => ip(args),
         "journalctl" => Class::ReadOut.max(
             if args.options().any(|o| o.starts_with("--vac") || o.starts_with("--ro") || o.starts_with("--fl")) {
                 Class::Privilege
@@ -257,7 +261,6 @@ pub(super) fn judge(call: &mut Call<'_, '_, '_>, name: &str) -> Option<Class> {
             }
             run(call, at)
         }
-        "xargs" => xargs(call),
         _ => return None,
     })
 }
@@ -294,12 +297,69 @@ fn declares(call: &mut Call<'_, '_, '_>, name: &str) -> Class {
         if set.is_empty() || word.dynamic && !word.text.contains('=') {
             class = Class::Unknown;
         }
-        // The values of assignments were judged where they stand; here only what is passed on.
-        if !word.text.contains('=') {
-            class = class.max(super::variable(set));
+        // What is quoted in the line is an assignment here.
+        let (name, value) = match word.text.split_once('=') {
+            Some((name, value)) => (name, Some(Word { text: value.to_owned(), ..word.clone() })),
+            None => (set, None),
+        };
+        if name.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            class = Class::Unknown;
+        }
+        class = class.max(match &value {
+            Some(value) => super::assignment(name, Some(value), call.judge),
+            None => super::variable(name),
+        });
+        if let Some(value) = value {
+            // `~` stands for something else there.
+            let value = Some(value).filter(|value| !value.text.contains('~'));
+            call.judge.assign(name, value);
         }
     }
     class
+}
+
+/// `e` shows the environment of every process, but for the one behind a dash that only means all of them.
+fn ps(args: Args<'_>) -> Class {
+    let mut class = Class::ReadOut;
+    let mut value = false;
+    for word in args.0 {
+        let text = word.text.as_str();
+        let shows = match text.strip_prefix('-') {
+            _ if text.contains("environ") => true,
+            _ if std::mem::take(&mut value) => false,
+            Some(long) if long.starts_with('-') => false,
+            // `-aux` is read without its dash.
+            Some(cluster) => {
+                value = cluster.ends_with(['o', 'O', 'C', 'p', 'q', 't', 'g', 'G', 's']) || matches!(text, "-u" | "-U");
+                let fixed = cluster.split('o').next().unwrap_or_default();
+                cluster.contains('E') || fixed.contains('e') && fixed.contains(['a', 'u', 'x'])
+            }
+            None => text.contains('e') && !text.contains(['=', ',']),
+        };
+        if shows {
+            class = Class::Secret;
+        }
+    }
+    class
+}
+
+/// `ip` takes beginnings of its words: only what shows is known.
+fn ip(args: Args<'_>) -> Class {
+    let plain: Vec<&str> = args.positionals().iter().map(|word| word.text.as_str()).collect();
+    let shows = ["addr", "address", "a", "link", "l", "route", "r", "neigh", "neighbour", "n", "rule", "ru"];
+    let options = ["-4", "-6", "-s", "-d", "-j", "-o", "-br", "-brief", "-c", "-color", "-p", "-h"];
+    if !args.options().all(|option| options.contains(&option)) {
+        return Class::Unknown;
+    }
+    match plain.as_slice() {
+        [] => Class::ReadOut,
+        [object, ..] if !shows.contains(object) => match *object {
+            "netns" => Class::Privilege,
+            _ => Class::Unknown,
+        },
+        [_] | [_, "show" | "list" | "ls" | "get", ..] => Class::ReadOut,
+        _ => Class::Privilege,
+    }
 }
 
 fn env(call: &mut Call<'_, '_, '_>) -> Class {
@@ -344,41 +404,4 @@ fn timeout(call: &mut Call<'_, '_, '_>) -> Class {
         at += if matches!(word.text.as_str(), "-k" | "-s" | "--signal" | "--kill-after") { 2 } else { 1 };
     }
     run(call, at + 1)
-}
-
-fn xargs(call: &mut Call<'_, '_, '_>) -> Class {
-    let words = call.args.0;
-    let mut at = 0;
-    let mut mark: Option<String> = None;
-    while let Some(word) = words.get(at).filter(|word| word.text.starts_with('-')) {
-        match word.text.as_str() {
-            "-0" | "-r" | "-t" | "-x" | "--null" | "--no-run-if-empty" => {}
-            "-n" | "-P" | "-L" | "-s" | "-d" => at += 1,
-            "-I" => {
-                mark = words.get(at + 1).map(|word| word.text.clone());
-                at += 1;
-            }
-            text if text.starts_with("-I") => mark = Some(text[2..].to_owned()),
-            text if ["-n", "-P", "-L"]
-                .iter()
-                .any(|option| text.starts_with(option) && text[2..].parse::<u32>().is_ok()) => {}
-            _ => return Class::Unknown,
-        }
-        at += 1;
-    }
-    let inner = &words[at.min(words.len())..];
-    if inner.is_empty() {
-        return Class::Read;
-    }
-    // Names of files below the current directory, or nobody knows what.
-    let safe = call.stdin.names && super::reads_only(&inner[0].text);
-    let item = if safe { Word { glob: true, ..Word::fixed("./*") } } else { Word::unknown() };
-    let mut argv: Vec<Word> = match &mark {
-        Some(mark) if !mark.is_empty() => inner.iter().map(|word| placed(word, mark, &item)).collect(),
-        _ => inner.to_vec(),
-    };
-    if mark.is_none() {
-        argv.push(item);
-    }
-    call.judge.words(&argv, &super::Stdin::default())
 }

@@ -123,7 +123,8 @@ fn every_recorded_request_can_be_shown() {
         let gate = gate.unwrap_or_else(|| panic!("cannot be shown: {message}"));
         assert!(turned_down(method).is_some());
         assert_eq!(gate.native.as_str(), id.to_string());
-        if let Ask::Command { command, exact, outside_sandbox, .. } = &gate.ask {
+        if let Ask::Command { command, exact, outside_sandbox, unsure, .. } = &gate.ask {
+            assert_eq!(outside_sandbox, &!unsure);
             assert_eq!(Some(exact.as_str()), message["params"]["command"].as_str());
             assert!(!command.starts_with("/bin/bash"), "{command}");
             assert_eq!(*outside_sandbox, message["params"]["reason"].is_string());
@@ -199,7 +200,36 @@ fn what_cannot_be_shown_is_never_a_gate() {
     assert!(gate("item/fileChange/requestApproval", &id, &asked(json!({})), Some(&change), "on-request").is_some());
     let wanted =
         json!({ "network": { "enabled": true, "hosts": ["h"] }, "camera": true, "fileSystem": { "read": null } });
-    assert_eq!(permission_lines(&wanted), ["network", "camera true", "network.hosts [\"h\"]"]);
+    assert_eq!(permission_lines(&wanted).unwrap(), ["network", "camera true", "network.hosts [\"h\"]"]);
+}
+
+/// A move is judged and shown by where it goes, too.
+#[test]
+fn what_moves_arrives_somewhere() {
+    let ask = |kind: Value, more: Value| {
+        let file: Vec<FileUpdate> =
+            serde_json::from_value(json!([{ "path": "/w/a", "kind": kind, "diff": "+x" }])).unwrap();
+        gate("item/fileChange/requestApproval", &json!(1), &asked(more), Some(&file), "on-request").map(|gate| gate.ask)
+    };
+    let change =
+        |path: &str, kind: &str, diff: &str| Change { path: path.into(), kind: kind.into(), diff: diff.into() };
+    let stays = ask(json!({ "type": "update", "move_path": null }), json!({}));
+    let Some(Ask::FileChange { changes, .. }) = stays else { panic!("{stays:?}") };
+    assert_eq!(changes, [change("/w/a", "update", "+x")]);
+    for field in ["move_path", "movePath"] {
+        let moves = ask(json!({ "type": "update", field: "/w/.git/hooks/x" }), json!({ "grantRoot": null }));
+        let Some(Ask::FileChange { changes, .. }) = moves else { panic!("{moves:?}") };
+        assert_eq!(changes, [change("/w/a", "update", "+x"), change("/w/.git/hooks/x", "move", "")]);
+    }
+    // What cannot be read or is more than the changes is turned down.
+    for (kind, more) in [
+        (json!({ "type": "update", "move_path": 7 }), json!({})),
+        (json!({ "type": "update", "move_path": "" }), json!({})),
+        (json!({ "type": "update" }), json!({ "grantRoot": "/w" })),
+        (json!({ "type": "update" }), json!({ "grantRoot": {} })),
+    ] {
+        assert_eq!(ask(kind.clone(), more.clone()), None, "{kind} {more}");
+    }
 }
 
 #[test]
@@ -214,10 +244,53 @@ fn leaving_the_sandbox_depends_on_the_policy() {
         let params = json!({ "command": "ls", "reason": reason, "additionalPermissions": extra });
         let gate = gate("item/commandExecution/requestApproval", &json!(1), &asked(params), None, policy).unwrap();
         assert!(
-            matches!(gate.ask, Ask::Command { outside_sandbox, .. } if outside_sandbox == want),
+            matches!(gate.ask, Ask::Command { outside_sandbox, unsure, .. } if outside_sandbox == want && unsure != want),
             "{policy} {reason:?}"
         );
     }
+}
+
+/// What is granted along with a command is shown, word for word or not at all.
+#[test]
+fn what_is_granted_along_is_shown() {
+    let ask = |more: Value| {
+        let mut params = json!({ "command": "ls", "cwd": "/w" });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        gate("item/commandExecution/requestApproval", &json!(1), &asked(params), None, "on-request")
+            .map(|gate| gate.ask)
+    };
+    let entry = json!({ "path": { "type": "path", "path": "/x" }, "access": "write" });
+    let shown = |more: Value| match ask(more) {
+        Some(Ask::Command { wanted, network, .. }) => Some((wanted, network)),
+        None => None,
+        other => panic!("{other:?}"),
+    };
+    let files = json!({ "additionalPermissions": { "network": null,
+        "fileSystem": { "read": null, "write": ["/x"], "entries": [entry] } } });
+    // In the order of the payload's keys.
+    assert_eq!(shown(files), Some((vec![entry.to_string(), "write /x".to_owned()], false)));
+    let both = json!({ "additionalPermissions": { "network": { "enabled": true }, "fileSystem": { "read": ["/y"] } },
+        "networkApprovalContext": { "host": "example.org", "protocol": "https" } });
+    let want = ["network", "read /y", "network https://example.org"].map(str::to_owned).to_vec();
+    assert_eq!(shown(both), Some((want, true)));
+    assert_eq!(shown(json!({ "kind": "command", "environmentId": "local" })), Some((Vec::new(), false)));
+    for odd in [
+        json!({ "additionalPermissions": [] }),
+        json!({ "additionalPermissions": { "network": { "enabled": "yes" } } }),
+        json!({ "additionalPermissions": { "fileSystem": { "read": "/x" } } }),
+        json!({ "additionalPermissions": { "fileSystem": { "write": [{ "path": "/x" }] } } }),
+        json!({ "additionalPermissions": { "fileSystem": { "write": ["/x\nread /y"] } } }),
+        json!({ "additionalPermissions": { "fileSystem": { "entries": {} } } }),
+        json!({ "networkApprovalContext": "example.org" }),
+        json!({ "networkApprovalContext": { "host": "example.org" } }),
+        json!({ "networkApprovalContext": { "host": "h", "protocol": "https", "port": 1 } }),
+        json!({ "kind": "writeStdin" }),
+        json!({ "environmentId": "elsewhere" }),
+    ] {
+        assert_eq!(ask(odd.clone()), None, "{odd}");
+    }
+    let hidden = json!({ "network": { "enabled": true }, "fileSystem": { "enabled": true } });
+    assert_eq!(permission_lines(&hidden).unwrap(), ["network", "fileSystem.enabled true"]);
 }
 
 #[test]

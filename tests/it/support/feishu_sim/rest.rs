@@ -424,6 +424,13 @@ fn list(state: &State, call: &Call) -> Outcome {
         return refuse(230027, "Lack of necessary permissions");
     }
     let id = call.query("container_id");
+    // A topic's list takes no times.
+    if call.query("container_id_type") == "thread" && !call.query("start_time").is_empty() {
+        return refuse(230001, "start_time is not supported for a thread");
+    }
+    if state.chats.get(id).is_some_and(|chat| !chat.bot_in) {
+        return refuse(230002, "Bot/User can NOT be out of the chat.");
+    }
     let since = call.query("start_time").parse::<i64>().unwrap_or_default() * 1000;
     let mut found: Vec<_> = match call.query("container_id_type") {
         "thread" => state.messages.iter().filter(|one| one.thread.as_deref() == Some(id)).collect(),
@@ -457,7 +464,11 @@ fn react(state: &mut State, call: &Call, message: &str) -> Outcome {
     if found.recalled {
         return refuse(231003, "The message is not found");
     }
+    let is_second = found.reactions.iter().any(|(_, _, who)| who == APP_ID);
     found.reactions.push((id.clone(), emoji.clone(), APP_ID.to_owned()));
+    if is_second {
+        state.doubled.push(message.to_owned());
+    }
     Ok(json!({"reaction_id": id, "operator": {"operator_id": APP_ID, "operator_type": "app"},
               "reaction_type": {"emoji_type": emoji}}))
 }
@@ -520,7 +531,7 @@ fn chat_info(state: &State, chat: &str) -> Outcome {
         ChatMode::Topic => "topic",
     };
     Ok(json!({"name": found.name, "description": "", "chat_mode": mode, "group_message_type": "chat",
-              "chat_type": "private", "chat_status": "normal", "external": false,
+              "chat_type": "private", "chat_status": "normal", "external": found.external,
               "user_count": found.members.len().to_string(), "bot_count": "1"}))
 }
 

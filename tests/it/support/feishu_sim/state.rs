@@ -31,6 +31,10 @@ pub struct State {
     /// Events that are not sent yet, by message.
     pub held: HashMap<String, Value>,
     pub requests: Vec<String>,
+    /// Messages on which a reaction of the bot was put beside another one of its own.
+    pub doubled: Vec<String>,
+    /// A call went wrong on purpose.
+    pub faulty: bool,
     pub offset_ms: i64,
     counter: u64,
 }
@@ -40,6 +44,8 @@ pub struct Chat {
     pub mode: ChatMode,
     pub members: Vec<String>,
     pub bot_in: bool,
+    /// People of other companies are in it.
+    pub external: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,6 +306,9 @@ impl State {
         message.thread.clone_from(&say.thread);
         if let Some(parent) = &say.parent {
             self.attach(&mut message, parent, false);
+            if say.in_stream {
+                message.thread = None;
+            }
         }
         let mode = self.chats.get(&say.chat).expect("a chat of the test").mode;
         if mode == ChatMode::Topic && message.thread.is_none() {

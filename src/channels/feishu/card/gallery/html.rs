@@ -217,16 +217,18 @@ fn select(value: &Value) -> Drawn {
     let select =
         object(value, "select_static", &["tag", "name", "placeholder", "options", "initial_option", "required"])?;
     text_of(select, "name", "select_static")?;
-    let placeholder = plain(part(select, "placeholder")?, &[])?;
+    let chosen = select.get("initial_option").and_then(Value::as_str);
+    let mut shown = plain(part(select, "placeholder")?, &[])?;
     let mut options = String::new();
     for option in list(part(select, "options")?, "select_static")? {
         let option = object(option, "option", &["text", "value"])?;
-        text_of(option, "value", "option")?;
-        options.push_str(&format!("<li>{}</li>", plain(part(option, "text")?, &[])?));
+        let text = plain(part(option, "text")?, &[])?;
+        options.push_str(&format!("<li>{text}</li>"));
+        if chosen == Some(text_of(option, "value", "option")?) {
+            shown = format!("<b>{text}</b>");
+        }
     }
-    Ok(format!(
-        "<div class=field><div class=\"input select\">{placeholder}</div><ol class=options>{options}</ol></div>"
-    ))
+    Ok(format!("<div class=field><div class=\"input select\">{shown}</div><ol class=options>{options}</ol></div>"))
 }
 
 fn button(value: &Value, place: Place) -> Drawn {

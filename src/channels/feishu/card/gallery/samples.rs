@@ -206,6 +206,7 @@ impl People {
             StepKind::Tool => [StepKind::Tool],
             StepKind::Search => [StepKind::Search],
             StepKind::Refused => [StepKind::Refused],
+            StepKind::ByRule => [StepKind::ByRule],
             StepKind::Other => [StepKind::Other],
         });
         let object = |kind| match kind {
@@ -214,6 +215,7 @@ impl People {
             StepKind::Tool => "browser.open",
             StepKind::Search => "redirect after logout",
             StepKind::Refused => "cat .env",
+            StepKind::ByRule => "R7 · Han Meimei · npm test",
             StepKind::Other => "plan",
         };
         let mut steps: Vec<Step> = kinds.into_iter().map(|kind| step(kind, object(kind), StepState::Ok)).collect();
@@ -234,6 +236,7 @@ impl People {
             LiveState::Failed => [LiveState::Failed],
             LiveState::Interrupted => [LiveState::Interrupted],
             LiveState::Merged => [LiveState::Merged],
+            LiveState::GoesOn { .. } => [LiveState::GoesOn { by: "Li Lei".to_owned() }],
         });
         let live = |state| View::Live(self.live(state));
         let mut lives: Named = states.into_iter().map(|state| (name(&state), live(state))).collect();
@@ -509,6 +512,7 @@ impl People {
                 ButtonRole::AllowFor(Span::Hours),
                 ButtonRole::AllowFor(Span::Always),
             ],
+            ButtonRole::AllowNetwork => [ButtonRole::AllowNetwork],
             ButtonRole::DeclineWhy => [ButtonRole::DeclineWhy],
             ButtonRole::AllowNumber(_) => [ButtonRole::AllowNumber(3)],
             ButtonRole::DeclineNumber(_) => [ButtonRole::DeclineNumber(3)],
@@ -521,6 +525,7 @@ impl People {
             ButtonRole::RunAgain => [ButtonRole::RunAgain],
             ButtonRole::Dismiss => [ButtonRole::Dismiss],
             ButtonRole::StartFresh => [ButtonRole::StartFresh],
+            ButtonRole::Compact => [ButtonRole::Compact],
             ButtonRole::Steer => [ButtonRole::Steer],
             ButtonRole::Cancel => [ButtonRole::Cancel],
             ButtonRole::CancelAll => [ButtonRole::CancelAll],
@@ -597,6 +602,7 @@ fn toasts(people: &People) -> Vec<ToastMsg<'_>> {
         T::Saved => [T::Saved],
         T::Paused => [T::Paused],
         T::RuleRevoked => [T::RuleRevoked],
+        T::SavedPartly => [T::SavedPartly],
         T::NoChange => [T::NoChange],
         T::TakenUp => [T::TakenUp],
         T::StillWorking => [T::StillWorking],

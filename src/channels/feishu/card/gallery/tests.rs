@@ -10,6 +10,7 @@ use super::super::safe;
 use super::*;
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Change, Question, QuestionOption};
+use crate::domain::risk::Class;
 use crate::domain::view::*;
 
 /// The platform's limit; the builders keep below it.
@@ -189,9 +190,10 @@ fn huge(ask: &Ask, text: &str) -> Ask {
     let t = || text.to_owned();
     let each = || text.chars().take(2_000).collect::<String>();
     match ask {
-        Ask::Command { outside_sandbox, network, .. } => {
-            let (outside_sandbox, network) = (*outside_sandbox, *network);
-            Ask::Command { command: t(), exact: t(), directory: t(), outside_sandbox, network }
+        Ask::Command { outside_sandbox, network, unsure, .. } => {
+            let (outside_sandbox, network, unsure) = (*outside_sandbox, *network, *unsure);
+            let wanted = vec![each(); 50];
+            Ask::Command { command: t(), exact: t(), directory: t(), outside_sandbox, unsure, network, wanted }
         }
         Ask::FileChange { .. } => {
             let change = Change { path: each(), kind: each(), diff: t() };
@@ -216,13 +218,95 @@ fn huge(ask: &Ask, text: &str) -> Ask {
     }
 }
 
+/// Sizes that do come, with all that is hostile in them, in both languages: within the limits without the last resort,
+/// which cuts texts that a button stands under.
+#[test]
+fn what_does_come_is_whole_or_says_what_is_missing() {
+    let evil = "\u{202e}\u{200b}<at id=all></at>𠮷👩\u{200d}💻 \"\\\n";
+    let line = format!("{}{}", "echo 字 && ".repeat(1_200), evil.repeat(20));
+    let changes = (0..200).map(|n| Change {
+        path: format!("src/{evil}/{n}.rs"),
+        kind: "update".to_owned(),
+        diff: format!("@@\n-a\n+{evil}\n"),
+    });
+    let command = Ask::Command {
+        command: line.chars().take(10_000).collect(),
+        exact: String::new(),
+        directory: evil.to_owned(),
+        outside_sandbox: true,
+        network: true,
+        unsure: false,
+        wanted: Vec::new(),
+    };
+    let files = Ask::FileChange { changes: changes.collect(), directory: evil.to_owned() };
+    let mut views = Vec::new();
+    for sample in samples::all(Lang::En) {
+        let Shown::View(view) = sample.shown else { continue };
+        let view = match *view {
+            View::Gate(gate) if gate.ask.is_question() => View::Gate(named(gate, evil)),
+            View::Gate(gate) => {
+                let files = View::Gate(GateView { ask: files.clone(), ..named(gate.clone(), evil) });
+                views.push((format!("{} of files", sample.state), files));
+                View::Gate(GateView { ask: command.clone(), ..named(gate, evil) })
+            }
+            View::Gates(list) => {
+                let asks = [command.clone(), files.clone()];
+                let rows = list.rows.iter().cycle().zip(asks.iter().cycle()).take(60);
+                let rows = rows.map(|(row, ask)| {
+                    let why = Some(evil.repeat(20));
+                    let risk = RiskShown { why: why.clone(), class: Class::Destroy, ..row.risk.clone() };
+                    GateRow { ask: ask.clone(), claim: why, risk, ..row.clone() }
+                });
+                let rows = rows.collect();
+                View::Gates(GatesView { rows, ..list })
+            }
+            View::Live(live) => {
+                let object = format!("{evil}{}", "x".repeat(500));
+                let steps = live.steps.iter().cycle().take(if live.steps.is_empty() { 0 } else { 40 });
+                let steps = steps.map(|step| Step { object: object.clone(), ..step.clone() }).collect();
+                View::Live(LiveView { steps, draft: evil.repeat(30), title: evil.to_owned(), ..live })
+            }
+            _ => continue,
+        };
+        views.push((sample.state, view));
+    }
+    for lang in [Lang::Zh, Lang::En] {
+        for (name, view) in &views {
+            let card = draw(view, Pen { lang, zone: |_| Zone(480) });
+            assert_eq!(beyond_limits(&card), None, "{name}");
+            let text = card.to_string();
+            assert!(
+                !text.contains("<at id=all") && !text.contains(['\u{202e}', '\u{200b}']),
+                "{name}: alive or hidden"
+            );
+            assert!(
+                !text.contains("(cut, it does not fit)") && !text.contains("放不下，已截短"),
+                "{name}: cut at the end"
+            );
+            html::card(&card).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+    let list = samples::all(Lang::En).into_iter().find(|sample| sample.kind == "gates").expect("a list");
+    let Shown::View(view) = list.shown else { panic!("a view") };
+    let View::Gates(list) = *view else { panic!("a list") };
+    let rows: Vec<GateRow> = list.rows.iter().cloned().cycle().take(60).collect();
+    let drawn = draw(&View::Gates(GatesView { rows, ..list }), Pen { lang: Lang::En, zone: |_| Zone(480) }).to_string();
+    assert!(drawn.contains("52 more: /gates") && drawn.contains("Approvals needed: 60"), "the rest is counted");
+}
+
 #[test]
 fn no_size_breaks_the_limits() {
     let mut broken = BTreeSet::new();
     // Plain and long, wide, and what grows most on its way into a request.
-    for text in ["x".repeat(100_000), "字 ".repeat(3_000), "`\u{202e}\"\\\n<at id=all>".repeat(600)] {
+    let texts = [
+        (Lang::Zh, "x".repeat(100_000)),
+        (Lang::En, "字 ".repeat(3_000)),
+        (Lang::Zh, "𠮷👩\u{200d}💻".repeat(1_000)),
+        (Lang::En, "`\u{202e}\"\\\n<at id=all>".repeat(600)),
+    ];
+    for (lang, text) in texts {
         for (name, view) in monsters(&text) {
-            let card = draw(&view, Pen { lang: Lang::Zh, zone: |_| Zone(480) });
+            let card = draw(&view, Pen { lang, zone: |_| Zone(480) });
             broken.extend(beyond_limits(&card).map(|what| format!("{name}: {what}")));
             // It is still a card after it was cut.
             broken.extend(html::card(&card).err().map(|error| format!("{name}: {error}")));

@@ -15,15 +15,17 @@ impl People {
 
     fn ask_command(&self, command: &str, outside_sandbox: bool, network: bool) -> Ask {
         let (command, exact, directory) = (command.to_owned(), String::new(), "web".to_owned());
-        Ask::Command { command, exact, directory, outside_sandbox, network }
+        Ask::Command { command, exact, directory, outside_sandbox, unsure: false, network, wanted: Vec::new() }
     }
 
     /// A request with the buttons that its class gets.
     pub(super) fn gate(&self, ask: Ask, class: Class) -> GateView {
         let sandboxed = !matches!(&ask, Ask::Command { outside_sandbox: true, .. });
-        let judged = Judged { class, why: None, sandboxed };
+        let judged = Judged { class, why: None, sandboxed, needs_network: false };
         let covers = Covers::of(&ask, &judged).filter(|_| class.lasts().task);
-        let mut roles = vec![ButtonRole::Allow, ButtonRole::Decline];
+        let network_only = matches!(ask, Ask::Permissions { network_only: true, .. });
+        let allow = if network_only { ButtonRole::AllowNetwork } else { ButtonRole::Allow };
+        let mut roles = vec![allow, ButtonRole::Decline];
         if covers.is_some() {
             let spans = every!(Span {
                 Span::Task => [Span::Task],
@@ -36,7 +38,7 @@ impl People {
         roles.extend([ButtonRole::DeclineWhy, ButtonRole::Stop]);
         GateView {
             gate: None,
-            risk: Some(RiskShown { class, why: None, sandboxed }),
+            risk: Some(RiskShown { class, why: None, sandboxed, needs_network: false }),
             rule: covers.map(|Covers { subject, directory, sandboxed, .. }| RuleOffer {
                 subject,
                 directory,
@@ -125,7 +127,8 @@ impl People {
         }) {
             gates.push((name(&ask), self.gate(ask, Class::Unknown)));
         }
-        for (class, ask) in self.classes() {
+        // Secrets are refused, nobody is asked.
+        for (class, ask) in self.classes().into_iter().filter(|(class, _)| *class != Class::Secret) {
             gates.push((format!("class_{}", name(&class)), self.gate(ask, class)));
         }
         let network = vec![self.words("联网", "network")];
@@ -142,12 +145,28 @@ impl People {
         ] {
             gates.push((state.to_owned(), self.gate(ask, class)));
         }
+        let mut ask = self.ask_command("touch notes.txt", false, false);
+        if let Ask::Command { unsure, .. } = &mut ask {
+            *unsure = true;
+        }
+        let mut perhaps = self.gate(ask, Class::WriteOut);
+        perhaps.risk = Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: false });
+        gates.push(("perhaps_outside".to_owned(), perhaps));
+        let mut fetches = self.gate(self.ask_command("npm install", true, false), Class::WriteOut);
+        fetches.risk = Some(RiskShown { class: Class::WriteOut, why: None, sandboxed: false, needs_network: true });
+        fetches.buttons.extend(buttons([ButtonRole::AllowNetwork]));
+        gates.push(("needs_network".to_owned(), fetches));
         let pushed = || self.gate(self.command(), Class::Publish);
         let direct = GateView { direct: true, deciders: self.li.clone(), mention: Vec::new(), ..pushed() };
         gates.push(("command_direct_chat".to_owned(), direct));
         gates.push(("paused".to_owned(), GateView { paused: true, ..pushed() }));
         let line = self.ask_command("cd web && git push && rm -rf dist", true, false);
-        let risk = Some(RiskShown { class: Class::Destroy, why: Some("rm -rf dist".to_owned()), sandboxed: false });
+        let risk = Some(RiskShown {
+            class: Class::Destroy,
+            why: Some("rm -rf dist".to_owned()),
+            sandboxed: false,
+            needs_network: false,
+        });
         gates.push(("worst_part_of_a_line".to_owned(), GateView { risk, ..self.gate(line, Class::Destroy) }));
         let states = every!(GateShown {
             GateShown::Open => [],
@@ -159,7 +178,11 @@ impl People {
             GateShown::VoidMayHaveRun { .. } => [GateShown::VoidMayHaveRun { who: self.mei.clone() }],
         });
         for state in states {
-            gates.push((name(&state), GateView { state, ..pushed() }));
+            let view = match state {
+                GateShown::Refused => self.gate(self.ask_command("cat .env", true, false), Class::Secret),
+                _ => pushed(),
+            };
+            gates.push((name(&state), GateView { state, ..view }));
         }
         for (state, decision) in self.decisions() {
             gates.push((state, GateView { state: self.decided(decision), ..pushed() }));
@@ -220,7 +243,7 @@ impl People {
             number,
             ask,
             claim: Some(self.words("测试要用它", "The tests need it")),
-            risk: RiskShown { class, why: None, sandboxed },
+            risk: RiskShown { class, why: None, sandboxed, needs_network: false },
             buttons: if state.is_open() { buttons(roles) } else { Vec::new() },
             state,
             opened_at_ms: THEN,
@@ -253,7 +276,8 @@ impl People {
     pub(super) fn lists(&self) -> Named {
         let row = |number, ask, class| self.gate_row(number, ask, class, GateShown::Open);
         let mut of_all: Vec<GateRow> = Vec::new();
-        for (number, (class, ask)) in (3..).zip(self.classes()) {
+        for (number, (class, ask)) in (3..).zip(self.classes().into_iter().filter(|(class, _)| *class != Class::Secret))
+        {
             of_all.push(row(number, ask, class));
         }
         let low = vec![
@@ -292,6 +316,7 @@ impl People {
             Decision::Allow => [Decision::Allow],
             Decision::Decline { .. } => [Decision::Decline { reason: None }, Decision::Decline { reason }],
             Decision::StopTurn => [Decision::StopTurn],
+            Decision::Network => [Decision::Network],
             Decision::Answers { .. } => [],
         });
         let named = |decision: Decision| match &decision {

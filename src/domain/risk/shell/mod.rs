@@ -3,36 +3,27 @@
 //! Twice: the first walk learns which variables and functions the line makes, so that the second knows all their values,
 //! whatever the order in which the line runs.
 
+mod compound;
+mod redirect;
+mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use brush_parser::ast::*;
-use brush_parser::{ParserOptions, parse_tokens, uncached_tokenize_str};
 
 use super::words::{self, Scope, Word};
 use super::{Class, Part, Place, paths, programs};
+pub(super) use redirect::Stdin;
+pub(super) use text::program_name;
+use text::{names_in, parse};
 
 /// A script in a script in a script…
 const MAX_DEPTH: usize = 6;
 /// Commands of a line, those of its scripts included.
 const MAX_COMMANDS: usize = 400;
-/// What may stand open at once, roughly: brackets and compound commands.
-const MAX_OPEN: usize = 48;
-/// `case` costs the parser twice the time with every level.
-const MAX_CASE: usize = 8;
 /// Values tried for the variables of one command.
 const MAX_CHOICES: usize = 32;
-
-/// What a command reads from its standard input.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stdin {
-    /// The text itself.
-    pub text: Option<String>,
-    /// The commands before it in the pipe print names of files below the current directory.
-    pub names: bool,
-    /// Anything is connected at all.
-    pub given: bool,
-}
 
 pub(super) struct Judge<'a> {
     pub place: &'a Place<'a>,
@@ -44,6 +35,12 @@ pub(super) struct Judge<'a> {
     /// Those that were set on the way to here: before that, they are what the environment says.
     set: BTreeSet<String>,
     functions: BTreeSet<String>,
+    /// Variables that may hold something else than a number.
+    texts: BTreeSet<String>,
+    /// The functions whose bodies are being walked.
+    defining: Vec<String>,
+    /// What a command reads from that is the first of its pipe.
+    around: Stdin,
     /// The value of each variable while one choice of them is judged.
     chosen: BTreeMap<String, Word>,
     /// The worst of what is inside of the words that are being expanded.
@@ -65,6 +62,9 @@ impl<'a> Judge<'a> {
             vars: BTreeMap::new(),
             set: BTreeSet::new(),
             functions: BTreeSet::new(),
+            texts: BTreeSet::new(),
+            defining: Vec::new(),
+            around: Stdin::default(),
             chosen: BTreeMap::new(),
             inner: Class::Read,
             moves: false,
@@ -120,6 +120,10 @@ impl<'a> Judge<'a> {
         if name.dynamic || (name.glob && name.text != "[") || name.text.is_empty() {
             return Class::Unknown;
         }
+        // It calls itself, and nobody knows how often.
+        if self.defining.contains(&name.text) {
+            return Class::Unknown;
+        }
         self.depth += 1;
         let known = self.functions.contains(&name.text);
         let class = programs::judge(self, &name.text, args, stdin, known);
@@ -173,6 +177,14 @@ impl<'a> Judge<'a> {
 
     /// A variable gets a value; all values that it may have are kept.
     pub fn assign(&mut self, name: &str, value: Option<Word>) {
+        let number = |word: &Word| !word.dynamic && word.text.bytes().all(|b| b.is_ascii_digit());
+        if !value.as_ref().is_some_and(number) {
+            self.texts.insert(name.to_owned());
+        }
+        self.keep(name, value);
+    }
+
+    fn keep(&mut self, name: &str, value: Option<Word>) {
         self.set.insert(name.to_owned());
         if !self.learning {
             return;
@@ -206,15 +218,15 @@ impl<'a> Judge<'a> {
     }
 
     fn pipeline(&mut self, pipeline: &Pipeline) {
-        let mut stdin = Stdin::default();
+        let mut stdin = self.around.clone();
         for command in &pipeline.seq {
             let names = self.command(command, &stdin);
             stdin = Stdin { text: None, names, given: true };
         }
     }
 
-    /// Judges one command; `true` if what it prints are names of files.
-    fn command(&mut self, command: &Command, stdin: &Stdin) -> bool {
+    /// Judges one command; the result stands for the names of files that it prints, if that is all it prints.
+    fn command(&mut self, command: &Command, stdin: &Stdin) -> Option<&'static str> {
         match command {
             Command::Simple(simple) => return self.simple(simple, stdin),
             Command::Compound(compound, redirects) => {
@@ -228,8 +240,11 @@ impl<'a> Judge<'a> {
                     self.lose_directory();
                 }
                 self.repeats += 1;
-                let stdin = self.redirects(function.body.1.as_ref(), stdin);
-                self.compound(&function.body.0, &stdin);
+                self.defining.push(function.fname.value.clone());
+                // Called with whatever the line connects it to.
+                self.redirects(function.body.1.as_ref(), stdin);
+                self.compound(&function.body.0, &Stdin::unknown());
+                self.defining.pop();
                 self.repeats -= 1;
             }
             Command::ExtendedTest(test, redirects) => {
@@ -238,192 +253,17 @@ impl<'a> Judge<'a> {
                 self.note(class, "[[ ]]");
             }
         }
-        false
+        None
     }
 
-    fn compound(&mut self, compound: &CompoundCommand, _stdin: &Stdin) {
-        match compound {
-            CompoundCommand::Arithmetic(command) => self.arithmetic(&command.expr.value),
-            CompoundCommand::ArithmeticForClause(clause) => {
-                for expression in [&clause.initializer, &clause.condition, &clause.updater].into_iter().flatten() {
-                    self.arithmetic(&expression.value);
-                }
-                self.repeat(&clause.body.list);
-            }
-            CompoundCommand::BraceGroup(group) => self.list(&group.list),
-            CompoundCommand::Subshell(shell) => self.list(&shell.list),
-            CompoundCommand::ForClause(clause) => {
-                match &clause.values {
-                    Some(values) => {
-                        for value in values.iter().flat_map(|value| self.expand(&value.value)).collect::<Vec<_>>() {
-                            self.assign(&clause.variable_name, Some(value));
-                        }
-                    }
-                    None => self.assign(&clause.variable_name, None),
-                }
-                let inner = self.take_inner();
-                self.note(inner.max(programs::variable(&clause.variable_name)), "for");
-                self.repeat(&clause.body.list);
-            }
-            CompoundCommand::CaseClause(clause) => {
-                self.expand(&clause.value.value);
-                for case in &clause.cases {
-                    for pattern in &case.patterns {
-                        self.expand(&pattern.value);
-                    }
-                    if let Some(list) = &case.cmd {
-                        self.list(list);
-                    }
-                }
-                let inner = self.take_inner();
-                self.note(inner, "case");
-            }
-            CompoundCommand::IfClause(clause) => {
-                self.list(&clause.condition);
-                self.list(&clause.then);
-                for branch in clause.elses.iter().flatten() {
-                    if let Some(condition) = &branch.condition {
-                        self.list(condition);
-                    }
-                    self.list(&branch.body);
-                }
-            }
-            CompoundCommand::WhileClause(WhileOrUntilClauseCommand(condition, body, _))
-            | CompoundCommand::UntilClause(WhileOrUntilClauseCommand(condition, body, _)) => {
-                self.repeat(condition);
-                self.repeat(&body.list);
-            }
-            CompoundCommand::Coprocess(coprocess) => {
-                self.command(&coprocess.body, &Stdin { given: true, ..Stdin::default() });
-            }
-        }
+    /// What the commands within this one read from, until what is returned is put back: each of them takes a part, and
+    /// nobody knows what is left for the next.
+    fn connect(&mut self, stdin: &Stdin) -> Stdin {
+        let within = if stdin.given { Stdin::unknown() } else { self.around.clone() };
+        std::mem::replace(&mut self.around, within)
     }
 
-    fn repeat(&mut self, list: &CompoundList) {
-        self.repeats += 1;
-        let before = self.dirs.clone();
-        self.list(list);
-        // The next round begins where this one ended.
-        if self.dirs != before && self.commands < MAX_COMMANDS {
-            self.list(list);
-        }
-        self.repeats -= 1;
-    }
-
-    fn arithmetic(&mut self, expression: &str) {
-        words::arithmetic(expression, self);
-        let inner = self.take_inner();
-        self.note(inner, expression);
-    }
-
-    fn test(&mut self, expression: &ExtendedTestExpr) -> Class {
-        match expression {
-            ExtendedTestExpr::And(a, b) | ExtendedTestExpr::Or(a, b) => self.test(a).max(self.test(b)),
-            ExtendedTestExpr::Not(inner) | ExtendedTestExpr::Parenthesized(inner) => self.test(inner),
-            ExtendedTestExpr::UnaryTest(UnaryPredicate::ShellVariableIsSetAndAssigned, _) => Class::Unknown,
-            ExtendedTestExpr::UnaryTest(predicate, word) => {
-                let text =
-                    matches!(predicate, UnaryPredicate::StringHasNonZeroLength | UnaryPredicate::StringHasZeroLength);
-                let words = self.expand(&word.value);
-                let class = words.iter().map(|word| {
-                    if text || word.dynamic { Class::Read } else { paths::list(word, &self.dirs, self.place) }
-                });
-                let class = class.max().unwrap_or(Class::Read);
-                class.max(self.take_inner())
-            }
-            ExtendedTestExpr::BinaryTest(predicate, a, b) => {
-                use BinaryPredicate::*;
-                let numbers = matches!(
-                    predicate,
-                    ArithmeticEqualTo
-                        | ArithmeticNotEqualTo
-                        | ArithmeticLessThan
-                        | ArithmeticLessThanOrEqualTo
-                        | ArithmeticGreaterThan
-                        | ArithmeticGreaterThanOrEqualTo
-                );
-                let words = [self.expand(&a.value), self.expand(&b.value)].concat();
-                // `-eq` evaluates its sides, and an index in them may run commands.
-                let runs = numbers && words.iter().any(|word| word.dynamic || word.text.contains(['[', '$', '`', '=']));
-                self.take_inner().max(if runs { Class::Unknown } else { Class::Read })
-            }
-        }
-    }
-
-    /// Judges the targets of redirections; the result is what the command reads from.
-    fn redirects(&mut self, list: Option<&RedirectList>, stdin: &Stdin) -> Stdin {
-        let mut stdin = stdin.clone();
-        for redirect in list.iter().flat_map(|list| &list.0) {
-            self.redirect(redirect, &mut stdin);
-        }
-        stdin
-    }
-
-    fn redirect(&mut self, redirect: &IoRedirect, stdin: &mut Stdin) {
-        use IoFileRedirectKind::*;
-        match redirect {
-            IoRedirect::File(_, kind, IoFileRedirectTarget::Filename(word)) => {
-                let (reads, writes) = match kind {
-                    Read => (true, false),
-                    ReadAndWrite => (true, true),
-                    _ => (false, true),
-                };
-                if reads {
-                    *stdin = Stdin { given: true, ..Stdin::default() };
-                }
-                self.target(word, reads, writes);
-            }
-            IoRedirect::File(_, kind, IoFileRedirectTarget::Duplicate(word)) => {
-                let number = word.value.trim_end_matches('-');
-                if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) || word.value == "-" {
-                    return;
-                }
-                self.target(word, matches!(kind, DuplicateInput), true);
-            }
-            IoRedirect::File(_, _, IoFileRedirectTarget::Fd(_)) => {}
-            IoRedirect::File(_, _, IoFileRedirectTarget::ProcessSubstitution(_, shell)) => {
-                self.list(&shell.list);
-                *stdin = Stdin { given: true, ..Stdin::default() };
-            }
-            IoRedirect::OutputAndError(word, _) => self.target(word, false, true),
-            IoRedirect::HereString(_, word) => {
-                let word = words::expand_one(&word.value, self);
-                let inner = self.take_inner();
-                self.note(inner, "<<<");
-                *stdin = Stdin { text: (!word.dynamic).then_some(word.text), names: false, given: true };
-            }
-            IoRedirect::HereDocument(_, document) => {
-                let word = match document.requires_expansion {
-                    true => words::expand_document(&document.doc.value, self),
-                    false => Word::fixed(document.doc.value.clone()),
-                };
-                let inner = self.take_inner();
-                self.note(inner, "<<");
-                *stdin = Stdin { text: (!word.dynamic).then_some(word.text), names: false, given: true };
-            }
-        }
-    }
-
-    /// A file that is opened by a redirection.
-    fn target(&mut self, word: &brush_parser::ast::Word, reads: bool, writes: bool) {
-        let mut class = Class::Read;
-        for choice in self.choices(std::iter::once(word.value.as_str())) {
-            self.chosen = choice;
-            for target in self.expand(&word.value) {
-                if reads {
-                    class = class.max(paths::read(&target, &self.dirs, self.place));
-                }
-                if writes {
-                    class = class.max(paths::write(&target, &self.dirs, self.place));
-                }
-            }
-        }
-        self.chosen.clear();
-        let inner = self.take_inner();
-        self.note(class.max(inner), &word.value);
-    }
-
-    fn simple(&mut self, simple: &SimpleCommand, stdin: &Stdin) -> bool {
+    fn simple(&mut self, simple: &SimpleCommand, stdin: &Stdin) -> Option<&'static str> {
         use CommandPrefixOrSuffixItem::*;
         let mut stdin = stdin.clone();
         let prefix = simple.prefix.iter().flat_map(|items| &items.0);
@@ -462,8 +302,9 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        let mut names = false;
+        let mut names = None;
         let mut shown = raw.join(" ");
+        let around = self.connect(&stdin);
         for choice in self.choices(raw.iter().copied()) {
             self.chosen = choice;
             let mut argv: Vec<words::Word> = Vec::new();
@@ -479,8 +320,9 @@ impl<'a> Judge<'a> {
                 class = class.max(Class::Unknown);
             }
             class = class.max(self.words(&argv, &stdin));
-            names = class <= Class::Read && programs::prints_names(&argv, &stdin);
+            names = programs::prints_names(&argv, &stdin).filter(|_| class <= Class::Read);
         }
+        self.around = around;
         if shown.is_empty() {
             shown = simple.to_string();
         }
@@ -491,7 +333,7 @@ impl<'a> Judge<'a> {
     fn assignment(&mut self, assignment: &Assignment) -> Class {
         let AssignmentName::VariableName(name) = &assignment.name else { return Class::Unknown };
         let value = match &assignment.value {
-            AssignmentValue::Scalar(word) if !assignment.append => Some(words::expand_one(&word.value, self)),
+            AssignmentValue::Scalar(word) if !assignment.append => Some(words::expand_value(&word.value, self)),
             AssignmentValue::Scalar(word) => {
                 words::expand_one(&word.value, self);
                 None
@@ -579,52 +421,14 @@ impl Scope for Judge<'_> {
         self.inner = self.inner.max(programs::variable(name));
         self.assign(name, None);
     }
-}
 
-/// The variables that a word names.
-fn names_in(raw: &str) -> impl Iterator<Item = &str> {
-    raw.split('$').skip(1).map(|rest| {
-        let rest = rest.strip_prefix('{').unwrap_or(rest);
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
-        &rest[..end]
-    })
-}
-
-/// Parses what is neither too long nor too deep.
-fn parse(line: &str) -> Option<Program> {
-    let open = line.matches(['(', '{', '`']).count();
-    let mut compounds = 0;
-    let mut cases = 0;
-    for word in line.split(|c: char| !c.is_alphanumeric()) {
-        match word {
-            "if" | "while" | "until" | "for" | "select" | "do" | "function" | "coproc" | "time" => compounds += 1,
-            "case" => cases += 1,
-            _ => {}
+    fn counts(&mut self, name: &str) {
+        if self.texts.contains(name) {
+            self.opaque();
         }
-    }
-    if open + compounds > MAX_OPEN || cases > MAX_CASE || line.len() > super::MAX_LINE {
-        return None;
-    }
-    let options = ParserOptions::default();
-    let tokens = super::parsed(|| uncached_tokenize_str(line, &options.tokenizer_options()))?;
-    super::parsed(|| parse_tokens(&tokens, &options))
-}
-
-/// The last part of a program's path, if it lies where the system keeps its programs.
-pub(super) fn program_name(word: &str) -> Option<&str> {
-    const SYSTEM: [&str; 8] = [
-        "/bin",
-        "/usr/bin",
-        "/sbin",
-        "/usr/sbin",
-        "/usr/local/bin",
-        "/usr/local/sbin",
-        "/opt/homebrew/bin",
-        "/snap/bin",
-    ];
-    match Path::new(word).parent().and_then(Path::to_str) {
-        Some("") => Some(word),
-        Some(parent) if SYSTEM.contains(&parent) => Path::new(word).file_name().and_then(|name| name.to_str()),
-        _ => None,
+        self.inner = self.inner.max(programs::variable(name));
+        // What the line does not set itself keeps its unknown value.
+        let known = self.vars.get(name).is_some_and(Option::is_some);
+        self.keep(name, known.then(|| Word::fixed(words::NUMBER)));
     }
 }
