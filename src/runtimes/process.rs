@@ -246,7 +246,7 @@ fn marked(mark: &str) -> Vec<u32> {
         .collect()
 }
 
-fn kill_marked(mark: &str) -> u32 {
+pub(super) fn kill_marked(mark: &str) -> u32 {
     let mut killed = 0;
     for pid in marked(mark) {
         if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)

@@ -21,6 +21,7 @@ use super::wire::Executed;
 use super::{ground, locate, profile, temp};
 use crate::bridge::ports::{LaunchError, Level, Posture, Probe};
 use crate::domain::safety::{Outcome, Promise, Tried};
+use crate::runtimes::process::kill_marked;
 use crate::runtimes::rpc::Peer;
 
 /// Longest wait for one command.
@@ -92,7 +93,10 @@ impl CodexLauncher {
             }
             None => None,
         };
-        let mut args = self.flags("probe", false);
+        // What a probe that was killed left behind carries the same mark.
+        let sweep = Sweep(format!("probe:{}", root.display()));
+        kill_marked(&sweep.0);
+        let mut args = self.flags(&sweep.0, false);
         let settings = match &self.config.sandbox {
             Some(sandbox) => vec![format!("sandbox_mode={}", toml(&json!(sandbox)))],
             None => {
@@ -146,12 +150,22 @@ impl CodexLauncher {
             tasks,
             child,
             _incoming: incoming,
+            _sweep: sweep,
         })
     }
 
     fn ground(&self, program: &Path, directory: &Path, posture: &Posture) -> Result<profile::Ground, String> {
         temp::prepare(&self.config.tmp_dir, directory, &[]).map_err(|error| error.to_string())?;
         Ok(ground::look(&self.config, program, directory, posture))
+    }
+}
+
+/// Ends the commands of a probe that outlive it: a sandbox whose parent dies while it is being set up waits for ever.
+struct Sweep(String);
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        kill_marked(&self.0);
     }
 }
 
@@ -176,6 +190,8 @@ struct Site {
     tasks: crate::tasks::Tasks,
     child: tokio::process::Child,
     _incoming: mpsc::Receiver<crate::runtimes::rpc::Incoming>,
+    /// After everything else is dropped.
+    _sweep: Sweep,
 }
 
 /// What was reached or could not be done; or why that cannot be told.
