@@ -255,8 +255,7 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
                 tmp_dir: paths.tmp.clone(),
                 run_dir: paths.run.clone(),
                 private: paths.private(),
-                // The ledger's companions come and go.
-                private_patterns: vec![format!("{}*", paths.ledger.display())],
+                private_families: vec![paths.ledger.clone()],
                 args: codex.args.clone(),
                 model: codex.model.clone(),
                 sandbox: codex.sandbox.clone(),

@@ -119,6 +119,9 @@ pub fn look(config: &CodexConfig, program: &Path, directory: &Path, posture: &Po
 
     let mut private: Vec<PathBuf> = PRIVATE_AT_HOME.iter().filter_map(|place| Some(home?.join(place))).collect();
     private.extend(config.private.iter().cloned());
+    // Named one by one: for a pattern codex reads through the whole home before each command, and a folder that goes away
+    // meanwhile ends the command.
+    private.extend(config.private_families.iter().flat_map(|first| family(first)));
     private.push(config.home.clone());
     let private = real(private);
     // What the project says of itself opens nothing private.
@@ -157,7 +160,15 @@ pub fn look(config: &CodexConfig, program: &Path, directory: &Path, posture: &Po
     readable.extend(needed.into_iter().filter(|path| *path != directory && *path != temp));
     readable.sort();
     readable.dedup();
-    Ground { directory, temp, readable, denied, patterns: config.private_patterns.clone(), untrusted }
+    Ground { directory, temp, readable, denied, untrusted }
+}
+
+/// Every file beside `first` whose name begins like its own.
+fn family(first: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(start)) = (first.parent(), first.file_name()) else { return Vec::new() };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let belongs = |name: &OsStr| name.as_encoded_bytes().starts_with(start.as_encoded_bytes());
+    entries.filter(|entry| belongs(&entry.file_name())).map(|entry| entry.path()).collect()
 }
 
 /// A denied folder with something needed in it: all of it but that, because no narrower rule would win.
@@ -266,7 +277,7 @@ mod tests {
             tmp_dir: root.join("ally/tmp"),
             run_dir: root.join("ally/run"),
             private: vec![root.join("ally/.env"), root.join("ally/nothing")],
-            private_patterns: vec![format!("{}/ally/ledger.db*", root.display())],
+            private_families: vec![root.join("ally/ledger.db")],
             args: Vec::new(),
             model: None,
             sandbox: None,
@@ -300,7 +311,9 @@ mod tests {
         ] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        std::fs::write(root.join("ally/.env"), "").unwrap();
+        for file in [".env", "ledger.db", "ledger.db-wal", "ledger"] {
+            std::fs::write(root.join("ally").join(file), "").unwrap();
+        }
         std::os::unix::fs::symlink(root.join("user/keys"), root.join("user/.ssh")).unwrap();
         let posture = Posture {
             denied: vec![root.join("other"), root.join("gone")],
@@ -311,7 +324,10 @@ mod tests {
         let below = |paths: &[PathBuf]| -> Vec<String> {
             paths.iter().filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string())).collect()
         };
-        assert_eq!(below(&ground.denied), ["ally/.env", "ally/codex", "other", "user/keys"]);
+        assert_eq!(
+            below(&ground.denied),
+            ["ally/.env", "ally/codex", "ally/ledger.db", "ally/ledger.db-wal", "other", "user/keys"]
+        );
         // What lies beside the tools in a home is a person's.
         assert_eq!(below(&ground.readable), ["mine", "tools/x", "user/.cargo/bin", "user/own/bin"]);
         assert_eq!(below(&ground.untrusted), ["work", ""]);

@@ -37,8 +37,9 @@ pub struct CodexConfig {
     pub run_dir: PathBuf,
     /// Files and folders of ally's own that no command reads.
     pub private: Vec<PathBuf>,
-    /// The same, as patterns of files (`<home>/ledger.db*`).
-    pub private_patterns: Vec<String>,
+    /// The same, each with every file beside it whose name begins with its own (`ledger.db`, `ledger.db-wal`). Such files
+    /// stay as long as the runtime does: codex makes what is denied and not there.
+    pub private_families: Vec<PathBuf>,
     /// More arguments, after ours.
     pub args: Vec<String>,
     pub model: Option<String>,

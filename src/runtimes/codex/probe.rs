@@ -81,8 +81,7 @@ impl CodexLauncher {
         let posture = Posture { denied, ..Posture::of(Level::Edit) };
         let ground = self.ground(&found.program, &project, &posture)?;
         let others: Vec<PathBuf> = ground.denied.iter().filter(|path| posture.denied.contains(path)).cloned().collect();
-        let mut private: Vec<PathBuf> = ground.denied.iter().filter(|path| !others.contains(path)).cloned().collect();
-        private.extend(ground.patterns.iter().flat_map(|pattern| beginning_with(pattern.trim_end_matches('*'))));
+        let private: Vec<PathBuf> = ground.denied.iter().filter(|path| !others.contains(path)).cloned().collect();
 
         // Somebody's project has other things around it than a planted one.
         let real = match probe.denied.iter().find(|path| path.is_dir()) {
@@ -422,13 +421,6 @@ fn plant(folder: &Path) -> std::io::Result<PathBuf> {
     Ok(root)
 }
 
-/// Files whose path begins like this.
-fn beginning_with(start: &str) -> Vec<PathBuf> {
-    let Some(folder) = Path::new(start).parent() else { return Vec::new() };
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    entries.filter(|path| path.to_string_lossy().starts_with(start)).collect()
-}
-
 /// As an inline table: a string of JSON is one of TOML as well.
 fn toml(value: &Value) -> String {
     match value {
@@ -452,14 +444,5 @@ mod tests {
         let text = format!("x = {}", toml(&value));
         let read: ::toml::Table = text.parse().expect("TOML");
         assert_eq!(serde_json::to_value(&read["x"]).unwrap(), value);
-    }
-
-    #[test]
-    fn a_ledgers_companions_are_found() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["ledger.db", "ledger.db-wal", "else"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        assert_eq!(beginning_with(&dir.path().join("ledger.db").display().to_string()).len(), 2);
     }
 }

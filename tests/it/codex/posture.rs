@@ -60,7 +60,7 @@ impl Grounds {
         let root = &self.site.root;
         CodexConfig {
             private: [".env", "ally.toml", "run", "ledger.db"].map(|name| root.join(name)).to_vec(),
-            private_patterns: vec![format!("{}/ledger.db*", root.display())],
+            private_families: vec![root.join("ledger.db")],
             ..self.site.codex_config()
         }
     }

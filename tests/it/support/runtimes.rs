@@ -72,7 +72,7 @@ impl Site {
             tmp_dir: self.root.join("tmp"),
             run_dir: self.root.join("run"),
             private: Vec::new(),
-            private_patterns: Vec::new(),
+            private_families: Vec::new(),
             args: Vec::new(),
             model: None,
             sandbox: None,

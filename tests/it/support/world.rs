@@ -199,7 +199,7 @@ impl World {
     /// `ally stop`, and the supervisor's end.
     pub async fn down(&mut self) {
         let (said, well) = self.run(&["stop"]);
-        assert!(well, "ally stop: {said}\n{}", self.log());
+        assert!(well, "ally stop: {said}");
         let mut supervisor = self.supervisor.take().unwrap();
         let until = Instant::now() + PATIENCE;
         while supervisor.try_wait().unwrap().is_none() {
@@ -231,7 +231,7 @@ impl World {
                 return found;
             }
             if Instant::now() >= until {
-                panic!("waited in vain for {what}\nstatus: {:?}\n{}\n{}", self.status(), self.seen(), self.log());
+                panic!("waited in vain for {what}\nstatus: {:?}", self.status());
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
@@ -355,10 +355,37 @@ impl World {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
+
+    /// What tools were asked for and what they gave back, as codex has written it down.
+    fn tools(&self) -> String {
+        let mut folders = vec![self.home.path().join("ally/codex/sessions")];
+        let mut tools = String::new();
+        while let Some(entries) = folders.pop().and_then(|folder| std::fs::read_dir(folder).ok()) {
+            for path in entries.flatten().map(|entry| entry.path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(path).unwrap_or_default();
+                for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+                    let item = &line["payload"];
+                    if line["type"] == "response_item"
+                        && item["type"].as_str().is_some_and(|kind| kind.contains("_call"))
+                    {
+                        tools += &format!("  {} {}{}\n", line["timestamp"], item["arguments"], item["output"]);
+                    }
+                }
+            }
+        }
+        tools
+    }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seen:\n{}tools:\n{}log:\n{}", self.seen(), self.tools(), self.log());
+        }
         self.model.cancel();
         if let Some(mut supervisor) = self.supervisor.take() {
             let _ = supervisor.kill();

@@ -18,7 +18,7 @@ fn config(dir: &Path) -> CodexConfig {
         tmp_dir: dir.join("tmp"),
         run_dir: dir.join("run"),
         private: Vec::new(),
-        private_patterns: Vec::new(),
+        private_families: Vec::new(),
         args: Vec::new(),
         model: None,
         sandbox: None,
