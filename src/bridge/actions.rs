@@ -1,19 +1,19 @@
 //! What people may do, whatever they do it with: the one place that authorises and performs clicks, typed decisions and
 //! commands. Runs inside the ledger's transaction and from the ledger only; its result is what the person is told.
 
+pub(super) mod answers;
 mod late;
 
+use self::answers::{choose, field, from_form, without_secrets};
 use self::late::{close_question, late};
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::intake::notice;
 use crate::bridge::pictures::{self, Frame};
-use crate::bridge::prompts;
-use crate::bridge::say;
-use crate::bridge::{compaction, lock};
+use crate::bridge::{compaction, lock, prompts, rights, say};
 use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::action::{Action, Reopen, Resume};
-use crate::domain::gate::{Ask, Decision, GateState, Question};
+use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::risk::Class;
@@ -121,7 +121,7 @@ pub fn perform(
     if !person.role.may_talk() {
         let subject = action.subject().unwrap_or_default();
         audit::note(tx, person.user.as_str(), "action refused", subject, "may not talk here", frame.now_ms)?;
-        return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
+        return Ok(Performed::told(Told::OnlyThese { names: rights::owner_name(tx, frame)? }));
     }
     match action {
         Action::Allow { gate } => decide(tx, frame, gate, person, |_| Some(Decision::Allow)),
@@ -410,98 +410,6 @@ fn newer_open(tx: &Transaction<'_>, listed: &[GateId]) -> Result<bool, LedgerErr
     Ok(rows.iter().any(|row| row.state == GateState::Open && row.number > last.number && !listed.contains(&row.id)))
 }
 
-/// Who may, for somebody who may not.
-fn only_names(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
-    let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
-    Ok(said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
-}
-
-fn choose(ask: &Ask, index: usize) -> Option<Decision> {
-    let Ask::Questions { questions } = ask else { return None };
-    let [question] = questions.as_slice() else { return None };
-    let label = question.options.get(index)?.label.clone();
-    Some(Decision::Answers { answers: vec![(question.id.clone(), vec![label])] })
-}
-
-/// A card's form has, for question `i`, the field `q{i}` (the chosen option's 0-based index) and `t{i}` (typed words,
-/// which win). An empty field is a question left open, and all open is no answer.
-fn from_form(ask: &Ask, form: &[(String, String)]) -> Option<Decision> {
-    let Ask::Questions { questions } = ask else { return None };
-    let answers: Vec<(String, Vec<String>)> = questions
-        .iter()
-        .enumerate()
-        .filter_map(|(index, question)| {
-            let chosen = || {
-                question
-                    .options
-                    .get(field(form, &format!("q{index}"))?.parse::<usize>().ok()?)
-                    .map(|option| option.label.clone())
-            };
-            let answer = field(form, &format!("t{index}")).map(str::to_owned).or_else(chosen)?;
-            Some((question.id.clone(), vec![answer]))
-        })
-        .collect();
-    (!answers.is_empty()).then_some(Decision::Answers { answers })
-}
-
-/// What a form's field holds, if anything.
-fn field<'f>(form: &'f [(String, String)], name: &str) -> Option<&'f str> {
-    form.iter().find(|(field, _)| field == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
-}
-
-/// A typed answer to a question: an option's number, or free text.
-pub fn typed_answer(ask: &Ask, text: &str) -> Option<Decision> {
-    let Ask::Questions { questions } = ask else { return None };
-    let [question] = questions.as_slice() else { return None };
-    Some(Decision::Answers { answers: vec![(question.id.clone(), vec![typed(question, text)?])] })
-}
-
-/// Typed answers to all questions of a card, in their order: an empty one leaves its question open, all open or one
-/// that is none is no answer.
-pub fn typed_answers(ask: &Ask, texts: &[String]) -> Option<Decision> {
-    let Ask::Questions { questions } = ask else { return None };
-    if texts.len() > questions.len() {
-        return None;
-    }
-    let mut answers = Vec::new();
-    for (question, text) in questions.iter().zip(texts).filter(|(_, text)| !text.trim().is_empty()) {
-        answers.push((question.id.clone(), vec![typed(question, text)?]));
-    }
-    (!answers.is_empty()).then_some(Decision::Answers { answers })
-}
-
-fn typed(question: &Question, text: &str) -> Option<String> {
-    let number = text.trim().parse::<usize>().ok().filter(|n| (1..=question.options.len()).contains(n));
-    let answer = match number {
-        Some(number) => question.options[number - 1].label.clone(),
-        None if accepts_text(question) => text.trim().to_owned(),
-        None => question.options.iter().find(|option| option.label.eq_ignore_ascii_case(text.trim()))?.label.clone(),
-    };
-    (!answer.is_empty()).then_some(answer)
-}
-
-fn accepts_text(question: &Question) -> bool {
-    question.free_text || question.options.is_empty()
-}
-
-/// Splits a decision into what may be stored and, where it holds secrets, the whole of it.
-fn without_secrets(ask: &Ask, decision: Decision) -> (Decision, Option<Decision>) {
-    let (Ask::Questions { questions }, Decision::Answers { answers }) = (ask, &decision) else {
-        return (decision, None);
-    };
-    if !questions.iter().any(|question| question.secret) {
-        return (decision, None);
-    }
-    let stored = answers
-        .iter()
-        .map(|(id, values)| {
-            let secret = questions.iter().any(|question| question.id == *id && question.secret);
-            (id.clone(), if secret { vec!["***".to_owned()] } else { values.clone() })
-        })
-        .collect();
-    (Decision::Answers { answers: stored }, Some(decision))
-}
-
 fn decision_word(decision: &Decision) -> &'static str {
     match decision {
         Decision::Allow => "allow",
@@ -526,7 +434,7 @@ pub fn revoke_rule(
     if !may(person.role, Act::SeeRules) {
         let (place, who) = ((&frame.channel, chat), person.user.as_str());
         audit::note_in(tx, place, who, "revoke refused", &subject, "not a decider", frame.now_ms)?;
-        return Ok(Performed::told(Told::OnlyThese { names: only_names(tx, frame)? }));
+        return Ok(Performed::told(Told::OnlyThese { names: rights::owner_name(tx, frame)? }));
     }
     let here = rules::get(tx, number)?.filter(|rule| rule.channel == frame.channel && rule.chat == *chat);
     let in_force = here.is_some_and(|rule| rule.expires_at_ms.is_none_or(|at| at > frame.now_ms));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::actions::{Person, Told, decide, typed_answers};
+use super::actions::answers::typed_answers;
+use super::actions::{Person, Told, decide};
 use super::core::Core;
 use super::intake::after;
 use super::say;

@@ -326,7 +326,10 @@ fn stop(
 ) -> Result<Reply, LedgerError> {
     if all {
         if !letter.person.role.is_owner() {
-            return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
+            return Ok(Reply::say(say::command(
+                lang,
+                CommandMsg::OwnerOnly { owner: &rights::owner_name(tx, frame)? },
+            )));
         }
         let running = turns::all_active(tx)?;
         let mut result = Reply::say(say::command(lang, CommandMsg::StoppedAll { n: running.len() }));
@@ -441,11 +444,6 @@ fn whoami(frame: &Frame, letter: &Letter, lang: Lang) -> String {
             Role::Stranger | Role::Outsider => CommandMsg::WhoamiStranger { owner },
         },
     )
-}
-
-fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
-    let Some(owner) = &frame.access.owner else { return Ok(String::new()) };
-    Ok(said::name_of(tx, &frame.channel, owner)?.map_or_else(|| owner.to_string(), |(name, _)| name))
 }
 
 fn steer(

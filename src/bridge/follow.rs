@@ -4,15 +4,16 @@
 //! of the process ends the following, and [`super::recovery`] asks what became of the turn.
 
 mod doubt;
+mod seen;
 mod watchdog;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use self::seen::Seen;
 use self::watchdog::Watch;
 use super::conversation::{Handle, Next};
 use super::core::Core;
@@ -86,48 +87,6 @@ pub struct Follow {
     heard_at_ms: i64,
     stop_seen_at_ms: Option<i64>,
     interrupted_at_ms: Option<i64>,
-}
-
-/// What the stream showed.
-#[derive(Default)]
-struct Seen {
-    progress: Progress,
-    /// Step index by the runtime's item.
-    items: HashMap<String, usize>,
-    changed: Vec<ChangedFile>,
-    failure: Option<Failure>,
-    tokens: Option<i64>,
-    /// What the thread had taken before this turn.
-    tokens_before: Option<i64>,
-    /// What it had taken when that was told last.
-    tokens_told: Option<i64>,
-    unreachable_since_ms: Option<i64>,
-    /// Retries since the model last said something.
-    retries: u32,
-    draft_item: String,
-    /// Completed texts after the last step: what is left when no pull succeeds.
-    completed: Vec<String>,
-    dirty: bool,
-    /// A step that the ledger does not know of.
-    unsaved_step: bool,
-    painted_at_ms: i64,
-    saved_at_ms: i64,
-}
-
-impl Seen {
-    /// A runtime counts a thread's tokens, people ask for a turn's: from the first request that was heard of here.
-    fn use_tokens(&mut self, total: i64, request: i64) {
-        let before = *self.tokens_before.get_or_insert(total - request);
-        self.tokens = Some(total - before);
-    }
-
-    /// A compaction is one request. codex tells the former request again before it, and afterwards, with the same sum, how
-    /// long the thread is now.
-    fn use_tokens_once(&mut self, total: i64, request: i64) {
-        if self.tokens_told.replace(total) != Some(total) {
-            self.tokens = Some(request);
-        }
-    }
 }
 
 /// What people want of the turn, read from the ledger at each wake-up.

@@ -217,6 +217,9 @@ pub async fn answer(
         }
         if row.decision == Some(Decision::Allow) && !still_allows(tx, &frame, &turn, &row)? {
             gates::taken_back(tx, &row)?;
+            if let Some(by) = row.decided_by.as_ref().filter(|_| super::actions::grants_network(&row.ask)) {
+                turns::take_network_back(tx, &row.turn, by)?;
+            }
             audit::note(tx, POLICY, "decision taken back", row.id.as_str(), "no right any more", frame.now_ms)?;
             pictures::gate(tx, &frame, &gates::get(tx, &row.id)?)?;
             return Ok(Some(Passed::NotYet));

@@ -465,8 +465,8 @@ pub fn chosen(
 ) -> Result<(), LedgerError> {
     let failed = failed_subject(&turn.id);
     for (kind, subject) in [(SurfaceKind::Interrupted, turn.id.as_str()), (SurfaceKind::Notice, failed.as_str())] {
-        let Some(stored) = surfaces::find(tx, kind, subject)? else { continue };
-        let Some(Picture::Card(mut view)) = stored.wanted else { continue };
+        let Some(mut stored) = surfaces::find(tx, kind, subject)? else { continue };
+        let Some(Picture::Card(mut view)) = stored.wanted.take() else { continue };
         match view.as_mut() {
             View::Interrupted(card) => {
                 card.chosen = Some((role.clone(), who.to_owned()));
@@ -478,19 +478,7 @@ pub fn chosen(
             }
             _ => continue,
         }
-        let wanted = Wanted {
-            kind,
-            subject: stored.subject,
-            conversation: stored.conversation,
-            channel: stored.channel,
-            target: stored.target,
-            lang: stored.lang,
-            picture: Some(Picture::Card(view)),
-            not_before_ms: 0,
-            is_final: true,
-            create_final: true,
-        };
-        surfaces::want(tx, &wanted, frame.now_ms)?;
+        repaint(tx, frame, stored, kind, view, true)?;
     }
     Ok(())
 }
@@ -645,19 +633,17 @@ fn held_key(conversation: &ConversationId) -> String {
     format!("held:{conversation}")
 }
 
-/// The words of a notice stay, its buttons go; `remark` is said below.
-fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface, remark: Option<&str>) -> Result<(), LedgerError> {
-    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
-    let View::Notice(notice) = view.as_mut() else { return Ok(()) };
-    if notice.buttons.is_empty() {
-        return Ok(());
-    }
-    notice.buttons = Vec::new();
-    if let Some(remark) = remark {
-        notice.text = format!("{}\n{remark}", notice.text);
-    }
+/// What is stored gets a last picture. `anew`: also where the former one never came to be seen.
+fn repaint(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    stored: Surface,
+    kind: SurfaceKind,
+    view: Box<View>,
+    anew: bool,
+) -> Result<(), LedgerError> {
     let wanted = Wanted {
-        kind: SurfaceKind::Notice,
+        kind,
         subject: stored.subject,
         conversation: stored.conversation,
         channel: stored.channel,
@@ -666,9 +652,23 @@ fn withdraw(tx: &Transaction<'_>, frame: &Frame, stored: Surface, remark: Option
         picture: Some(Picture::Card(view)),
         not_before_ms: 0,
         is_final: true,
-        create_final: false,
+        create_final: anew,
     };
     surfaces::want(tx, &wanted, frame.now_ms)
+}
+
+/// The words of a notice stay, its buttons go; `remark` is said below.
+fn withdraw(tx: &Transaction<'_>, frame: &Frame, mut stored: Surface, remark: Option<&str>) -> Result<(), LedgerError> {
+    let Some(Picture::Card(mut view)) = stored.wanted.take() else { return Ok(()) };
+    let View::Notice(notice) = view.as_mut() else { return Ok(()) };
+    if notice.buttons.is_empty() {
+        return Ok(());
+    }
+    notice.buttons = Vec::new();
+    if let Some(remark) = remark {
+        notice.text = format!("{}\n{remark}", notice.text);
+    }
+    repaint(tx, frame, stored, SurfaceKind::Notice, view, false)
 }
 
 // ------------------------------------------------------------------------------------------------ lists
@@ -704,27 +704,15 @@ pub fn rule_ended(
     number: i64,
     who: &str,
 ) -> Result<(), LedgerError> {
-    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, &list_subject(list))? else { return Ok(()) };
-    let Some(Picture::Card(mut view)) = stored.wanted else { return Ok(()) };
+    let Some(mut stored) = surfaces::find(tx, SurfaceKind::Notice, &list_subject(list))? else { return Ok(()) };
+    let Some(Picture::Card(mut view)) = stored.wanted.take() else { return Ok(()) };
     let View::List(shown) = view.as_mut() else { return Ok(()) };
     let ends = |row: &ListRow| row.buttons.iter().any(|button| button.role == ButtonRole::RevokeRule(number));
     for row in shown.rows.iter_mut().filter(|row| ends(row)) {
         row.text = format!("{}\n{}", row.text, say::rule_revoked(stored.lang, who, frame.now_ms));
         row.buttons.clear();
     }
-    let wanted = Wanted {
-        kind: SurfaceKind::Notice,
-        subject: stored.subject,
-        conversation: stored.conversation,
-        channel: stored.channel,
-        target: stored.target,
-        lang: stored.lang,
-        picture: Some(Picture::Card(view)),
-        not_before_ms: 0,
-        is_final: true,
-        create_final: true,
-    };
-    surfaces::want(tx, &wanted, frame.now_ms)
+    repaint(tx, frame, stored, SurfaceKind::Notice, view, true)
 }
 
 /// The subject of what a command shows.

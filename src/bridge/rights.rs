@@ -36,6 +36,11 @@ pub(super) fn only(
     Ok(say::command(lang, CommandMsg::OwnerOnly { owner: &names.join(", ") }))
 }
 
+/// How people call the owner; empty where there is none yet.
+pub(super) fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, LedgerError> {
+    frame.access.owner.as_ref().map_or_else(|| Ok(String::new()), |owner| name(tx, frame, owner))
+}
+
 /// The rights as the ledger has them in this transaction: what was just taken away may not be in memory yet.
 pub(super) fn in_force(tx: &Transaction<'_>, frame: &Frame) -> Result<Access, LedgerError> {
     let mut access = granted(frame.floor.clone(), grants::of_channel(tx, &frame.channel)?);

@@ -7,7 +7,7 @@ use super::follow::limits_of;
 use super::host::LiveRuntime;
 use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
-use super::{actions, compaction, prompts, remedy, render, say};
+use super::{actions, compaction, prompts, remedy, render, rights, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
 use crate::domain::gate::Decision;
@@ -253,7 +253,7 @@ fn tell(
             (LiveState::Interrupted, Receipt::Failed)
         }
         Outcome::Interrupted if turn.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::Network) => {
-            let by = goes_on(tx, frame, turn)?;
+            let by = goes_on(tx, frame, conversation, turn)?;
             (LiveState::GoesOn { by }, Receipt::Accepted)
         }
         Outcome::Interrupted => {
@@ -273,12 +273,19 @@ fn tell(
     actions::receipts(tx, frame, turn, receipt)
 }
 
-/// Whoever let it reach the network wants it to go on; gives his name.
-fn goes_on(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<String, LedgerError> {
+/// Whoever let it reach the network wants it to go on; gives his name. He may have lost the right to let it since.
+fn goes_on(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+) -> Result<String, LedgerError> {
     let granted = gates::of_turn(tx, &turn.id)?.into_iter().rev().find(|gate| gate.decision == Some(Decision::Network));
     let prompt = match &granted {
-        Some(gate) => prompts::with_network(&turn.prompt, &gate.ask),
-        None => prompts::continuing(&turn.prompt),
+        Some(gate) if actions::has_network(&rights::in_force(tx, frame)?, conversation, turn) => {
+            prompts::with_network(&turn.prompt, &gate.ask)
+        }
+        _ => prompts::continuing(&turn.prompt),
     };
     actions::again(tx, frame, turn, prompt, true, (&turn.requester, &turn.requester_name))?;
     let by = turn.stop.as_ref().and_then(|stop| stop.by.clone());

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::actions::{self, Performed, Person, Told};
+use super::actions::{self, Performed, Person, Told, answers};
 use super::core::Core;
 use super::intake::{after, notice};
 use super::overtake::Order;
@@ -25,12 +25,17 @@ use crate::words::NoticeMsg;
 
 /// What a typed thing came to.
 enum Came {
-    /// Carried out, or refused with a word: the message is done.
-    Done(Vec<Performed>),
-    /// The same, and its words are gone: they may have been a secret.
-    Wiped(Vec<Performed>),
+    /// Carried out, or refused with a word: the message is done. `wiped`: its words are gone, as they may have been a
+    /// secret.
+    Done { performed: Vec<Performed>, wiped: bool },
     /// It is an ordinary message after all, with a remark beside it.
     Message(Option<String>),
+}
+
+impl Came {
+    fn done(performed: Vec<Performed>) -> Self {
+        Self::Done { performed, wiped: false }
+    }
 }
 
 /// How long a card whose sending is under way is waited for: somebody may have answered what he sees before its sender
@@ -98,11 +103,10 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
 
 async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) -> anyhow::Result<()> {
     match came {
-        Came::Wiped(performed) => {
-            core.ledger.scrub();
-            Box::pin(conclude(core, letter, Came::Done(performed), order)).await
-        }
-        Came::Done(performed) => {
+        Came::Done { performed, wiped } => {
+            if wiped {
+                core.ledger.scrub();
+            }
             performed.into_iter().for_each(|performed| after(core, performed));
             core.wakes.painter.notify_one();
             core.wakes.outbox.notify_one();
@@ -235,7 +239,7 @@ fn all_safe(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, open: &[Gate])
 
 fn answer(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, gate: &Gate, text: &str) -> Result<Came, LedgerError> {
     let secret = gate.ask.is_secret();
-    let fits = actions::typed_answer(&gate.ask, text).is_some();
+    let fits = answers::typed_answer(&gate.ask, text).is_some();
     if !was_shown(letter, gate) || !(fits || secret) {
         return Ok(Came::Message(None));
     }
@@ -244,13 +248,13 @@ fn answer(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, gate: &Gate, tex
         inbound::wipe(tx, letter.row.seq)?;
     }
     let came = if fits {
-        let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| actions::typed_answer(ask, text))?;
+        let performed = actions::decide(tx, frame, &gate.id, &letter.person, |ask| answers::typed_answer(ask, text))?;
         done(tx, frame, letter, vec![performed])?
     } else {
         refuse(tx, frame, letter, NoticeMsg::SecretByCard { number: gate.number })?
     };
     Ok(match came {
-        Came::Done(performed) if secret => Came::Wiped(performed),
+        Came::Done { performed, .. } => Came::Done { performed, wiped: secret },
         came => came,
     })
 }
@@ -302,7 +306,7 @@ fn done(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, performed: Vec<Per
         let text = say::told(frame.lang, &refused.told, frame.now_ms);
         notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
     }
-    Ok(Came::Done(performed))
+    Ok(Came::done(performed))
 }
 
 fn refuse(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, msg: NoticeMsg<'_>) -> Result<Came, LedgerError> {
@@ -310,7 +314,7 @@ fn refuse(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, msg: NoticeMsg<'
     receipt(tx, frame, letter, Receipt::Failed)?;
     let text = say::notice(frame.lang, msg);
     notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
-    Ok(Came::Done(Vec::new()))
+    Ok(Came::done(Vec::new()))
 }
 
 fn numbers(gates: &[Gate]) -> String {
@@ -330,13 +334,13 @@ pub(super) async fn stop_word(core: &Arc<Core>, letter: Letter, order: Order) ->
                     let performed = actions::stop(tx, &frame, turn, &letter.person)?;
                     inbound::resolve(tx, letter.row.seq, InboundState::Command, Some("stop"), None)?;
                     receipt(tx, &frame, &letter, Receipt::Done)?;
-                    Came::Done(vec![performed])
+                    Came::done(vec![performed])
                 }
                 several => {
                     let text = say::command(frame.lang, crate::words::CommandMsg::StopChoose { n: several.len() });
                     inbound::resolve(tx, letter.row.seq, InboundState::Command, Some("stop"), None)?;
                     notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
-                    Came::Done(Vec::new())
+                    Came::done(Vec::new())
                 }
             };
             Ok((came, letter))
@@ -404,7 +408,7 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
                     secret: None,
                     rerun_intake: false,
                 };
-                return Ok((Came::Done(vec![told]), letter));
+                return Ok((Came::done(vec![told]), letter));
             }
             let open = open_here(tx, &letter, scope)?;
             let came = match question_of(tx, &letter, &open, Said::AtLength, scope)? {

@@ -356,6 +356,13 @@ pub fn grant_network(tx: &Transaction<'_>, turn: &TurnId, by: &UserId) -> Result
     Ok(())
 }
 
+/// Whoever let it reach the network may not do so any more, and the runtime was not told.
+pub fn take_network_back(tx: &Transaction<'_>, turn: &TurnId, by: &UserId) -> Result<(), LedgerError> {
+    let sql = "UPDATE turns SET network_by = NULL WHERE id = ?1 AND network_by = ?2";
+    run(tx, sql, params![turn.as_str(), by.as_str()])?;
+    Ok(())
+}
+
 /// Written before anything acts on the wish. The first wish stays, but for one that was to go on at once.
 pub fn request_stop(tx: &Transaction<'_>, turn: &TurnId, stop: &Stop) -> Result<bool, LedgerError> {
     let sql = "UPDATE turns SET stop_requested_at_ms = ?2, stop_reason = ?3, stop_by = ?4

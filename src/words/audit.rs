@@ -2,12 +2,18 @@
 
 use crate::domain::risk::Class;
 use crate::domain::rule::Span;
+use crate::domain::setting::Setting;
 use crate::domain::view::Lang;
 
 /// What was done, and what was chosen where that is kept. A code that has no words (of a later ally) is shown as it is.
 pub fn audit(what: &str, detail: &str, lang: Lang) -> String {
     let Some(done) = verb(what, lang) else { return join(what, detail) };
     let (first, rest) = detail.split_once(' ').unwrap_or((detail, ""));
+    if let Some(setting) = Setting::parse(first).filter(|_| what.starts_with("setting")) {
+        let name = super::setting(setting, lang);
+        let to = (!rest.is_empty()).then(|| format!("{}{}", colon(lang), super::setting_value(setting, rest, lang)));
+        return join(done, &format!("{name}{}", to.unwrap_or_default()));
+    }
     match (choice(first, lang), Class::parse(rest)) {
         (Some(chosen), Some(class)) => format!("{done}{}{chosen} · {}", colon(lang), super::risk(class, lang)),
         (Some(chosen), None) if rest.is_empty() => format!("{done}{}{chosen}", colon(lang)),
@@ -55,7 +61,7 @@ fn pick<'a>(lang: Lang, zh: &'a str, en: &'a str) -> &'a str {
 }
 
 /// Code, Chinese, English.
-const VERBS: [(&str, &str, &str); 33] = [
+const VERBS: [(&str, &str, &str); 39] = [
     ("decided", "决定", "decided"),
     ("decision refused", "不能决定，没有执行", "may not decide; nothing was done"),
     ("decision honoured", "之前的决定算数", "an earlier decision was honoured"),
@@ -88,6 +94,12 @@ const VERBS: [(&str, &str, &str); 33] = [
     ("locked", "全部暂停", "paused everything"),
     ("unlocked", "解除暂停", "let everything go on"),
     ("refused while locked", "暂停中，没有执行", "paused; nothing was done"),
+    ("setting", "改设置", "changed a setting"),
+    ("setting refused", "不能改设置", "may not change a setting"),
+    ("bind", "换目录", "brought the chat to a folder"),
+    ("continue", "继续旧会话", "took up an old conversation"),
+    ("network refused", "不能开放网络", "may not let it use the network"),
+    ("decision taken back", "决定作废，没有执行", "a decision was taken back; nothing was done"),
     ("right refused", "不能给出或拿走权限", "may not give or take a right"),
 ];
 
@@ -138,6 +150,8 @@ fn whole(detail: &str, lang: Lang) -> Option<&'static str> {
         "of a former process" => ("属于重启之前", "from before a restart"),
         "the list changed" => ("列表变了", "the list changed"),
         "wrong code" => ("配对码不对", "wrong code"),
+        "no right any more" => ("他不再有这个权限", "they may not decide any more"),
+        "outsiders" => ("群里有外部人员", "there are outsiders in the group"),
         "paused" => ("暂停中", "paused"),
         _ => return None,
     };
@@ -164,6 +178,8 @@ mod tests {
             ),
             ("allowed by rule", "R3", "按规则允许 · R3", "allowed by a rule · R3"),
             ("stop", "", "停止任务", "stopped a task"),
+            ("setting", "busy steer", "改设置 · 忙时：插话", "changed a setting · When busy: Steer"),
+            ("setting refused", "noise", "不能改设置 · 安静", "may not change a setting · Noise"),
             ("of a later ally", "x", "of a later ally · x", "of a later ally · x"),
         ] {
             assert_eq!((audit(what, detail, Lang::Zh).as_str(), audit(what, detail, Lang::En).as_str()), (zh, en));

@@ -1,7 +1,7 @@
 //! `/model`, `/effort`: which model works for a chat, and how hard it thinks.
 
 use super::conversing::Beforehand;
-use super::{Reply, owner_name};
+use super::{Reply, refused};
 use crate::bridge::pictures::Frame;
 use crate::bridge::ports::Model;
 use crate::bridge::prepare::Letter;
@@ -46,12 +46,14 @@ pub(super) fn run(
             Which::Effort => efforts(lang, model, effort.as_deref().or(model.default_effort.as_deref())),
         }));
     };
-    if !may(letter.person.role, Act::Model { direct: letter.message.chat_kind == ChatKind::Direct }) {
-        return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
+    let act = Act::Model { direct: letter.message.chat_kind == ChatKind::Direct };
+    if !may(letter.person.role, act) {
+        return refused(tx, frame, letter, lang, act, "model");
     }
-    let set = |setting, value: &str| {
+    let set = |setting: Setting, value: &str| {
         settings::set(tx, channel, chat, setting, Some(value), &letter.person.user, frame.now_ms)?;
-        audit::note(tx, letter.person.user.as_str(), "set", chat.as_str(), value, frame.now_ms)
+        let (user, detail) = (letter.person.user.as_str(), format!("{} {value}", setting.as_str()));
+        audit::note_in(tx, (channel, chat), user, "setting", chat.as_str(), &detail, frame.now_ms)
     };
     match which {
         Which::Model => {

@@ -36,7 +36,8 @@ pub(super) enum Outsiders {
 
 /// Asked of the platform where a group is to be opened.
 pub(super) async fn outsiders(core: &Core, letter: &Letter) -> Outsiders {
-    if letter.message.chat_kind == ChatKind::Direct || !letter.message.mentions.is_empty() {
+    let opens = letter.message.chat_kind == ChatKind::Group && letter.message.mentions.is_empty();
+    if !opens || !may(letter.person.role, Act::OpenChat) {
         return Outsiders::None;
     }
     let told = match core.channel(&letter.row.channel) {
@@ -65,7 +66,7 @@ pub(super) fn allow(
             Outsiders::Some => Some(CommandMsg::GroupExternal { chat }),
             Outsiders::Unknown => Some(CommandMsg::GroupUnknown),
         };
-        if let Some(why_not) = why_not.filter(|_| may(letter.person.role, Act::OpenChat)) {
+        if let Some(why_not) = why_not {
             let place = (&letter.row.channel, &letter.message.chat);
             audit::note_in(tx, place, letter.person.user.as_str(), "right refused", chat, "outsiders", frame.now_ms)?;
             return Ok(Reply::say(say::command(lang, why_not)));

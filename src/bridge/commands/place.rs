@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::conversing::Beforehand;
-use super::{Here, Reply, owner_name};
+use super::{Here, Reply, refused};
 use crate::bridge::pictures::Frame;
 use crate::bridge::places::Refused;
 use crate::bridge::prepare::Letter;
@@ -89,8 +89,7 @@ pub(super) fn bind(
 ) -> Result<Reply, LedgerError> {
     let (channel, chat) = (&frame.channel, &letter.message.chat);
     if !may(letter.person.role, Act::Bind) {
-        audit::note(tx, letter.person.user.as_str(), "bind refused", chat.as_str(), "", frame.now_ms)?;
-        return Ok(Reply::say(say::command(lang, CommandMsg::OwnerOnly { owner: &owner_name(tx, frame)? })));
+        return refused(tx, frame, letter, lang, Act::Bind, "cd");
     }
     let wanted = match &before.ground.wanted {
         Some(Ok(wanted)) => wanted,
@@ -106,7 +105,8 @@ pub(super) fn bind(
     }
     let begins_anew = here.chat.iter().any(|known| known.thread.is_some() && known.directory != *wanted);
     conversations::set_directory(tx, channel, chat, wanted)?;
-    audit::note(tx, letter.person.user.as_str(), "bind", chat.as_str(), &wanted.to_string_lossy(), frame.now_ms)?;
+    let (user, detail) = (letter.person.user.as_str(), wanted.to_string_lossy());
+    audit::note_in(tx, (channel, chat), user, "bind", chat.as_str(), &detail, frame.now_ms)?;
     let project = frame.project(wanted);
     let msg = match begins_anew {
         true => CommandMsg::BoundAnew { project: &project },

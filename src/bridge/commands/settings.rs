@@ -71,12 +71,13 @@ pub(super) fn run(
     };
     if !setting.may_set(value, chat_level(tx, channel, chat, direct, frame.now_ms)?, role, direct) {
         let (user, what) = (letter.person.user.as_str(), setting.as_str());
-        audit::note(tx, user, "setting refused", chat.as_str(), what, frame.now_ms)?;
+        audit::note_in(tx, (channel, chat), user, "setting refused", chat.as_str(), what, frame.now_ms)?;
         let name = words::setting(setting, lang);
         return Ok(Reply::say(say::command(lang, CommandMsg::SettingNotYours { name })));
     }
     settings::set(tx, channel, chat, setting, Some(value), &letter.person.user, frame.now_ms)?;
-    audit::note(tx, letter.person.user.as_str(), "setting", chat.as_str(), &format!("{name} {value}"), frame.now_ms)?;
+    let (user, detail) = (letter.person.user.as_str(), format!("{} {value}", setting.as_str()));
+    audit::note_in(tx, (channel, chat), user, "setting", chat.as_str(), &detail, frame.now_ms)?;
     Ok(Reply::say(changed(lang, &letter.person.name, setting, value, &here.project(frame), direct)))
 }
 
@@ -169,12 +170,28 @@ pub(in crate::bridge) fn save(
         let from = chat_level(tx, &frame.channel, chat, direct, frame.now_ms)?;
         if !setting.may_set(value, from, person.role, direct) {
             refused = true;
-            audit::note(tx, person.user.as_str(), "setting refused", chat.as_str(), setting.as_str(), frame.now_ms)?;
+            audit::note_in(
+                tx,
+                (&frame.channel, chat),
+                person.user.as_str(),
+                "setting refused",
+                chat.as_str(),
+                setting.as_str(),
+                frame.now_ms,
+            )?;
             continue;
         }
         settings::set(tx, &frame.channel, chat, setting, Some(value), &person.user, frame.now_ms)?;
         let detail = format!("{} {value}", setting.as_str());
-        audit::note(tx, person.user.as_str(), "setting", chat.as_str(), &detail, frame.now_ms)?;
+        audit::note_in(
+            tx,
+            (&frame.channel, chat),
+            person.user.as_str(),
+            "setting",
+            chat.as_str(),
+            &detail,
+            frame.now_ms,
+        )?;
         lines.push(changed(lang, &person.name, setting, value, &project, direct));
     }
     let told = match (refused, lines.is_empty()) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::mpsc;
 
@@ -20,6 +21,7 @@ use super::launch::{CodexLauncher, prepare_home, shake_hands};
 use super::wire::Executed;
 use super::{ground, locate, profile, temp};
 use crate::bridge::ports::{LaunchError, Level, Posture, Probe};
+use crate::domain::gate::hex;
 use crate::domain::safety::{Outcome, Promise, Tried};
 use crate::runtimes::process::kill_marked;
 use crate::runtimes::rpc::Peer;
@@ -92,9 +94,7 @@ impl CodexLauncher {
             }
             None => None,
         };
-        // What a probe that was killed left behind carries the same mark.
-        let sweep = Sweep(format!("probe:{}", root.display()));
-        kill_marked(&sweep.0);
+        let sweep = Sweep::of(&root);
         let mut args = self.flags(&sweep.0, false);
         let settings = match &self.config.sandbox {
             Some(sandbox) => vec![format!("sandbox_mode={}", toml(&json!(sandbox)))],
@@ -159,8 +159,20 @@ impl CodexLauncher {
     }
 }
 
-/// Ends the commands of a probe that outlive it: a sandbox whose parent dies while it is being set up waits for ever.
+/// The mark of all that a probe starts. It ends what outlives the probe: a sandbox whose parent dies while it is being set
+/// up waits for ever.
 struct Sweep(String);
+
+impl Sweep {
+    /// Begins with what a probe that was killed there left behind. Of the path only a number, for it may hold what no
+    /// setting takes.
+    fn of(root: &Path) -> Self {
+        let name = hex(&Sha256::digest(root.as_os_str().as_encoded_bytes()));
+        let sweep = Self(format!("probe-{}", &name[..16]));
+        kill_marked(&sweep.0);
+        sweep
+    }
+}
 
 impl Drop for Sweep {
     fn drop(&mut self) {
@@ -437,6 +449,7 @@ fn toml(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtimes::process::MARK;
 
     #[test]
     fn profiles_become_toml() {
@@ -444,5 +457,26 @@ mod tests {
         let text = format!("x = {}", toml(&value));
         let read: ::toml::Table = text.parse().expect("TOML");
         assert_eq!(serde_json::to_value(&read["x"]).unwrap(), value);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_outlives_a_probe_is_ended_by_its_end_and_by_the_next() {
+        let root = Path::new("/h/it's \"quoted\"/probe");
+        let left = |mark: &str| {
+            let mut command = std::process::Command::new("sleep");
+            command.arg("600").env(MARK, mark).stdin(Stdio::null()).spawn().expect("a process")
+        };
+        let sweep = Sweep::of(root);
+        assert!(sweep.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{}", sweep.0);
+        let (mut own, mut other) = (left(&sweep.0), left("probe-of-another"));
+        drop(sweep);
+        assert!(!own.wait().expect("ended").success());
+        let mut former = left(&Sweep::of(root).0);
+        let _next = Sweep::of(root);
+        assert!(!former.wait().expect("ended").success());
+        assert!(other.try_wait().expect("a state").is_none(), "it is somebody else's");
+        other.kill().expect("ended");
+        other.wait().expect("ended");
     }
 }

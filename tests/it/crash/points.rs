@@ -281,3 +281,33 @@ async fn a_death_around_the_grant_of_the_network() {
         assert_eq!(world.answer(&message).await.said(), "done", "{place}");
     }
 }
+
+/// Whoever gave the network lost the right to it before the agent was told: it has none, and the request waits again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_of_the_network_goes_with_the_right_to_give_it() {
+    let world = World::start(Kind::Codex).await;
+    let there = Elsewhere::listen().await;
+    let named = world.sim.say(GROUP, OWNER, "@bot /admin @ou_li");
+    assert!(world.answer(&named).await.said().contains("Li is an admin now"));
+    let text = format!("@bot [[permit network]] {} [[say done]]", there.visit());
+    let message = world.sim.say(GROUP, OWNER, &text);
+    let card = world.card_with(&message, "Network for task").await;
+    let value = card.button("Network for task").unwrap();
+    arm(&world, "w5.after");
+    tokio::select! {
+        _ = world.sim.click_value(&card.id, LI, value, serde_json::Value::Null) => died(&world, "w5.after").await,
+        () = died(&world, "w5.after") => {}
+    }
+    let removed = world.sim.say(GROUP, OWNER, "@bot /admin @ou_li remove");
+    assert!(world.answer(&removed).await.said().contains("no longer an admin"));
+    let lost = world.card_with(&message, "Continue").await;
+    world.sim.click(&lost.id, "Continue", OWNER).await;
+    let again = world
+        .wait("the request again", |world| {
+            world.cards(&message).into_iter().find(|c| c.id != card.id && c.button("Network for task").is_some())
+        })
+        .await;
+    world.sim.click(&again.id, "Decline", OWNER).await;
+    assert_eq!(world.answer(&message).await.said(), "done");
+    assert_eq!(there.came(), 0);
+}

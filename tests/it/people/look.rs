@@ -23,9 +23,22 @@ async fn each_chat_has_its_own_audit_and_the_owner_all_of_it() {
     world.sim.click(&card.id, "For 12 hours", OWNER).await;
     assert_eq!(world.answer(&own).await.said(), "mine");
 
+    for (who, command) in
+        [(OWNER, "/settings busy steer"), (OWNER, "/cd -"), (LI, "/settings two_persons true"), (LI, "/cd -")]
+    {
+        world.answer(&world.sim.say(GROUP, who, &format!("@bot {command}"))).await;
+    }
     let group = world.sim.say(GROUP, OWNER, "@bot /audit 1d");
     let said = world.answer(&group).await.said();
     assert!(said.contains("Li · decided: allowed · reads the project · #1 ls -la"), "{said}");
+    for what in [
+        "Wang · changed a setting · When busy: Steer",
+        "Wang · brought the chat to a folder · ",
+        "Li · may not change a setting · Acting on others",
+        "Li · may not use a command · /cd",
+    ] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
     assert!(!said.contains("made a rule") && !said.contains("ou_"), "{said}");
     let refused = world.sim.say(GROUP, LI, "@bot /审计");
     assert!(world.answer(&refused).await.said().contains("Only Wang"));
