@@ -93,7 +93,7 @@ async fn around_w1b() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_carries_words_is_said_and_done_once() {
     let world = World::start(Kind::Embedded).await;
-    let said = |message: &str| world.sim.answers_to(message).iter().map(SimMessage::said).collect::<Vec<_>>();
+    let said = |message: &str| world.told(message).iter().map(SimMessage::said).collect::<Vec<_>>();
     for (place, n) in [("w1b.before", 1), ("w1b.after", 2)] {
         arm(&world, place);
         let new = world.sim.say(OWNER_CHAT, OWNER, &format!("/new [[say fresh {n}]]"));

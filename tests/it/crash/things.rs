@@ -259,7 +259,7 @@ async fn a_long_answer_comes_whole_and_once_though_the_bridge_dies_between_its_p
         died(&world, place).await;
         world.settled().await;
         // A long one is a card, and the last parts may be less.
-        let parts = world.sim.answers_to(&message);
+        let parts = world.told(&message);
         if count == 30 {
             assert!(parts.len() > 2, "{} parts", parts.len());
             let whole: String = parts.iter().map(|part| part.text()).collect();
@@ -281,8 +281,7 @@ async fn a_picture_that_was_made_in_the_turn_comes_with_the_answer_and_no_other(
     let say = "![chart](chart.png) ![far](far.png) ![words](words.png) ![none](none.png)";
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell {make}]] [[say {say}]]"));
     world.settled().await;
-    let sent =
-        world.wait("the picture", |world| Some(world.sim.answers_to(&message)).filter(|all| all.len() > 1)).await;
+    let sent = world.wait("the picture", |world| Some(world.told(&message)).filter(|all| all.len() > 1)).await;
     let kinds: Vec<&str> = sent.iter().map(|one| one.msg_type.as_str()).collect();
     assert_eq!(kinds, ["post", "image"], "{sent:#?}");
     assert!(sent[0].text().contains("chart") && !sent[0].text().contains("!["), "{}", sent[0].text());
@@ -290,7 +289,7 @@ async fn a_picture_that_was_made_in_the_turn_comes_with_the_answer_and_no_other(
     let again = world.sim.say(OWNER_CHAT, OWNER, "[[say ![chart](chart.png)]]");
     world.settled().await;
     world.answer(&again).await;
-    assert_eq!(world.sim.answers_to(&again).len(), 1);
+    assert_eq!(world.told(&again).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

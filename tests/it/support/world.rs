@@ -251,6 +251,13 @@ impl World {
         .await
     }
 
+    /// What the bot said to a message that is settled, without the picture of progress: on a busy machine anything takes
+    /// long enough to get one.
+    pub fn told(&self, message: &str) -> Vec<SimMessage> {
+        let all = self.sim.answers_to(message).into_iter();
+        all.filter(|sent| sent.by_bot() && !sent.text().starts_with("✓ Done")).collect()
+    }
+
     /// What the bot said to a message, without cards.
     pub fn answers(&self, message: &str) -> Vec<SimMessage> {
         self.sim
