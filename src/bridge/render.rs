@@ -170,6 +170,7 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
         match event {
             Event::Start(tag) => {
                 if depth == 0 {
+                    let range = with_indent(text, range, at);
                     let fence = match &tag {
                         Tag::CodeBlock(CodeBlockKind::Fenced(info)) => Some(info.to_string()),
                         _ => None,
@@ -198,6 +199,12 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
     }
     push_between(&mut blocks, text, at..text.len());
     blocks
+}
+
+/// With the white space that the first line begins with: it is what makes it code, where it does.
+fn with_indent(text: &str, range: Range<usize>, at: usize) -> Range<usize> {
+    let line = text[..range.start].rfind('\n').map_or(0, |end| end + 1).max(at);
+    if text[line..range.start].trim().is_empty() { line..range.end } else { range }
 }
 
 /// Text that belongs to no block (link definitions) is kept as it is.
@@ -241,14 +248,25 @@ impl Block<'_> {
 
 impl Fence {
     fn cut(&self, limit: usize) -> Vec<String> {
-        let longest = self.content.lines().map(|line| line.chars().filter(|c| *c == '`').count()).max().unwrap_or(0);
-        let ticks = "`".repeat((longest + 1).clamp(3, 12));
-        // A language is a word; what else stands on the fence line is dropped rather than repeated.
-        let language: String = self.language.split_whitespace().next().unwrap_or_default().chars().take(20).collect();
+        let longest = |mark| self.content.lines().map(|line| line.matches(mark).count()).max().unwrap_or(0);
+        let language = language_of(&self.language);
+        // Backticks are what people know. Behind them stands no other, and their content shall not close them.
+        let (backticks, tildes) = (longest('`'), longest('~'));
+        let tilde = language.contains('`') || (backticks >= MANY && tildes < backticks);
+        let (mark, run) = if tilde { ("~", tildes) } else { ("`", backticks) };
+        let ticks = mark.repeat((run + 1).clamp(3, limit / 4));
         let room = limit.saturating_sub(2 * ticks.len() + language.chars().count() + 2).max(10);
         let wrap = |piece: String| format!("{ticks}{language}\n{}\n{ticks}", piece.trim_end_matches('\n'));
         pack_lines(&self.content, room).into_iter().map(wrap).collect()
     }
+}
+
+/// Marks in one line, from which on the other kind is looked at.
+const MANY: usize = 12;
+
+/// A language is a word; what else stands on the fence line is dropped rather than repeated.
+fn language_of(info: &str) -> String {
+    info.split_whitespace().next().unwrap_or_default().chars().take(20).collect()
 }
 
 /// A list or quote. A code block inside that is cut gets its fences again, as deep as it stood.
@@ -297,14 +315,14 @@ impl InnerFence {
         let mark = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
         let run = body.chars().take_while(|c| *c == mark).count();
         let info = &body[run..];
-        if run < 3 || info.contains('`') {
+        if run < 3 || (mark == '`' && info.contains('`')) {
             return None;
         }
         let before = &line[..line.len() - body.len()];
         Some(Self {
             prefix: before.chars().map(|c| if c == '>' { '>' } else { ' ' }).collect(),
             mark: mark.to_string().repeat(run),
-            language: info.split_whitespace().next().unwrap_or_default().chars().take(20).collect(),
+            language: language_of(info),
         })
     }
 
@@ -352,7 +370,8 @@ fn pack_lines(text: &str, limit: usize) -> Vec<String> {
     pieces
 }
 
-/// Cuts behind sentence ends, commas or spaces in the second half of the room, never inside a grapheme that fits.
+/// Cuts behind sentence ends, commas or spaces in the second half of the room, never inside a grapheme that fits, and
+/// not where what follows would open a fence that nobody meant.
 fn cut_line(line: &str, limit: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = line;
@@ -361,14 +380,20 @@ fn cut_line(line: &str, limit: usize) -> Vec<&str> {
         let whole = rest.grapheme_indices(true).map(|(at, _)| at).take_while(|at| *at <= end).last().unwrap_or(0);
         let whole = if whole == 0 { end } else { whole };
         let half = whole / 2;
+        let is_fine = |at: &usize| rest[*at..].lines().next().is_none_or(|line| InnerFence::opened_by(line).is_none());
         let good = |marks: &[char]| {
             rest[..whole]
                 .char_indices()
                 .rev()
-                .find(|(at, c)| *at >= half && marks.contains(c))
+                .filter(|(at, c)| *at >= half && marks.contains(c))
                 .map(|(at, c)| at + c.len_utf8())
+                .find(is_fine)
         };
-        let at = good(&['。', '！', '？', '；', '\n']).or_else(|| good(&['，', '、', ' '])).unwrap_or(whole);
+        let anywhere = || std::iter::once(whole).chain(rest[..whole].char_indices().rev().map(|(at, _)| at));
+        let at = good(&['。', '！', '？', '；', '\n'])
+            .or_else(|| good(&['，', '、', ' ']))
+            .or_else(|| anywhere().take_while(|at| *at > half).find(is_fine))
+            .unwrap_or(whole);
         pieces.push(&rest[..at]);
         rest = &rest[at..];
     }

@@ -93,6 +93,32 @@ fn code_inside_a_list_is_fenced_again_where_it_stood() {
 }
 
 #[test]
+fn code_stays_code_whatever_its_marks() {
+    let text = "Look:\n\n    let x = 1;\n    let y = 2;";
+    assert_eq!(split(text, 1_000), [text]);
+    for (open, close) in [("~~~ `a`", "~~~"), ("``````````````", "``````````````")] {
+        let inside = if close.starts_with('~') { "x" } else { "`````````````" };
+        let parts = split(&format!("{open}\n{}{close}", format!("{inside}\n").repeat(90)), 120);
+        let is_one_block = |part: &String| {
+            let events: Vec<Event<'_>> = Parser::new(part).collect();
+            matches!(events.first(), Some(Event::Start(Tag::CodeBlock(_))))
+                && matches!(events.last(), Some(Event::End(pulldown_cmark::TagEnd::CodeBlock)))
+        };
+        assert!(parts.len() > 1 && parts.iter().all(is_one_block), "{parts:#?}");
+    }
+}
+
+#[test]
+fn words_become_no_code_by_a_cut() {
+    let text = format!("{} ``` {}", "word ".repeat(19), "more ".repeat(30));
+    for limit in 80..140 {
+        let parts = split(&text, limit);
+        assert!(parts.iter().all(|part| chars(part) <= limit && balanced(part)), "{limit}: {parts:#?}");
+        assert!(holds(&parts.concat(), &text));
+    }
+}
+
+#[test]
 fn a_table_is_never_cut_inside_a_row() {
     let rows: String = (0..60).map(|i| format!("| {i} | some text here |\n")).collect();
     let parts = split(&format!("| n | text |\n|---|---|\n{rows}"), 400);

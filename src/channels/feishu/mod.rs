@@ -38,7 +38,7 @@ mod convert;
 mod dial;
 mod directory;
 mod error;
-mod frames;
+pub mod frames;
 mod lookup;
 mod proxy;
 mod send;
@@ -50,6 +50,7 @@ mod wire;
 pub use error::{ApiError, FeishuCode};
 pub use proxy::Proxy;
 pub use socket::Timing;
+pub use wire::{Frame, Header};
 
 /// How to reach one app.
 #[derive(Debug, Clone)]
