@@ -3,6 +3,8 @@
 #
 #   ./ally.sh demo [--say TEXT]   try ally: no account, no network, nothing is left behind
 #   ./ally.sh test                everything that must hold before a commit
+#   ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--release]
+#                                 kills ally at random moments, and checks that nothing is lost or done twice
 #   ./ally.sh WORD …              any other word goes to the binary: start, stop, status, chat …
 #
 # Works from any folder, with bash 3.2 and later.
@@ -105,6 +107,54 @@ $left"
     say "everything holds"
 }
 
+crash_help() {
+    cat <<'END'
+usage: ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--release]
+
+Plays rounds of random messages, clicks, recalls and redeliveries, in each of which something of ally is killed, stopped
+or told to end, at a random moment or at a named place of its code. After each round it is checked that every message has
+one outcome, every answer is there once, no command ran twice, nothing hangs, and `ally doctor ledger` finds nothing.
+
+  --seed N     the first round's seed (default: drawn); a failing round is printed with its own
+  --rounds N   how many (default 1000)
+  --worlds N   how many daemons play at a time (default 4)
+  --release    builds a release binary, too, and plays a tenth of the rounds on it
+
+Exit code 0: nothing was found.
+END
+}
+
+run_crash() {
+    local seed="" rounds=1000 worlds=4 release="" program
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --seed|--rounds|--worlds)
+                case "${2:-}" in ""|*[!0-9]*) die "$1 needs a number" "see ./ally.sh crash --help" ;; esac
+                case "$1" in --seed) seed="$2" ;; --rounds) rounds="$2" ;; --worlds) worlds="$2" ;; esac
+                shift 2 ;;
+            --release) release=1; shift ;;
+            -h|--help) crash_help; exit 0 ;;
+            *) die "crash does not know $1" "see ./ally.sh crash --help" ;;
+        esac
+    done
+    have "$cargo" || die "cargo is not installed" "install Rust 1.95 or later (rustup.rs), then try again"
+    cd "$here"
+    if [ -z "${ALLY_RUNTIME_BIN:-}" ]; then
+        program="$(install_codex)" || die "a tenth of the rounds need the real codex" "check npm's registry setting and the network"
+        export ALLY_RUNTIME_BIN="$program"
+    fi
+    if [ -n "$release" ]; then
+        step "release build"
+        "$cargo" build --locked --release --bin ally
+        export ALLY_CRASH_RELEASE="${CARGO_TARGET_DIR:-$here/target}/release/ally"
+    fi
+    [ -n "$seed" ] || seed="$(( $(date +%s) % 100000 * 1000 ))"
+    step "$rounds rounds from seed $seed"
+    export ALLY_CRASH_SEED="$seed" ALLY_CRASH_ROUNDS="$rounds" ALLY_CRASH_WORLDS="$worlds" RUST_BACKTRACE=0
+    "$cargo" test --locked --quiet --test it -- --exact --nocapture \
+        crash::walk::nothing_is_lost_nothing_is_doubled_nothing_hangs
+}
+
 # The pinned codex serves the real daemon, too, where nobody chose another.
 offer_codex() {
     local settings="${ALLY_HOME:-${HOME:-}/.ally}/ally.toml"
@@ -116,6 +166,7 @@ offer_codex() {
 case "${1:-}" in
     demo) shift; demo "$@" ;;
     test) shift; [ $# -eq 0 ] || die "test takes no arguments"; run_tests ;;
+    crash) shift; run_crash "$@" ;;
     "") build; exec "$binary" --help ;;
     *) build; offer_codex; exec "$binary" "$@" ;;
 esac

@@ -1,14 +1,15 @@
-//! Places at which a test has this process die, as by `kill -9`. In a release build there are none.
+//! Places at which a test has this process die, as by `kill -9`, and deliberate faults that a test switches on to see
+//! that it would notice them. In a release build there are none of either.
 //!
 //! A test writes a place's name into the file that [`arm`] names; the next passage takes it away, so that the successor
 //! lives (or dies at the place in the next line), and kills the process. A file and not a variable: it can be written at
-//! any moment.
+//! any moment. The faults lie in a file beside it, one a line, and are read once, when the process starts.
 //!
 //! A place is named after the write it stands at (`W1` to `W7` in docs/ARCHITECTURE.md): `.before` the commit, `.after`
 //! it and before what may follow it, `.told` when the other side has been told and we know nothing of it yet.
 
 /// Every place there is: what is not in here cannot be armed.
-pub const PLACES: [&str; 23] = [
+pub const PLACES: [&str; 34] = [
     "w1.before",
     "w1.after",
     "w1b.before",
@@ -25,29 +26,60 @@ pub const PLACES: [&str; 23] = [
     "w5a.before",
     "w5a.after",
     "w5a.told",
+    "gate.over.before",
+    "gate.over.after",
+    "bury.before",
+    "bury.after",
     "w6.before",
     "w6.after",
+    "w7.before",
     "w7.told",
     "w7.after",
+    "upload.told",
     "commit.before",
+    "commit.middle",
     "commit.after",
     "card.told",
+    "reminder.before",
+    "reminder.after",
+    "migration.before",
+    "migration.after",
+];
+
+/// Deliberate faults, each the breach of one rule that the ledger rests on; and a supervisor that does not wait.
+pub const FAULTS: [&str; 8] = [
+    // A bridge that died is started again at once, however often.
+    "restart at once",
+    "ack before commit",
+    "no dedupe",
+    "no uuid",
+    "settle from the stream",
+    "submit again without asking",
+    "w5a not committed",
+    "doubt counts as sent",
 ];
 
 #[cfg(debug_assertions)]
-static ARMED: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
+struct Armed {
+    file: std::path::PathBuf,
+    faults: String,
+}
 
-/// Names the file in which tests ask for a death. Without this no place does anything.
+#[cfg(debug_assertions)]
+static ARMED: std::sync::OnceLock<Armed> = std::sync::OnceLock::new();
+
+/// Names the file in which tests ask for a death; the faults lie beside it. Without this no place does anything.
 #[cfg(debug_assertions)]
 pub fn arm(file: std::path::PathBuf) {
-    let _ = ARMED.set(file);
+    let faults = std::fs::read_to_string(file.with_extension("faults")).unwrap_or_default();
+    let _ = ARMED.set(Armed { file, faults });
 }
 
 /// Dies here if that was asked for.
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {
     debug_assert!(PLACES.contains(&name), "{name} is not in the list");
-    let Some(file) = ARMED.get() else { return };
+    let Some(Armed { file, .. }) = ARMED.get() else { return };
     let wanted = std::fs::read_to_string(file).unwrap_or_default();
     let (first, others) = wanted.split_once('\n').unwrap_or((&wanted, ""));
     if first.trim() != name {
@@ -59,6 +91,13 @@ pub fn point(name: &str) {
     }
 }
 
+/// Whether this process is to make a mistake on purpose.
+#[cfg(debug_assertions)]
+pub fn has_fault(name: &str) -> bool {
+    debug_assert!(FAULTS.contains(&name), "{name} is not in the list");
+    ARMED.get().is_some_and(|armed| armed.faults.lines().any(|fault| fault == name))
+}
+
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn arm(_file: std::path::PathBuf) {}
@@ -66,3 +105,9 @@ pub fn arm(_file: std::path::PathBuf) {}
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_name: &str) {}
+
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn has_fault(_name: &str) -> bool {
+    false
+}

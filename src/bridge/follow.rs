@@ -295,7 +295,13 @@ impl Follow {
             Fact::TurnStarted => self.on_started(envelope.turn).await?,
             Fact::InputTaken { client } => self.on_input_taken(client).await?,
             Fact::TextDelta { item, text } => self.on_text(item, &text, true),
-            Fact::TextDone { item, text } => self.on_text(item, &text, false),
+            Fact::TextDone { item, text } => {
+                self.on_text(item, &text, false);
+                if crash::has_fault("settle from the stream") {
+                    self.on_ended(envelope.turn, TurnEnd::Completed, None).await?;
+                    return Ok(true);
+                }
+            }
             Fact::StepStarted { item, step } => self.on_step(item, step, Vec::new()).await?,
             Fact::StepEnded { item, step, changed } => self.on_step(item, step, changed).await?,
             Fact::GateOpened(request) => self.on_gate(envelope.generation, *request).await?,
@@ -487,7 +493,9 @@ impl Follow {
 
     async fn on_gate_resolved(&mut self, generation: Generation, native: NativeGateId) -> Result<(), LedgerError> {
         let frame = self.frame();
+        crash::point("gate.over.before");
         let all_closed = self.core.ledger.write(move |tx| gate_flow::resolved(tx, &frame, generation, &native)).await?;
+        crash::point("gate.over.after");
         if all_closed {
             self.waiting = false;
             self.on_person = false;

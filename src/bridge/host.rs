@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::ports::*;
 use super::pulse::Pulse;
 use crate::clock::Clock;
+use crate::crash;
 use crate::domain::ids::*;
 use crate::domain::safety::Tried;
 use crate::ledger::generations::GenerationRow;
@@ -256,11 +257,13 @@ impl Host {
         }
         let now = self.inner.clock.now_ms();
         let bury = bridge.bury();
+        crash::point("bury.before");
         let marked = self.inner.ledger.write(move |tx| {
             generations::dead(tx, number, death.boot_changed, now)?;
             bury(tx, number, now)
         });
         marked.await?;
+        crash::point("bury.after");
         bridge.buried();
         Ok(())
     }

@@ -134,10 +134,17 @@ fn accept_message(
         }
     }
     let admitted = verdict == Verdict::Admit;
+    if crash::has_fault("no dedupe") {
+        row.dedupe_key = DeliveryId::fresh().to_string();
+    }
     if admitted {
         crash::point("w1.before");
     }
     let pending = core.ledger.write(move |tx| {
+        if crash::has_fault("ack before commit") {
+            // So that the ack is out before it.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
         let admission = inbound::admit(tx, &row)?;
         match (&admission, stranger) {
             (Admission::New(_), Some(stranger)) => stranger.answer(tx),

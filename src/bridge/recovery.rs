@@ -13,6 +13,7 @@ use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish};
 use super::{posture, prompts, say, turn_runner};
+use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::PulledTurn;
 use crate::domain::ids::*;
@@ -165,7 +166,10 @@ async fn judge(
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let verdict = judged(&found, Known { pulls_failed, ..known });
+    let mut verdict = judged(&found, Known { pulls_failed, ..known });
+    if crash::has_fault("submit again without asking") && matches!(verdict, Verdict::Lost(_)) {
+        verdict = Verdict::NotRun { new_thread: false };
+    }
     info!(turn.id = %turn.id, ?verdict, "After its process died, turn {}: {verdict:?}", turn.id);
     apply(core, live, conversation, turn, verdict, pulled).await?;
     core.wakes.outbox.notify_one();

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::core::{Core, is_outage};
 use super::pictures::{self, Frame};
 use super::say;
+use crate::crash;
 use crate::domain::delivery::{Body, Target};
 use crate::domain::gate::GateState;
 use crate::domain::ids::*;
@@ -66,6 +67,7 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     let paused: Vec<GateId> = waiting.iter().filter(|gate| pause(gate)).map(|gate| gate.id.clone()).collect();
     let reminded: Vec<Gate> = waiting.iter().filter(|gate| remind(gate)).cloned().collect();
     let frames: Vec<Frame> = core.channels.keys().map(|name| core.frame(name)).collect();
+    crash::point("reminder.before");
     core.ledger
         .write(move |tx| {
             for id in paused {
@@ -99,6 +101,7 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
             Ok(())
         })
         .await?;
+    crash::point("reminder.after");
     core.wakes.painter.notify_one();
     core.wakes.outbox.notify_one();
     Ok(())

@@ -1,4 +1,4 @@
-//! `ally doctor`: tries on this machine what the documentation promises.
+//! `ally doctor`: tries on this machine what the documentation promises, and checks the ledger.
 
 use std::process::ExitCode;
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Context;
 use super::error::{CliError, Code};
 use super::output::{self, paint};
+use crate::domain::invariant::{Broken, Invariant};
 use crate::domain::safety::{Outcome, Tried};
 use crate::words;
 
@@ -24,6 +25,8 @@ pub(super) struct Args {
 enum Verb {
     /// Try what an agent's commands can read, write and reach
     Security,
+    /// Check that everything in the ledger fits together, also while ally runs
+    Ledger,
 }
 
 /// What `--json` prints.
@@ -37,7 +40,67 @@ struct Report {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
-    let Verb::Security = args.verb;
+    match args.verb {
+        Verb::Security => security(context, args.json).await,
+        Verb::Ledger => ledger(context, args.json),
+    }
+}
+
+/// What `--json` prints of the ledger.
+#[derive(Debug, Serialize)]
+struct LedgerReport {
+    ledger: String,
+    checked: usize,
+    broken: Vec<Broken>,
+}
+
+/// Reads the file itself, also beside a daemon: it would keep the daemon's own readers busy for long.
+fn ledger(context: &Context, json: bool) -> Result<ExitCode, CliError> {
+    let file = context.paths()?.ledger;
+    let failed = |error: String| {
+        CliError::new(format!("{}: {error}", file.display())).hint(
+            "留着这个文件别动，用 backups 里最新的一份代替它",
+            "keep the file as it is, and restore the newest one from the backups folder in its place",
+        )
+    };
+    let broken = match crate::ledger::report::offline(&file, crate::ledger::check::run) {
+        Ok(Some(broken)) => broken,
+        Ok(None) => {
+            return Err(CliError::new(format!("{}: there is no ledger yet", file.display()))
+                .hint("先运行 `ally start`", "run `ally start` first"));
+        }
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let report = LedgerReport { ledger: file.display().to_string(), checked: Invariant::ALL.len(), broken };
+    if json {
+        output::json(&report)?;
+    } else {
+        show_ledger(context, &report)?;
+    }
+    Ok(ExitCode::from(if report.broken.is_empty() { 0 } else { Code::Failed as u8 }))
+}
+
+fn show_ledger(context: &Context, report: &LedgerReport) -> Result<(), CliError> {
+    for Broken { invariant, rows } in &report.broken {
+        let no = context.say("不成立", "this does not hold");
+        let rows = rows.iter().map(|row| format!("\n    {row}")).collect::<String>();
+        output::line(
+            &(paint(AnsiColor::Red, &format!("✕ {}: {no}", words::invariant(*invariant, context.lang))) + &rows),
+        )?;
+    }
+    let LedgerReport { ledger, checked, broken } = report;
+    let held = checked - broken.len();
+    let line = match broken.is_empty() {
+        true => paint(
+            AnsiColor::Green,
+            &context.say(&format!("✓ {held} 项都成立：{ledger}"), &format!("✓ all {held} hold: {ledger}")),
+        ),
+        false => context.say(&format!("其余 {held} 项成立：{ledger}"), &format!("the other {held} hold: {ledger}")),
+    };
+    output::line(&line)
+}
+
+async fn security(context: &Context, json: bool) -> Result<ExitCode, CliError> {
     let config = crate::config::load(&context.environment)?;
     let (runtime, tried) = crate::app::try_security(&config).await;
     let report = Report {
@@ -46,7 +109,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         tried,
         warnings: config.safety_warnings(),
     };
-    if args.json {
+    if json {
         output::json(&report)?;
     } else {
         show(context, &report)?;

@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod gate;
 pub mod history;
 pub mod ids;
+pub mod invariant;
 pub mod level;
 pub mod message;
 pub mod plain;

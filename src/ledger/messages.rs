@@ -55,8 +55,9 @@ pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<Del
     let others = first(tx, waits, params![new.channel.as_str(), chat], |_| Ok(()))?;
     let first_attempt = new.sending.filter(|_| others.is_none());
     let state = if first_attempt.is_some() { MessageState::Sending } else { MessageState::Ready };
+    // Due at once, also after the clock was set back.
     let sql = "INSERT INTO messages (id, conversation, turn, channel, target, chat, body, lang, after, state, first_attempt_ms, next_at_ms, created_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)";
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)";
     run(
         tx,
         sql,
@@ -260,6 +261,20 @@ mod tests {
             after: None,
             sending: None,
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_never_tried_does_not_wait_for_a_clock_that_was_set_back() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).expect("a lock");
+        let ledger = Ledger::open(&places, &lock).expect("a ledger");
+        let hour = 3_600_000;
+        let due = ledger.write(move |tx| {
+            insert(tx, &to("one"), hour)?;
+            due(tx, 1, 10)
+        });
+        assert_eq!(due.await.expect("a commit").len(), 1);
     }
 
     #[tokio::test]

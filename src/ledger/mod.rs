@@ -9,6 +9,7 @@
 pub mod alive;
 pub mod audit;
 pub mod buttons;
+pub mod check;
 mod checkpoint;
 pub mod conversations;
 mod error;

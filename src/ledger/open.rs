@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
 use super::checkpoint::{self, Checkpoints};
 use super::{LedgerError, OpenError};
+use crate::crash;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -78,12 +79,14 @@ pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
 
 fn migrate(places: &Places, connection: &mut Connection, found: u32) -> Result<(), OpenError> {
     let backup = if found > 0 { Some(back_up(places, connection, found)?) } else { None };
+    crash::point("migration.before");
     // All steps in one transaction: a ledger is at the old schema or at the new one.
     embedded::migrations::runner().set_grouped(true).run(connection).map_err(|source| OpenError::Migration {
         path: places.file.clone(),
         backup,
         source: source.into(),
     })?;
+    crash::point("migration.after");
     Ok(())
 }
 

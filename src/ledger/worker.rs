@@ -216,6 +216,7 @@ fn commit_group(
     while !tx.is_autocommit() {
         let Some(next) = queued(orders, replies.len(), open) else { break };
         replies.push(next(Ok(&tx)));
+        crash::point("commit.middle");
     }
     if tx.is_autocommit() {
         return Err(LedgerError::Disk("the transaction was rolled back".to_owned()));

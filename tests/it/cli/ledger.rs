@@ -113,3 +113,20 @@ fn a_home_that_may_not_be_written_is_named() {
     }
     check(&output, 78, &[], &["cannot be used", "0700"]);
 }
+
+#[test]
+fn the_doctor_checks_the_ledger_with_and_without_a_daemon() {
+    let home = Home::new();
+    check(&english(&home, &["doctor", "ledger"]), 1, &[], &["there is no ledger yet", "hint: run `ally start` first"]);
+    check(&home.ally(&["start"]), 0, &[], &["ally is running"]);
+    check(&english(&home, &["doctor", "ledger"]), 0, &["hold"], &[]);
+    check(&home.ally(&["stop"]), 0, &[], &[]);
+    check(&home.ally(&["doctor", "ledger", "--json"]), 0, &["\"broken\": []"], &[]);
+    let ledger = rusqlite::Connection::open(home.path("ledger.db")).unwrap();
+    let row = "INSERT INTO inbound (channel, dedupe_key, kind, state, received_at_ms) VALUES ('c', 'k', 'message', 'received', 1)";
+    ledger.execute(row, []).unwrap();
+    check(&english(&home, &["doctor", "ledger"]), 1, &["what is not done yet has its words", "inbound:1"], &[]);
+    let chinese = home.command().env("ALLY_LANG", "zh").args(["doctor", "ledger"]).output().unwrap();
+    check(&chinese, 1, &["没处理完的消息都留着内容"], &[]);
+    check(&home.ally(&["doctor", "ledger", "--json"]), 1, &["\"inbound_has_words\""], &[]);
+}

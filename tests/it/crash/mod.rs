@@ -8,4 +8,5 @@ mod main_path;
 mod manners;
 mod points;
 mod things;
+mod walk;
 mod words;

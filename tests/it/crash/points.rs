@@ -123,8 +123,8 @@ async fn around_w3() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn around_w6_and_w7() {
-    message(Kind::Codex, &[("w6.before", Answer), ("w6.after", Answer), ("w7.told", Answer), ("w7.after", Answer)])
-        .await;
+    message(Kind::Codex, &[("w6.before", Answer), ("w6.after", Answer), ("w7.before", Answer)]).await;
+    message(Kind::Codex, &[("w7.told", Answer), ("w7.after", Answer)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,6 +143,8 @@ async fn around_each_write_with_the_embedded_runtime() {
 enum After {
     /// Nobody had decided: asked again.
     AskedAgain,
+    /// The request was over, and the command may have run.
+    Over,
     /// Decided, and surely not passed on: honoured once.
     Honoured,
     /// Decided and perhaps passed on: asked again, and what may have run is said.
@@ -173,7 +175,8 @@ async fn approval(place: &str, after: After) {
     };
     let so_far = world.nonces(&file);
     assert!(so_far.values().all(|times| *times == 1), "at {place}: {so_far:?}");
-    assert!(so_far.is_empty() || after == After::MayHaveRun, "at {place} nothing was passed on: {so_far:?}");
+    let may_have_run = matches!(after, After::MayHaveRun | After::Over);
+    assert!(so_far.is_empty() || may_have_run, "at {place} nothing was passed on: {so_far:?}");
     world.sim.click(&card.id, "Continue", OWNER).await;
     if after != After::Honoured {
         let again = world.card_with(&message, "Allow once").await;
@@ -248,6 +251,16 @@ async fn after_w5a() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn before_the_end_of_a_request() {
+    approval("gate.over.before", After::MayHaveRun).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_end_of_a_request() {
+    approval("gate.over.after", After::Over).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn just_after_the_answer_was_written() {
     approval("w5a.told", After::MayHaveRun).await;
 }
@@ -310,4 +323,80 @@ async fn a_grant_of_the_network_goes_with_the_right_to_give_it() {
     world.sim.click(&again.id, "Decline", OWNER).await;
     assert_eq!(world.answer(&message).await.said(), "done");
     assert_eq!(there.came(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_middle_of_a_group_of_writes() {
+    let world = World::start(Kind::Embedded).await;
+    arm(&world, "commit.middle");
+    // Several at once, so that some wait while others are committed.
+    let messages: Vec<String> = (0..8).map(|n| world.sim.say(OWNER_CHAT, OWNER, &format!("[[say {n}]]"))).collect();
+    died(&world, "commit.middle").await;
+    for (n, message) in messages.iter().enumerate() {
+        world.wait("its end", |world| has_an_end(world, message).then_some(())).await;
+        assert!(world.answers(message).iter().all(|answer| answer.said() == n.to_string()));
+    }
+    world.settled().await;
+    assert!(messages.iter().all(|message| world.answers(message).len() <= 1), "each once");
+}
+
+/// Answered, or somebody is asked what shall become of it.
+fn has_an_end(world: &World, message: &str) -> bool {
+    !world.answers(message).is_empty() || world.cards(message).iter().any(|card| card.button("Continue").is_some())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_the_burial_of_a_dead_process() {
+    for place in ["bury.before", "bury.after"] {
+        let world = World::start(Kind::Embedded).await;
+        let message = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo x]] [[say done]]");
+        let card = world.card_with(&message, "Allow once").await;
+        arm(&world, place);
+        crate::support::world::kill(world.pid("bridge").unwrap(), "-KILL");
+        died(&world, place).await;
+        assert!(matches!(assert_one_outcome(&world, &message).await, Outcome::Unknown(_)), "at {place}");
+        let void = world.sim.message(&card.id);
+        assert!(void.text().contains("did not run") && void.button("Allow once").is_none(), "{}", void.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_a_reminder() {
+    for (place, reminders) in [("reminder.before", 0), ("reminder.after", 1)] {
+        let world = World::start(Kind::Embedded).await;
+        let message = world.sim.say(GROUP, OWNER, "@bot [[escalate echo x]] [[say done]]");
+        world.card_with(&message, "Allow once").await;
+        world.settled_surfaces().await;
+        arm(&world, place);
+        world.warp(std::time::Duration::from_secs(31 * 60)).await;
+        died(&world, place).await;
+        assert!(matches!(assert_one_outcome(&world, &message).await, Outcome::Unknown(_)), "at {place}");
+        let told = world.sim.messages(GROUP).into_iter().filter(|one| one.text().contains("has been waiting for"));
+        assert_eq!(told.count(), reminders, "at {place}");
+    }
+}
+
+mod schema {
+    refinery::embed_migrations!("migrations");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_a_migration() {
+    for place in ["migration.before", "migration.after"] {
+        let mut world = World::prepare(Kind::Embedded, "").await;
+        let file = world.home.path().join("ally/ledger.db");
+        let mut old = rusqlite::Connection::open(&file).unwrap();
+        schema::migrations::runner().set_target(refinery::Target::Version(1)).run(&mut old).unwrap();
+        old.execute("INSERT INTO said (key, at_ms) VALUES ('kept', 1)", []).unwrap();
+        drop(old);
+        std::fs::create_dir_all(file_of(&world).parent().unwrap()).unwrap();
+        arm(&world, place);
+        world.up().await;
+        assert!(!file_of(&world).exists(), "it died at {place}");
+        assert!(world.ledger(|tx| ally::ledger::said::was_said(tx, "kept")), "at {place}");
+        assert!(world.home.path().join("ally/backups/ledger-schema-1.db").exists(), "a copy, at {place}");
+        let message = world.sim.say(OWNER_CHAT, OWNER, "[[say migrated]]");
+        assert_eq!(world.answer(&message).await.said(), "migrated");
+        world.settled().await;
+    }
 }

@@ -118,7 +118,7 @@ async fn a_picture_inside_of_words_reaches_the_runtime_with_them() {
 }
 
 /// A picture that every decoder takes.
-const PIXEL: &[u8] = &[
+pub const PIXEL: &[u8] = &[
     137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 58, 126, 155,
     85, 0, 0, 0, 10, 73, 68, 65, 84, 120, 156, 99, 96, 0, 0, 0, 2, 0, 1, 72, 175, 164, 113, 0, 0, 0, 0, 73, 69, 78, 68,
     174, 66, 96, 130,
@@ -245,7 +245,8 @@ async fn a_prompt_that_a_picture_joins_still_says_what_its_topic_is_about() {
 async fn a_long_answer_comes_whole_and_once_though_the_bridge_dies_between_its_parts() {
     let paragraphs =
         |count: usize| (0..count).map(|n| format!("Paragraph {n}. {}\n\n", "word ".repeat(60))).collect::<String>();
-    for (place, count) in [("w7.told", 30), ("w7.after", 30), ("w7.told", 200), ("w7.after", 200)] {
+    let places = [("w7.told", 30), ("w7.after", 30), ("w7.told", 200), ("w7.after", 200), ("upload.told", 200)];
+    for (place, count) in places {
         // The wait before a restart grows with each death, so each world has few.
         let world = World::start(Kind::Embedded).await;
         let text = paragraphs(count);

@@ -319,6 +319,24 @@ impl FeishuSim {
         ack.data.expect("the answer to a click has data")
     }
 
+    /// Presses a button and waits for nothing: nobody may be there to answer.
+    pub fn press(&self, card: &SimMessage, user: &str, value: Value) {
+        let body = json!({"operator": {"tenant_key": TENANT, "user_id": null, "open_id": user, "union_id": "on_x"},
+            "token": "c-295ee57216a5dc9de90fefd0aadb4b1d7d", "host": "im_message",
+            "action": {"value": value, "tag": "button", "timezone": "Asia/Shanghai"},
+            "context": {"open_message_id": card.id, "open_chat_id": card.chat}});
+        self.emit("card.action.trigger", None, body);
+    }
+
+    /// Whatever was not acknowledged is delivered again now, as it is after the platform's own waits; gives how much.
+    pub fn deliver_again(&self) -> usize {
+        self.with(|state| {
+            let now = state.now_ms();
+            let open = state.deliveries.iter_mut().filter(|one| one.acks.iter().all(|ack| ack.code != 200));
+            open.filter_map(|one| one.due_ms.as_mut()).map(|due| *due = now).count()
+        })
+    }
+
     /// Sends any event; gives the id of its delivery.
     pub fn emit(&self, kind: &str, message: Option<String>, event: Value) -> String {
         socket::emit(&self.inner, kind, message, event)
@@ -350,6 +368,11 @@ impl FeishuSim {
     /// Everything in a chat, oldest first.
     pub fn messages(&self, chat: &str) -> Vec<SimMessage> {
         self.with(|state| state.messages.iter().filter(|one| one.chat == chat && !one.inside).cloned().collect())
+    }
+
+    /// Everything in all chats since there were so many messages, and how many there are.
+    pub fn messages_since(&self, count: usize) -> (Vec<SimMessage>, usize) {
+        self.with(|state| (state.messages[count..].to_vec(), state.messages.len()))
     }
 
     pub fn message(&self, id: &str) -> SimMessage {

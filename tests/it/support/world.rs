@@ -35,6 +35,7 @@ pub struct World {
     pub home: tempfile::TempDir,
     pub kind: Kind,
     lang: &'static str,
+    program: PathBuf,
     model: CancellationToken,
     supervisor: Option<std::process::Child>,
 }
@@ -66,7 +67,8 @@ impl World {
         let address = listener.local_addr().unwrap();
         tokio::spawn(ally::demo::serve(listener, model.clone()));
         write_home(home.path(), &sim.base_url(), &format!("http://{address}/v1"), lang, settings);
-        Self { sim, home, kind, lang, model, supervisor: None }
+        let program = env!("CARGO_BIN_EXE_ally").into();
+        Self { sim, home, kind, lang, program, model, supervisor: None }
     }
 
     /// Starts the daemon and waits until it takes work and the runtime answers.
@@ -96,10 +98,48 @@ impl World {
         self.wait("the daemon to run", |world| (world.status()?["state"] == "running").then_some(())).await;
     }
 
-    async fn launch(&mut self, mut command: Command) {
+    async fn launch(&mut self, command: Command) {
+        self.begin(command);
+        self.ready().await;
+    }
+
+    fn begin(&mut self, mut command: Command) {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.supervisor = Some(child.unwrap());
-        self.ready().await;
+    }
+
+    /// Another build of ally lives in this world.
+    pub fn use_program(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
+    /// Starts the daemon anew where its supervisor has ended and nothing of it is left, and waits for nothing. True when
+    /// the supervisor runs.
+    pub fn keep_running(&mut self) -> bool {
+        if self.supervisor.as_mut().is_some_and(|supervisor| supervisor.try_wait().unwrap().is_none()) {
+            return true;
+        }
+        self.supervisor = None;
+        // A bridge that outlived its supervisor ends by itself, and holds the ledger until then.
+        if self.bridge_pid().is_none() {
+            self.begin(self.ally(&["run", "--quiet"]));
+        }
+        false
+    }
+
+    pub fn supervisor_pid(&self) -> Option<u32> {
+        self.supervisor.as_ref().map(std::process::Child::id)
+    }
+
+    /// Of the bridge that is there, also while it cannot answer.
+    pub fn bridge_pid(&self) -> Option<u32> {
+        let pid = std::fs::read_to_string(self.paths().bridge_pid()).ok()?.split(' ').next()?.parse().ok()?;
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        command.split(|byte| *byte == 0).any(|word| word == b"bridge").then_some(pid)
+    }
+
+    pub fn paths(&self) -> ally::config::Paths {
+        ally::config::Paths::of_home(self.home.path().join("ally"), None)
     }
 
     /// Waits until Feishu is connected and the runtime is ready.
@@ -116,12 +156,12 @@ impl World {
 
     /// The binary with this world's home and nothing of the machine's own settings.
     pub fn ally(&self, args: &[&str]) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_ally"));
+        let mut command = self.command(&self.program);
         command.args(args);
         command
     }
 
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -301,6 +341,12 @@ impl World {
         if self.status().is_some_and(|status| status["crashes"].is_null()) {
             assert_eq!(self.sim.doubled(), Vec::<String>::new(), "two reactions at a time");
         }
+        self.assert_sound();
+    }
+
+    /// What `ally doctor ledger` checks.
+    pub fn assert_sound(&self) {
+        assert_eq!(self.ledger(ally::ledger::check::run), [], "the ledger does not fit together");
     }
 
     /// Waits until every card shows what it should.

@@ -1,0 +1,80 @@
+//! The test of the test: with each deliberate fault of [`ally::crash::FAULTS`] the walk fails, and says of what kind it is.
+
+use std::time::Duration;
+
+use super::plan::Task;
+use super::{Stage, Summary, block};
+use crate::support::world::Kind;
+
+/// Rounds within which a fault must be found.
+const ROUNDS: u64 = 25;
+
+struct Fault {
+    name: &'static str,
+    /// Where the bridge dies: there the fault shows.
+    places: &'static [&'static str],
+    tasks: &'static [Task],
+    /// Stands in what is found.
+    found: &'static str,
+}
+
+async fn is_found(fault: Fault) {
+    let stage = Stage {
+        kind: Kind::Embedded,
+        program: None,
+        fault: Some(fault.name),
+        places: fault.places,
+        tasks: fault.tasks,
+        patience: Duration::from_secs(8),
+    };
+    let mut found = Summary::default();
+    for seed in 1..=ROUNDS {
+        found.join(block(&stage, std::iter::once(seed), |_| {}).await);
+        if found.count(fault.found) > 0 {
+            return;
+        }
+    }
+    panic!("nobody noticed {:?} in {ROUNDS} rounds: {:#?}", fault.name, found.failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ack_before_its_commit_is_noticed() {
+    let (places, tasks) = (["commit.before"].as_slice(), [Task::Words].as_slice());
+    is_found(Fault { name: "ack before commit", places, tasks, found: "lost:" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_redelivery_is_noticed() {
+    let (places, tasks) = (["w1.after"].as_slice(), [Task::Words].as_slice());
+    is_found(Fault { name: "no dedupe", places, tasks, found: "doubled:" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_key_is_noticed() {
+    let (places, tasks) = (["w7.told"].as_slice(), [Task::Words].as_slice());
+    is_found(Fault { name: "no uuid", places, tasks, found: "doubled:" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_only_the_stream_told_is_noticed() {
+    let (places, tasks) = (["w6.after"].as_slice(), [Task::Shell].as_slice());
+    is_found(Fault { name: "settle from the stream", places, tasks, found: "lost:" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_runs_again_by_itself_is_noticed() {
+    let (places, tasks) = (["commit.after"].as_slice(), [Task::SlowShell].as_slice());
+    is_found(Fault { name: "submit again without asking", places, tasks, found: "doubled:" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_is_honoured_twice_is_noticed() {
+    let (places, tasks) = (["gate.over.before"].as_slice(), [Task::Request].as_slice());
+    is_found(Fault { name: "w5a not committed", places, tasks, found: "doubled:" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_taken_for_sent_is_noticed() {
+    let (places, tasks) = (["w7.before"].as_slice(), [Task::Words].as_slice());
+    is_found(Fault { name: "doubt counts as sent", places, tasks, found: "lost:" }).await;
+}

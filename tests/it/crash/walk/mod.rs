@@ -1,0 +1,276 @@
+//! A random walk: rounds of random messages, clicks, recalls and redeliveries, each with one death at a random moment or
+//! at a named place, from a seed; and an oracle that knows what was said. `./ally.sh crash` runs as many as one wants, the
+//! tests a fixed set.
+
+mod faults;
+mod oracle;
+mod plan;
+mod play;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use self::plan::{Cast, Death, Round, Task, When, Who};
+use self::play::Played;
+use crate::support::feishu_sim::UuidRepeat;
+use crate::support::world::*;
+
+/// So many neighbouring seeds share a world.
+const BLOCK: u64 = 20;
+
+/// What a block's world is like.
+#[derive(Debug, Clone)]
+struct Stage {
+    kind: Kind,
+    /// Another program than the one under test: a release build, without named places.
+    program: Option<PathBuf>,
+    /// Deliberate faults of it.
+    fault: Option<&'static str>,
+    /// Where the bridge dies and what is asked for, where that is not drawn from everything.
+    places: &'static [&'static str],
+    tasks: &'static [Task],
+    /// How long a round may take to come to rest.
+    patience: Duration,
+}
+
+impl Stage {
+    /// Most play the runtime themselves; one in ten has the real codex, and one in ten is a release build where there is
+    /// one.
+    fn of_block(block: u64) -> Self {
+        let release = std::env::var_os("ALLY_CRASH_RELEASE").map(PathBuf::from);
+        let (kind, program) = match block % 10 {
+            7 => (Kind::Codex, None),
+            3 => (Kind::Embedded, release),
+            _ => (Kind::Embedded, None),
+        };
+        Self { kind, program, fault: None, places: &[], tasks: &[], patience: Duration::from_secs(60) }
+    }
+
+    fn cast(&self) -> Cast {
+        Cast {
+            has_child: self.kind == Kind::Codex,
+            has_places: self.program.is_none(),
+            places: self.places,
+            tasks: self.tasks,
+        }
+    }
+
+    async fn build(&self, seed: u64) -> World {
+        let mut world = World::prepare(self.kind, "[turn]\ngrace = \"300ms\"\n").await;
+        if let Some(program) = &self.program {
+            world.use_program(program.clone());
+        }
+        world.sim.add_direct(plan::LI_CHAT, LI);
+        world.sim.add_group(plan::OTHER_GROUP, "Works", &[OWNER, LI]);
+        world.sim.rules(|rules| {
+            rules.chat_limit = false;
+            if seed / BLOCK % 2 == 1 {
+                rules.uuid_repeat = UuidRepeat::Refused;
+            }
+        });
+        let settings = world.home.path().join("ally/ally.toml");
+        let text = std::fs::read_to_string(&settings).unwrap();
+        let chats = format!("chats = [\"{GROUP}\", \"{}\"]", plan::OTHER_GROUP);
+        std::fs::write(&settings, text.replace(&format!("chats = [\"{GROUP}\"]"), &chats)).unwrap();
+        let faults: Vec<&str> = ["restart at once"].into_iter().chain(self.fault).collect();
+        assert!(faults.iter().all(|fault| ally::crash::FAULTS.contains(fault)));
+        let file = world.paths().crash_point().with_extension("faults");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, faults.join("\n")).unwrap();
+        world.up().await;
+        world
+    }
+}
+
+/// What came of many rounds.
+#[derive(Debug, Default)]
+struct Summary {
+    rounds: usize,
+    /// Deaths by who, how and where.
+    deaths: BTreeMap<String, usize>,
+    outcomes: BTreeMap<String, usize>,
+    messages: usize,
+    missed: usize,
+    slowest: Duration,
+    failed: Vec<(u64, Vec<String>)>,
+}
+
+impl Summary {
+    fn add(&mut self, played: &Played) {
+        self.rounds += 1;
+        self.messages += played.sent.len();
+        self.slowest = self.slowest.max(played.took);
+        for (outcome, times) in &played.outcomes {
+            *self.outcomes.entry(outcome.clone()).or_default() += times;
+        }
+        let Death { who, how, when, .. } = &played.round.death;
+        match (played.died, when) {
+            (false, _) => self.missed += 1,
+            (true, When::At(place)) => *self.deaths.entry(format!("Bridge at {place}")).or_default() += 1,
+            (true, When::Now) => {
+                let how = format!("{how:?}");
+                let how = how.split('(').next().unwrap_or_default();
+                *self.deaths.entry(format!("{who:?} {how}")).or_default() += 1;
+            }
+        }
+        if !played.problems.is_empty() {
+            self.failed.push((played.round.seed, played.problems.clone()));
+        }
+    }
+
+    fn join(&mut self, other: Summary) {
+        self.rounds += other.rounds;
+        self.messages += other.messages;
+        self.missed += other.missed;
+        self.slowest = self.slowest.max(other.slowest);
+        for (from, into) in [(other.deaths, &mut self.deaths), (other.outcomes, &mut self.outcomes)] {
+            from.into_iter().for_each(|(key, times)| *into.entry(key).or_default() += times);
+        }
+        self.failed.extend(other.failed);
+    }
+
+    fn count(&self, word: &str) -> usize {
+        self.failed.iter().flat_map(|(_, problems)| problems).filter(|problem| problem.contains(word)).count()
+    }
+
+    fn table(&self, took: Duration) -> String {
+        let list = |all: &BTreeMap<String, usize>| {
+            all.iter().map(|(what, times)| format!("    {times:>6}  {what}\n")).collect::<String>()
+        };
+        format!(
+            "{} rounds in {} s, {} messages; the slowest took {} ms\n  deaths ({} rounds had none: the place was not passed)\n{}  turns by their end\n{}  {} lost, {} doubled, {} stuck; {} rounds failed\n",
+            self.rounds,
+            took.as_secs(),
+            self.messages,
+            self.slowest.as_millis(),
+            self.missed,
+            list(&self.deaths),
+            list(&self.outcomes),
+            self.count("lost:"),
+            self.count("doubled:"),
+            self.count("stuck:"),
+            self.failed.len(),
+        )
+    }
+}
+
+/// Plays rounds in one world, until one fails.
+async fn block(stage: &Stage, seeds: impl Iterator<Item = u64>, told: impl Fn(&Played)) -> Summary {
+    let mut summary = Summary::default();
+    let mut world: Option<World> = None;
+    for seed in seeds {
+        let round = Round::draw(seed, stage.cast());
+        if world.is_none() {
+            world = Some(stage.build(seed).await);
+        }
+        let Some(here) = world.as_mut() else { continue };
+        let own_wait = stage.program.is_some() && round.death.who == Who::Bridge;
+        let played = play::play(here, round, stage.patience).await;
+        told(&played);
+        summary.add(&played);
+        if !played.problems.is_empty() {
+            tell(here, &played);
+            // What comes after it would only be about the same.
+            world = None;
+        } else if own_wait {
+            // A real supervisor waits longer each time.
+            world = None;
+        }
+    }
+    summary
+}
+
+/// The whole story of a round that failed.
+fn tell(world: &World, played: &Played) {
+    let Played { round, story, problems, .. } = played;
+    let mut text = format!("\nround {} failed; again: ./ally.sh crash --seed {0} --rounds 1\n", round.seed);
+    text += &format!("  {:?}\n", round.death);
+    problems.iter().for_each(|problem| text += &format!("  ! {problem}\n"));
+    story.iter().for_each(|line| text += &format!("  {line}\n"));
+    let log = world.whole_log();
+    let lines: Vec<&str> = log.lines().collect();
+    text += &format!("  the log:\n{}\n", lines[lines.len().saturating_sub(60)..].join("\n"));
+    eprintln!("{text}");
+}
+
+/// Many rounds, several worlds at a time.
+async fn walk(first: u64, rounds: u64, worlds: usize) -> Summary {
+    let began = Instant::now();
+    let mut blocks: Vec<(u64, Vec<u64>)> = Vec::new();
+    for seed in first..first + rounds {
+        match blocks.last_mut() {
+            Some((block, seeds)) if *block == seed / BLOCK => seeds.push(seed),
+            _ => blocks.push((seed / BLOCK, vec![seed])),
+        }
+    }
+    blocks.reverse();
+    let left = std::sync::Arc::new(std::sync::Mutex::new(blocks));
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let mut players = tokio::task::JoinSet::new();
+    for _ in 0..worlds {
+        let (left, done) = (std::sync::Arc::clone(&left), std::sync::Arc::clone(&done));
+        players.spawn(async move {
+            let mut summary = Summary::default();
+            loop {
+                let next = left.lock().unwrap().pop();
+                let Some((number, seeds)) = next else { return summary };
+                let told = |played: &Played| {
+                    let so_far = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                    if so_far.is_multiple_of(10) || so_far == rounds || !played.problems.is_empty() {
+                        eprintln!("{so_far} of {rounds} rounds, {} s", began.elapsed().as_secs());
+                    }
+                };
+                summary.join(block(&Stage::of_block(number), seeds.into_iter(), told).await);
+            }
+        });
+    }
+    let mut summary = Summary::default();
+    while let Some(played) = players.join_next().await {
+        summary.join(played.expect("no player panics"));
+    }
+    summary
+}
+
+fn asked_for(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Rounds that once failed, one seed a line; what follows it says why.
+const ONCE_FAILED: &str = include_str!("seeds.txt");
+
+fn once_failed() -> impl Iterator<Item = u64> {
+    ONCE_FAILED.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok())
+}
+
+fn assert_nothing_was_found(summary: &Summary, began: Instant) {
+    eprintln!("{}", summary.table(began.elapsed()));
+    assert!(summary.failed.is_empty(), "{:#?}", summary.failed);
+}
+
+/// `./ally.sh crash` says how many rounds, and from which seed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_lost_nothing_is_doubled_nothing_hangs() {
+    let first = asked_for("ALLY_CRASH_SEED").unwrap_or(1);
+    let rounds = asked_for("ALLY_CRASH_ROUNDS").unwrap_or(40);
+    let worlds = asked_for("ALLY_CRASH_WORLDS").unwrap_or(3);
+    let began = Instant::now();
+    assert_nothing_was_found(&walk(first, rounds, worlds as usize).await, began);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_where_something_once_was() {
+    let (began, mut summary) = (Instant::now(), Summary::default());
+    for seed in once_failed() {
+        summary.join(walk(seed, 1, 1).await);
+    }
+    assert_nothing_was_found(&summary, began);
+}
+
+/// The block of the first hundred rounds and more that has the real codex.
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_with_the_real_codex() {
+    let began = Instant::now();
+    assert_eq!(Stage::of_block(7).kind, Kind::Codex);
+    assert_nothing_was_found(&walk(7 * BLOCK, 6, 1).await, began);
+}

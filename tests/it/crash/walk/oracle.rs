@@ -1,0 +1,289 @@
+//! What must be so when a round is over, by somebody who knows all that was said and pressed: nothing lost, nothing
+//! doubled, nothing left hanging.
+
+use std::collections::BTreeMap;
+
+use ally::ledger::{LedgerError, Transaction};
+
+use super::plan::*;
+use super::play::{Played, Sent, What};
+use crate::support::feishu_sim::SimMessage;
+use crate::support::world::*;
+
+/// Whether a turn goes on when the bridge dies and its runtime is a process of its own. As long as it does not, whoever
+/// waits for it is asked what shall become of it.
+const TURNS_OUTLIVE_THE_BRIDGE: bool = false;
+
+/// What the ledger says of one message.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// State, reason and steer of its row.
+    row: Option<(String, Option<String>, Option<String>)>,
+    /// Turns that answer it, oldest first.
+    turns: Vec<KnownTurn>,
+    /// The turn that it is part of has ended.
+    has_ended: bool,
+}
+
+#[derive(Debug, Clone)]
+struct KnownTurn {
+    state: String,
+    outcome: Option<String>,
+}
+
+fn look(tx: &Transaction<'_>, message: &str) -> Result<Known, LedgerError> {
+    let row = "SELECT i.state, i.reason, i.steer, t.state IS NULL OR t.state = 'settled'
+               FROM inbound i LEFT JOIN turns t ON t.id = i.turn WHERE i.message_id = ?1 AND i.kind = 'message'";
+    let mut statement = tx.prepare(row)?;
+    let mut rows = statement.query_map([message], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))?;
+    let (row, has_ended) = match rows.next().transpose()? {
+        Some((row, ended)) => (Some(row), ended),
+        None => (None, false),
+    };
+    let turns = "SELECT state, outcome FROM turns WHERE reply_to = ?1 ORDER BY created_at_ms, id";
+    let mut statement = tx.prepare(turns)?;
+    let turns = statement.query_map([message], |row| Ok(KnownTurn { state: row.get(0)?, outcome: row.get(1)? }))?;
+    let turns = turns.collect::<Result<_, _>>()?;
+    Ok(Known { row, turns, has_ended })
+}
+
+/// How many rows there are of each kind that is not at rest.
+const AT_WORK: &str = "SELECT 'turns ' || state, count(*) FROM turns WHERE state <> 'settled' GROUP BY state
+    UNION ALL SELECT 'messages ' || state, count(*) FROM messages WHERE state IN ('ready', 'sending') GROUP BY state
+    UNION ALL SELECT 'cards', count(*) FROM surfaces
+        WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash) HAVING count(*) > 0
+    UNION ALL SELECT 'inbound ' || state, count(*) FROM inbound WHERE state IN ('received', 'waiting') GROUP BY state";
+
+/// Why it is not over yet, if it is not.
+pub fn what_is_under_way(world: &World, played: &Played) -> Option<String> {
+    let file = world.home.path().join("ally/ledger.db");
+    let look = |tx: &Transaction<'_>| {
+        let mut statement = tx.prepare(AT_WORK)?;
+        let rows =
+            statement.query_map([], |row| Ok(format!("{} {}", row.get::<_, i64>(1)?, row.get::<_, String>(0)?)))?;
+        let mut under_way: Vec<String> = rows.collect::<Result<_, _>>()?;
+        let mut statement = tx.prepare("SELECT 1 FROM inbound WHERE message_id = ?1")?;
+        for sent in played.sent.iter().filter(|sent| !sent.recalled) {
+            if !statement.exists([&sent.id])? {
+                under_way.push(format!("{} has not come", sent.id));
+            }
+        }
+        Ok(under_way)
+    };
+    match ally::ledger::report::offline(&file, look) {
+        Ok(Some(under_way)) if under_way.is_empty() => None,
+        Ok(Some(under_way)) => Some(under_way.join(", ")),
+        other => Some(format!("the ledger cannot be read now: {:?}", other.err())),
+    }
+}
+
+/// Compares what is there with what was said; what does not fit goes into `problems`.
+pub fn judge(world: &World, played: &mut Played, from: usize) {
+    let seen = world.sim.messages_since(from).0;
+    let nonces = nonces(world);
+    let mut problems = Vec::new();
+    for sent in played.sent.clone() {
+        let known = world.ledger(|tx| look(tx, &sent.id));
+        for turn in &known.turns {
+            *played.outcomes.entry(turn.outcome.clone().unwrap_or_default()).or_default() += 1;
+        }
+        let judged = Judged { played, sent: &sent, known: &known, seen: &seen };
+        let mut found = judged.all(nonces.get(&sent.nonce().unwrap_or_default()).copied().unwrap_or(0));
+        if !found.is_empty() {
+            found.push(format!("   known of it: {known:?}"));
+            found.extend(
+                judged.replies().map(|one| format!("   it was told ({}): {}", one.msg_type, short(&one.text()))),
+            );
+        }
+        problems.extend(found.into_iter().map(|problem| format!("{} ({:?}): {problem}", sent.id, sent.what)));
+    }
+    for card in seen.iter().filter(|one| one.by_bot() && one.msg_type == "interactive") {
+        problems.extend(still_claims(card).map(|what| format!("a card {what}: {}", short(&card.text()))));
+    }
+    for broken in world.ledger(ally::ledger::check::run) {
+        problems.push(format!("ally doctor ledger: {broken:?}"));
+    }
+    played.problems.extend(problems);
+}
+
+struct Judged<'a> {
+    played: &'a Played,
+    sent: &'a Sent,
+    known: &'a Known,
+    seen: &'a [SimMessage],
+}
+
+impl Judged<'_> {
+    fn all(&self, effects: usize) -> Vec<String> {
+        let mut problems = Vec::new();
+        problems.extend(self.one_outcome());
+        problems.extend(self.answers());
+        problems.extend(self.effects(effects));
+        problems.extend(self.receipt());
+        problems.extend(self.doubled_words());
+        problems
+    }
+
+    fn replies(&self) -> impl Iterator<Item = &SimMessage> {
+        self.seen.iter().filter(|one| one.by_bot() && one.replied_to.as_ref() == Some(&self.sent.id))
+    }
+
+    fn resumed(&self) -> usize {
+        self.played.resumed.get(&self.sent.id).map_or(0, std::collections::BTreeSet::len)
+    }
+
+    fn completed(&self) -> usize {
+        self.known.turns.iter().filter(|turn| turn.outcome.as_deref() == Some("completed")).count()
+    }
+
+    /// It is recorded, came to an end, and became as many turns as people wanted.
+    fn one_outcome(&self) -> Vec<String> {
+        let Some((state, reason, steer)) = &self.known.row else {
+            let problem = (!self.sent.recalled).then(|| "lost: it is not in the ledger".to_owned());
+            return problem.into_iter().collect();
+        };
+        let mut problems = Vec::new();
+        if !self.known.has_ended || matches!(state.as_str(), "received" | "waiting") {
+            problems.push(format!("stuck: it is {state} ({reason:?})"));
+        }
+        let turns = self.known.turns.len();
+        let most = 1 + self.resumed();
+        if turns > most {
+            problems.push(format!("doubled: {turns} turns where at most {most} were wanted"));
+        }
+        let is_own = state == "turn" && steer.is_none() && !matches!(self.sent.what, What::File);
+        if is_own && turns == 0 {
+            problems.push("lost: it became a turn, and there is none".to_owned());
+        }
+        // Only so many may wait, and whoever sends more is told so.
+        let is_full = reason.as_deref() == Some("queue full") && self.replies().count() == 1;
+        if state == "refused" && !is_full {
+            problems.push(format!("lost: it was refused ({reason:?})"));
+        }
+        for turn in &self.known.turns {
+            let outcome = turn.outcome.as_deref().unwrap_or("none");
+            if turn.state != "settled" || !self.may_end_as(outcome) {
+                problems.push(format!("a turn ended as {outcome}, and nothing was done that explains it"));
+            }
+        }
+        problems
+    }
+
+    /// Whether something happened in this round that lets a turn end so.
+    fn may_end_as(&self, outcome: &str) -> bool {
+        let Death { who, how, .. } = &self.played.round.death;
+        let of_place =
+            |what: What| self.played.sent.iter().any(|sent| sent.place == self.sent.place && sent.what == what);
+        let recalled = self.played.sent.iter().any(|sent| sent.place == self.sent.place && sent.recalled);
+        let stopped = of_place(What::Stop) || recalled;
+        let bridge_only = *who == Who::Bridge && TURNS_OUTLIVE_THE_BRIDGE;
+        match outcome {
+            "completed" => true,
+            "failed" => self.sent.what == What::Task(Task::Fails),
+            // A drain is a wish to stop as well; a supervisor that dies has its bridge drain.
+            "interrupted" => stopped || (self.played.died && (*how == How::Term || *who == Who::Supervisor)),
+            "cancelled" => stopped,
+            "lost" => self.played.died && !matches!(how, How::Stop(_)) && !bridge_only,
+            "merged" => self.sent.what == What::Steer,
+            _ => false,
+        }
+    }
+
+    /// Each answer is there once, and whole.
+    fn answers(&self) -> Option<String> {
+        if !matches!(self.sent.what, What::Task(_) | What::Steer) {
+            return None;
+        }
+        let (mark, completed) = (&self.sent.mark, self.completed());
+        if self.sent.recalled {
+            // The answer to what is not there any more stands somewhere else, or was not sent.
+            return None;
+        }
+        let texts: Vec<String> = self.replies().filter(|one| is_answer(one)).map(SimMessage::text).collect();
+        let count = |needle: &str| texts.iter().filter(|text| text.contains(needle)).count();
+        let (first, last) = match self.sent.what {
+            What::Task(Task::Long) => (count("Paragraph 0."), count(&format!("the end of {mark}"))),
+            _ => (count(mark), count(mark)),
+        };
+        match first == completed && last == completed {
+            true => None,
+            false if first > completed || last > completed => {
+                Some(format!("doubled: {completed} turns are done, and their answer is there {first} times"))
+            }
+            false => {
+                Some(format!("lost: {completed} turns are done, and their answer is there {first} to {last} times"))
+            }
+        }
+    }
+
+    /// What a command did, it did as often as it was run, and never without having been allowed.
+    fn effects(&self, effects: usize) -> Option<String> {
+        self.sent.nonce()?;
+        let (turns, completed) = (self.known.turns.len(), self.completed());
+        if effects > turns {
+            return Some(format!("doubled: its command ran {effects} times in {turns} turns"));
+        }
+        if self.sent.what == What::Task(Task::Request) {
+            let typed = |sent: &&Sent| sent.place == self.sent.place && sent.what == What::Typed(true);
+            let allowed = self.played.allowed.get(&self.sent.id).map_or(0, std::collections::BTreeSet::len)
+                + self.played.sent.iter().filter(typed).count();
+            return (effects > allowed)
+                .then(|| format!("doubled: its command ran {effects} times and was allowed {allowed} times"));
+        }
+        (effects < completed)
+            .then(|| format!("lost: its command ran {effects} times in {completed} turns that are done"))
+    }
+
+    /// One sign under it, and the last one.
+    fn receipt(&self) -> Option<String> {
+        let is_task = matches!(self.sent.what, What::Task(_)) && !self.known.turns.is_empty();
+        let message = self.seen.iter().find(|one| one.id == self.sent.id).filter(|one| is_task && !one.recalled)?;
+        let receipts = message.receipts();
+        (!matches!(receipts.as_slice(), ["DONE"] | ["CrossMark"])).then(|| format!("its receipts are {receipts:?}"))
+    }
+
+    /// ally's own words about it are not said twice.
+    fn doubled_words(&self) -> Option<String> {
+        let mut said: BTreeMap<String, usize> = BTreeMap::new();
+        for one in self.replies().filter(|one| is_answer(one) && one.msg_type != "file") {
+            *said.entry(one.content.clone()).or_default() += 1;
+        }
+        let most = self.known.turns.len().max(1);
+        let (text, times) = said.into_iter().find(|(_, times)| *times > most)?;
+        Some(format!("doubled: it was told {times} times {}", short(&text)))
+    }
+}
+
+/// A long answer is a card as well, but none that asks or changes.
+fn is_answer(one: &SimMessage) -> bool {
+    one.msg_type != "interactive" || (one.history.is_empty() && one.buttons().is_empty())
+}
+
+/// What a card claims that is not so when everything is over.
+fn still_claims(card: &SimMessage) -> Option<&'static str> {
+    let buttons = card.buttons();
+    let has = |labels: &[&str]| labels.iter().any(|label| buttons.iter().any(|button| button == label));
+    if has(&["Stop", "Keep waiting"]) || card.text().contains("Running") {
+        return Some("says that something runs");
+    }
+    if has(&["Steer", "Cancel", "Cancel all"]) {
+        return Some("says that something waits");
+    }
+    has(&["Allow once", "Decline", "Send", "Skip", "Pears", "Do it"]).then_some("asks something")
+}
+
+/// How often each effect happened, in all directories.
+fn nonces(world: &World) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    let folders = std::fs::read_dir(world.home.path().join("ally/workspaces")).into_iter().flatten().flatten();
+    for folder in folders {
+        for (nonce, times) in world.nonces(&folder.path().join("nonces")) {
+            *all.entry(nonce).or_default() += times;
+        }
+    }
+    all
+}
+
+fn short(text: &str) -> String {
+    text.replace('\n', " / ").chars().take(160).collect()
+}
