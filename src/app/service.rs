@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::Ending;
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{answering, lock, pairing, prompt_text};
+use crate::bridge::{answering, launch_in_status, lock, pairing, prompt_text};
 use crate::config::Config;
 use crate::control::{
     AnswerReport, AnswerRequest, AuditQuery, AuditRow, ChannelReport, CutRow, DaemonState, DrainPreview, DrainRequest,
@@ -22,7 +22,7 @@ use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::rules::Rule;
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, audit, grants, rules};
-use crate::words::{NoticeMsg, safety_warnings};
+use crate::words::{self, NoticeMsg, safety_warnings};
 
 /// Who acted, in the audit: whoever may use this account of the machine.
 const COMPUTER: &str = "computer";
@@ -74,8 +74,11 @@ impl Daemon {
         status.pids =
             Pids { supervisor: Some(std::os::unix::process::parent_id()), bridge: Some(std::process::id()), runtime };
         status.channels = self.channels(now);
-        status.runtime = Some(self.runtime());
+        let mut runtime = self.runtime();
+        runtime.warnings.extend(counts.last_failure.and_then(|kind| words::last_failure(kind, self.core.config.lang)));
+        status.runtime = Some(runtime);
         tell_counts(&mut status, &self.ledger_path, &counts);
+        status.outbox.advice = self.outbox_advice(&counts);
         if let Some(ledger) = &mut status.ledger {
             ledger.problem = self.ledger_problem().await;
         }
@@ -97,13 +100,20 @@ impl Daemon {
                     name: name.to_string(),
                     state: format!("{:?}", health.state).to_lowercase(),
                     last_frame_age_ms: health.last_frame_at_ms.map(|at| (now - at).max(0)),
-                    problem: health.problem,
+                    problem: health.problem.map(|told| told.text(self.core.config.lang).to_owned()),
                     bot_name: health.bot_name,
                 }
             })
             .collect();
         channels.sort_by(|a, b| a.name.cmp(&b.name));
         channels
+    }
+
+    /// What only a person can mend, where the platform says that it is such a thing.
+    fn outbox_advice(&self, counts: &Counts) -> Option<String> {
+        let (name, code) = counts.oldest_unsent_refusal.clone()?;
+        let advice = self.core.channel(&name.as_str().into())?.advice(code)?;
+        Some(advice.text(self.core.config.lang).to_owned())
     }
 
     async fn ledger_problem(&self) -> Option<String> {
@@ -139,16 +149,12 @@ impl Daemon {
                 report.warnings = live.warnings();
             }
             HostState::Trouble(problem) => {
-                use crate::bridge::ports::LaunchError;
                 report.state = "down".to_owned();
-                report.problem = Some(match &problem {
-                    LaunchError::NotFound { hint, .. } => format!("{problem}; {hint}"),
-                    _ => problem.to_string(),
-                });
+                report.problem = Some(launch_in_status(self.core.config.lang, &problem));
             }
             HostState::Stuck(stuck) => {
                 report.state = "stuck".to_owned();
-                report.problem = Some(format!("{stuck}; end it by hand: kill -9 {}", stuck.pid));
+                report.problem = Some(words::stuck_in_status(stuck.pid, self.core.config.lang));
             }
         }
         report
@@ -235,6 +241,7 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         undeliverable: whole(counts.outbox_undeliverable),
         oldest_unsent_age_ms: counts.oldest_unsent_age_ms,
         problem: counts.oldest_unsent_problem.clone(),
+        advice: None,
     };
     let active = counts.queued + counts.submitting + counts.running + counts.waiting;
     status.ledger = Some(LedgerReport {

@@ -63,6 +63,7 @@ use self::gates::Undertaker;
 use self::intake::BridgeIntake;
 
 pub use prompts::text_of as prompt_text;
+pub use say::launch_in_status;
 
 /// A running bridge.
 pub struct Bridge {
@@ -162,14 +163,15 @@ impl Bridge {
         let until = tokio::time::Instant::now() + grace;
         self.core.wakes.outbox.notify_one();
         self.core.wakes.painter.notify_one();
-        while tokio::time::Instant::now() < until {
-            let now = self.core.now_ms();
+        while let Some(left) = until.checked_duration_since(tokio::time::Instant::now()) {
+            // A card that was just changed waits a moment for its last picture: that comes soon enough, too.
+            let soon = self.core.now_ms() + i64::try_from(left.as_millis()).unwrap_or(0);
             let waiting = self
                 .core
                 .ledger
                 .read(move |tx| {
-                    let messages = crate::ledger::messages::due(tx, now, 1)?;
-                    let surfaces = crate::ledger::surfaces::due(tx, now, 1)?;
+                    let messages = crate::ledger::messages::due(tx, soon, 1)?;
+                    let surfaces = crate::ledger::surfaces::due(tx, soon, 1)?;
                     Ok(!messages.is_empty() || !surfaces.is_empty())
                 })
                 .await?;

@@ -17,7 +17,7 @@ use crate::domain::ids::*;
 pub use crate::domain::level::Level;
 use crate::domain::message::{ChatKind, Decoded};
 use crate::domain::safety::Tried;
-use crate::domain::view::{Background, Lang, Quoted, Receipt, Step, Toast, View};
+use crate::domain::view::{Background, Both, Lang, Quoted, Receipt, Step, Toast, View};
 
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -145,6 +145,11 @@ pub trait Channel: Send + Sync + 'static {
 
     /// What an error is about that says [`Disposition::Undeliverable`].
     fn obstacle(&self, error: &SendError) -> Obstacle;
+
+    /// What a person can do about a refusal that nothing else ends (credentials, a missing right, a used-up quota).
+    fn advice(&self, _code: i64) -> Option<Both> {
+        None
+    }
 
     fn health(&self) -> ChannelHealth;
 }
@@ -285,7 +290,7 @@ pub struct ChannelHealth {
     /// Since when the state holds, Unix milliseconds.
     pub since_ms: i64,
     /// What is wrong, in plain words, and what to do about it.
-    pub problem: Option<String>,
+    pub problem: Option<Both>,
     pub bot_name: Option<String>,
 }
 

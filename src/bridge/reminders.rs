@@ -107,7 +107,7 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Cards that soon nobody could press any more: another one takes their place, and they say so.
+/// Cards that soon nobody could press or change any more: another one takes their place, and they say so.
 async fn reissue(core: &Core, now: i64) -> Result<(), LedgerError> {
     let old = core.ledger.read(move |tx| surfaces::waiting_since(tx, now - REISSUE_MS)).await?;
     for card in old {

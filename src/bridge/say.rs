@@ -201,13 +201,26 @@ pub fn failure(lang: Lang, failure: Option<&Failure>, context: FailureContext<'_
 
 /// Why the runtime does not come up. The owner is told the program's own words, too.
 pub fn runtime_trouble(lang: Lang, problem: &LaunchError) -> words::Told {
-    let launch = match problem {
+    words::launch_failure(kind_of(problem), &super::pictures::cut(&problem.to_string(), DETAIL), lang)
+}
+
+fn kind_of(problem: &LaunchError) -> Launch {
+    match problem {
         LaunchError::NotFound { .. } => Launch::Missing,
         LaunchError::WrongVersion { .. } => Launch::WrongVersion,
         LaunchError::BadConfig { .. } => Launch::BadConfig,
         LaunchError::Failed { .. } => Launch::Failed,
+    }
+}
+
+/// The same for whoever looks on the computer.
+pub fn launch_in_status(lang: Lang, problem: &LaunchError) -> String {
+    let detail = match problem {
+        LaunchError::NotFound { looked, hint } => format!("{looked}; {hint}"),
+        LaunchError::WrongVersion { found, wanted } => format!("{found}, wanted {wanted}"),
+        LaunchError::BadConfig { detail } | LaunchError::Failed { detail } => detail.clone(),
     };
-    words::launch_failure(launch, &super::pictures::cut(&problem.to_string(), DETAIL), lang)
+    words::launch_in_status(kind_of(problem), &detail, lang)
 }
 
 pub fn runtime_stuck(lang: Lang) -> words::Told {

@@ -135,9 +135,22 @@ fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusRepor
             crate::app::tell_counts(&mut status, &paths.ledger.display().to_string(), &counts);
         }
         Ok(None) => {}
-        Err(error) => status.warnings.push(format!("{}: {error}", paths.ledger.display())),
+        Err(error) => status.warnings.push(unreadable(context, paths, error.as_ref())),
     }
     (status, claimed)
+}
+
+/// Why the ledger cannot be read, and what to do where that is known.
+fn unreadable(context: &Context, paths: &Paths, error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let ledger = paths.ledger.display();
+    let Some(open @ ledger::OpenError::Corrupt { detail, .. }) = error.downcast_ref::<ledger::OpenError>() else {
+        return format!("{ledger}: {error}");
+    };
+    let (zh, en) = open.hint();
+    context.say(
+        &format!("账本 {ledger} 损坏了（{detail}）。{zh}"),
+        &format!("The ledger {ledger} is damaged ({detail}): {en}"),
+    )
 }
 
 fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
@@ -250,7 +263,13 @@ fn show_work(context: &Context, status: &StatusReport) -> Result<(), CliError> {
                 ),
             ),
         )?;
-        problem(outbox.problem.as_deref())?;
+        let waits = outbox.problem.as_deref().map(|why| {
+            say(
+                format!("最早的一条还没发出，会一直自己再试（{why}）"),
+                format!("The oldest is not sent yet; it is tried again by itself ({why})"),
+            )
+        });
+        problem(outbox.advice.as_deref().or(waits.as_deref()))?;
     }
     if let Some(ledger) = &status.ledger {
         let mib = ledger.bytes as f64 / 1_048_576.0;

@@ -183,6 +183,9 @@ pub struct OutboxReport {
     /// Why the oldest has not been sent, in the channel's words.
     #[serde(default)]
     pub problem: Option<String>,
+    /// What to do about it, where only a person can.
+    #[serde(default)]
+    pub advice: Option<String>,
 }
 
 /// The ledger file.

@@ -20,6 +20,22 @@ pub enum Lang {
     En,
 }
 
+/// A sentence in both, for who does not know which one is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Both {
+    pub zh: String,
+    pub en: String,
+}
+
+impl Both {
+    pub fn text(&self, lang: Lang) -> &str {
+        match lang {
+            Lang::Zh => &self.zh,
+            Lang::En => &self.en,
+        }
+    }
+}
+
 impl Lang {
     pub fn as_str(self) -> &'static str {
         match self {

@@ -170,12 +170,13 @@ pub fn refused(tx: &Transaction<'_>, delivery: &DeliveryId, again: &Again) -> Re
     Ok(())
 }
 
-/// After a restart nobody knows what became of an attempt without an answer: it counts as one, and the next is made at once.
+/// After a restart nobody knows what became of an attempt without an answer: it counts as one. The next is made at once, also
+/// of what was refused: whoever restarts may have mended what it was refused for.
 pub fn count_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     run(
         tx,
-        "UPDATE messages INDEXED BY messages_open SET attempts = attempts + 1, next_at_ms = 0
-         WHERE state = 'sending' AND state IN ('ready', 'sending')",
+        "UPDATE messages INDEXED BY messages_open SET attempts = attempts + (state = 'sending'), next_at_ms = 0
+         WHERE state IN ('ready', 'sending')",
         [],
     )?;
     Ok(())

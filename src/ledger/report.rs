@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use rusqlite::Transaction;
+use rusqlite::{ErrorCode, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::gate::Ask;
+use crate::domain::history::{Failure, FailureKind};
 
-use super::LedgerError;
 use super::open::{reader, schema_of};
-use super::sql::{all, first};
+use super::sql::{all, first, from_json_opt};
 use super::turns::ASKED_MS;
+use super::{LedgerError, OpenError};
 
 /// Counts of a ledger. Ages are relative to the `now_ms` that was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,12 @@ pub struct Counts {
     pub locked: bool,
     /// Why the oldest unsent message has not been sent.
     pub oldest_unsent_problem: Option<String>,
+    /// Why the newest task of the last day failed, where it did.
+    #[serde(default)]
+    pub last_failure: Option<FailureKind>,
+    /// The channel of that message and the platform's code, where it was refused with one.
+    #[serde(default)]
+    pub oldest_unsent_refusal: Option<(String, i64)>,
 }
 
 /// A turn as lists and `turns show` tell it.
@@ -91,6 +98,10 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
     let one = |sql: &str| -> Result<i64, LedgerError> { Ok(first(tx, sql, [], |row| row.get(0))?.unwrap_or(0)) };
     counts.settled = one("SELECT count(*) FROM turns WHERE state = 'settled'")?;
     let day = "SELECT count(*) FROM turns WHERE state = 'settled' AND settled_at_ms > ?1";
+    let last = "SELECT failure FROM turns WHERE state = 'settled' AND settled_at_ms > ?1 AND outcome IN ('completed', 'failed')
+         ORDER BY settled_at_ms DESC LIMIT 1";
+    let last = first(tx, last, [now_ms - 86_400_000], |row| from_json_opt::<Failure>(row, "failure"))?.flatten();
+    counts.last_failure = last.map(|failure| failure.kind);
     counts.settled_last_24h = first(tx, day, [now_ms - 86_400_000], |row| row.get(0))?.unwrap_or(0);
     counts.gates_open =
         one("SELECT count(*) FROM gates WHERE state IN ('open', 'decided', 'answering') AND state = 'open'")?;
@@ -102,8 +113,19 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
     let oldest = "SELECT min(created_at_ms) FROM messages WHERE state IN ('ready', 'sending')";
     let oldest: Option<i64> = first(tx, oldest, [], |row| row.get(0))?.flatten();
     counts.oldest_unsent_age_ms = oldest.map(|at| (now_ms - at).max(0));
-    let problem = "SELECT problem FROM messages WHERE state IN ('ready', 'sending') ORDER BY created_at_ms LIMIT 1";
-    counts.oldest_unsent_problem = first(tx, problem, [], |row| row.get(0))?.flatten();
+    let problem = "SELECT problem, channel, problem_code FROM messages WHERE state IN ('ready', 'sending')
+         ORDER BY created_at_ms LIMIT 1";
+    let oldest = first(tx, problem, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (problem, channel, code) = oldest.unwrap_or((None, String::new(), None));
+    // Cards and reactions wait as well.
+    let painting =
+        "SELECT problem FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
+         AND attempts > 0 ORDER BY next_at_ms LIMIT 1";
+    counts.oldest_unsent_problem = match problem {
+        Some(problem) => Some(problem),
+        None => first(tx, painting, [], |row| row.get(0))?.flatten(),
+    };
+    counts.oldest_unsent_refusal = code.map(|code| (channel, code));
     counts.claimed = one("SELECT count(*) FROM grants WHERE what = 'owner'")? > 0;
     counts.locked = super::settings::is_locked(tx)?;
     counts.surfaces_pending = one(
@@ -193,10 +215,25 @@ pub fn offline<T>(
     if !file.exists() {
         return Ok(None);
     }
+    look(file, job).map_err(|error| damaged(file, error))
+}
+
+fn look<T>(
+    file: &Path,
+    job: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+) -> Result<Option<T>, Box<dyn std::error::Error + Send + Sync>> {
     let mut connection = reader(file)?;
     let tx = connection.transaction()?;
     if schema_of(&tx)? == 0 {
         return Ok(None);
     }
     Ok(Some(job(&tx)?))
+}
+
+/// Damage is told as at the start, with what to do about it.
+fn damaged(file: &Path, error: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::error::Error + Send + Sync> {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    let is_damage = matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || matches!(error.downcast_ref::<LedgerError>(), Some(LedgerError::Corrupt(_)));
+    if is_damage { OpenError::Corrupt { path: file.to_owned(), detail: error.to_string() }.into() } else { error }
 }

@@ -318,13 +318,18 @@ pub fn draw_anew(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> R
     Ok(run(tx, sql, params![surface.as_str(), AGAIN, problem])? == 1)
 }
 
-/// Cards that ask somebody something and were sent before then.
+/// Cards that ask somebody something, or show a turn that is not over, and were sent before then.
 pub fn waiting_since(tx: &Transaction<'_>, before_ms: i64) -> Result<Vec<Surface>, LedgerError> {
     let sql = "SELECT DISTINCT s.* FROM gates g INDEXED BY gates_open CROSS JOIN surfaces s
              ON s.kind = 'gate' AND s.subject = coalesce(g.card, g.id)
          WHERE g.state IN ('open', 'decided', 'answering') AND g.state = 'open' AND s.state = 'shown'
            AND s.platform_id IS NOT NULL AND s.shown_at_ms < ?1";
-    all(tx, sql, [before_ms], read)
+    let mut waiting = all(tx, sql, [before_ms], read)?;
+    let sql = "SELECT s.* FROM turns t CROSS JOIN surfaces s ON s.kind = 'live' AND s.subject = t.id
+         WHERE t.state <> 'settled' AND t.state IN ('submitting', 'running', 'waiting') AND s.state = 'shown'
+           AND s.platform_id IS NOT NULL AND s.shown_at_ms < ?1";
+    waiting.extend(all(tx, sql, [before_ms], read)?);
+    Ok(waiting)
 }
 
 /// It is sent anew, under an id of its own, whose key was never spent; what was sent before shows `moved` from now on.

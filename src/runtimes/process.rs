@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process, test_kill_process_group};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tracing::debug;
 
@@ -23,6 +23,10 @@ use crate::tasks::{OnExit, Tasks};
 pub const MARK: &str = "ALLY_GENERATION";
 /// Lines of stderr that are kept for an error's text.
 const STDERR_LINES: usize = 40;
+/// Bytes of a line of stderr that are kept.
+const STDERR_LINE: usize = 4096;
+/// Bytes of each stream that are read of a program that is asked one thing.
+const ASKED_BYTES: u64 = 256 * 1024;
 /// What a process gets for each of EOF, TERM and KILL.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -105,17 +109,80 @@ fn hand_down(command: &mut Command, file: File) {
 /// An undrained stderr would block the child after 64 KiB. Its words are for people, never parsed.
 fn drain(stderr: tokio::process::ChildStderr, kept: Arc<Mutex<Vec<String>>>, tasks: &Tasks) {
     tasks.spawn("child-stderr", OnExit::Ignore, move |_| async move {
-        let mut lines = BufReader::new(stderr).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
+        let mut stderr = BufReader::new(stderr);
+        while let Some(line) = beginning_of_line(&mut stderr, STDERR_LINE).await {
             debug!(line_bytes = line.len(), "The runtime wrote to stderr");
             let mut kept = kept.lock().expect("no code panics while it holds this lock");
             if kept.len() == STDERR_LINES {
                 kept.remove(0);
             }
-            kept.push(without_colour(&line));
+            kept.push(without_colour(&String::from_utf8_lossy(&line)));
         }
         Ok(())
     });
+}
+
+/// The first `most` bytes of the next line, whatever they are; `None` at the end. The rest of a longer line is thrown
+/// away as it comes.
+async fn beginning_of_line(reader: &mut (impl AsyncBufRead + Unpin), most: usize) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut began = false;
+    loop {
+        let chunk = reader.fill_buf().await.ok()?;
+        if chunk.is_empty() {
+            return began.then_some(line);
+        }
+        began = true;
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let taken = end.unwrap_or(chunk.len());
+        line.extend_from_slice(&chunk[..taken.min(most - line.len())]);
+        reader.consume(end.map_or(taken, |end| end + 1));
+        if end.is_some() {
+            return Some(line);
+        }
+    }
+}
+
+/// What a program said that was asked one thing.
+#[derive(Debug)]
+pub struct Said {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a program to its end, without input, and gives what it said. Who says too much or takes too long is killed with all
+/// that it started, and the error says so.
+pub async fn ask(mut command: Command, deadline: Duration) -> Result<Said, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let group = child.id().and_then(|pid| Pid::from_raw(pid as i32));
+    let heard = tokio::time::timeout(deadline, hear_out(&mut child)).await;
+    let said = heard.unwrap_or_else(|_| Err(format!("no answer within {} s", deadline.as_secs())));
+    if said.is_err()
+        && let Some(group) = group
+    {
+        // Not reaped yet, so the number is still its own.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    said
+}
+
+async fn hear_out(child: &mut Child) -> Result<Said, String> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = tokio::try_join!(all_of(stdout), all_of(stderr))?;
+    let status = child.wait().await.map_err(|error| error.to_string())?;
+    Ok(Said { status, stdout, stderr })
+}
+
+async fn all_of(stream: Option<impl AsyncRead + Unpin>) -> Result<String, String> {
+    let Some(stream) = stream else { return Ok(String::new()) };
+    let mut bytes = Vec::new();
+    stream.take(ASKED_BYTES + 1).read_to_end(&mut bytes).await.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > ASKED_BYTES {
+        return Err(format!("it writes without end (over {} KiB)", ASKED_BYTES / 1024));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn without_colour(line: &str) -> String {
@@ -330,6 +397,39 @@ mod tests {
 
     fn spec(mark: &str) -> SpawnSpec {
         SpawnSpec { generation: Generation(7), mark: format!("{mark}-{}", uuid::Uuid::new_v4()) }
+    }
+
+    fn asked(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).env_clear().env("PATH", "/usr/bin:/bin");
+        command
+    }
+
+    #[tokio::test]
+    async fn who_is_asked_one_thing_says_a_little_or_is_ended() {
+        let said = ask(asked("echo hi; printf 'a\\377b\\n' >&2; exit 3"), PATIENCE).await.unwrap();
+        assert_eq!((said.status.code(), said.stdout.as_str(), said.stderr.as_str()), (Some(3), "hi\n", "a\u{fffd}b\n"));
+        for flood in ["yes", "yes >&2", "sleep 4242 & yes"] {
+            let refused = ask(asked(flood), Duration::from_secs(60)).await.unwrap_err();
+            assert!(refused.contains("without end"), "{refused}");
+        }
+        let silent = ask(asked("sleep 4242 & sleep 4242"), Duration::from_millis(100)).await.unwrap_err();
+        assert!(silent.contains("no answer"), "{silent}");
+    }
+
+    #[tokio::test]
+    async fn stderr_is_heard_whatever_is_written_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let script = "printf 'a\\377b\\n' >&2; head -c 5000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo end >&2; cat";
+        let mut spawned = spawn(&shell(script, dir.path()), &spec("odd"), &tasks).unwrap();
+        while !spawned.handle.stderr().ends_with("end") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let heard = spawned.handle.stderr();
+        assert!(heard.starts_with("a\u{fffd}b\nxxx") && heard.len() < 2 * STDERR_LINE, "{} bytes", heard.len());
+        drop(spawned.stdin);
+        spawned.handle.end().await;
     }
 
     #[tokio::test]

@@ -159,8 +159,11 @@ impl Inner {
     }
 
     fn skip(&self, why: &str, bytes: usize) {
-        self.skipped.fetch_add(1, Ordering::Relaxed);
-        warn!(line_bytes = bytes, "Skipped a line that {why}");
+        let skipped = self.skipped.fetch_add(1, Ordering::Relaxed) + 1;
+        // Whoever writes nothing else does not fill the log with it.
+        if skipped.is_power_of_two() {
+            warn!(line_bytes = bytes, skipped, "Skipped a line that {why}");
+        }
     }
 }
 

@@ -149,12 +149,7 @@ pub enum Launch {
 
 /// Why the runtime does not come up; `detail` is the program's own line and goes to the owner only.
 pub fn launch_failure(launch: Launch, detail: &str, lang: Lang) -> Told {
-    let (zh, en) = match launch {
-        Launch::Missing => ("这台电脑上没有找到 Codex", "Codex was not found on this computer"),
-        Launch::WrongVersion => ("Codex 的版本不合", "This version of Codex is not supported"),
-        Launch::BadConfig => ("Codex 不接受它的设置", "Codex refuses its configuration"),
-        Launch::Failed => ("Codex 没有启动起来", "Codex did not come up"),
-    };
+    let (zh, en) = headline(launch);
     let remedy = match (launch, lang) {
         (Launch::Missing | Launch::WrongVersion, Lang::Zh) => "在电脑上安装或更新 Codex，再看 `ally status`",
         (Launch::Missing | Launch::WrongVersion, Lang::En) => {
@@ -182,6 +177,42 @@ pub fn launch_failure(launch: Launch, detail: &str, lang: Lang) -> Told {
     Told { chat, owner: Some(owner) }
 }
 
+/// The same for `ally status`, where the program's own line belongs.
+pub fn launch_in_status(launch: Launch, detail: &str, lang: Lang) -> String {
+    let (zh, en) = headline(launch);
+    let remedy = match (launch, lang) {
+        (Launch::Missing | Launch::WrongVersion, Lang::Zh) => "安装或更新 Codex",
+        (Launch::Missing | Launch::WrongVersion, Lang::En) => "Install or update Codex",
+        (Launch::BadConfig, Lang::Zh) => "改好它的设置文件",
+        (Launch::BadConfig, Lang::En) => "Mend its configuration",
+        (Launch::Failed, Lang::Zh) => "看 `ally logs`",
+        (Launch::Failed, Lang::En) => "See `ally logs`",
+    };
+    match lang {
+        Lang::Zh => format!("{zh}，会一直自己再试；消息都收着，恢复后继续。{remedy}（{detail}）"),
+        Lang::En => format!("{en}; it is tried again by itself, and messages are kept until then. {remedy} ({detail})"),
+    }
+}
+
+fn headline(launch: Launch) -> (&'static str, &'static str) {
+    match launch {
+        Launch::Missing => ("这台电脑上没有找到 Codex", "Codex was not found on this computer"),
+        Launch::WrongVersion => ("Codex 的版本不合", "This version of Codex is not supported"),
+        Launch::BadConfig => ("Codex 不接受它的设置", "Codex refuses its configuration"),
+        Launch::Failed => ("Codex 没有启动起来", "Codex did not come up"),
+    }
+}
+
+/// A former process of the runtime that does not end, for `ally status`.
+pub fn stuck_in_status(pid: u32, lang: Lang) -> String {
+    match lang {
+        Lang::Zh => format!("上一个 Codex 进程结束不了，所以没有启动新的；消息都收着。手动结束它：`kill -9 {pid}`"),
+        Lang::En => format!(
+            "A former Codex process does not end, so no new one is started; messages are kept. End it by hand: `kill -9 {pid}`"
+        ),
+    }
+}
+
 /// The short reason for a waiting row (`WaitReason::RuntimeTrouble`).
 pub fn runtime_trouble(kind: FailureKind, lang: Lang) -> &'static str {
     let (zh, en) = match kind {
@@ -197,6 +228,19 @@ pub fn runtime_trouble(kind: FailureKind, lang: Lang) -> &'static str {
         Lang::Zh => zh,
         Lang::En => en,
     }
+}
+
+/// For `ally status`: what the newest task failed of, where the model or the account is to blame.
+pub fn last_failure(kind: FailureKind, lang: Lang) -> Option<String> {
+    use FailureKind::*;
+    if !matches!(kind, NotSignedIn | UsageLimit | ModelBusy | Unreachable) {
+        return None;
+    }
+    let why = runtime_trouble(kind, lang);
+    Some(match lang {
+        Lang::Zh => format!("最近一个任务没有完成：{why}"),
+        Lang::En => format!("The newest task did not finish: {why}"),
+    })
 }
 
 #[cfg(test)]
@@ -218,6 +262,7 @@ mod tests {
                     told.owner.iter().for_each(|owner| rules::check("remedy", owner, lang));
                 }
                 rules::check("trouble", runtime_trouble(kind, lang), lang);
+                last_failure(kind, lang).iter().for_each(|told| rules::check("last failure", told, lang));
             }
         }
         for launch in [Launch::Missing, Launch::WrongVersion, Launch::BadConfig, Launch::Failed] {
@@ -225,6 +270,8 @@ mod tests {
                 let told = launch_failure(launch, "", lang);
                 rules::check("launch", &told.chat, lang);
                 rules::check("launch", &told.owner.expect("a remedy"), lang);
+                rules::check("launch", &launch_in_status(launch, "why", lang), lang);
+                rules::check("stuck", &stuck_in_status(7, lang), lang);
             }
         }
     }

@@ -9,6 +9,7 @@
 mod audit;
 mod button;
 pub mod card;
+mod channel;
 mod command;
 mod failure;
 mod ledger;
@@ -22,8 +23,12 @@ mod toast;
 pub use audit::{audit, audit_somebody, audit_who, owner_at_computer};
 pub use button::button;
 pub use card::CardMsg;
+pub use channel::{ChannelMsg, both};
 pub use command::{CommandMsg, help_topic};
-pub use failure::{FailureContext, Launch, Told, failure, launch_failure, runtime_trouble};
+pub use failure::{
+    FailureContext, Launch, Told, failure, last_failure, launch_failure, launch_in_status, runtime_trouble,
+    stuck_in_status,
+};
 pub use ledger::invariant;
 pub use notice::{NoticeMsg, unreadable_name};
 pub use rights::{RightsMsg, covers};
@@ -43,6 +48,7 @@ pub enum Msg<'a> {
     Command(CommandMsg<'a>),
     Toast(ToastMsg<'a>),
     Rights(RightsMsg<'a>),
+    Channel(ChannelMsg<'a>),
 }
 
 /// The sentence in a language.
@@ -53,6 +59,7 @@ pub fn text(msg: &Msg<'_>, lang: Lang) -> String {
         Msg::Command(msg) => msg.text(lang),
         Msg::Toast(msg) => msg.text(lang),
         Msg::Rights(msg) => msg.text(lang),
+        Msg::Channel(msg) => msg.text(lang),
     }
 }
 
@@ -127,6 +134,9 @@ macro_rules! area {
     };
     (RightsMsg, $msg:ident) => {
         $crate::words::Msg::Rights($msg)
+    };
+    (ChannelMsg, $msg:ident) => {
+        $crate::words::Msg::Channel($msg)
     };
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -42,7 +42,8 @@ const MSG_CHARS: usize = 300;
 /// The transport: where to, and how an answer is read.
 pub struct Http {
     base: String,
-    client: reqwest::Client,
+    proxy: Option<Proxy>,
+    client: RwLock<reqwest::Client>,
     pub time: PlatformTime,
 }
 
@@ -75,33 +76,39 @@ impl Answer {
 impl Http {
     /// `base` without a trailing slash. Without `proxy` there is none at all (the environment was read by the caller).
     pub fn new(base: &str, proxy: Option<&Proxy>, clock: Clock) -> anyhow::Result<Self> {
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
-            .pool_idle_timeout(Duration::from_secs(30))
-            .no_proxy();
         let address = reqwest::Url::parse(base).context("the platform's address is not valid")?;
-        if let Some(proxy) = proxy.filter(|proxy| proxy.serves(&address)) {
-            builder = builder.proxy(proxy.for_http()?);
+        let proxy = proxy.filter(|proxy| proxy.serves(&address)).cloned();
+        let client = RwLock::new(fresh(proxy.as_ref())?);
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), proxy, client, time: PlatformTime::new(clock) })
+    }
+
+    /// The network is another one, or its lines are dead: no call begins on a line of before.
+    pub fn reconnect(&self) {
+        // It was built once with the same settings.
+        if let Ok(client) = fresh(self.proxy.as_ref()) {
+            *self.client.write().expect("no code panics while it holds this lock") = client;
         }
-        let client = builder.build().context("build the HTTP client")?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), client, time: PlatformTime::new(clock) })
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        let client = self.client.read().expect("no code panics while it holds this lock");
+        client.request(method, format!("{}{path}", self.base))
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}{path}", self.base))
+        self.request(reqwest::Method::GET, path)
     }
 
     pub fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.base))
+        self.request(reqwest::Method::POST, path)
     }
 
     pub fn patch(&self, path: &str) -> RequestBuilder {
-        self.client.patch(format!("{}{path}", self.base))
+        self.request(reqwest::Method::PATCH, path)
     }
 
     pub fn delete(&self, path: &str) -> RequestBuilder {
-        self.client.delete(format!("{}{path}", self.base))
+        self.request(reqwest::Method::DELETE, path)
     }
 
     /// Sends one request and judges its answer.
@@ -121,6 +128,18 @@ impl Http {
     }
 }
 
+fn fresh(proxy: Option<&Proxy>) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
+        .pool_idle_timeout(Duration::from_secs(30))
+        .no_proxy();
+    if let Some(proxy) = proxy {
+        builder = builder.proxy(proxy.for_http()?);
+    }
+    builder.build().context("build the HTTP client")
+}
+
 /// Whether a URL's host is this machine: never through a proxy.
 pub fn is_loopback(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
@@ -135,7 +154,7 @@ pub fn not_answered(what: &'static str, error: reqwest::Error) -> ApiError {
     let (connect, builder) = (error.is_connect(), error.is_builder());
     // The URL may hold ids that belong into no log.
     let error = error.without_url();
-    let reason = if error.is_timeout() { "timed out".to_owned() } else { chain(&error) };
+    let reason = if error.is_timeout() { "timed out".to_owned() } else { cause(&error) };
     match (connect, builder) {
         (true, _) => ApiError::NotReached { what, reason },
         (_, true) => ApiError::Local { what, reason },
@@ -143,14 +162,13 @@ pub fn not_answered(what: &'static str, error: reqwest::Error) -> ApiError {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// The innermost reason: what lies around it names only the layers of the client.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    text
+    innermost.to_string()
 }
 
 /// Reads the body and tells success from refusal by `code`, not by the HTTP status.

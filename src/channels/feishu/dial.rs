@@ -20,6 +20,8 @@ use super::error::ApiError;
 use super::frames::MAX_BYTES;
 use super::proxy::{Proxy, Stream};
 use super::wire::{ClientConfig, EndpointData, EndpointRequest};
+use crate::domain::view::Both;
+use crate::words::{self, ChannelMsg};
 
 type Socket = WebSocketStream<MaybeTlsStream<Box<dyn Stream>>>;
 
@@ -35,8 +37,8 @@ pub struct Connection {
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// Only a person can mend it: tried again, but slowly. `problem` says what to do.
-    #[error("{problem}")]
-    Refused { problem: String },
+    #[error("{}", problem.en)]
+    Refused { problem: Both },
     /// Ends by itself.
     #[error("{reason}")]
     Unavailable { reason: String },
@@ -73,36 +75,26 @@ async fn bootstrap(http: &Http, config: &FeishuConfig) -> Result<(String, Client
 /// The bootstrap's codes. The SDKs disagree about 1 (busy) and make all others fatal; here nothing ever is.
 fn refusal(error: ApiError) -> DialError {
     let Some(code) = error.code() else { return unavailable(error.to_string()) };
-    let problem = match code {
+    let told = match code {
         1 | 514 | 1000040343 | 99991400 | 300000 | 300120 => return unavailable(error.to_string()),
-        403 => {
-            "Feishu does not let this app connect. Look in the developer console whether the app is enabled".to_owned()
-        }
-        1000040344 | 1000040345 | 10003 | 10012..=10015 | 20002 | 99991543 => {
-            "Feishu does not accept the app id or the app secret. Check both, and that the app is published with \
-             the long connection as its way of getting events"
-                .to_owned()
-        }
-        1000040350 => too_many(),
-        _ => "Feishu refuses the long connection. Look in the developer console at the state of the app".to_owned(),
+        403 => ChannelMsg::AppNotEnabled { code },
+        1000040344 | 1000040345 | 10003 | 10012..=10015 | 20002 | 99991543 => ChannelMsg::WrongCredentials { code },
+        1000040350 => ChannelMsg::TooManyConnections { code },
+        _ => ChannelMsg::ConnectionRefused { code },
     };
-    DialError::Refused { problem: format!("{problem} (code {code}).") }
+    refused(told)
 }
 
-fn too_many() -> String {
-    "The app has too many long connections (50 are allowed). Stop the other programs that use this app".to_owned()
+fn refused(told: ChannelMsg<'_>) -> DialError {
+    DialError::Refused { problem: words::both(told) }
 }
 
 /// A handshake that did not end in 101 says why in its headers.
 fn handshake(status: u16, header: impl Fn(&str) -> Option<i64>) -> DialError {
     let reported = header("Handshake-Status").unwrap_or_else(|| status.into());
     match (reported, header("Handshake-Autherrcode")) {
-        (514, Some(1000040350)) => DialError::Refused { problem: format!("{} (code 1000040350).", too_many()) },
-        (403, _) => DialError::Refused {
-            problem: "Feishu does not let this app connect. Look in the developer console whether the app is enabled \
-                      (handshake status 403)."
-                .to_owned(),
-        },
+        (514, Some(code @ 1000040350)) => refused(ChannelMsg::TooManyConnections { code }),
+        (403, _) => refused(ChannelMsg::AppNotEnabled { code: 403 }),
         (reported, _) => unavailable(format!("the handshake was refused with status {reported}")),
     }
 }
@@ -151,17 +143,17 @@ mod tests {
     use super::super::error::Refusal;
     use super::*;
 
-    fn refused(code: i64) -> DialError {
+    fn refused_with(code: i64) -> DialError {
         refusal(ApiError::Refused(Box::new(Refusal { code, ..Refusal::default() })))
     }
 
     #[test]
     fn bootstrap_codes() {
         for code in [1, 514, 1000040343, 99991400] {
-            assert!(matches!(refused(code), DialError::Unavailable { .. }), "{code}");
+            assert!(matches!(refused_with(code), DialError::Unavailable { .. }), "{code}");
         }
         for code in [403, 1000040344, 1000040345, 1000040350, 10014, 4711] {
-            assert!(matches!(refused(code), DialError::Refused { .. }), "{code}");
+            assert!(matches!(refused_with(code), DialError::Refused { .. }), "{code}");
         }
     }
 

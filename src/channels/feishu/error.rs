@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::bridge::ports::{FetchError, SendError};
 use crate::domain::delivery::{Disposition, Obstacle};
+use crate::words::ChannelMsg;
 
 /// A call that did not succeed, by how much is certain.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -166,12 +167,18 @@ impl ApiError {
         }
     }
 
+    /// What happened, without what was to be done.
+    fn detail(&self) -> String {
+        let whole = self.to_string();
+        whole.strip_prefix(self.what()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&whole).to_owned()
+    }
+
     /// The error as the bridge wants it.
     pub fn into_send(self) -> SendError {
         SendError {
             what: self.what(),
             code: self.code(),
-            detail: self.to_string(),
+            detail: self.detail(),
             disposition: self.disposition(),
             platform_ms: self.platform_ms(),
         }
@@ -226,6 +233,18 @@ fn refused(refusal: &Refusal) -> Disposition {
         FeishuCode::Gone => Disposition::Undeliverable,
         // A definite refusal that nobody documented: a simpler form may pass, and the ladder of forms ends.
         FeishuCode::Unknown => Disposition::NextForm,
+    }
+}
+
+/// What only a person can mend.
+pub fn advice(code: i64) -> Option<ChannelMsg<'static>> {
+    match FeishuCode::of(code) {
+        FeishuCode::Configuration if matches!(code, 10003 | 10012..=10015 | 20002 | 99991543) => {
+            Some(ChannelMsg::CheckCredentials { code })
+        }
+        FeishuCode::Configuration => Some(ChannelMsg::CheckApp { code }),
+        FeishuCode::Quota => Some(ChannelMsg::QuotaUsed { code }),
+        _ => None,
     }
 }
 

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::domain::delivery::{Body, Disposition, Obstacle};
 use crate::domain::ids::{ChannelName, ChatId, MessageId, ResourceKey, UserId};
 use crate::domain::message::Decoded;
-use crate::domain::view::{Lang, Quoted, Receipt, View};
+use crate::domain::view::{Both, Lang, Quoted, Receipt, View};
 use crate::tasks::{OnExit, Tasks};
 
 mod api;
@@ -84,7 +84,7 @@ struct KnownBot {
     identity: Option<BotIdentity>,
     tenant: Option<String>,
     /// Why it is not known yet, after the first try.
-    unknown: Option<String>,
+    unknown: Option<Both>,
 }
 
 /// How long the callers of the name functions are willing to wait.
@@ -143,7 +143,7 @@ impl Feishu {
         bot.identity.as_ref().map(|identity| identity.user.clone())
     }
 
-    fn set_state(&self, state: ChannelState, problem: Option<String>) {
+    fn set_state(&self, state: ChannelState, problem: Option<Both>) {
         let mut health = self.health.lock().expect("no code panics while it holds this lock");
         if health.state != state {
             health.since_ms = self.clock.now_ms();
@@ -325,6 +325,10 @@ impl Channel for Feishu {
 
     fn obstacle(&self, error: &SendError) -> Obstacle {
         error.code.map_or(Obstacle::Here, error::obstacle)
+    }
+
+    fn advice(&self, code: i64) -> Option<Both> {
+        error::advice(code).map(crate::words::both)
     }
 
     fn health(&self) -> ChannelHealth {

@@ -27,8 +27,9 @@ use crate::bridge::ports::{Accepted, BotIdentity, ChannelState, Intake};
 use crate::crash;
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::message::{ChatKind, Event};
+use crate::domain::view::Both;
 use crate::tasks::{OnExit, Tasks};
-use crate::words::{self, ToastMsg};
+use crate::words::{self, ChannelMsg, ToastMsg};
 
 /// Acks that wait to be written. More than the events that can be on the way within the 3 s of an ack; a full queue only
 /// makes the ack tasks wait.
@@ -124,23 +125,26 @@ pub async fn keep_connected(feishu: &Arc<Feishu>, intake: &Arc<dyn Intake>, task
                 comeback.learn(&connection.config);
                 let began = Instant::now();
                 let mut session = Session::new(feishu, intake, tasks, &connection, comeback);
-                let reason = session.serve(connection.socket, &cancel).await;
+                let lost = session.serve(connection.socket, &cancel).await;
                 comeback = session.comeback;
                 if cancel.is_cancelled() {
                     break;
                 }
                 failures = if began.elapsed() >= timing.healthy { 0 } else { failures };
-                warn!(reason, "Long connection lost");
-                feishu.set_state(ChannelState::Retrying, Some(reason));
+                // What ended this line may have ended those of the calls, without a word.
+                feishu.client.http.reconnect();
+                warn!(reason = lost.why(), "Long connection lost");
+                feishu.set_state(ChannelState::Retrying, Some(lost.told()));
                 jitter(longest_wait(failures, comeback, timing))
             }
             Err(DialError::Unavailable { reason }) => {
                 debug!(reason, failures, "Long connection not opened");
-                feishu.set_state(ChannelState::Retrying, Some(reason));
+                let told = words::both(ChannelMsg::Unreached { why: &reason });
+                feishu.set_state(ChannelState::Retrying, Some(told));
                 jitter(longest_wait(failures, comeback, timing))
             }
             Err(DialError::Refused { problem }) => {
-                warn!(problem, "Long connection refused");
+                warn!(problem = problem.en, "Long connection refused");
                 feishu.set_state(ChannelState::Refused, Some(problem));
                 timing.refused
             }
@@ -170,6 +174,36 @@ impl Wake {
         let mono = i64::try_from(at.duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
         (self.wall_ms, self.at) = (wall_ms, at);
         wall.saturating_sub(mono) > SLEPT.as_millis() as i64
+    }
+}
+
+/// How a connection ended.
+enum Lost {
+    Closed,
+    Silent,
+    Slept,
+    /// In the system's words.
+    Broke(String),
+}
+
+impl Lost {
+    /// For the log.
+    fn why(&self) -> &str {
+        match self {
+            Lost::Closed => "closed by the platform",
+            Lost::Silent => "it fell silent",
+            Lost::Slept => "the machine slept",
+            Lost::Broke(why) => why,
+        }
+    }
+
+    fn told(&self) -> Both {
+        words::both(match self {
+            Lost::Closed => ChannelMsg::LineClosed,
+            Lost::Silent => ChannelMsg::LineSilent,
+            Lost::Slept => ChannelMsg::MachineSlept,
+            Lost::Broke(why) => ChannelMsg::LineBroke { why },
+        })
     }
 }
 
@@ -222,8 +256,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Serves the connection until it is lost; says in plain words why.
-    async fn serve<S>(&mut self, mut socket: S, cancel: &CancellationToken) -> String
+    /// Serves the connection until it is lost; says why.
+    async fn serve<S>(&mut self, mut socket: S, cancel: &CancellationToken) -> Lost
     where
         S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + SinkExt<Message> + Unpin,
     {
@@ -240,25 +274,25 @@ impl<'a> Session<'a> {
                 () = cancel.cancelled() => {
                     // Best effort: the platform notices either way.
                     let _ = tokio::time::timeout(Duration::from_secs(1), socket.close()).await;
-                    return "stopped".to_owned();
+                    return Lost::Closed;
                 }
-                () = tokio::time::sleep_until(deadline) => return "the connection fell silent".to_owned(),
+                () = tokio::time::sleep_until(deadline) => return Lost::Silent,
                 () = tokio::time::sleep_until(next_ping) => {
                     let now = Instant::now();
                     if !write(&mut socket, &Frame::ping(self.service)).await {
-                        return "a ping could not be written".to_owned();
+                        return Lost::Broke("a ping could not be written".to_owned());
                     }
                     pinged.get_or_insert(now);
                     next_ping = now + self.ping_every;
                 }
                 _ = wake_check.tick() => {
                     if wake.slept(self.feishu.clock.machine_ms(), Instant::now()) {
-                        return "the machine slept".to_owned();
+                        return Lost::Slept;
                     }
                 }
                 Some(answered) = self.acked.recv() => {
                     if !write(&mut socket, &answered.frame).await {
-                        return "an acknowledgement could not be written".to_owned();
+                        return Lost::Broke("an acknowledgement could not be written".to_owned());
                     }
                     let took = u64::try_from(answered.started.elapsed().as_micros()).unwrap_or(u64::MAX);
                     debug!(took_us = took, "Event acknowledged");
@@ -267,9 +301,9 @@ impl<'a> Session<'a> {
                     (heard, pinged) = (Instant::now(), None);
                     self.feishu.heard();
                     match message {
-                        None => return "the platform closed the connection".to_owned(),
-                        Some(Err(error)) => return format!("the connection broke: {error}"),
-                        Some(Ok(Message::Close(_))) => return "the platform closed the connection".to_owned(),
+                        None => return Lost::Closed,
+                        Some(Err(error)) => return Lost::Broke(error.to_string()),
+                        Some(Ok(Message::Close(_))) => return Lost::Closed,
                         Some(Ok(message)) => self.take(message),
                     }
                 }
@@ -432,8 +466,8 @@ impl Feishu {
                         bot.app_name.unwrap_or_default(),
                     );
                 }
-                Ok(_) => self.bot_unknown("the platform names none: has the app the bot feature, and is it published?"),
-                Err(error) => self.bot_unknown(&error.to_string()),
+                Ok(_) => self.bot_unknown(ChannelMsg::BotUnnamed),
+                Err(error) => self.bot_unknown(ChannelMsg::BotUnknown { why: &error.to_string() }),
             }
             failures += 1;
             let wait = jitter(longest_wait(failures, Comeback::new(&self.timing), &self.timing));
@@ -445,11 +479,12 @@ impl Feishu {
     }
 
     /// Events are served all the same; what a group says waits, because nobody can tell whether it is said to the bot.
-    fn bot_unknown(&self, why: &str) {
-        let problem = format!("group messages wait until it is known who the bot is; asked again by itself ({why})");
+    fn bot_unknown(&self, why: ChannelMsg<'_>) {
+        let problem = words::both(why);
+        let reason = problem.en.clone();
         let mut bot = self.bot.write().expect("no code panics while it holds this lock");
         if bot.unknown.replace(problem).is_none() {
-            warn!(reason = why, "It is not known who the bot is: group messages wait");
+            warn!(reason, "It is not known who the bot is: group messages wait");
         }
     }
 

@@ -21,6 +21,8 @@ use crate::tasks::Tasks;
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Somebody who never falls silent is listened to by the session.
 const QUIET_AT_LAST: Duration = Duration::from_secs(1);
+/// The most that is kept of what is said before that.
+const EARLY: usize = 1024;
 
 /// Everything that decides how codex runs. Resolved by the caller; nothing is read from the environment here.
 #[derive(Debug, Clone)]
@@ -103,22 +105,15 @@ impl CodexLauncher {
 
     /// One unknown key and `--strict-config` is exit 1 (M9). `Some` is codex's own complaint, with file, line and key.
     async fn refuses_strictly(&self, found: &Found) -> Result<Option<String>, LaunchError> {
-        let run = tokio::process::Command::new(&found.program)
-            .args(self.flags("none", true))
-            .env_clear()
-            .envs(self.environment())
-            .stdin(std::process::Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = tokio::time::timeout(HANDSHAKE, run)
-            .await
-            .map_err(|_| LaunchError::Failed { detail: "codex did not end when its input was closed".to_owned() })?
-            .map_err(|error| LaunchError::Failed { detail: error.to_string() })?;
-        if output.status.success() {
+        let mut command = tokio::process::Command::new(&found.program);
+        command.args(self.flags("none", true)).env_clear().envs(self.environment());
+        let tried = |why: String| LaunchError::Failed { detail: format!("tried with its input closed: {why}") };
+        let said = process::ask(command, HANDSHAKE).await.map_err(tried)?;
+        if said.status.success() {
             return Ok(None);
         }
-        let words = String::from_utf8_lossy(&output.stderr);
-        let complaint = words
+        let complaint = said
+            .stderr
             .lines()
             .find_map(|line| line.strip_prefix("Error: "))
             .unwrap_or("codex ended at its start")
@@ -317,7 +312,13 @@ pub(super) async fn shake_hands(
                     Judged::Known => {}
                 }
             }
-            Ok(Some(other)) => early.push(other),
+            // Nor to one who says too much.
+            Ok(Some(other)) => {
+                early.push(other);
+                if early.len() >= EARLY {
+                    return Ok(early);
+                }
+            }
             // Silence, or the end, which the session sees again.
             Ok(None) | Err(_) => return Ok(early),
         }

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::CodexConfig;
 use crate::bridge::ports::LaunchError;
-use crate::runtimes::process::{is_program, on_path};
+use crate::runtimes::process::{self, is_program, on_path};
 
 /// The version that ally installs and is tested with.
 pub const PINNED: &str = "0.169.0";
@@ -97,22 +97,12 @@ async fn probe(program: &Path, config: &CodexConfig) -> Result<Found, LaunchErro
         return Err(not_found(format!("{} is not a program", program.display())));
     }
     let failed = |detail: String| LaunchError::Failed { detail: format!("{} --version: {detail}", program.display()) };
-    let run = Command::new(program)
-        .arg("--version")
-        .env_clear()
-        .envs(config.env.iter().cloned())
-        .env("CODEX_HOME", &config.home)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(Duration::from_secs(20), run)
-        .await
-        .map_err(|_| failed("no answer within 20 s".to_owned()))?
-        .map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match version_in(&text) {
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().envs(config.env.iter().cloned()).env("CODEX_HOME", &config.home);
+    let said = process::ask(command, Duration::from_secs(20)).await.map_err(failed)?;
+    match version_in(&said.stdout) {
         Some(version) => judge(program, version),
-        None => Err(LaunchError::WrongVersion { found: cut(text.trim()), wanted: PINNED.to_owned() }),
+        None => Err(LaunchError::WrongVersion { found: cut(said.stdout.trim()), wanted: PINNED.to_owned() }),
     }
 }
 

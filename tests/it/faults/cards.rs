@@ -38,3 +38,16 @@ async fn a_card_of_a_channel_that_was_off_is_painted_when_it_is_back() {
         })
         .await;
 }
+
+/// Its last change was a moment ago, and the platform wants a pause between two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_leaves_no_card_that_claims_to_run() {
+    let mut world = World::start(Kind::Embedded).await;
+    let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate true]] [[say fine]]");
+    world.card_with(&asked, "Allow once").await;
+    world
+        .wait("the live card", |world| world.cards(&asked).into_iter().find(|card| card.button("Allow once").is_none()))
+        .await;
+    world.down().await;
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}

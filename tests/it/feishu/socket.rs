@@ -254,11 +254,13 @@ async fn a_refusal_is_a_state_with_advice_and_ends_when_it_is_mended() {
     let rig = Rig::begin(sim, quick(), APP_SECRET);
     let refused = |_: &_| Some(rig.feishu.health()).filter(|health| health.state == ChannelState::Refused);
     let health = rig.sim.wait_for("a refusal", refused).await;
-    let problem = health.problem.expect("a sentence");
+    let problem = health.problem.expect("a sentence").en;
     assert!(problem.contains("app secret") && problem.contains("1000040345"), "{problem}");
     assert!(!problem.contains(APP_SECRET));
     rig.sim.rules(|rules| (rules.bootstrap_error, rules.handshake_error) = (None, Some((514, 1000040350))));
-    rig.sim.wait_for("the other refusal", |_| rig.feishu.health().problem.filter(|why| why.contains("too many"))).await;
+    rig.sim
+        .wait_for("the other refusal", |_| rig.feishu.health().problem.filter(|why| why.en.contains("too many")))
+        .await;
     rig.sim.rules(|rules| rules.handshake_error = None);
     rig.sim.wait_connected(1).await;
     rig.sim.wait_for("health", |_| (rig.feishu.health().state == ChannelState::Connected).then_some(())).await;

@@ -404,6 +404,11 @@ impl FeishuSim {
         })
     }
 
+    /// Deliveries that were acknowledged with 200.
+    pub fn taken(&self) -> usize {
+        self.with(|state| state.deliveries.iter().filter(|one| one.acks.iter().any(|ack| ack.code == 200)).count())
+    }
+
     pub async fn wait_ack(&self, message: &str) -> AckRecord {
         self.wait_for("an ack of the message", |sim| sim.acks(message).into_iter().next()).await
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::feishu_sim::{APP_ID, APP_SECRET, FeishuSim, SimMessage};
+use super::proxy::Proxy;
 
 /// The owner in every world; may talk everywhere and decide.
 pub const OWNER: &str = "ou_owner";
@@ -36,6 +37,10 @@ pub struct World {
     pub kind: Kind,
     lang: &'static str,
     program: PathBuf,
+    /// Another program in codex's place.
+    pub codex: Option<PathBuf>,
+    /// Where the scripted model listens, `127.0.0.1:port`.
+    pub model_at: String,
     model: CancellationToken,
     supervisor: Option<std::process::Child>,
 }
@@ -68,7 +73,28 @@ impl World {
         tokio::spawn(ally::demo::serve(listener, model.clone()));
         write_home(home.path(), &sim.base_url(), &format!("http://{address}/v1"), lang, settings);
         let program = env!("CARGO_BIN_EXE_ally").into();
-        Self { sim, home, kind, lang, program, model, supervisor: None }
+        Self { sim, home, kind, lang, program, codex: None, model_at: address.to_string(), model, supervisor: None }
+    }
+
+    /// Puts a line between the daemon, which is not started yet, and Feishu.
+    pub async fn proxy_to_feishu(&self) -> Proxy {
+        let proxy = Proxy::to(self.sim.base_url().trim_start_matches("http://")).await;
+        self.rewrite(".env", &self.sim.base_url(), &format!("http://{}", proxy.address()));
+        proxy
+    }
+
+    /// The same between codex and the model.
+    pub async fn proxy_to_model(&self) -> Proxy {
+        let proxy = Proxy::to(&self.model_at).await;
+        self.rewrite("codex/config.toml", &self.model_at, &proxy.address());
+        proxy
+    }
+
+    fn rewrite(&self, file: &str, from: &str, to: &str) {
+        let file = self.home.path().join("ally").join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
     }
 
     /// Starts the daemon and waits until it takes work and the runtime answers.
@@ -92,10 +118,24 @@ impl World {
         if enabled {
             return self.up().await;
         }
-        let mut command = self.ally(&["run", "--quiet"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.supervisor = Some(child.unwrap());
+        self.begin(self.ally(&["run", "--quiet"]));
         self.wait("the daemon to run", |world| (world.status()?["state"] == "running").then_some(())).await;
+    }
+
+    /// The same, where Feishu lets nobody connect.
+    pub async fn up_unconnected(&mut self) {
+        self.begin(self.ally(&["run", "--quiet"]));
+        self.wait("the daemon to run", |world| (world.status()?["state"] == "running").then_some(())).await;
+    }
+
+    /// The same, where the runtime does not come up.
+    pub async fn up_without_runtime(&mut self) {
+        self.begin(self.ally(&["run", "--quiet"]));
+        self.wait("Feishu to be connected", |world| {
+            let status = world.status()?;
+            (status["state"] == "running" && status["channels"][0]["state"] == "connected").then_some(())
+        })
+        .await;
     }
 
     async fn launch(&mut self, command: Command) {
@@ -170,7 +210,7 @@ impl World {
             .env("ALLY_HOME", self.home.path().join("ally"))
             .env("ALLY_LANG", self.lang)
             .env("ALLY_RUNTIME", if self.kind == Kind::Codex { "codex" } else { "embedded" })
-            .env("ALLY_RUNTIME_BIN", codex_program());
+            .env("ALLY_RUNTIME_BIN", self.codex.clone().unwrap_or_else(codex_program));
         command
     }
 

@@ -14,6 +14,8 @@ use super::{APP_ID, APP_SECRET, BOT, Inner, socket};
 
 /// Idempotency of `uuid`.
 const UUID_WINDOW_MS: i64 = 3_600_000;
+/// How long a card can be changed.
+const CARD_MS: i64 = 14 * 86_400_000;
 
 /// What an endpoint gives: the body of a success, or code and text of a refusal.
 type Outcome = Result<Value, (i64, String)>;
@@ -57,6 +59,8 @@ async fn upgrade(Shared(inner): Shared<Arc<Inner>>, socket: WebSocketUpgrade, re
 
 struct Call {
     method: Method,
+    /// Where the caller believes us to be.
+    host: String,
     path: String,
     query: Vec<(String, String)>,
     bearer: Option<String>,
@@ -82,12 +86,14 @@ fn header(request: &Request, name: &str) -> Option<String> {
 
 async fn read(request: Request) -> Call {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let host = header(&request, "host").expect("every request names its host");
     let bearer = header(&request, "authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
     let multipart = header(&request, "content-type").is_some_and(|kind| kind.starts_with("multipart/"));
     let url = reqwest::Url::parse(&format!("http://sim{uri}")).expect("a request's path is valid");
     let query = url.query_pairs().into_owned().collect();
     let mut call = Call {
         method,
+        host,
         path: uri.path().to_owned(),
         query,
         bearer,
@@ -187,7 +193,7 @@ fn answer(inner: &Arc<Inner>, call: &Call) -> Response {
             Err((code, msg)) => refusal(inner, 400, code, &msg),
         };
     }
-    match inner.with(|state| route(state, inner, call, &segments)) {
+    match inner.with(|state| route(state, call, &segments)) {
         Ok(body) => stamped(inner, StatusCode::OK, body.to_string().into_bytes()),
         Err((code, msg)) => refusal(inner, 400, code, &msg),
     }
@@ -199,9 +205,9 @@ fn stamped_file(inner: &Inner, bytes: Vec<u8>) -> Response {
     response
 }
 
-fn route(state: &mut State, inner: &Inner, call: &Call, segments: &[&str]) -> Outcome {
+fn route(state: &mut State, call: &Call, segments: &[&str]) -> Outcome {
     match (call.method.as_str(), segments) {
-        ("POST", ["callback", "ws", "endpoint"]) => return endpoint(state, inner, call),
+        ("POST", ["callback", "ws", "endpoint"]) => return endpoint(state, call),
         ("POST", ["open-apis", "auth", "v3", "tenant_access_token", "internal"]) => return token(state, call),
         _ => authorised(state, call)?,
     }
@@ -233,7 +239,7 @@ fn refuse(code: i64, msg: &str) -> Outcome {
     Err((code, msg.to_owned()))
 }
 
-fn endpoint(state: &mut State, inner: &Inner, call: &Call) -> Outcome {
+fn endpoint(state: &mut State, call: &Call) -> Outcome {
     if let Some(code) = state.rules.bootstrap_error {
         return refuse(code, "refused");
     }
@@ -244,7 +250,7 @@ fn endpoint(state: &mut State, inner: &Inner, call: &Call) -> Outcome {
     state.tickets.push(ticket.clone());
     let url = format!(
         "ws://{}/ws/v2?fpid=493&aid=552564&device_id=7318&access_key=sim&service_id={}&ticket={ticket}",
-        inner.address,
+        call.host,
         socket::SERVICE
     );
     let config = json!({"ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30,
@@ -401,6 +407,9 @@ fn patch(state: &mut State, call: &Call, message: &str) -> Outcome {
         (false, ..) => return refuse(230071, "The operator is not the sender"),
         (true, "interactive", false) => {}
         _ => return refuse(230054, "This operation is not supported for this message type"),
+    }
+    if state.now_ms() - found.created_ms > CARD_MS {
+        return refuse(230031, "The message has been sent for too long and can not be updated");
     }
     check_content(state, "interactive", &content, call.body.to_string().len())?;
     let place = state.messages.iter_mut().find(|one| one.id == message).expect("found before");
