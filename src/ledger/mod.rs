@@ -9,6 +9,7 @@
 pub mod alive;
 pub mod audit;
 pub mod buttons;
+pub mod chats;
 mod checkpoint;
 pub mod conversations;
 mod error;
