@@ -316,6 +316,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         max_time: config.turn.max_time,
         grace: config.turn.grace,
         stale_after: config.intake.stale_after,
+        backfill_run: config.intake.backfill_run,
         remind_after: config.gates.remind_after,
         floor: HashMap::from([("feishu".into(), feishu), (local.name(), at_home)]),
         max_attachment: MAX_ATTACHMENT,

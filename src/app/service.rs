@@ -14,14 +14,14 @@ use crate::control::{
     Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
-use crate::domain::ids::{GateId, TurnId};
+use crate::domain::ids::{ChannelName, GateId, TurnId};
 use crate::domain::safety::Tried;
 use crate::domain::view::Lang;
 use crate::ledger::audit::{About, Line};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::rules::Rule;
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, audit, grants, rules};
+use crate::ledger::{LedgerError, Transaction, audit, chats, grants, rules};
 use crate::words::{self, NoticeMsg, safety_warnings};
 
 /// Who acted, in the audit: whoever may use this account of the machine.
@@ -86,6 +86,7 @@ impl Daemon {
         status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
         let tried = self.safety.get().map(Vec::as_slice).unwrap_or_default();
         status.warnings.extend(safety_warnings(tried, self.core.config.lang));
+        status.warnings.extend(self.groups_not_read_back().await?);
         Ok(status)
     }
 
@@ -114,6 +115,17 @@ impl Daemon {
         let (name, code) = counts.oldest_unsent_refusal.clone()?;
         let advice = self.core.channel(&name.as_str().into())?.advice(code)?;
         Some(advice.text(self.core.config.lang).to_owned())
+    }
+
+    /// One line for each channel that may not look through groups for what it missed.
+    async fn groups_not_read_back(&self) -> Result<Vec<String>, ServiceError> {
+        let channels: Vec<ChannelName> = self.core.channels.keys().cloned().collect();
+        let read = move |tx: &Transaction<'_>| {
+            channels.iter().filter_map(|channel| chats::lacking(tx, channel).transpose()).collect::<Result<Vec<_>, _>>()
+        };
+        let lacking = self.core.ledger.read(read).await.map_err(failed)?;
+        let lang = self.core.config.lang;
+        Ok(lacking.iter().map(|scope| NoticeMsg::GroupsNotReadBack { scope }.text(lang)).collect())
     }
 
     async fn ledger_problem(&self) -> Option<String> {

@@ -54,6 +54,8 @@ pub struct BridgeConfig {
     pub grace: Duration,
     /// A message older than this asks before it runs.
     pub stale_after: Duration,
+    /// A message that nobody delivered asks when it is older than this.
+    pub backfill_run: Duration,
     /// Those who may decide a request are reminded once after this long; `None`: never.
     pub remind_after: Option<Duration>,
     /// The configured floor of rights, by channel.
@@ -110,6 +112,7 @@ pub struct Wakes {
     pub companions: Notify,
     pub outbox: Notify,
     pub painter: Notify,
+    pub backfill: Notify,
 }
 
 impl Core {

@@ -21,7 +21,7 @@ use crate::domain::view::Lang;
 use crate::ledger::grants::Pairing;
 use crate::ledger::inbound::{Admission, InboundState, NewInbound};
 use crate::ledger::messages::NewMessage;
-use crate::ledger::{LedgerError, Transaction, audit, buttons, grants, inbound, messages, said};
+use crate::ledger::{LedgerError, Transaction, audit, buttons, chats, grants, inbound, messages, said};
 
 /// The bridge's side of the channels' port.
 pub struct BridgeIntake {
@@ -55,11 +55,16 @@ impl Intake for BridgeIntake {
         self.core.set_bot(channel, bot);
         // What was admitted before can be judged now.
         self.core.wakes.intake.notify_one();
+        self.core.wakes.backfill.notify_one();
         let (core, channel) = (Arc::clone(&self.core), channel.clone());
         self.core.tasks.spawn("names", crate::tasks::OnExit::Ignore, move |_| async move {
             core.learn_names(&channel).await;
             Ok(())
         });
+    }
+
+    fn hears(&self, channel: &ChannelName, silent_ms: Option<i64>) {
+        super::backfill::hears(&self.core, channel, silent_ms);
     }
 
     fn anomaly(&self, channel: &ChannelName, what: &'static str) {
@@ -71,7 +76,7 @@ impl Intake for BridgeIntake {
 
 /// What W1 decides about a message, from memory only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Admit,
     Refuse(&'static str),
     /// Unknown person: refused, told once a day, and perhaps somebody who holds a pairing code.
@@ -80,7 +85,7 @@ enum Verdict {
     },
 }
 
-fn judge(core: &Core, channel: &ChannelName, message: &IncomingMessage) -> Verdict {
+pub(super) fn judge(core: &Core, channel: &ChannelName, message: &IncomingMessage) -> Verdict {
     if !message.sender.is_person {
         return Verdict::Refuse("not a person");
     }
@@ -110,20 +115,7 @@ fn accept_message(
 ) -> Boxed<'static, Result<Accepted, NotStored>> {
     let verdict = judge(&core, channel, message);
     let now = core.now_ms();
-    let mut row = NewInbound {
-        channel: channel.clone(),
-        dedupe_key,
-        kind: "message",
-        state: InboundState::Received,
-        reason: None,
-        chat: Some(message.chat.clone()),
-        chat_kind: Some(message.chat_kind.as_str()),
-        message: Some(message.message.clone()),
-        sender: Some(message.sender.user.clone()),
-        raw: Some(raw),
-        sent_at_ms: Some(message.sent_at_ms),
-        received_at_ms: now,
-    };
+    let mut row = row_of(channel, raw, dedupe_key, message, now);
     let mut stranger = None;
     match verdict {
         Verdict::Admit => {}
@@ -140,12 +132,16 @@ fn accept_message(
     if admitted {
         crash::point("w1.before");
     }
+    let known = admitted.then(|| (channel.clone(), message.chat.clone(), message.chat_kind, message.sent_at_ms));
     let pending = core.ledger.write(move |tx| {
         if crash::has_fault("ack before commit") {
             // So that the ack is out before it.
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         let admission = inbound::admit(tx, &row)?;
+        if let Some((channel, chat, kind, since_ms)) = known {
+            chats::note(tx, &channel, &chat, kind, since_ms)?;
+        }
         match (&admission, stranger) {
             (Admission::New(_), Some(stranger)) => stranger.answer(tx),
             _ => Ok(false),
@@ -165,6 +161,30 @@ fn accept_message(
         }
         Ok(Accepted::Stored)
     })
+}
+
+/// The row of an admitted message.
+pub(super) fn row_of(
+    channel: &ChannelName,
+    raw: String,
+    dedupe_key: String,
+    message: &IncomingMessage,
+    now_ms: i64,
+) -> NewInbound {
+    NewInbound {
+        channel: channel.clone(),
+        dedupe_key,
+        kind: "message",
+        state: InboundState::Received,
+        reason: None,
+        chat: Some(message.chat.clone()),
+        chat_kind: Some(message.chat_kind.as_str()),
+        message: Some(message.message.clone()),
+        sender: Some(message.sender.user.clone()),
+        raw: Some(raw),
+        sent_at_ms: Some(message.sent_at_ms),
+        received_at_ms: now_ms,
+    }
 }
 
 fn forget(row: &mut NewInbound, reason: &'static str) {
@@ -383,6 +403,23 @@ fn accept_other(
     dedupe_key: String,
     event: &Event,
 ) -> Boxed<'static, Result<Accepted, NotStored>> {
+    let row = row_of_other(channel, raw, dedupe_key, event, core.now_ms());
+    let pending = core.ledger.write(move |tx| inbound::admit(tx, &row));
+    Box::pin(async move {
+        pending.await.map_err(not_stored)?;
+        core.wakes.intake.notify_one();
+        Ok(Accepted::Stored)
+    })
+}
+
+/// The row of what is neither a message nor a click.
+pub(super) fn row_of_other(
+    channel: &ChannelName,
+    raw: String,
+    dedupe_key: String,
+    event: &Event,
+    now_ms: i64,
+) -> NewInbound {
     let (kind, chat, message) = match event {
         Event::Reaction(reaction) => ("reaction", None, Some(reaction.message.clone())),
         Event::Recall(recall) => ("recall", recall.chat.clone(), Some(recall.message.clone())),
@@ -391,7 +428,7 @@ fn accept_other(
     };
     // Nothing is done with reactions yet: they are recognised, so that a later ally does not meet them twice.
     let state = if kind == "reaction" { InboundState::Refused } else { InboundState::Received };
-    let row = NewInbound {
+    NewInbound {
         channel: channel.clone(),
         dedupe_key,
         kind,
@@ -403,14 +440,8 @@ fn accept_other(
         sender: None,
         raw: (state == InboundState::Received).then_some(raw),
         sent_at_ms: None,
-        received_at_ms: core.now_ms(),
-    };
-    let pending = core.ledger.write(move |tx| inbound::admit(tx, &row));
-    Box::pin(async move {
-        pending.await.map_err(not_stored)?;
-        core.wakes.intake.notify_one();
-        Ok(Accepted::Stored)
-    })
+        received_at_ms: now_ms,
+    }
 }
 
 fn not_stored(error: LedgerError) -> NotStored {

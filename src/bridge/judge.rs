@@ -148,6 +148,7 @@ mod tests {
             max_time: None,
             grace: Duration::ZERO,
             stale_after: Duration::ZERO,
+            backfill_run: Duration::ZERO,
             remind_after: None,
             floor: HashMap::new(),
             max_attachment: 0,

@@ -12,6 +12,7 @@ pub mod actions;
 pub mod alive;
 pub mod answering;
 mod at_end;
+mod backfill;
 mod commands;
 pub mod compaction;
 pub mod companions;
@@ -92,6 +93,8 @@ impl Bridge {
         tasks.spawn("painter", OnExit::StopDaemon, move |cancel| painter::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("reminders", OnExit::LogOnly, move |cancel| reminders::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("backfill", OnExit::LogOnly, move |cancel| backfill::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("sweep", OnExit::LogOnly, move |cancel| sweep::run(shared, cancel));
         for conversation in core.ledger.read(conversations::with_work).await? {

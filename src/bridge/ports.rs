@@ -15,7 +15,7 @@ pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
 use crate::domain::ids::*;
 pub use crate::domain::level::Level;
-use crate::domain::message::{ChatKind, Decoded};
+use crate::domain::message::{ChatKind, Decoded, Sender};
 use crate::domain::safety::Tried;
 use crate::domain::view::{Background, Both, Lang, Quoted, Receipt, Step, Toast, View};
 
@@ -38,6 +38,10 @@ pub trait Intake: Send + Sync + 'static {
 
     /// The channel learned who the bot is; from now on mentions and tenants can be judged.
     fn bot_known(&self, channel: &ChannelName, bot: BotIdentity);
+
+    /// The channel hears events from now on. Said before the first of them is handed in; `silent_ms` is how long it heard
+    /// nothing, `None` at its start.
+    fn hears(&self, _channel: &ChannelName, _silent_ms: Option<i64>) {}
 
     /// Counts something odd that was survived (bad frame, unreadable event), by a stable name.
     fn anomaly(&self, channel: &ChannelName, what: &'static str);
@@ -129,6 +133,16 @@ pub trait Channel: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
+    /// Whether what was said while nobody listened can be read back with [`Channel::read_back`].
+    fn reads_back(&self) -> bool {
+        false
+    }
+
+    /// What people said to the bot in a place since a moment, and what of it they took back; oldest first.
+    fn read_back<'a>(&'a self, _place: &'a Place) -> Boxed<'a, Result<ReadBack, FetchError>> {
+        Box::pin(std::future::ready(Ok(ReadBack::default())))
+    }
+
     /// A person's name, if it can be had within the call's deadline (2 s).
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>>;
     fn chat_name<'a>(&'a self, chat: &'a ChatId) -> Boxed<'a, Option<String>>;
@@ -165,6 +179,37 @@ pub struct Span {
     pub until_ms: i64,
     /// Messages at most.
     pub limit: usize,
+}
+
+/// A chat, or one of its topics, from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub chat: ChatId,
+    pub kind: ChatKind,
+    pub topic: Option<TopicId>,
+    /// Unix milliseconds by the platform's clock.
+    pub since_ms: i64,
+}
+
+/// What was read back of a place.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReadBack {
+    pub said: Vec<Missed>,
+    /// Topics that were seen: what was said in them is read apart.
+    pub topics: Vec<TopicId>,
+    /// There was more than is read at once; the newest was read.
+    pub cut: bool,
+}
+
+/// A message, or that it was recalled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Missed {
+    /// As [`Channel::decode`] reads it.
+    pub raw: String,
+    pub decoded: Decoded,
+    pub sender: Sender,
+    /// Our app has answered it.
+    pub answered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -259,7 +259,14 @@ async fn letter_of(core: &Core, row: InboundRow, message: IncomingMessage, role:
 fn is_late(core: &Core, letter: &Letter) -> bool {
     let received = letter.row.received_at_ms;
     let age = received - letter.message.sent_at_ms + core.down_within(received, core.now_ms());
-    letter.row.reason.as_deref() != Some("wanted") && age > core.config.stale_after.as_millis() as i64
+    let limit = match letter.row.reason.as_deref() {
+        Some("wanted") => return false,
+        // Somebody has done something about it that is not known here.
+        Some(inbound::FOUND_ANSWERED) => return true,
+        Some(inbound::FOUND) => core.config.backfill_run.min(core.config.stale_after),
+        _ => core.config.stale_after,
+    };
+    age > limit.as_millis() as i64
 }
 
 async fn ask_late(core: &Core, letter: Letter) -> anyhow::Result<()> {

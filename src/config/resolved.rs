@@ -178,6 +178,8 @@ pub struct GatesConfig {
 pub struct IntakeConfig {
     /// An older message is asked about before it runs.
     pub stale_after: Duration,
+    /// What the platform never delivered and ally found by itself is asked about when it is older than this.
+    pub backfill_run: Duration,
 }
 
 impl Config {
@@ -222,12 +224,10 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let turn = resolver.turn();
     let intake = resolver.intake();
     let gates = resolver.gates();
-    let unbuilt = resolver.backfill(lang);
     raw.finish(&mut problems);
     problems.into_result()?;
 
-    let mut warnings = warnings(&runtime, lang);
-    warnings.extend(unbuilt);
+    let warnings = warnings(&runtime, lang);
     Ok(Config {
         lang,
         log_filter: environment.log_filter(),
@@ -607,17 +607,10 @@ impl Resolver<'_> {
     }
 
     fn intake(&mut self) -> IntakeConfig {
-        IntakeConfig { stale_after: self.raw.span("intake.stale_after", self.problems).unwrap_or(30 * MINUTE) }
-    }
-
-    /// A key for what is not built. Whoever sets it learns that; whoever has it in the file already can still start.
-    fn backfill(&mut self, lang: Lang) -> Option<String> {
-        self.raw.span("intake.backfill_run", self.problems)?;
-        let (zh, en) = (
-            "[intake] backfill_run 还不起作用：停机期间平台没有补发的消息，ally 不会自己去取",
-            "[intake] backfill_run does nothing yet: messages that the platform does not deliver again after a downtime are not fetched",
-        );
-        Some(if lang == Lang::Zh { zh } else { en }.to_owned())
+        IntakeConfig {
+            stale_after: self.raw.span("intake.stale_after", self.problems).unwrap_or(30 * MINUTE),
+            backfill_run: self.raw.duration("intake.backfill_run", self.problems).unwrap_or(10 * MINUTE),
+        }
     }
 }
 
@@ -818,11 +811,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_says_so() {
-        assert_eq!(Home::new("", "").load(&[]).unwrap().warnings, [] as [&str; 0]);
-        let home = Home::new("lang = \"en\"\n[intake]\nbackfill_run = \"1h\"\n", "");
-        let warnings = home.load(&[]).unwrap().warnings;
-        assert!(matches!(&warnings[..], [one] if one.contains("backfill_run does nothing yet")), "{warnings:?}");
+    fn what_was_missed_runs_for_ten_minutes_or_as_long_as_is_said() {
+        let by_itself = Home::new("", "").load(&[]).unwrap();
+        assert_eq!(by_itself.warnings, [] as [&str; 0]);
+        assert_eq!(by_itself.intake.backfill_run, 10 * MINUTE);
+        for (text, want) in [("1h", HOUR), ("0s", Duration::ZERO)] {
+            let home = Home::new(&format!("[intake]\nbackfill_run = \"{text}\"\n"), "");
+            assert_eq!(home.load(&[]).unwrap().intake.backfill_run, want);
+        }
     }
 
     #[test]

@@ -48,6 +48,11 @@ pub const COMPANION: &str = "companion";
 /// The same, and its sender has been told that words are missing.
 pub const COMPANION_TOLD: &str = "companion, told";
 
+/// Why a row is looked at with other eyes: nobody delivered it, it was found.
+pub const FOUND: &str = "found";
+/// The same, and somebody of ours has answered it, although this ledger knows nothing of that.
+pub const FOUND_ANSWERED: &str = "found, answered";
+
 /// Why a row without words waits whose words are late themselves.
 pub fn bound_to(words: InboundSeq) -> String {
     format!("{BOUND}{}", words.0)
@@ -310,7 +315,7 @@ pub fn direct_chat_of(
     channel: &ChannelName,
     user: &UserId,
 ) -> Result<Option<ChatId>, LedgerError> {
-    let sql = "SELECT chat FROM inbound WHERE channel = ?1 AND sender = ?2 AND chat_kind = 'direct' ORDER BY seq DESC LIMIT 1";
+    let sql = "SELECT chat FROM inbound INDEXED BY inbound_direct WHERE channel = ?1 AND sender = ?2 AND chat_kind = 'direct' ORDER BY seq DESC LIMIT 1";
     first(tx, sql, params![channel.as_str(), user.as_str()], |row| id(row, "chat"))
 }
 

@@ -10,6 +10,7 @@ pub mod alive;
 pub mod audit;
 pub mod buttons;
 pub mod check;
+pub mod chats;
 mod checkpoint;
 pub mod conversations;
 mod error;

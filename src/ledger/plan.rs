@@ -47,7 +47,7 @@ struct Allowed {
     step: &'static str,
 }
 
-const ALLOWED: [Allowed; 7] = [
+const ALLOWED: [Allowed; 8] = [
     // Newest first by the row's number, and no further than the limit.
     Allowed {
         statement: "SELECT * FROM (SELECT platform_id FROM messages ",
@@ -65,6 +65,11 @@ const ALLOWED: [Allowed; 7] = [
     Allowed {
         statement: "SELECT * FROM turns WHERE conversation = ?1 AND state = 'settled' ORDER BY settled_at_ms DESC, ord DESC LIMIT 1",
         step: "SEARCH turns USING INDEX turns_last (conversation=?)",
+    },
+    // The last entry once more.
+    Allowed {
+        statement: "SELECT received_at_ms FROM inbound INDEXED BY inbound_channel",
+        step: "SEARCH inbound USING INDEX inbound_channel (channel=?)",
     },
     // A list for a person, newest first, as far as he asks for it, on a reader.
     Allowed { statement: "SELECT t.*, c.chat,", step: "SCAN t USING INDEX turns_created" },

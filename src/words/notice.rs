@@ -26,6 +26,10 @@ super::messages! {
         SandboxUnknown { why: &'a str } =>
             "无法确认沙箱是否有效：{why}。运行 `ally doctor security`",
             "Whether the sandbox holds cannot be told: {why}. Run `ally doctor security`";
+        /// In `ally status`.
+        GroupsNotReadBack { scope: &'a str } =>
+            "群里缺权限 {scope}：停机期间平台没有补发的群消息，ally 自己取不到；私聊不受影响",
+            "The app lacks {scope}: what a group said during a downtime and the platform never delivers again is not found; direct chats are";
         /// A message that could not be made into anything after many tries.
         NotPrepared =>
             "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",

@@ -1,12 +1,12 @@
 //! Raw events into the bridge's own shape. Pure: the bot's id is an argument, and nothing is asked of anybody.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::content::{self, Named};
 use super::wire::{
-    Action, CardEvent, Envelope, EventHeader, EventMention, EventMessage, MembershipEvent, MessageEvent, MessageItem,
-    ReactionEvent, RecallEvent,
+    Action, CardEvent, Envelope, EventHeader, EventMention, EventMessage, ItemMention, MembershipEvent, MessageEvent,
+    MessageItem, ReactionEvent, RecallEvent,
 };
 use crate::bridge::ports::DecodeError;
 use crate::domain::ids::{ButtonId, UserId};
@@ -243,6 +243,32 @@ fn membership(envelope: &Envelope, change: MembershipChange) -> Result<Decoded, 
     let by = given(event.operator_id.unwrap_or_default().open_id).map(Into::into);
     let chat = required(event.chat_id, "chat_id")?.into();
     Ok(Decoded { dedupe_key, event: Event::Membership(Membership { chat, change, by }) })
+}
+
+/// A message of a person that was read back, as the event that would have brought it; of a recalled one, as the event
+/// that would have said so. Nothing for what bots and the platform say.
+pub fn event_of(item: &MessageItem, kind: ChatKind) -> Option<String> {
+    let sender = item.sender.as_ref().filter(|sender| sender.sender_type.as_deref() == Some("user"))?;
+    let id = item.message_id.as_deref().filter(|id| !id.is_empty())?;
+    if item.deleted == Some(true) {
+        return Some(envelope("im.message.recalled_v1", json!({"message_id": id, "chat_id": item.chat_id})));
+    }
+    let mention = |one: &ItemMention| json!({"key": one.key, "id": {"open_id": one.id}, "name": one.name});
+    let event = json!({
+        "sender": {"sender_id": {"open_id": sender.id}, "sender_type": "user", "tenant_key": sender.tenant_key},
+        "message": {
+            "message_id": id, "root_id": item.root_id, "parent_id": item.parent_id, "thread_id": item.thread_id,
+            "create_time": item.create_time, "chat_id": item.chat_id,
+            "chat_type": if kind == ChatKind::Direct { "p2p" } else { "group" },
+            "message_type": item.msg_type, "content": item.body.as_ref().and_then(|body| body.content.as_deref()),
+            "mentions": item.mentions.iter().flatten().map(mention).collect::<Vec<_>>(),
+        },
+    });
+    Some(envelope("im.message.receive_v1", event))
+}
+
+fn envelope(kind: &str, event: Value) -> String {
+    json!({"schema": "2.0", "header": {"event_type": kind}, "event": event}).to_string()
 }
 
 /// The text of a message that was read back, mentions by name.

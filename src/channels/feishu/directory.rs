@@ -24,7 +24,7 @@ const MAX_SAID_PAGES: usize = 4;
 /// Ids that one call takes.
 const BATCH: usize = 10;
 /// What a group message needs to be read by its id, besides the plain right to read.
-const GROUP_MESSAGES: &str = "im:message.group_msg";
+pub(super) const GROUP_MESSAGES: &str = "im:message.group_msg";
 
 /// So long a name is right without asking again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);

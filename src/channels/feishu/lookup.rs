@@ -136,7 +136,7 @@ impl Feishu {
     }
 
     /// The id of a message of our app that was not deleted.
-    fn own<'a>(&self, item: &'a MessageItem) -> Option<&'a str> {
+    pub(super) fn own<'a>(&self, item: &'a MessageItem) -> Option<&'a str> {
         let ours = item.sender.as_ref().is_some_and(|sender| {
             sender.sender_type.as_deref() == Some("app") && sender.id.as_deref() == Some(self.config.app_id.as_str())
         });

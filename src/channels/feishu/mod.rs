@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::ports::{
     Attachment, BotIdentity, Boxed, CardOut, Channel, ChannelHealth, ChannelLimits, ChannelState, DecodeError,
-    FetchError, Intake, Lookup, Outgoing, SendError, Sent, Span,
+    FetchError, Intake, Lookup, Outgoing, Place, ReadBack, SendError, Sent, Span,
 };
 use crate::clock::Clock;
 use crate::domain::delivery::{Body, Disposition, Obstacle};
@@ -39,6 +39,7 @@ mod dial;
 mod directory;
 mod error;
 pub mod frames;
+mod history;
 mod lookup;
 mod proxy;
 mod send;
@@ -149,6 +150,12 @@ impl Feishu {
             health.since_ms = self.clock.now_ms();
         }
         (health.state, health.problem) = (state, problem);
+    }
+
+    /// How long nothing has been heard; `None` before the first frame.
+    fn silent_ms(&self) -> Option<i64> {
+        let health = self.health.lock().expect("no code panics while it holds this lock");
+        health.last_frame_at_ms.map(|at| self.clock.now_ms() - at)
     }
 
     fn heard(&self) {
@@ -299,6 +306,14 @@ impl Channel for Feishu {
 
     fn said_between<'a>(&'a self, span: &'a Span) -> Boxed<'a, Result<Vec<Quoted>, FetchError>> {
         Box::pin(self.read_span(span))
+    }
+
+    fn reads_back(&self) -> bool {
+        true
+    }
+
+    fn read_back<'a>(&'a self, place: &'a Place) -> Boxed<'a, Result<ReadBack, FetchError>> {
+        Box::pin(self.read_missed(place))
     }
 
     fn user_name<'a>(&'a self, chat: &'a ChatId, user: &'a UserId) -> Boxed<'a, Option<String>> {

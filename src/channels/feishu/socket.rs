@@ -243,6 +243,7 @@ impl<'a> Session<'a> {
         let (acks, acked) = mpsc::channel(ACK_QUEUE);
         info!(device.id = connection.device, "Long connection open");
         feishu.set_state(ChannelState::Connected, None);
+        intake.hears(&feishu.name, feishu.silent_ms());
         Session {
             feishu,
             intake,
@@ -299,7 +300,10 @@ impl<'a> Session<'a> {
                 }
                 message = socket.next() => {
                     (heard, pinged) = (Instant::now(), None);
-                    self.feishu.heard();
+                    // A broken connection is noticed long after the last thing was heard on it.
+                    if matches!(message, Some(Ok(_))) {
+                        self.feishu.heard();
+                    }
                     match message {
                         None => return Lost::Closed,
                         Some(Err(error)) => return Lost::Broke(error.to_string()),

@@ -179,6 +179,7 @@ pub struct MessageItem {
 pub struct ItemSender {
     pub id: Option<String>,
     pub sender_type: Option<String>,
+    pub tenant_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -189,6 +190,8 @@ pub struct ItemBody {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ItemMention {
     pub key: Option<String>,
+    /// An `open_id`, unless other ids were asked for.
+    pub id: Option<String>,
     pub name: Option<String>,
 }
 

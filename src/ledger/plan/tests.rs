@@ -13,8 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, audit, conversations, gates, generations, inbound, messages, report, rules, settings, surfaces,
-    threads, turns,
+    LedgerError, alive, audit, chats, conversations, gates, generations, inbound, messages, report, rules, settings,
+    surfaces, threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -142,6 +142,11 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::direct_chat_of(tx, &channel, &user)?;
     inbound::turns_before(tx, &channel, &chat, row, 1)?;
 
+    chats::note(tx, &channel, &chat, ChatKind::Direct, 1)?;
+    chats::known(tx, &channel, 1)?;
+    chats::topics(tx, &channel, &chat, 1, 1)?;
+    chats::open_gap(tx, &channel, 1)?;
+
     let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
     let new = messages::NewMessage {
         conversation: Some(here.clone()),
@@ -239,6 +244,7 @@ fn no_look_up_is_forgotten() {
     for (module, text) in [
         ("alive", include_str!("../alive.rs")),
         ("audit", include_str!("../audit.rs")),
+        ("chats", include_str!("../chats.rs")),
         ("conversations", include_str!("../conversations.rs")),
         ("gates", include_str!("../gates.rs")),
         ("inbound", include_str!("../inbound.rs")),

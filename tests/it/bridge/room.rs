@@ -313,6 +313,7 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         max_time: None,
         grace: Duration::from_secs(1),
         stale_after: Duration::from_secs(1800),
+        backfill_run: Duration::ZERO,
         remind_after: None,
         floor: HashMap::from([(ally::channels::local::CHANNEL.into(), at_home)]),
         max_attachment: 1 << 20,

@@ -1,5 +1,6 @@
 //! The main path through the real daemon, and what is left of it when something dies.
 
+mod backfill;
 mod burst;
 mod compact;
 mod death;

@@ -176,7 +176,11 @@ impl FeishuSim {
 
     /// Says something whose event does not come, until [`FeishuSim::deliver`].
     pub fn hold_back(&self, chat: &str, user: &str, text: &str) -> String {
-        let say = Say { chat: chat.to_owned(), user: user.to_owned(), text: text.to_owned(), ..Say::default() };
+        self.post_back(Say { chat: chat.to_owned(), user: user.to_owned(), text: text.to_owned(), ..Say::default() })
+    }
+
+    /// The same for any message.
+    pub fn post_back(&self, say: Say) -> String {
         self.with(|state| {
             let (id, payload) = state.say(&say);
             state.held.insert(id.clone(), payload);
@@ -211,6 +215,14 @@ impl FeishuSim {
             old.expect("a message that was delivered").event.clone()
         });
         self.emit("im.message.receive_v1", Some(message.to_owned()), payload);
+    }
+
+    /// Takes a message back; the event that says so never comes.
+    pub fn recall_unheard(&self, message: &str) {
+        self.with(|state| {
+            let found = state.messages.iter_mut().find(|one| one.id == message).expect("a message of the test");
+            found.recalled = true;
+        });
     }
 
     /// Gives the id of the event's delivery.

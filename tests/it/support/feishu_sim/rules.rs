@@ -31,6 +31,8 @@ pub struct Rules {
     pub refuse_cards: Option<(i64, &'static str)>,
     /// Lists of messages are refused with 230027.
     pub refuse_lists: bool,
+    /// The same for groups only.
+    pub refuse_group_lists: bool,
     /// `basic_batch` is refused for want of its scope.
     pub refuse_profiles: bool,
     /// Seconds that a token lives.
@@ -50,6 +52,7 @@ impl Default for Rules {
             handshake_error: None,
             refuse_cards: None,
             refuse_lists: false,
+            refuse_group_lists: false,
             refuse_profiles: false,
             token_seconds: 7200,
         }
