@@ -9,8 +9,8 @@
 pub mod alive;
 pub mod audit;
 pub mod buttons;
-pub mod check;
 pub mod chats;
+pub mod check;
 mod checkpoint;
 pub mod conversations;
 mod error;
