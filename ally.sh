@@ -3,6 +3,7 @@
 #
 #   ./ally.sh demo [--say TEXT]   try ally: no account, no network, nothing is left behind
 #   ./ally.sh test                everything that must hold before a commit
+#   ./ally.sh bench [--quick] …   how fast it is on this machine (an optimised build)
 #   ./ally.sh WORD …              any other word goes to the binary: start, stop, status, chat …
 #
 # Works from any folder, with bash 3.2 and later.
@@ -105,6 +106,17 @@ $left"
     say "everything holds"
 }
 
+# Figures of a build that is not optimised mean nothing.
+bench() {
+    local program
+    have "$cargo" || die "cargo is not installed" "install Rust 1.95 or later (rustup.rs), then try again"
+    (cd "$here" && "$cargo" build --locked --release --quiet --bin ally) || die "the build failed (see above)"
+    if [ -z "${ALLY_RUNTIME_BIN:-}" ] && program="$(install_codex)"; then
+        export ALLY_RUNTIME_BIN="$program"
+    fi
+    exec "${CARGO_TARGET_DIR:-$here/target}/release/ally" bench --folder "${CARGO_TARGET_DIR:-$here/target}" "$@"
+}
+
 # The pinned codex serves the real daemon, too, where nobody chose another.
 offer_codex() {
     local settings="${ALLY_HOME:-${HOME:-}/.ally}/ally.toml"
@@ -115,6 +127,7 @@ offer_codex() {
 
 case "${1:-}" in
     demo) shift; demo "$@" ;;
+    bench) shift; bench "$@" ;;
     test) shift; [ $# -eq 0 ] || die "test takes no arguments"; run_tests ;;
     "") build; exec "$binary" --help ;;
     *) build; offer_codex; exec "$binary" "$@" ;;

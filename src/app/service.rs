@@ -68,6 +68,8 @@ impl Daemon {
 
     async fn report(&self) -> Result<StatusReport, ServiceError> {
         let now = self.core.now_ms();
+        // Before the counts: they are work themselves.
+        let work = crate::ledger::work::so_far();
         let counts = self.core.ledger.read(move |tx| report::counts(tx, now)).await.map_err(failed)?;
         let mut status = StatusReport::empty(self.home.clone(), self.state());
         let runtime = self.core.host.now().and_then(|live| live.identity.pid);
@@ -78,6 +80,7 @@ impl Daemon {
         tell_counts(&mut status, &self.ledger_path, &counts);
         if let Some(ledger) = &mut status.ledger {
             ledger.problem = self.ledger_problem().await;
+            (ledger.steps, ledger.pages_written) = (Some(work.steps), Some(work.pages));
         }
         status.warnings = self.warnings.clone();
         status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
@@ -243,6 +246,8 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         schema: counts.schema,
         turns: whole(active + counts.settled),
         problem: None,
+        steps: None,
+        pages_written: None,
     });
 }
 

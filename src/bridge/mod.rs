@@ -62,7 +62,7 @@ use self::core::Core;
 use self::gates::Undertaker;
 use self::intake::BridgeIntake;
 
-pub use prompts::text_of as prompt_text;
+pub use prompts::{of_text as prompt_of, text_of as prompt_text};
 
 /// A running bridge.
 pub struct Bridge {
