@@ -5,6 +5,7 @@
 #   ./ally.sh test                everything that must hold before a commit
 #   ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--release]
 #                                 kills ally at random moments, and checks that nothing is lost or done twice
+#   ./ally.sh bench [--quick] …   how fast it is on this machine (an optimised build)
 #   ./ally.sh WORD …              any other word goes to the binary: start, stop, status, chat …
 #
 # Works from any folder, with bash 3.2 and later.
@@ -155,6 +156,17 @@ run_crash() {
         crash::walk::nothing_is_lost_nothing_is_doubled_nothing_hangs
 }
 
+# Figures of a build that is not optimised mean nothing.
+bench() {
+    local program
+    have "$cargo" || die "cargo is not installed" "install Rust 1.95 or later (rustup.rs), then try again"
+    (cd "$here" && "$cargo" build --locked --release --quiet --bin ally) || die "the build failed (see above)"
+    if [ -z "${ALLY_RUNTIME_BIN:-}" ] && program="$(install_codex)"; then
+        export ALLY_RUNTIME_BIN="$program"
+    fi
+    exec "${CARGO_TARGET_DIR:-$here/target}/release/ally" bench --folder "${CARGO_TARGET_DIR:-$here/target}" "$@"
+}
+
 # The pinned codex serves the real daemon, too, where nobody chose another.
 offer_codex() {
     local settings="${ALLY_HOME:-${HOME:-}/.ally}/ally.toml"
@@ -165,6 +177,7 @@ offer_codex() {
 
 case "${1:-}" in
     demo) shift; demo "$@" ;;
+    bench) shift; bench "$@" ;;
     test) shift; [ $# -eq 0 ] || die "test takes no arguments"; run_tests ;;
     crash) shift; run_crash "$@" ;;
     "") build; exec "$binary" --help ;;

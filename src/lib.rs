@@ -7,9 +7,10 @@
 //! Direction: `main → cli → app → {bridge, control, supervisor, channels, runtimes, ledger, config}`;
 //! `bridge → ledger, domain`; `channels, runtimes → bridge::ports, domain`; `ledger → domain`; `domain → nothing`;
 //! `control, supervisor → config, domain`. `clock`, `tasks`, `words`, `telemetry` and `crash` are leaves. `cli` is a client of the
-//! running daemon besides: it speaks `control` and draws `channels::local`. `tests/tidy.rs` holds all of this.
+//! running daemon besides: it speaks `control` and draws `channels::local`. `bench` measures all of it, for `cli` alone. `tests/tidy.rs` holds all of this.
 
 pub mod app;
+pub mod bench;
 pub mod bridge;
 pub mod channels;
 pub mod cli;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -27,7 +27,7 @@ use crate::config::{self, Config, Directory, RuntimeConfig};
 use crate::control::Control;
 use crate::domain::access::Access;
 use crate::domain::safety::{Outcome, Tried};
-use crate::ledger::{Ledger, LedgerLock, Places};
+use crate::ledger::{Ledger, LedgerLock, OpenError, Places};
 use crate::runtimes::codex::{CodexConfig, CodexLauncher};
 use crate::runtimes::embedded::{EmbeddedConfig, EmbeddedLauncher};
 use crate::supervisor::{BridgeLink, Lock, LockError};
@@ -103,6 +103,7 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     link.ready().await;
     info!(home = %paths.home.display(), "ally is ready");
     heed_term(&ending, &tasks)?;
+    let damage = look_for_damage(&ledger, &ending, &tasks);
     until_wanted(&link, &ending, &tasks).await;
     let failed = tasks.fatal();
     stop(&bridge, parts, &ending).await;
@@ -111,6 +112,9 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     drop(bridge);
     ledger.close().await;
     drop((app_lock, lock));
+    if let Some(damage) = damage.lock().expect("no code panics while it holds this lock").take() {
+        return Err(StartError::Ledger(damage).into());
+    }
     Ok(match failed {
         Some(why) => {
             error!(error = %why, "The bridge ended because a part of it failed");
@@ -173,6 +177,25 @@ fn heed_term(ending: &Arc<Ending>, tasks: &Tasks) -> anyhow::Result<()> {
         Ok(())
     });
     Ok(())
+}
+
+/// Of a ledger that was too large for it at the start. What is found ends the bridge as it would have kept it from starting.
+fn look_for_damage(ledger: &Ledger, ending: &Arc<Ending>, tasks: &Tasks) -> Arc<Mutex<Option<OpenError>>> {
+    let found = Arc::new(Mutex::new(None));
+    let (ledger, ending, told) = (ledger.clone(), Arc::clone(ending), Arc::clone(&found));
+    tasks.spawn("ledger-check", OnExit::LogOnly, |cancel| async move {
+        match cancel.run_until_cancelled(ledger.check()).await {
+            Some(Err(damage @ OpenError::Corrupt { .. })) => {
+                *told.lock().expect("no code panics while it holds this lock") = Some(damage);
+                ending.hurry.cancel();
+                Ok(())
+            }
+            // It could not be read just now, which says nothing about it.
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(())) | None => Ok(()),
+        }
+    });
+    found
 }
 
 async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) {

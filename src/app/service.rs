@@ -68,6 +68,8 @@ impl Daemon {
 
     async fn report(&self) -> Result<StatusReport, ServiceError> {
         let now = self.core.now_ms();
+        // Before the counts: they are work themselves.
+        let work = crate::ledger::work::so_far();
         let counts = self.core.ledger.read(move |tx| report::counts(tx, now)).await.map_err(failed)?;
         let mut status = StatusReport::empty(self.home.clone(), self.state());
         let runtime = self.core.host.now().and_then(|live| live.identity.pid);
@@ -81,6 +83,7 @@ impl Daemon {
         status.outbox.advice = self.outbox_advice(&counts);
         if let Some(ledger) = &mut status.ledger {
             ledger.problem = self.ledger_problem().await;
+            (ledger.steps, ledger.pages_written) = (Some(work.steps), Some(work.pages));
         }
         status.warnings = self.warnings.clone();
         status.warnings.extend(self.unclaimed.clone().filter(|_| !counts.claimed));
@@ -262,6 +265,8 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         schema: counts.schema,
         turns: whole(active + counts.settled),
         problem: None,
+        steps: None,
+        pages_written: None,
     });
 }
 

@@ -64,6 +64,7 @@ use self::gates::Undertaker;
 use self::intake::BridgeIntake;
 
 pub use prompts::text_of as prompt_text;
+pub use prompts::{of_text as prompt_of, text_of as prompt_text};
 pub use say::launch_in_status;
 
 /// A running bridge.

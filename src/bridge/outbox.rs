@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::at_end::AtEnd;
 use super::core::{Core, rest, unless_outage};
@@ -180,6 +180,7 @@ async fn attempt(core: &Core, channel: &dyn Channel, message: &OutMessage) -> an
         resource,
     };
     crash::point("w7.before");
+    debug!(delivery.id = %message.id, "Sends delivery {}", message.id);
     let answered = channel.send(&out).await;
     crash::point("w7.told");
     match answered {

@@ -46,6 +46,11 @@ pub fn text_of(stored: &str) -> String {
     thaw(stored).text
 }
 
+/// A stored turn's request of these words alone.
+pub fn of_text(text: &str) -> String {
+    freeze(&Prompt { text: text.to_owned(), ..Prompt::default() })
+}
+
 /// The prompt of *Continue*: the agent checks what was done before it goes on. The words of the request follow, because
 /// a thread that was cut early may not hold them.
 pub fn continuing(stored: &str) -> String {

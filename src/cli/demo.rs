@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
 }
 
 /// Below the person's own cache: codex does not like a home below the system's temporary folder.
-fn demo_folder(environment: &Environment) -> Result<PathBuf, CliError> {
+pub(super) fn demo_folder(environment: &Environment) -> Result<PathBuf, CliError> {
     let cache = environment
         .cache_folder()
         .ok_or_else(|| CliError::new("there is no home directory").hint("设置 HOME", "set HOME").code(Code::Config))?;

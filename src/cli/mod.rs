@@ -2,6 +2,7 @@
 
 mod answer;
 mod audit;
+mod bench;
 mod bridge;
 mod cards;
 mod chat;
@@ -90,6 +91,8 @@ enum Command {
     Demo(demo::Args),
     /// Draw every card as HTML pages, to see what the chat would show
     Cards(cards::Args),
+    /// Measure how fast this binary is here, against what it must be
+    Bench(bench::Args),
     /// Print the version
     Version(version::Args),
     #[command(hide = true)]
@@ -109,6 +112,7 @@ impl Command {
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
+            Command::Bench(_) => false,
         }
     }
 }
@@ -191,10 +195,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Only the bridge has enough to do for several threads.
+/// Only the bridge has enough to do for several threads, and what measures it.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = match command {
-        Command::Bridge(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Bridge(_) | Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     builder.worker_threads(2).enable_all().build()
@@ -223,6 +227,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Cards(args) => cards::run(context, &args),
+        Command::Bench(args) => bench::run(context, &args).await,
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
         Command::DemoModel(args) => demo::model(&args).await,

@@ -522,7 +522,7 @@ impl Resolver<'_> {
             roots,
             scope: self.raw.choice("conversation.scope", &SCOPES, self.problems).map_or(Scope::Topic, |s| s.value),
             busy: self.raw.choice("conversation.busy", &BUSY, self.problems).map_or(Busy::Queue, |b| b.value),
-            parallel: self.raw.number("conversation.parallel", 1..=64, self.problems).unwrap_or(4) as usize,
+            parallel: self.raw.number("conversation.parallel", 1..=256, self.problems).unwrap_or(4) as usize,
             shared_directory: self.raw.bool("conversation.shared_directory", self.problems).is_some_and(|s| s.value),
         }
     }

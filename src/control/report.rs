@@ -202,6 +202,12 @@ pub struct LedgerReport {
     /// Why it takes no writes, and what to do.
     #[serde(default)]
     pub problem: Option<String>,
+    /// Steps of SQLite's machine since the bridge began; none where no bridge runs.
+    #[serde(default)]
+    pub steps: Option<u64>,
+    /// Pages that commits have written since then.
+    #[serde(default)]
+    pub pages_written: Option<u64>,
 }
 
 /// Which turns are wanted.

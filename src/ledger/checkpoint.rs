@@ -67,7 +67,9 @@ pub(super) fn beside(writer: &mut Connection, path: &Path) -> rusqlite::Result<C
     let waker = wake.clone();
     let scrubber = Scrubber { wake: wake.clone(), wanted: Arc::default() };
     let wanted = Arc::clone(&scrubber.wanted);
+    let mut log = super::work::Log::default();
     writer.wal_hook(Some(move |wal: &mut rusqlite::hooks::Wal, pages: i32| {
+        log.is_now(pages);
         if pages >= AT_MOST {
             // Never a reason to fail the commit that has just succeeded.
             let _ = wal.checkpoint();

@@ -30,11 +30,14 @@ mod sql;
 pub mod surfaces;
 pub mod threads;
 pub mod turns;
+pub mod work;
 mod worker;
+mod yardstick;
 
 pub use error::{LedgerError, OpenError};
 pub use open::{LedgerLock, Places};
 pub use rusqlite::Transaction;
+pub use yardstick::Yardstick;
 
 use std::path::{Path, PathBuf};
 
@@ -98,6 +101,14 @@ impl Ledger {
     /// What was wiped from rows leaves the log as well, soon.
     pub fn scrub(&self) {
         self.scrubber.ask();
+    }
+
+    /// Looks for damage in a file that was too large to be read when it was opened. Takes seconds, and holds up nobody.
+    ///
+    /// # Errors
+    /// [`OpenError::Corrupt`], as [`Ledger::open`] gives it for a small one.
+    pub async fn check(&self) -> Result<(), OpenError> {
+        open::check(&self.path).await
     }
 
     pub fn path(&self) -> &Path {

@@ -64,10 +64,8 @@ pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
     if found > known {
         return Err(OpenError::TooNew { path: path.clone(), found, known });
     }
-    let check: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| classify(path, e))?;
-    if check != "ok" {
-        return Err(OpenError::Corrupt { path: path.clone(), detail: check });
+    if is_small(path) {
+        quick_check(&connection, path)?;
     }
     if found < known {
         migrate(places, &mut connection, found)?;
@@ -75,6 +73,45 @@ pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
     connection.set_prepared_statement_cache_capacity(128);
     connection.busy_timeout(PATIENCE).map_err(|e| classify(path, e))?;
     Ok(connection)
+}
+
+/// Up to here the whole file is read before anything else; it takes no time that anybody notices.
+const SMALL_BYTES: u64 = 32 << 20;
+
+fn is_small(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.len() <= SMALL_BYTES)
+}
+
+fn quick_check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let found: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| classify(path, e))?;
+    if found == "ok" { Ok(()) } else { Err(OpenError::Corrupt { path: path.to_owned(), detail: found }) }
+}
+
+/// Reads a large file from end to end on a thread of its own; a small one was read when it was opened. Dropping the
+/// future ends it.
+pub(super) async fn check(path: &Path) -> Result<(), OpenError> {
+    if is_small(path) {
+        return Ok(());
+    }
+    let connection = reader(path)?;
+    let _ends = Interrupts(connection.get_interrupt_handle());
+    let (told, found) = tokio::sync::oneshot::channel();
+    let path = path.to_owned();
+    std::thread::Builder::new()
+        .name("ledger-check".to_owned())
+        // Nobody listens once the daemon ends.
+        .spawn(move || drop(told.send(quick_check(&connection, &path))))
+        .expect("the system can start a thread");
+    found.await.unwrap_or(Ok(()))
+}
+
+struct Interrupts(rusqlite::InterruptHandle);
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.0.interrupt();
+    }
 }
 
 fn migrate(places: &Places, connection: &mut Connection, found: u32) -> Result<(), OpenError> {
@@ -193,6 +230,27 @@ mod tests {
         assert!(matches!(error, OpenError::TooNew { found: 99, .. }), "{error}");
         assert!(error.needs_a_person());
         assert_eq!(std::fs::read(&places.file).unwrap(), before);
+    }
+
+    /// It may be large, and then nobody waits for it before the daemon takes work.
+    #[tokio::test]
+    async fn damage_in_the_middle_of_a_large_file_is_found_beside_the_work() {
+        let (_dir, places) = places();
+        let connection = writer(&places).unwrap();
+        let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+                    INSERT INTO meta (key, value) SELECT 'k' || i, hex(zeroblob(1500)) FROM n";
+        connection
+            .execute_batch(&format!("PRAGMA synchronous = OFF; {rows}; PRAGMA wal_checkpoint(TRUNCATE)"))
+            .unwrap();
+        drop(connection);
+        assert!(!is_small(&places.file));
+        assert!(check(&places.file).await.is_ok());
+        let mut bytes = std::fs::read(&places.file).unwrap();
+        let middle = bytes.len() / 2 / 4096 * 4096;
+        bytes[middle..middle + 4096].fill(0xa5);
+        std::fs::write(&places.file, bytes).unwrap();
+        drop(writer(&places).unwrap());
+        assert!(matches!(check(&places.file).await, Err(OpenError::Corrupt { .. })));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Row, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::LedgerError;
+use super::{LedgerError, work};
 
 /// Serialises a value for a JSON column.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, LedgerError> {
@@ -50,8 +50,9 @@ pub(super) fn all<T>(
     map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, LedgerError> {
     let mut statement = prepare(tx, sql)?;
-    let rows = statement.query_map(params, map)?;
-    Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
+    let rows = statement.query_map(params, map)?.collect::<rusqlite::Result<Vec<T>>>();
+    work::count(&statement);
+    Ok(rows?)
 }
 
 /// The first row of a query, if any.
@@ -66,7 +67,10 @@ pub(super) fn first<T>(
 
 /// Executes a statement; gives the number of changed rows.
 pub(super) fn run(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Params) -> Result<usize, LedgerError> {
-    Ok(prepare(tx, sql)?.execute(params)?)
+    let mut statement = prepare(tx, sql)?;
+    let changed = statement.execute(params);
+    work::count(&statement);
+    Ok(changed?)
 }
 
 /// In debug builds, so in all tests: a statement that reads a table which grows from end to end is refused loudly.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tracing::warn;
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
 use crate::tasks::{OnExit, Tasks};
 
@@ -35,6 +36,13 @@ pub enum Incoming {
         method: String,
         params: Value,
     },
+}
+
+impl Incoming {
+    fn method(&self) -> &str {
+        let (Incoming::Notification { method, .. } | Incoming::Request { method, .. }) = self;
+        method
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,8 +117,14 @@ impl Peer {
             None => return Err(RpcError::Gone),
         }
         self.send(json!({ "id": id, "method": method, "params": params })).await?;
+        let called = Instant::now();
+        debug!(rpc.id = id, rpc.method = method, "Called");
         match tokio::time::timeout(deadline, receiver).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(result)) => {
+                let took = u64::try_from(called.elapsed().as_micros()).unwrap_or(u64::MAX);
+                debug!(rpc.id = id, rpc.method = method, took_us = took, "Answered");
+                result
+            }
             Ok(Err(_)) => Err(RpcError::Gone),
             Err(_) => {
                 if let Some(pending) =
@@ -184,6 +198,7 @@ async fn read_lines<R: AsyncRead + Unpin>(reader: R, inner: &Inner, inbox: mpsc:
         match sort(&line) {
             Some(Sorted::Response { id, result }) => answer(inner, id, result),
             Some(Sorted::Incoming(incoming)) => {
+                debug!(rpc.method = incoming.method(), "Heard");
                 if inbox.send(incoming).await.is_err() {
                     return;
                 }

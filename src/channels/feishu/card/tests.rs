@@ -9,6 +9,8 @@ use crate::domain::gate::{Ask, Change, Decision, Question, QuestionOption};
 use crate::domain::risk::Class;
 use crate::domain::view::*;
 
+mod limits;
+
 /// 2026-09-21 22:13:20 in UTC+8.
 const NOON: i64 = 1_790_000_000_000;
 

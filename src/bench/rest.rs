@@ -1,0 +1,119 @@
+//! What ally takes while nobody wants anything, with a thousand conversations behind it, and for a cheap command.
+
+use std::time::Duration;
+
+use super::machine::{descriptors, memory, processor_time};
+use super::site::{Plan, Site, Worker};
+use super::{Options, Row, figure};
+
+/// Commands a second, over so many chats that no chat's limit is met.
+const RATE: u64 = 200;
+const CHATS: usize = 100;
+
+pub async fn rows(options: &Options) -> anyhow::Result<Vec<Row>> {
+    let mut rows = idle(options).await?;
+    rows.push(conversations(options).await?);
+    rows.push(commands(options).await?);
+    Ok(rows)
+}
+
+/// With the real codex where there is one: as a child it is not counted, the runtime inside ally would be.
+async fn idle(options: &Options) -> anyhow::Result<Vec<Row>> {
+    let worker = if options.codex.is_some() { Worker::Codex } else { Worker::Embedded };
+    let mut site = Site::prepare(options, Plan::of(worker, 1)).await?;
+    site.up().await?;
+    let message = site.say(0, "[[say Hello.]]");
+    site.answered(&message).await?;
+    site.settled(Duration::from_secs(60)).await?;
+    tokio::time::sleep(options.seconds(20)).await;
+    let (supervisor, bridge) = site.pids().await?;
+    let (before, began) = (processor_time(bridge)? + processor_time(supervisor)?, std::time::Instant::now());
+    tokio::time::sleep(options.seconds(60)).await;
+    let used = processor_time(bridge)? + processor_time(supervisor)? - before;
+    let share = used.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
+    let (ours, theirs) = (memory(bridge)?, memory(supervisor)?);
+    let open = descriptors(bridge)?;
+    site.end().await?;
+    let resident = Row {
+        what: "resident memory of the bridge, idle, one channel",
+        measured: format!(
+            "RssAnon {:.1} MB, VmRSS {:.1} MB; supervisor {:.1} and {:.1} MB",
+            ours.anonymous, ours.resident, theirs.anonymous, theirs.resident
+        ),
+        target: "RssAnon ≤ 14 MB, VmRSS ≤ 30 MB".to_owned(),
+        met: ours.anonymous <= 14.0 && ours.resident <= 30.0,
+        figures: vec![
+            figure("anonymous_mb", ours.anonymous),
+            figure("resident_mb", ours.resident),
+            figure("supervisor_anonymous_mb", theirs.anonymous),
+            figure("supervisor_resident_mb", theirs.resident),
+            figure("descriptors", open as f64),
+        ],
+    };
+    let processor = Row {
+        what: "processor while idle, bridge and supervisor",
+        measured: format!("{share:.3} % of a core"),
+        target: "≤ 0.05 % of a core".to_owned(),
+        met: share <= 0.05,
+        figures: vec![figure("idle_percent", share)],
+    };
+    Ok(vec![resident, processor])
+}
+
+async fn conversations(options: &Options) -> anyhow::Result<Row> {
+    let chats = options.scaled(1_000) as usize;
+    let mut site = Site::prepare(options, Plan { parallel: 16, ..Plan::of(Worker::Embedded, chats) }).await?;
+    site.up().await?;
+    let message = site.say(0, "[[say Hello.]]");
+    site.answered(&message).await?;
+    site.settled(Duration::from_secs(60)).await?;
+    let (_, bridge) = site.pids().await?;
+    let before = memory(bridge)?;
+    for n in 1..chats {
+        site.say(n, "[[say Hello.]]");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    site.settled(Duration::from_secs(600)).await?;
+    tokio::time::sleep(options.seconds(20)).await;
+    let after = memory(bridge)?;
+    site.end().await?;
+    let more = after.resident - before.resident;
+    Ok(Row {
+        what: "the same with 1,000 conversations (runtime inside ally, counted)",
+        measured: format!("+ {more:.1} MB for {chats}: VmRSS {:.1} MB", after.resident),
+        target: "+ ≤ 20 MB".to_owned(),
+        met: more <= 20.0,
+        figures: vec![
+            figure("more_mb", more),
+            figure("resident_mb", after.resident),
+            figure("anonymous_mb", after.anonymous),
+            figure("conversations", chats as f64),
+        ],
+    })
+}
+
+async fn commands(options: &Options) -> anyhow::Result<Row> {
+    let mut site = Site::prepare(options, Plan::of(Worker::Embedded, CHATS)).await?;
+    site.up().await?;
+    let (_, bridge) = site.pids().await?;
+    let before = processor_time(bridge)?;
+    let count = options.seconds(10).as_secs() * RATE;
+    let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
+    let mut last = String::new();
+    for n in 0..count {
+        tick.tick().await;
+        last = site.say(n as usize % CHATS, "/whoami");
+    }
+    // Answers leave at the platform's pace: 600 a minute behind the first 300.
+    site.answered(&last).await?;
+    site.settled(Duration::from_secs(600)).await?;
+    let each = (processor_time(bridge)? - before).as_secs_f64() * 1e3 / count as f64;
+    site.end().await?;
+    Ok(Row {
+        what: "processor for a cheap command (/whoami) at 200/s, its answer included",
+        measured: format!("{each:.2} ms each, {count} commands"),
+        target: "≤ 1 ms".to_owned(),
+        met: each <= 1.0,
+        figures: vec![figure("each_ms", each), figure("commands", count as f64)],
+    })
+}
