@@ -353,6 +353,10 @@ pub fn queue_waits(
     turn: &Turn,
     why: WaitReason,
 ) -> Result<(), LedgerError> {
+    // Whoever found that it waits read it before: it may have been cancelled or begun since.
+    if turns::get(tx, &turn.id)?.state != TurnState::Queued {
+        return Ok(());
+    }
     let row = queue_row(tx, frame, conversation, turn, false)?;
     let wanted = Wanted {
         kind: SurfaceKind::Queue,
@@ -727,3 +731,6 @@ pub fn cut(text: &str, max: usize) -> String {
     let head: String = graphemes.by_ref().take(max).collect();
     if graphemes.next().is_some() { format!("{head}…") } else { head }
 }
+
+#[cfg(test)]
+mod tests;

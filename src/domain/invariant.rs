@@ -23,6 +23,7 @@ pub enum Invariant {
     GateHasCard,
     GateCardEnds,
     LiveCardHasTurn,
+    QueueCardHasTurn,
     PartsInOrder,
     MessageColumnsFit,
     SurfaceColumnsFit,
@@ -37,7 +38,7 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    pub const ALL: [Invariant; 28] = [
+    pub const ALL: [Invariant; 29] = [
         Invariant::FileWhole,
         Invariant::ReferencesExist,
         Invariant::ColumnsReadable,
@@ -55,6 +56,7 @@ impl Invariant {
         Invariant::GateHasCard,
         Invariant::GateCardEnds,
         Invariant::LiveCardHasTurn,
+        Invariant::QueueCardHasTurn,
         Invariant::PartsInOrder,
         Invariant::MessageColumnsFit,
         Invariant::SurfaceColumnsFit,

@@ -110,6 +110,10 @@ fn query(invariant: Invariant) -> &'static str {
             "SELECT 'surfaces:' || s.id FROM surfaces s LEFT JOIN turns t ON t.id = s.subject
              WHERE s.kind = 'live' AND s.state <> 'gone' AND (t.id IS NULL OR (s.final = 0 AND t.state = 'settled'))"
         }
+        QueueCardHasTurn => {
+            "SELECT 'surfaces:' || s.id FROM surfaces s WHERE s.kind = 'queue' AND s.final = 0 AND s.state <> 'gone'
+               AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.conversation = s.conversation AND t.state = 'queued')"
+        }
         PartsInOrder => {
             "SELECT 'messages:' || m.id FROM messages m JOIN messages p ON p.id = m.after
              WHERE m.state IN ('sending', 'sent') AND p.state IN ('ready', 'sending')"

@@ -24,6 +24,9 @@ pub fn invariant(which: Invariant, lang: Lang) -> &'static str {
         GateHasCard => ("未决的请求都有卡片", "an open request has a card"),
         GateCardEnds => ("请求结束了，卡片也不再问", "a card stops asking when its requests are over"),
         LiveCardHasTurn => ("任务结束了，卡片不再说在运行", "no card says that a task runs that is over"),
+        QueueCardHasTurn => {
+            ("没有任务在排队，卡片也不说在排队", "no card says that something waits where nothing does")
+        }
         PartsInOrder => ("分段的回答按顺序发出", "the parts of an answer leave in order"),
         MessageColumnsFit => ("要发的消息状态相符", "a message's state fits what is known of it"),
         SurfaceColumnsFit => ("卡片的状态相符", "a card's state fits what is known of it"),

@@ -94,6 +94,8 @@ fn fill(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let allow = crate::domain::action::Action::Allow { gate: gate.clone() };
     crate::ledger::buttons::ensure(tx, &"local".into(), &"c".into(), gate.as_str(), &allow, "b".into(), 1)?;
     turns::insert(tx, &new, 3)?;
+    let queue = card(surfaces::SurfaceKind::Queue, waiting.as_str());
+    surfaces::want(tx, &surfaces::Wanted { conversation: Some(here.clone()), ..queue }, 3)?;
     inbound::tombstone(tx, &"local".into(), &"recalled".into(), 1)?;
     let row = inbound::by_message(tx, &"local".into(), &"recalled".into())?;
     let seq = row.ok_or(LedgerError::Missing("the row"))?.seq;
@@ -164,6 +166,7 @@ fn break_of(invariant: Invariant) -> &'static str {
         LiveCardHasTurn => {
             "UPDATE surfaces SET subject = (SELECT id FROM turns WHERE state = 'settled') WHERE kind = 'live'"
         }
+        QueueCardHasTurn => "UPDATE surfaces SET conversation = NULL WHERE kind = 'queue'",
         PartsInOrder => {
             "UPDATE messages SET state = 'sending', first_attempt_ms = 1 WHERE after IS NOT NULL"
         }
