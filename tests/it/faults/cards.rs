@@ -45,7 +45,9 @@ async fn a_stop_leaves_no_card_that_claims_to_run() {
     let mut world = World::start(Kind::Embedded).await;
     let asked = world.sim.say(OWNER_CHAT, OWNER, "[[escalate true]] [[say fine]]");
     world.card_with(&asked, "Allow once").await;
-    world.wait("the live card", |world| world.cards(&asked).into_iter().find(|card| card.button("Allow once").is_none())).await;
+    world
+        .wait("the live card", |world| world.cards(&asked).into_iter().find(|card| card.button("Allow once").is_none()))
+        .await;
     world.down().await;
     world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
 }

@@ -137,7 +137,7 @@ async fn an_app_that_is_refused_is_told_in_status() {
                 (feishu["state"] == "refused").then(|| feishu["problem"].as_str().map(str::to_owned))?
             })
             .await;
-            assert!(told.contains(words) && told.contains("1000040345"), "{told}");
+        assert!(told.contains(words) && told.contains("1000040345"), "{told}");
         world.sim.rules(|rules| rules.bootstrap_error = None);
         world.down().await;
         world.up().await;
