@@ -325,11 +325,98 @@ fn every_promise_names_tests_that_exist() {
     complaints.check("Name a test by its file (below src/, or it/… below tests/) and its function.");
 }
 
+/// What can go wrong outside of ally. Each has a row in docs/reliability.md.
+const FAULTS: [&str; 43] = [
+    "frame lost",
+    "ack lost",
+    "redelivered",
+    "half-open line",
+    "slow line",
+    "frame cut",
+    "answer cut",
+    "out of order",
+    "no network",
+    "not readable",
+    "token refused",
+    "app refused",
+    "rate 429",
+    "rate of a chat",
+    "rate of the app",
+    "platform 5xx",
+    "HTML for JSON",
+    "error in a 200",
+    "time-out",
+    "card too old",
+    "card too big",
+    "content refused",
+    "recalled",
+    "bot removed",
+    "chat disbanded",
+    "model unreachable",
+    "model 401",
+    "model 429",
+    "model 500",
+    "stream cut",
+    "model silent",
+    "codex floods",
+    "codex hangs",
+    "codex ends",
+    "codex garbage",
+    "codex missing",
+    "codex version",
+    "disk full",
+    "read-only home",
+    "ledger damaged",
+    "clock jumps",
+    "suspend",
+    "a day offline",
+];
+
+#[test]
+fn every_fault_has_a_row_and_every_row_its_tests() {
+    let file = "docs/reliability.md";
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let sources = sources().into_iter().map(|source| source.whole).collect::<String>().replace("\\\"", "\"");
+    let mut complaints = Complaints::default();
+    let mut missing = FAULTS.to_vec();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        if cells[0] == "Fault" {
+            continue;
+        }
+        missing.retain(|fault| *fault != cells[0]);
+        if !FAULTS.contains(&cells[0]) {
+            complaints.add(file, number + 1, "a fault that is not in FAULTS");
+        }
+        if cells.len() != 6 || cells.iter().any(|cell| cell.is_empty()) {
+            complaints.add(file, number + 1, "not six filled columns");
+        }
+        let named: Vec<&str> = cells[cells.len() - 1].split('`').skip(1).step_by(2).collect();
+        if named.is_empty() {
+            complaints.add(file, number + 1, "a fault without a test");
+        }
+        for name in named.into_iter().filter(|name| !is_a_test(name)) {
+            complaints.add(file, number + 1, name);
+        }
+        // What is quoted is what people read: it stands in the sources, with `…` for what differs.
+        for quoted in line.split('“').skip(1).filter_map(|rest| rest.split('”').next()) {
+            for piece in quoted.split('…').filter(|piece| !sources.contains(piece.trim())) {
+                complaints.add(file, number + 1, &format!("nobody says: {piece}"));
+            }
+        }
+    }
+    missing.iter().for_each(|fault| complaints.add(file, 1, &format!("no row: {fault}")));
+    complaints.check("Each fault has a row: what it is, what people see, what status says, how it heals, its tests.");
+}
+
 /// `it/people/gates::some_test` or `domain/access::some_test`.
 fn is_a_test(name: &str) -> bool {
     let Some((file, function)) = name.split_once("::") else { return false };
     let folder = if file.starts_with("it/") { "tests" } else { "src" };
-    let Ok(text) = fs::read_to_string(root().join(folder).join(file).with_extension("rs")) else { return false };
+    // A module within a file (`it/faults/disk/full`) counts as the file.
+    let place = |file: &str| root().join(folder).join(file).with_extension("rs");
+    let outer = file.rsplit_once('/').map_or(file, |(outer, _)| outer);
+    let Ok(text) = fs::read_to_string(place(file)).or_else(|_| fs::read_to_string(place(outer))) else { return false };
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines.windows(2).any(|pair| {
         let is_test = pair[0] == "#[test]" || pair[0].starts_with("#[tokio::test");

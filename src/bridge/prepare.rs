@@ -38,6 +38,8 @@ use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
 
 const BATCH: u32 = 256;
+/// Late messages that a chat is asked about at a time, each with a card of its own.
+const LATE_PER_CHAT: u32 = 20;
 
 /// One message on its way through W1b, with what is known of its sender.
 #[derive(Clone)]
@@ -275,6 +277,10 @@ async fn ask_late(core: &Core, letter: Letter) -> anyhow::Result<()> {
         companions::waiting_for(core, &letter).await?.into_iter().map(|(row, _)| row.seq).collect();
     core.ledger
         .write(move |tx| {
+            let (channel, chat) = (&letter.row.channel, &letter.message.chat);
+            if inbound::late_in(tx, channel, chat, LATE_PER_CHAT)? >= LATE_PER_CHAT {
+                return too_many_late(tx, &frame, &letter, &along);
+            }
             inbound::resolve(tx, letter.row.seq, InboundState::Waiting, Some("late"), None)?;
             companions::bind_all(tx, letter.row.seq, &along, frame.now_ms)?;
             receipt(tx, &frame, &letter, Receipt::Waiting)?;
@@ -282,6 +288,26 @@ async fn ask_late(core: &Core, letter: Letter) -> anyhow::Result<()> {
         })
         .await?;
     core.wakes.painter.notify_one();
+    core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+/// A chat is asked about so many. Of the rest it is told once an hour; a reaction on each of thousands would hold up those of
+/// what comes now, and none means that it was not received.
+fn too_many_late(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    along: &[InboundSeq],
+) -> Result<(), LedgerError> {
+    for seq in along.iter().chain([&letter.row.seq]) {
+        inbound::resolve(tx, *seq, InboundState::Refused, Some("too many late"), None)?;
+    }
+    let (channel, hour) = (&letter.row.channel, frame.now_ms / 3_600_000);
+    if said::first_time(tx, &format!("late:{channel}:{}:{hour}", letter.message.chat), frame.now_ms)? {
+        let text = say::notice(frame.lang, NoticeMsg::TooManyLate { limit: LATE_PER_CHAT });
+        notice(tx, channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+    }
     Ok(())
 }
 

@@ -235,6 +235,13 @@ pub fn asked_about(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -
     Ok(asked)
 }
 
+/// How many messages of a chat came late and wait for their senders' word; no further than `most`.
+pub fn late_in(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId, most: u32) -> Result<u32, LedgerError> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM inbound INDEXED BY inbound_waiting
+         WHERE state = 'waiting' AND chat = ?2 AND channel = ?1 AND reason = 'late' LIMIT ?3)";
+    Ok(first(tx, sql, params![channel.as_str(), chat.as_str(), most], |row| row.get(0))?.unwrap_or(0))
+}
+
 /// Whatever waits in a chat waits no more.
 pub fn cancel_waiting(
     tx: &Transaction<'_>,

@@ -44,6 +44,9 @@ super::messages! {
         QueueFullConversation { limit: u32 } =>
             "这里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
             "{limit} messages already wait here, so this was not processed. Send it again when they are done";
+        TooManyLate { limit: u32 } =>
+            "我离线时这里来的消息太多：除了已经问你的 {limit} 条，别的都没有处理。还要做的请再发一次",
+            "Too much came here while I was offline: beyond the {limit} that I ask about, nothing was processed. Send again what you still want";
         Unreadable { what: &'a str } => "这个我读不了：{what}。请发文字", "I cannot read {what}; please send text";
         QuotedNotReadable { scope: &'a str } =>
             "我看不到你引用的内容（群里缺权限 {scope}）。请贴文字，或把图和 @我 放在同一条消息里",

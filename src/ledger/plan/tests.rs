@@ -135,6 +135,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::is_expected(tx, &channel, &chat)?;
     inbound::of_queued_turns(tx, &channel, &chat)?;
     inbound::asked_about(tx, &channel, &chat)?;
+    inbound::late_in(tx, &channel, &chat, 20)?;
     inbound::cancel_waiting(tx, &channel, &chat, "stopped")?;
     inbound::of_turn(tx, &turn)?;
     inbound::resolve(tx, row, InboundState::Cancelled, None, None)?;

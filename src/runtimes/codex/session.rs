@@ -211,7 +211,7 @@ impl Session {
         let profiles = self.profiles(&how.directory, &how.posture)?;
         let mut params = self.settings(&how.directory, &how.posture, &profiles);
         let opened: ThreadOpened = match &how.thread {
-            None => self.call("thread/start", params, LOAD).await?,
+            None => self.call("thread/start", params, SOON).await?,
             Some(thread) => {
                 let same = |loaded: &Loaded| loaded.directory == how.directory && loaded.profiles == profiles;
                 let loaded = self.shared.loaded().get(thread).map(same);

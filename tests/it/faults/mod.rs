@@ -3,8 +3,11 @@
 
 mod callbacks;
 mod cards;
+mod child;
 mod disk;
 mod input;
+mod machine;
 mod members;
+mod model;
 mod platform;
 mod wire;

@@ -304,8 +304,13 @@ impl World {
     // -------------------------------------------------------------------------------------------- looking
 
     /// Looks again and again until there is something.
-    pub async fn wait<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
-        let until = Instant::now() + PATIENCE;
+    pub async fn wait<T>(&self, what: &str, look: impl FnMut(&Self) -> Option<T>) -> T {
+        self.patiently(1, what, look).await
+    }
+
+    /// The same, several times as long.
+    pub async fn patiently<T>(&self, times: u32, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let until = Instant::now() + times * PATIENCE;
         loop {
             if let Some(found) = look(self) {
                 return found;
