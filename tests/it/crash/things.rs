@@ -281,8 +281,7 @@ async fn a_picture_that_was_made_in_the_turn_comes_with_the_answer_and_no_other(
     let say = "![chart](chart.png) ![far](far.png) ![words](words.png) ![none](none.png)";
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell {make}]] [[say {say}]]"));
     world.settled().await;
-    let sent =
-        world.wait("the picture", |world| Some(world.sim.answers_to(&message)).filter(|all| all.len() > 1)).await;
+    let sent = world.wait("the picture", |world| Some(world.answers(&message)).filter(|all| all.len() > 1)).await;
     let kinds: Vec<&str> = sent.iter().map(|one| one.msg_type.as_str()).collect();
     assert_eq!(kinds, ["post", "image"], "{sent:#?}");
     assert!(sent[0].text().contains("chart") && !sent[0].text().contains("!["), "{}", sent[0].text());
