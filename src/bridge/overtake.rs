@@ -51,6 +51,17 @@ impl Lanes {
         .then(|| self.at_end(lane, |one| one.at = None))
     }
 
+    /// Goes on with the next row of a chat that it is at. Not when that row is going past it in this moment.
+    pub fn go_on(&self, lane: &str, seq: InboundSeq) -> bool {
+        self.with(lane, |one| {
+            let free = one.passing != Some(seq);
+            if free {
+                (one.at, one.offered) = (Some(seq), Some(seq));
+            }
+            free
+        })
+    }
+
     /// Begins with a row behind it.
     fn pass(&self, lane: &str, seq: InboundSeq) -> Option<AtEnd<impl FnOnce() + use<>>> {
         self.with(lane, |one| {

@@ -38,6 +38,8 @@ use crate::tasks::OnExit;
 use crate::words::NoticeMsg;
 
 const BATCH: u32 = 256;
+/// Rows of one chat that are looked at without a look at the others.
+const IN_A_ROW: u32 = 256;
 /// Late messages that a chat is asked about at a time, each with a card of its own.
 const LATE_PER_CHAT: u32 = 20;
 
@@ -71,9 +73,9 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
                 // Whether it speaks to the bot cannot be judged yet; `bot_known` wakes us.
                 continue;
             }
-            let lane = format!("{}:{}", row.channel, row.chat.as_ref().map_or("", ChatId::as_str));
+            let lane = lane_of(&row);
             match lanes.enter(&lane, row.seq) {
-                Some(entered) => dispatch(&core, entered, &failures, row.seq),
+                Some(entered) => dispatch(&core, &lanes, entered, &failures, row),
                 None => overtake::offer(&core, &lanes, &lane, &row).await?,
             }
         }
@@ -86,30 +88,72 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, lane: AtEnd<impl FnOnce() + Send + 'static>, failures: &Failures, seq: InboundSeq) {
-    let (core, failures) = (Arc::clone(core), failures.clone());
+fn dispatch(
+    core: &Arc<Core>,
+    lanes: &Lanes,
+    entered: AtEnd<impl FnOnce() + Send + 'static>,
+    failures: &Failures,
+    first: InboundRow,
+) {
+    let (core, lanes, failures) = (Arc::clone(core), lanes.clone(), failures.clone());
     let family = core.tasks.clone();
-    family.spawn("prepare", OnExit::LogOnly, move |_| async move {
-        // Counted before it is tried: a panic is a try, too.
-        let tried = failures.count(seq) > MAX_TRIES;
-        match if tried { give_up(&core, seq).await } else { prepare_fresh(&core, seq).await } {
-            Ok(()) => failures.forget(seq),
-            Err(error) => {
-                // A full disk is not the message's fault: it waits for the end of the outage, however long that takes.
-                if is_outage(&error) {
-                    failures.forget(seq);
-                } else {
-                    warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
+    family.spawn("prepare", OnExit::LogOnly, move |cancel| async move {
+        let (mut seq, mut left) = (first.seq, IN_A_ROW);
+        while try_one(&core, &failures, seq).await && left > 0 && !cancel.is_cancelled() {
+            // Words that ended may have left something behind.
+            core.wakes.companions.notify_one();
+            // To find each chat's oldest, all that waits is looked at: thousands are not looked at for each of them.
+            match next_of(&core, &lanes, &first, seq).await {
+                Some(next) => (seq, left) = (next, left - 1),
+                None => break,
             }
         }
-        drop(lane);
+        drop(entered);
         core.wakes.intake.notify_one();
-        // Words that ended may have left something behind.
         core.wakes.companions.notify_one();
         Ok(())
     });
+}
+
+/// Whether the chat may go on.
+async fn try_one(core: &Arc<Core>, failures: &Failures, seq: InboundSeq) -> bool {
+    // Counted before it is tried: a panic is a try, too.
+    let tried = failures.count(seq) > MAX_TRIES;
+    match if tried { give_up(core, seq).await } else { prepare_fresh(core, seq).await } {
+        Ok(()) => {
+            failures.forget(seq);
+            true
+        }
+        Err(error) => {
+            // A full disk is not the message's fault: it waits for the end of the outage, however long that takes.
+            if is_outage(&error) {
+                failures.forget(seq);
+            } else {
+                warn!(inbound.seq = seq.0, error = %format!("{error:#}"), "A message could not be prepared; it is tried again");
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            false
+        }
+    }
+}
+
+/// The row behind `done` in the chat of `first`, which the chat is at from now on.
+async fn next_of(core: &Core, lanes: &Lanes, first: &InboundRow, done: InboundSeq) -> Option<InboundSeq> {
+    let (channel, chat) = (first.channel.clone(), first.chat.clone()?);
+    let lane = lane_of(first);
+    let behind = core.ledger.read(move |tx| match inbound::get(tx, done)?.state {
+        // It stays where it is, and nothing goes past it.
+        InboundState::Received => Ok(Vec::new()),
+        _ => inbound::received_behind(tx, &channel, &chat, done, 1),
+    });
+    // Whatever is wrong with the ledger, the next look meets it again.
+    let next = behind.await.ok()?.pop()?;
+    let judged = !next.in_group || core.bot(&next.channel).is_some();
+    (judged && lanes.go_on(&lane, next.seq)).then_some(next.seq)
+}
+
+fn lane_of(row: &InboundRow) -> String {
+    format!("{}:{}", row.channel, row.chat.as_ref().map_or("", ChatId::as_str))
 }
 
 /// Tries of a row in this process: one that fails for ever must not block its chat for ever.

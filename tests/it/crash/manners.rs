@@ -54,7 +54,8 @@ async fn a_lone_stop_word_stops_and_a_near_miss_approves_nothing() {
     let asked = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo x >> {}]]", file.display()));
     world.card_with(&asked, "Allow once").await;
     let near = world.sim.say(OWNER_CHAT, OWNER, "ok");
-    assert!(world.said(&near).await.text().contains("did not approve"), "a near miss says so");
+    // Beside the card of the queue, whichever comes first.
+    assert!(world.answer(&near).await.text().contains("did not approve"), "a near miss says so");
     world.sim.say(OWNER_CHAT, OWNER, "停");
     world.settled().await;
     assert_eq!(world.nonces(&file).len(), 0);
@@ -383,7 +384,7 @@ async fn a_bot_that_does_not_know_itself_says_so_and_answers_when_it_does() {
         let feishu = status["channels"].as_array()?.iter().find(|channel| channel["name"] == "feishu")?.clone();
         feishu["problem"].as_str().map(str::to_owned)
     });
-    assert!(told.await.contains("group messages wait"));
+    assert!(told.await.contains("Group messages wait"));
     let message = world.sim.say(GROUP, OWNER, "@bot [[say at last]]");
     world.sim.wait_ack(&message).await;
     assert!(world.answers(&message).is_empty());

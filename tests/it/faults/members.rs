@@ -35,6 +35,19 @@ async fn a_recall_of_a_running_request_offers_a_stop() {
     assert_eq!(world.answer(&next).await.said(), "下一条");
 }
 
+/// Nobody stops it: what was asked for is still told, where there is nothing left to answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_recalled_message_goes_to_the_chat() {
+    let world = World::start(Kind::Embedded).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[sleep 2500]] [[say done all the same]]");
+    running(&world, 1).await;
+    world.sim.recall(&message);
+    world.wait("the answer", |world| (told_owner(world, "done all the same") == 1).then_some(())).await;
+    world.settled().await;
+    assert_eq!(told_owner(&world, "done all the same"), 1);
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recall_that_comes_before_its_message_cancels_it() {
     let world = World::start(Kind::Embedded).await;

@@ -185,3 +185,27 @@ async fn a_network_that_is_away_holds_back_answers_and_loses_none() {
     assert_answered_once(&world, &away, "came later").await;
     world.ready().await;
 }
+
+/// There is none when ally starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_without_a_network_is_connected_when_there_is_one() {
+    let mut world = World::prepare_in("zh", Kind::Embedded, "").await;
+    let proxy = world.proxy_to_feishu().await;
+    proxy.listen(false);
+    world.up_unconnected().await;
+    let told = world
+        .wait("the trouble in status", |world| {
+            let status = world.status()?;
+            let feishu = &status["channels"][0];
+            (feishu["state"] == "retrying").then(|| feishu["problem"].as_str().map(str::to_owned))?
+        })
+        .await;
+    assert!(told.contains("连不上飞书") && told.contains("会一直自己再试"), "{told}");
+    let (shown, well) = world.run(&["status"]);
+    assert!(well && shown.contains(&told), "{shown}");
+    let message = world.sim.say(GROUP, OWNER, "@bot [[say 连上了]]");
+    proxy.listen(true);
+    world.ready().await;
+    world.sim.advance(Duration::from_secs(301));
+    assert_answered_once(&world, &message, "连上了").await;
+}
