@@ -10,7 +10,7 @@ use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::intake::notice;
 use crate::bridge::pictures::{self, Frame};
-use crate::bridge::{compaction, lock, prompts, rights, say};
+use crate::bridge::{compaction, lock, prompts, rights, say, settle};
 use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::action::{Action, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState};
@@ -19,7 +19,7 @@ use crate::domain::message::ChatKind;
 use crate::domain::risk::Class;
 use crate::domain::rule::{Covers, Span};
 use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState};
-use crate::domain::view::{ButtonRole, Receipt};
+use crate::domain::view::{ButtonRole, LiveState, Receipt};
 use crate::ledger::conversations::{self, Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::{self, Admission, InboundState, NewInbound};
@@ -497,6 +497,8 @@ fn cancel_turn(
     receipt: Receipt,
 ) -> Result<Performed, LedgerError> {
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    // It may have been with a runtime that died, and come back.
+    settle::loose_ends(tx, frame, turn, settle::unwanted(turn))?;
     close_question(tx, frame, turn, by)?;
     pictures::near_miss_over(tx, frame, turn)?;
     audit::note(tx, by, "cancelled", turn.id.as_str(), "", frame.now_ms)?;
@@ -555,6 +557,7 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     };
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
+    settle::loose_ends(tx, frame, &turn, LiveState::Merged)?;
     close_question(tx, frame, &turn, &person.name)?;
     // The words are one steer, whatever came along with them. Should they come back, it is to the one who wrote them.
     let words = rows.remove(carrier);
@@ -751,6 +754,7 @@ fn reopen(
 pub fn recall_queued(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
     debug_assert!(crate::domain::turn::transition(turn.state, TurnEvent::Settle(Outcome::Cancelled)).is_ok());
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
+    settle::loose_ends(tx, frame, turn, settle::unwanted(turn))?;
     close_question(tx, frame, turn, &turn.requester_name)?;
     pictures::queue(tx, frame, &turn.conversation)
 }

@@ -547,6 +547,7 @@ impl Follow {
             Background::None
         };
         let pulled = match &native {
+            Some(_) if crash::has_fault("settle from the stream") => None,
             Some(native) => settle::pull_turn(&self.core, &self.live, &self.turn, &self.thread, native).await,
             None => None,
         };

@@ -18,7 +18,7 @@ use crate::domain::ids::*;
 use crate::domain::view::{Receipt, View};
 use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind};
-use crate::ledger::{LedgerError, Transaction, gates};
+use crate::ledger::{LedgerError, Transaction, buttons, gates};
 use crate::tasks::OnExit;
 
 const BATCH: u32 = 64;
@@ -204,13 +204,33 @@ async fn create(core: &Core, channel: &dyn Channel, surface: &Surface, view: &Vi
             let since = core.seen_since_ms(&surface.channel, platform_ms);
             shown(core, surface, Some(message.as_str()), hash, core.now_ms(), (seen, since)).await
         }
-        // It is there and can never be changed: its place is taken by another, under another key.
         Ok(Sent { message: None, .. }) => {
+            // What it shows may be older than what is wanted now: by what was drawn on it then.
+            if let Some(found) = former(core, channel, surface).await? {
+                return shown(core, surface, Some(found.as_str()), None, core.now_ms(), (Vec::new(), 0)).await;
+            }
+            // It is there and can never be changed: its place is taken by another, under another key.
             let (id, next) = (surface.id.clone(), core.now_ms() + wait_before(surface.attempts, 0, 1.0) as i64);
             core.ledger.write(move |tx| surfaces::anew(tx, &id, next, "sent, and its id is not known")).await
         }
         Err(error) => failed(core, surface, &error, true).await,
     }
+}
+
+/// The card that was created before and whose id was not told.
+async fn former(core: &Core, channel: &dyn Channel, surface: &Surface) -> Result<Option<MessageId>, LedgerError> {
+    let subject = surface.subject.clone();
+    let drawn = core.ledger.read(move |tx| {
+        let mut drawn = buttons::of_subject(tx, &subject)?;
+        for gate in gates::of_card(tx, &GateId::new(subject))? {
+            drawn.extend(buttons::of_subject(tx, gate.id.as_str())?);
+        }
+        Ok(drawn)
+    });
+    Ok(channel.card_with(&surface.target, &drawn.await?).await.unwrap_or_else(|error| {
+        info!(surface.id = %surface.id, %error, "The card of surface {} was not found", surface.id);
+        None
+    }))
 }
 
 async fn update(

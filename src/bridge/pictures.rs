@@ -733,4 +733,4 @@ pub fn cut(text: &str, max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

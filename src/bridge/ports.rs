@@ -94,6 +94,15 @@ pub trait Channel: Send + Sync + 'static {
 
     /// Shows a card, once for each key.
     fn create_card<'a>(&'a self, card: &'a CardOut) -> Boxed<'a, Result<Sent, SendError>>;
+    /// The card that one of these buttons was drawn on, where it can be found: its creation was told without its id. A
+    /// channel that always tells it has nothing to look for.
+    fn card_with<'a>(
+        &'a self,
+        _target: &'a Target,
+        _buttons: &'a [ButtonId],
+    ) -> Boxed<'a, Result<Option<MessageId>, SendError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// Replaces what a card shows. [`Disposition::WithoutReply`] says that there is no such card (any more).
     fn update_card<'a>(
         &'a self,

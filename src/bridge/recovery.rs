@@ -187,7 +187,7 @@ async fn known(
     let (recalled, asked, thread_has_settled_turns) = core
         .ledger
         .read(move |tx| {
-            let recalled = inbound::of_turn(tx, &id)?.iter().any(|row| row.reason.as_deref() == Some("recalled"));
+            let recalled = was_recalled(tx, &id)?;
             // The conversation may have gone on with another thread since.
             let settled = match &of {
                 Some(thread) if here.thread.as_ref() != Some(thread) => {
@@ -208,6 +208,13 @@ async fn known(
         durable: turn.evidence == Some(Evidence::Durable),
         pulls_failed: 0,
     })
+}
+
+/// The very words that the turn is about were recalled; what was sent along with them, or put into it, is not it.
+fn was_recalled(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
+    let asked = turns::get(tx, turn)?.reply_to;
+    let rows = inbound::of_turn(tx, turn)?;
+    Ok(rows.iter().any(|row| row.message == asked && row.reason.as_deref() == Some("recalled")))
 }
 
 /// What a look at the runtime's history gave.
@@ -358,3 +365,6 @@ async fn apply(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -511,6 +511,22 @@ fn return_steers(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, taken: &[Clie
     Ok(())
 }
 
+/// What hung on a turn that ended without a runtime, and that may have been with one which died: words for it become a
+/// turn of their own, nobody is asked any more whether to stop it, and no card says that it waits.
+pub(super) fn loose_ends(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, over: LiveState) -> Result<(), LedgerError> {
+    pictures::stop_questions_over(tx, frame, &turn.id)?;
+    return_steers(tx, frame, turn, &[])?;
+    let conversation = conversations::get(tx, &turn.conversation)?;
+    let live = Live { state: over, progress: &Progress::default(), unreachable_since_ms: None };
+    pictures::live(tx, frame, &conversation, turn, &live)
+}
+
+/// How a turn that nobody wants any more is shown.
+pub(super) fn unwanted(turn: &Turn) -> LiveState {
+    let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
+    LiveState::Stopped { by, background: Background::None }
+}
+
 /// A steer that became a message of its own is told, or its answer would come as a surprise.
 fn told_once(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, row: &InboundRow) -> Result<(), LedgerError> {
     let (Some(chat), Some(message)) = (&row.chat, &row.message) else { return Ok(()) };
@@ -592,13 +608,9 @@ pub fn back_to_queue(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, not_befor
 
 /// Never reached the runtime, and nobody wants it any more.
 pub fn cancelled(tx: &Transaction<'_>, frame: &Frame, turn: &Turn) -> Result<(), LedgerError> {
-    let conversation = conversations::get(tx, &turn.conversation)?;
     turns::settle(tx, turn, Outcome::Cancelled, &Settlement::default(), frame.now_ms)?;
-    let progress = Progress::default();
-    let by = turn.stop.as_ref().and_then(|stop| stop.by.clone()).unwrap_or_else(|| turn.requester_name.clone());
-    let state = LiveState::Stopped { by, background: Background::None };
-    pictures::live(tx, frame, &conversation, turn, &Live { state, progress: &progress, unreachable_since_ms: None })?;
+    loose_ends(tx, frame, turn, unwanted(turn))?;
     actions::receipts(tx, frame, turn, Receipt::Failed)?;
     compaction::over(tx, frame, turn, false)?;
-    pictures::queue(tx, frame, &conversation.id)
+    pictures::queue(tx, frame, &turn.conversation)
 }

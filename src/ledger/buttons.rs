@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::LedgerError;
-use super::sql::{first, from_json, id, json, run};
+use super::sql::{all, first, from_json, id, json, run};
 use crate::domain::action::Action;
 use crate::domain::ids::*;
 
@@ -47,6 +47,11 @@ pub fn get(tx: &Transaction<'_>, button: &ButtonId) -> Result<Option<StoredButto
             used_by: row.get("used_by")?,
         })
     })
+}
+
+/// Everything that was ever drawn for a subject.
+pub fn of_subject(tx: &Transaction<'_>, subject: &str) -> Result<Vec<ButtonId>, LedgerError> {
+    all(tx, "SELECT id FROM buttons WHERE subject = ?1", [subject], |row| id(row, "id"))
 }
 
 /// Marks it used. False when somebody was first.

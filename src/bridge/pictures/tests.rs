@@ -6,7 +6,8 @@ use crate::ledger::conversations::NewConversation;
 use crate::ledger::turns::{NewTurn, Settlement};
 use crate::ledger::{Ledger, LedgerLock, Places};
 
-fn frame() -> Frame {
+/// Of a channel in which nobody has rights.
+pub fn frame() -> Frame {
     Frame {
         channel: "local".into(),
         access: Access::default(),
@@ -20,7 +21,8 @@ fn frame() -> Frame {
     }
 }
 
-fn queued(tx: &Transaction<'_>) -> Result<(Conversation, Turn), LedgerError> {
+/// A turn that waits, in the one conversation there is.
+pub fn queued(tx: &Transaction<'_>) -> Result<(Conversation, Turn), LedgerError> {
     let new = NewConversation {
         channel: "local".into(),
         chat: "c".into(),
@@ -39,7 +41,7 @@ fn queued(tx: &Transaction<'_>) -> Result<(Conversation, Turn), LedgerError> {
         requester: "u".into(),
         requester_name: "U".to_owned(),
         title: "t".to_owned(),
-        reply_to: None,
+        reply_to: Some("words".into()),
         prompt: "{}".to_owned(),
         continues: None,
         directory: None,

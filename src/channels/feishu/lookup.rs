@@ -62,6 +62,14 @@ impl Feishu {
     pub(super) async fn find_card(&self, target: &Target, card: &Value) -> Result<Option<MessageId>, SendError> {
         let mut buttons = Vec::new();
         buttons_of(card, &mut buttons);
+        self.find_by_buttons(target, &buttons).await
+    }
+
+    pub(super) async fn find_by_buttons(
+        &self,
+        target: &Target,
+        buttons: &[&str],
+    ) -> Result<Option<MessageId>, SendError> {
         if buttons.is_empty() {
             return Ok(None);
         }

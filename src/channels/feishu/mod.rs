@@ -24,8 +24,8 @@ use crate::bridge::ports::{
     FetchError, Intake, Lookup, Outgoing, Place, ReadBack, SendError, Sent, Span,
 };
 use crate::clock::Clock;
-use crate::domain::delivery::{Body, Disposition, Obstacle};
-use crate::domain::ids::{ChannelName, ChatId, MessageId, ResourceKey, UserId};
+use crate::domain::delivery::{Body, Disposition, Obstacle, Target};
+use crate::domain::ids::{ButtonId, ChannelName, ChatId, MessageId, ResourceKey, UserId};
 use crate::domain::message::Decoded;
 use crate::domain::view::{Both, Lang, Quoted, Receipt, View};
 use crate::tasks::{OnExit, Tasks};
@@ -216,6 +216,17 @@ impl Channel for Feishu {
 
     fn find_sent<'a>(&'a self, lookup: &'a Lookup) -> Boxed<'a, Result<Option<MessageId>, SendError>> {
         Box::pin(self.find(lookup))
+    }
+
+    fn card_with<'a>(
+        &'a self,
+        target: &'a Target,
+        buttons: &'a [ButtonId],
+    ) -> Boxed<'a, Result<Option<MessageId>, SendError>> {
+        Box::pin(async move {
+            let ids: Vec<&str> = buttons.iter().map(ButtonId::as_str).collect();
+            self.find_by_buttons(target, &ids).await
+        })
     }
 
     fn create_card<'a>(&'a self, card: &'a CardOut) -> Boxed<'a, Result<Sent, SendError>> {

@@ -13,8 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, audit, chats, conversations, gates, generations, inbound, messages, report, rules, settings,
-    surfaces, threads, turns,
+    LedgerError, alive, audit, buttons, chats, conversations, gates, generations, inbound, messages, report, rules,
+    settings, surfaces, threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -228,6 +228,10 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     settings::set(tx, &channel, &chat, settings::Setting::Noise, None, &user, 1)?;
     settings::set(tx, &channel, &chat, settings::Setting::Autonomy, None, &user, 1)?;
     generations::not_dead(tx)?;
+    let stop = crate::domain::action::Action::Stop { turn: turn.clone() };
+    let button = buttons::ensure(tx, &channel, &chat, "s", &stop, "b".into(), 1)?;
+    buttons::get(tx, &button)?;
+    assert_eq!(buttons::of_subject(tx, "s")?, [button]);
 
     alive::has_work(tx)?;
     report::counts(tx, 1)?;
@@ -245,6 +249,7 @@ fn no_look_up_is_forgotten() {
     for (module, text) in [
         ("alive", include_str!("../alive.rs")),
         ("audit", include_str!("../audit.rs")),
+        ("buttons", include_str!("../buttons.rs")),
         ("chats", include_str!("../chats.rs")),
         ("conversations", include_str!("../conversations.rs")),
         ("gates", include_str!("../gates.rs")),

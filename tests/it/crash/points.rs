@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::death::{Outcome, assert_one_outcome, find};
 use crate::people::network::Elsewhere;
-use crate::support::feishu_sim::SimMessage;
+use crate::support::feishu_sim::{SimMessage, UuidRepeat};
 use crate::support::world::*;
 
 /// Has the bridge die at `place` the next time it comes by.
@@ -206,6 +206,17 @@ async fn after_w4() {
 #[tokio::test(flavor = "multi_thread")]
 async fn just_after_the_card_was_created() {
     approval("card.told", After::AskedAgain).await;
+}
+
+/// A platform may answer a repeated key with nothing but "it was sent": the card that is there asks no more all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_whose_id_was_never_told_stops_asking() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.rules(|rules| rules.uuid_repeat = UuidRepeat::Refused);
+    arm(&world, "card.told");
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo x]] [[say done]]");
+    died(&world, "card.told").await;
+    assert!(matches!(assert_one_outcome(&world, &message).await, Outcome::Unknown(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,7 +92,8 @@ struct Summary {
     outcomes: BTreeMap<String, usize>,
     messages: usize,
     missed: usize,
-    slowest: Duration,
+    /// How long it took, and its seed.
+    slowest: (Duration, u64),
     failed: Vec<(u64, Vec<String>)>,
 }
 
@@ -100,7 +101,7 @@ impl Summary {
     fn add(&mut self, played: &Played) {
         self.rounds += 1;
         self.messages += played.sent.len();
-        self.slowest = self.slowest.max(played.took);
+        self.slowest = self.slowest.max((played.took, played.round.seed));
         for (outcome, times) in &played.outcomes {
             *self.outcomes.entry(outcome.clone()).or_default() += times;
         }
@@ -139,11 +140,12 @@ impl Summary {
             all.iter().map(|(what, times)| format!("    {times:>6}  {what}\n")).collect::<String>()
         };
         format!(
-            "{} rounds in {} s, {} messages; the slowest took {} ms\n  deaths ({} rounds had none: the place was not passed)\n{}  turns by their end\n{}  {} lost, {} doubled, {} stuck; {} rounds failed\n",
+            "{} rounds in {} s, {} messages; the slowest took {} ms (seed {})\n  deaths ({} rounds had none: the place was not passed)\n{}  turns by their end\n{}  {} lost, {} doubled, {} stuck; {} rounds failed\n",
             self.rounds,
             took.as_secs(),
             self.messages,
-            self.slowest.as_millis(),
+            self.slowest.0.as_millis(),
+            self.slowest.1,
             self.missed,
             list(&self.deaths),
             list(&self.outcomes),

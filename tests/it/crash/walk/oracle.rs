@@ -1,7 +1,7 @@
 //! What must be so when a round is over, by somebody who knows all that was said and pressed: nothing lost, nothing
 //! doubled, nothing left hanging.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ally::ledger::{LedgerError, Transaction};
 
@@ -23,6 +23,8 @@ struct Known {
     turns: Vec<KnownTurn>,
     /// The turn that it is part of has ended.
     has_ended: bool,
+    /// Requests of its turns that their process took along.
+    void: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -44,7 +46,9 @@ fn look(tx: &Transaction<'_>, message: &str) -> Result<Known, LedgerError> {
     let mut statement = tx.prepare(turns)?;
     let turns = statement.query_map([message], |row| Ok(KnownTurn { state: row.get(0)?, outcome: row.get(1)? }))?;
     let turns = turns.collect::<Result<_, _>>()?;
-    Ok(Known { row, turns, has_ended })
+    let void = "SELECT count(*) FROM gates g JOIN turns t ON t.id = g.turn WHERE t.reply_to = ?1 AND g.state = 'void'";
+    let void = tx.query_row(void, [message], |row| row.get(0))?;
+    Ok(Known { row, turns, has_ended, void })
 }
 
 /// How many rows there are of each kind that is not at rest.
@@ -53,6 +57,9 @@ const AT_WORK: &str = "SELECT 'turns ' || state, count(*) FROM turns WHERE state
     UNION ALL SELECT 'cards', count(*) FROM surfaces
         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash) HAVING count(*) > 0
     UNION ALL SELECT 'inbound ' || state, count(*) FROM inbound WHERE state IN ('received', 'waiting') GROUP BY state";
+
+/// What is under way where nothing but files without words wait.
+pub const FILES_WAIT: &str = " inbound waiting";
 
 /// Why it is not over yet, if it is not.
 pub fn what_is_under_way(world: &World, played: &Played) -> Option<String> {
@@ -87,7 +94,7 @@ pub fn judge(world: &World, played: &mut Played, from: usize) {
         for turn in &known.turns {
             *played.outcomes.entry(turn.outcome.clone().unwrap_or_default()).or_default() += 1;
         }
-        let judged = Judged { played, sent: &sent, known: &known, seen: &seen };
+        let judged = Judged { kind: world.kind, played, sent: &sent, known: &known, seen: &seen };
         let mut found = judged.all(nonces.get(&sent.nonce().unwrap_or_default()).copied().unwrap_or(0));
         if !found.is_empty() {
             found.push(format!("   known of it: {known:?}"));
@@ -107,6 +114,7 @@ pub fn judge(world: &World, played: &mut Played, from: usize) {
 }
 
 struct Judged<'a> {
+    kind: Kind,
     played: &'a Played,
     sent: &'a Sent,
     known: &'a Known,
@@ -128,8 +136,10 @@ impl Judged<'_> {
         self.seen.iter().filter(|one| one.by_bot() && one.replied_to.as_ref() == Some(&self.sent.id))
     }
 
-    fn resumed(&self) -> usize {
-        self.played.resumed.get(&self.sent.id).map_or(0, std::collections::BTreeSet::len)
+    /// How many cards about it were pressed. The cards of what is recalled answer nothing any more.
+    fn pressed(&self, all: &BTreeMap<String, BTreeSet<String>>) -> usize {
+        let of = |about: &str| all.get(about).map_or(0, BTreeSet::len);
+        of(&self.sent.id) + if self.sent.recalled { of("") } else { 0 }
     }
 
     fn completed(&self) -> usize {
@@ -147,7 +157,7 @@ impl Judged<'_> {
             problems.push(format!("stuck: it is {state} ({reason:?})"));
         }
         let turns = self.known.turns.len();
-        let most = 1 + self.resumed();
+        let most = 1 + self.pressed(&self.played.resumed);
         if turns > most {
             problems.push(format!("doubled: {turns} turns where at most {most} were wanted"));
         }
@@ -156,9 +166,15 @@ impl Judged<'_> {
             problems.push("lost: it became a turn, and there is none".to_owned());
         }
         // Only so many may wait, and whoever sends more is told so.
-        let is_full = reason.as_deref() == Some("queue full") && self.replies().count() == 1;
-        if state == "refused" && !is_full {
+        let is_full = reason.as_deref() == Some("queue full");
+        // Nor does a word decide what nobody had seen.
+        let is_early = reason.as_deref() == Some("shortcut") && matches!(self.sent.what, What::Typed(_));
+        let was_told = self.replies().filter(|one| is_answer(one)).count() == 1;
+        if state == "refused" && !(was_told && (is_full || is_early)) {
             problems.push(format!("lost: it was refused ({reason:?})"));
+        }
+        if self.known.void > 0 && self.goes_on() {
+            problems.push(format!("{} requests are void, and their process lives", self.known.void));
         }
         for turn in &self.known.turns {
             let outcome = turn.outcome.as_deref().unwrap_or("none");
@@ -176,17 +192,24 @@ impl Judged<'_> {
             |what: What| self.played.sent.iter().any(|sent| sent.place == self.sent.place && sent.what == what);
         let recalled = self.played.sent.iter().any(|sent| sent.place == self.sent.place && sent.recalled);
         let stopped = of_place(What::Stop) || recalled;
-        let bridge_only = *who == Who::Bridge && TURNS_OUTLIVE_THE_BRIDGE;
+        // Its bridge may live a moment longer, also where both are killed.
+        let has_drained = matches!(who, Who::Supervisor | Who::All);
         match outcome {
             "completed" => true,
             "failed" => self.sent.what == What::Task(Task::Fails),
             // A drain is a wish to stop as well; a supervisor that dies has its bridge drain.
-            "interrupted" => stopped || (self.played.died && (*how == How::Term || *who == Who::Supervisor)),
+            "interrupted" => stopped || (self.played.died && (*how == How::Term || has_drained)),
             "cancelled" => stopped,
-            "lost" => self.played.died && !matches!(how, How::Stop(_)) && !bridge_only,
+            "lost" => self.played.died && !matches!(how, How::Stop(_)) && !self.goes_on(),
             "merged" => self.sent.what == What::Steer,
             _ => false,
         }
+    }
+
+    /// Whatever died, the runtime did not.
+    fn goes_on(&self) -> bool {
+        let is_child = self.kind == Kind::Codex;
+        TURNS_OUTLIVE_THE_BRIDGE && is_child && self.played.round.death.who == Who::Bridge
     }
 
     /// Each answer is there once, and whole.
@@ -225,12 +248,12 @@ impl Judged<'_> {
         }
         if self.sent.what == What::Task(Task::Request) {
             let typed = |sent: &&Sent| sent.place == self.sent.place && sent.what == What::Typed(true);
-            let allowed = self.played.allowed.get(&self.sent.id).map_or(0, std::collections::BTreeSet::len)
-                + self.played.sent.iter().filter(typed).count();
+            let allowed = self.pressed(&self.played.allowed) + self.played.sent.iter().filter(typed).count();
             return (effects > allowed)
                 .then(|| format!("doubled: its command ran {effects} times and was allowed {allowed} times"));
         }
-        (effects < completed)
+        // In codex' sandbox most chats may not write.
+        (effects < completed && self.kind == Kind::Embedded)
             .then(|| format!("lost: its command ran {effects} times in {completed} turns that are done"))
     }
 
@@ -254,9 +277,13 @@ impl Judged<'_> {
     }
 }
 
-/// A long answer is a card as well, but none that asks or changes.
+/// A long answer is a card as well, but has no buttons and no header, and never changes.
 fn is_answer(one: &SimMessage) -> bool {
-    one.msg_type != "interactive" || (one.history.is_empty() && one.buttons().is_empty())
+    let is_plain = || {
+        let card: serde_json::Value = serde_json::from_str(&one.content).unwrap_or_default();
+        card["header"].is_null() && one.history.is_empty() && one.buttons().is_empty()
+    };
+    one.msg_type != "interactive" || is_plain()
 }
 
 /// What a card claims that is not so when everything is over.

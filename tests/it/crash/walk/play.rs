@@ -70,6 +70,8 @@ pub struct Player<'w> {
     began: Instant,
     pressed: BTreeMap<String, Instant>,
     asleep: Vec<u32>,
+    /// When something was last said about a picture that waited for words.
+    worded: Option<Instant>,
 }
 
 enum Event {
@@ -92,7 +94,7 @@ pub async fn play(world: &mut World, round: Round, patience: Duration) -> Played
         outcomes: BTreeMap::new(),
     };
     let began = Instant::now();
-    let mut player = Player { world, played, from, began, pressed: BTreeMap::new(), asleep: Vec::new() };
+    let mut player = Player { world, played, from, began, pressed: BTreeMap::new(), asleep: Vec::new(), worded: None };
     player.act().await;
     player.come_to_rest(patience).await;
     let Player { world, mut played, from, .. } = player;
@@ -281,6 +283,9 @@ impl Player<'_> {
                 break;
             }
             cards.iter().for_each(|card| self.press(card));
+            if waits.as_deref().is_some_and(|waits| waits.ends_with(oracle::FILES_WAIT) && !waits.contains(',')) {
+                self.say_what_the_file_is_for();
+            }
             if self.began.elapsed() > patience {
                 let shown: Vec<String> = cards.iter().map(SimMessage::text).collect();
                 let waits = waits.unwrap_or_default();
@@ -295,6 +300,16 @@ impl Player<'_> {
             self.note(format!("the bridge {died} at {place}"));
         }
         self.note("all is at rest".to_owned());
+    }
+
+    /// A picture whose words were recalled, or were an answer to a question, or came long before it.
+    fn say_what_the_file_is_for(&mut self) {
+        let newest = self.played.sent.iter().rfind(|sent| sent.what == What::File && !sent.recalled);
+        let Some(place) = newest.map(|sent| sent.place) else { return };
+        if self.worded.is_none_or(|at| at.elapsed() > Duration::from_secs(3)) {
+            self.worded = Some(Instant::now());
+            self.ask(place, Task::Words);
+        }
     }
 
     /// The bot's cards of this round on which somebody is asked something.
@@ -328,7 +343,9 @@ impl Player<'_> {
             _ => {}
         }
         let user = place.map_or(OWNER, |place| PLACES[place].master());
-        self.world.sim.press(card, user, value);
+        // Some press twice, which is as good as once.
+        let times = 1 + usize::from(self.played.round.choose(&format!("{mark} twice {again}"), 5) == 0);
+        (0..times).for_each(|_| self.world.sim.press(card, user, value.clone()));
         self.pressed.insert(key, Instant::now());
         self.note(format!("{way:?} is pressed for {about}"));
     }
