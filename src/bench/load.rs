@@ -109,7 +109,8 @@ pub async fn rows(options: &Options) -> anyhow::Result<Vec<Row>> {
     // Answers leave at the platform's pace, 1,000 a minute and method: one in the outbox is not lost.
     let lost = unanswered.saturating_sub(on_their_way as usize);
     let doubled = answers.values().filter(|count| **count > 1).count();
-    let acks = site.sim.all_acks();
+    let first = |message: &String| site.sim.acks(message).first().map(|ack| ack.took);
+    let acks: Vec<Duration> = said.iter().filter_map(first).collect();
     let late = acks.iter().filter(|took| **took >= Duration::from_secs(1)).count();
     let acks = Spread::of_times(&acks);
     site.end().await?;

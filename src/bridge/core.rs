@@ -321,12 +321,15 @@ pub fn unless_outage(result: anyhow::Result<()>) -> anyhow::Result<()> {
     result.or_else(|error| if is_outage(&error) { Ok(()) } else { Err(error) })
 }
 
-/// How long a worker rests that events wake: until its next row is due. The poll is the fallback of a lost wake-up and of
-/// a clock that was set.
+/// Between two looks of a worker for which nothing is to do.
+pub const IDLE_POLL: Duration = Duration::from_secs(5);
+
+/// How long a worker rests that events wake: until its next row is due. The poll is the fallback of a clock that was set
+/// and, where no row waits at all, of a lost wake-up: an idle process shall not wake for it every second.
 pub fn rest(next_due_ms: Option<i64>, now_ms: i64) -> Duration {
     const POLL_MS: i64 = 1000;
-    let left = next_due_ms.map_or(POLL_MS, |at| at.saturating_sub(now_ms).clamp(1, POLL_MS));
-    Duration::from_millis(left.unsigned_abs())
+    next_due_ms
+        .map_or(IDLE_POLL, |at| Duration::from_millis(at.saturating_sub(now_ms).clamp(1, POLL_MS).unsigned_abs()))
 }
 
 /// 128 random bits for a button.

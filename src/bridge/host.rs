@@ -24,8 +24,8 @@ pub struct LiveRuntime {
     runtime: Box<dyn Runtime>,
     pub generation: Generation,
     pub identity: ProcessIdentity,
-    /// Threads that this process has loaded for us, and with what.
-    opened: Mutex<HashMap<ThreadId, (PathBuf, Posture)>>,
+    /// Threads that this process has loaded for us: where, and the mark of their [`Posture::ground`].
+    opened: Mutex<HashMap<ThreadId, (PathBuf, [u8; 32])>>,
     pulse: Pulse,
 }
 
@@ -68,14 +68,15 @@ impl LiveRuntime {
         directory: &std::path::Path,
         posture: &Posture,
     ) -> Result<ThreadId, CallError> {
+        let ground = posture.ground();
         if let Some(thread) = thread
-            && self.opened().get(thread).is_some_and(|(place, opened)| place == directory && opened.serves(posture))
+            && self.opened().get(thread).is_some_and(|(place, opened)| place == directory && *opened == ground)
         {
             return Ok(thread.clone());
         }
         let how = Open { thread: thread.cloned(), directory: directory.to_owned(), posture: posture.clone() };
         let opened = self.call(|runtime| runtime.open(&how)).await?;
-        self.opened().insert(opened.clone(), (how.directory, how.posture));
+        self.opened().insert(opened.clone(), (how.directory, ground));
         Ok(opened)
     }
 
@@ -84,7 +85,7 @@ impl LiveRuntime {
         self.opened().remove(thread);
     }
 
-    fn opened(&self) -> MutexGuard<'_, HashMap<ThreadId, (PathBuf, Posture)>> {
+    fn opened(&self) -> MutexGuard<'_, HashMap<ThreadId, (PathBuf, [u8; 32])>> {
         self.opened.lock().expect("no code panics while it holds this lock")
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::domain::delivery::{Body, Disposition, Obstacle, Target};
@@ -564,7 +565,20 @@ impl Posture {
 
     /// Whether a thread that was opened with `self` serves turns of `other`: level and network are said with each turn.
     pub fn serves(&self, other: &Self) -> bool {
-        self.denied == other.denied && self.readable == other.readable
+        self.ground() == other.ground()
+    }
+
+    /// A mark of what [`Posture::serves`] compares. Its lists name the directory of every other chat: whoever remembers
+    /// what each thread was opened with remembers this.
+    pub fn ground(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let denied = self.denied.iter().map(|path| (b"-", path));
+        for (what, path) in denied.chain(self.readable.iter().map(|path| (b"+", path))) {
+            hash.update(what);
+            hash.update(path.as_os_str().as_encoded_bytes());
+            hash.update([0]);
+        }
+        hash.finalize().into()
     }
 }
 

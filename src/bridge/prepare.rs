@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::actions::{self, Person};
 use super::at_end::AtEnd;
-use super::core::{Busy, Core, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
+use super::core::{Busy, Core, IDLE_POLL, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
 use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::overtake::{self, Lanes, Order};
@@ -82,7 +82,7 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.intake.notified() => {}
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            () = tokio::time::sleep(IDLE_POLL) => {}
         }
     }
     Ok(())

@@ -51,9 +51,16 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
             "this build is not optimised, its figures mean nothing: cargo build --release",
         ));
     }
-    match &args.soak {
-        Some(lasts) => soak(args, &options, lasts).await,
-        None => measure(context, args, &options).await,
+    let measured = async {
+        match &args.soak {
+            Some(lasts) => soak(args, &options, lasts).await,
+            None => measure(context, args, &options).await,
+        }
+    };
+    // Whoever ends it in the middle leaves no home and no daemon behind.
+    tokio::select! {
+        measured = measured => measured,
+        () = super::demo::interrupted() => Err(CliError::new("interrupted")),
     }
 }
 

@@ -126,7 +126,7 @@ async fn talk(
 }
 
 /// Whatever wants us to end: the home must go, too.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     let mut signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [Ok(int), Ok(term), Ok(hup)] = &mut signals else { return std::future::pending().await };
     tokio::select! {

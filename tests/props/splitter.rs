@@ -61,9 +61,10 @@ fn check(text: &str, limit: usize) {
 
 #[test]
 fn bytes() {
-    bolero::check!().with_iterations(super::ITERATIONS).for_each(|bytes: &[u8]| match bytes {
-        [limit, text @ ..] => check(&String::from_utf8_lossy(text), 80 + usize::from(*limit)),
-        [] => {}
+    bolero::check!().with_iterations(super::ITERATIONS).for_each(|bytes: &[u8]| {
+        if let [limit, text @ ..] = bytes {
+            check(&String::from_utf8_lossy(text), 80 + usize::from(*limit));
+        }
     });
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -109,8 +110,8 @@ impl Shared {
 
 struct Loaded {
     directory: PathBuf,
-    /// The profiles that its turns may pick.
-    profiles: Value,
+    /// The mark of the profiles that its turns may pick: they name the directory of every other chat.
+    profiles: [u8; 32],
     /// Of its newest turn.
     level: Level,
     /// What commands that outlive their turn may do.
@@ -118,9 +119,14 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn new(directory: &Path, profiles: Value, posture: &Posture) -> Self {
+    fn new(directory: &Path, profiles: &Value, posture: &Posture) -> Self {
+        let profiles = mark_of(profiles);
         Self { directory: directory.to_owned(), profiles, level: posture.level, left: Left::Nothing }
     }
+}
+
+fn mark_of(profiles: &Value) -> [u8; 32] {
+    Sha256::digest(profiles.to_string().as_bytes()).into()
 }
 
 /// A command that goes on in the background keeps the rights that it was started with.
@@ -213,7 +219,8 @@ impl Session {
         let opened: ThreadOpened = match &how.thread {
             None => self.call("thread/start", params, SOON).await?,
             Some(thread) => {
-                let same = |loaded: &Loaded| loaded.directory == how.directory && loaded.profiles == profiles;
+                let wanted = mark_of(&profiles);
+                let same = |loaded: &Loaded| loaded.directory == how.directory && loaded.profiles == wanted;
                 let loaded = self.shared.loaded().get(thread).map(same);
                 match loaded {
                     Some(true) => return Ok(thread.clone()),
@@ -227,7 +234,7 @@ impl Session {
             }
         };
         let thread = self.opened(opened);
-        self.shared.loaded().insert(thread.clone(), Loaded::new(&how.directory, profiles, &how.posture));
+        self.shared.loaded().insert(thread.clone(), Loaded::new(&how.directory, &profiles, &how.posture));
         Ok(thread)
     }
 
@@ -477,7 +484,7 @@ impl Runtime for Session {
             params["threadId"] = json!(how.thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
             let fork = self.opened(forked);
-            self.shared.loaded().insert(fork.clone(), Loaded::new(&how.directory, profiles, &how.posture));
+            self.shared.loaded().insert(fork.clone(), Loaded::new(&how.directory, &profiles, &how.posture));
             Ok(fork)
         })
     }

@@ -421,11 +421,6 @@ impl FeishuSim {
         self.with(|state| state.deliveries.iter().filter(|one| one.acks.iter().any(|ack| ack.code == 200)).count())
     }
 
-    /// How long the first ack of each delivery took.
-    pub fn all_acks(&self) -> Vec<Duration> {
-        self.with(|state| state.deliveries.iter().filter_map(|one| one.acks.first()).map(|ack| ack.took).collect())
-    }
-
     pub async fn wait_ack(&self, message: &str) -> AckRecord {
         self.wait_for("an ack of the message", |sim| sim.acks(message).into_iter().next()).await
     }
