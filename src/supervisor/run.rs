@@ -1,24 +1,29 @@
 //! The supervisor's loop: start, watch, restart, end.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use super::crashes::Crashes;
 use super::daemon;
+use super::hold::Hold;
 use super::link::{BEAT, stdin_pipe, until_eof};
 use super::lock::Lock;
 use super::orphans;
 use super::policy::{Awake, Next, Policy};
 use crate::clock::Clock;
 use crate::config::Paths;
+use crate::domain::hold::VERSION;
 
 /// A bridge that has never beaten gets longer: it may still be loading its own program from a slow disk.
 const FIRST_BEAT: Duration = Duration::from_secs(30);
@@ -27,6 +32,9 @@ const FIRST_BEAT: Duration = Duration::from_secs(30);
 pub const AFTER_GRACE: Duration = Duration::from_secs(35);
 /// The same between TERM, which takes back the grace, and KILL.
 pub const AFTER_TERM: Duration = Duration::from_secs(30);
+
+/// A bridge that has ended may have said something that nobody has heard yet.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the supervisor must know.
 #[derive(Debug, Clone)]
@@ -48,16 +56,17 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     let _lock = Lock::take(&config.paths.supervisor_lock())?;
     orphans::become_subreaper();
     let mut wishes = Wishes::listen(config.with_parent)?;
+    let hold = Hold::new(unread_limit(&config.paths));
     let mut policy = Policy::default();
     Crashes::forget(&config.paths);
     let code = loop {
         let started = Instant::now();
-        let end = live(&config, &mut wishes).await.unwrap_or_else(|error| {
+        let end = live(&config, &hold, &mut wishes).await.unwrap_or_else(|error| {
             error!(error = %format!("{error:#}"), "The bridge could not be started");
             End { code: None, how: format!("not started: {error:#}"), wanted: false }
         });
         daemon::forget_bridge(&config.paths);
-        orphans::reap(None);
+        orphans::reap(&hold.pids());
         if end.wanted {
             Crashes::forget(&config.paths);
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
@@ -76,12 +85,13 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
             }
             Next::Restart(wait) => {
                 warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
-                if wishes.within(wait).await {
+                if wishes.within(wait, &hold).await {
                     break 0;
                 }
             }
         }
     };
+    hold.end().await;
     let left = orphans::end_all().await;
     if left > 0 {
         warn!(processes = left, "Ended processes that were left behind");
@@ -90,8 +100,20 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
 }
 
 /// One life of the bridge.
-async fn live(config: &SupervisorConfig, wishes: &mut Wishes) -> anyhow::Result<End> {
-    Bridge::start(config)?.watch(wishes, config).await
+async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes) -> anyhow::Result<End> {
+    let (mut bridge, words) = Bridge::start(config)?;
+    let telling = hold.serve(words);
+    let end = bridge.watch(wishes, config, hold).await;
+    telling.stop(Duration::from_millis(100)).await;
+    end
+}
+
+/// In test builds a file may name a smaller one.
+fn unread_limit(paths: &Paths) -> Option<u64> {
+    if !cfg!(debug_assertions) {
+        return None;
+    }
+    std::fs::read_to_string(paths.hold_limit()).ok()?.trim().parse().ok()
 }
 
 /// What people and the kernel want of us.
@@ -128,14 +150,14 @@ impl Wishes {
     }
 
     /// Waits; true when the end was wished for meanwhile.
-    async fn within(&mut self, wait: Duration) -> bool {
+    async fn within(&mut self, wait: Duration, hold: &Hold) -> bool {
         let until = Instant::now() + wait;
         loop {
             tokio::select! {
                 () = sleep_until(until) => return false,
                 wish = self.next() => match wish {
                     Wish::End => return true,
-                    Wish::Reap => orphans::reap(None),
+                    Wish::Reap => orphans::reap(&hold.pids()),
                 },
             }
         }
@@ -154,7 +176,7 @@ struct Bridge {
     pid: u32,
     /// Open means "go on".
     stdin: Option<ChildStdin>,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<OwnedReadHalf>>,
 }
 
 struct End {
@@ -174,12 +196,15 @@ enum Ending {
 }
 
 impl Bridge {
-    fn start(config: &SupervisorConfig) -> anyhow::Result<Self> {
+    /// Gives the way for what is said to it as well.
+    fn start(config: &SupervisorConfig) -> anyhow::Result<(Self, OwnedWriteHalf)> {
+        let (ours, its) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         let mut child = Command::new(&config.program)
-            .arg("bridge")
+            .args(["bridge", "--hold", &VERSION.to_string()])
             .args(config.foreground.then_some("--foreground"))
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(OwnedFd::from(its))
             .stderr(Stdio::inherit())
             // A Ctrl-C in the terminal is for the supervisor, which then ends the bridge gently.
             .process_group(0)
@@ -188,12 +213,12 @@ impl Bridge {
         daemon::remember_bridge(&config.paths, pid)?;
         info!(bridge.pid = pid, "The bridge is started");
         let stdin = child.stdin.take();
-        let stdout = child.stdout.take().ok_or_else(|| anyhow::anyhow!("the bridge has no stdout"))?;
-        Ok(Self { child, pid, stdin, lines: BufReader::new(stdout).lines() })
+        let (heard, words) = UnixStream::from_std(ours)?.into_split();
+        Ok((Self { child, pid, stdin, lines: BufReader::new(heard).lines() }, words))
     }
 
     /// Until it has ended.
-    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig) -> anyhow::Result<End> {
+    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig, hold: &Hold) -> anyhow::Result<End> {
         let grace = config.grace;
         let mut ending = Ending::No;
         let mut silent_at = Instant::now() + FIRST_BEAT;
@@ -206,16 +231,19 @@ impl Bridge {
                 biased;
                 status = self.child.wait() => {
                     let status = status?;
+                    self.hear_the_rest(hold).await;
                     return Ok(End { code: status.code(), how: status.to_string(), wanted: ending != Ending::No });
                 }
                 wish = wishes.next() => match wish {
-                    Wish::Reap => orphans::reap(Some(self.pid)),
+                    Wish::Reap => orphans::reap(&[&hold.pids()[..], &[self.pid]].concat()),
                     Wish::End => (ending, patience) = self.press(ending, grace),
                 },
                 line = self.lines.next_line(), if hears => match line {
                     Ok(Some(word)) => {
                         silent_at = Instant::now() + 3 * BEAT;
-                        if word == "ready" {
+                        if word.starts_with('{') {
+                            hold.take(&word);
+                        } else if word == "ready" {
                             info!(bridge.pid = self.pid, "The bridge is ready");
                             Crashes::forget(&config.paths);
                         }
@@ -239,6 +267,18 @@ impl Bridge {
                 }
             }
         }
+    }
+
+    /// What it said before it ended counts: an answer may be among it.
+    async fn hear_the_rest(&mut self, hold: &Hold) {
+        let rest = async {
+            while let Ok(Some(word)) = self.lines.next_line().await {
+                if word.starts_with('{') {
+                    hold.take(&word);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, rest).await;
     }
 
     /// The next step of an end: close the pipe, then TERM, then KILL.

@@ -13,7 +13,7 @@ use super::locate::{Found, locate, native_below, pinned_folder};
 use super::session::{Ready, Session};
 use crate::bridge::ports::*;
 use crate::domain::safety::Tried;
-use crate::runtimes::process::{self, Spawn, Spawned};
+use crate::runtimes::process::{self, Holder, Spawn, Spawned};
 use crate::runtimes::rpc::{Incoming, Peer, RpcError};
 use crate::tasks::Tasks;
 
@@ -56,11 +56,17 @@ pub struct CodexConfig {
 pub struct CodexLauncher {
     pub(super) config: CodexConfig,
     pub(super) tasks: Tasks,
+    holder: Option<Holder>,
 }
 
 impl CodexLauncher {
     pub fn new(config: CodexConfig, tasks: Tasks) -> Self {
-        Self { config, tasks }
+        Self { config, tasks, holder: None }
+    }
+
+    /// Its processes are the supervisor's.
+    pub fn held_by(self, holder: Option<Holder>) -> Self {
+        Self { holder, ..self }
     }
 
     async fn start(&self, spec: SpawnSpec) -> Result<Box<dyn Starting>, LaunchError> {
@@ -77,7 +83,8 @@ impl CodexLauncher {
         };
         let spawn = self.command(&found, &spec, strict);
         let tasks = self.tasks.child();
-        let spawned = process::spawn(&spawn, &spec, &tasks)
+        let spawned = process::spawn(&spawn, &spec, self.holder.as_ref(), &tasks)
+            .await
             .map_err(|error| LaunchError::Failed { detail: format!("{}: {error}", found.program.display()) })?;
         info!(
             generation = spec.generation.0,
@@ -264,7 +271,7 @@ impl Starting for StartingCodex {
     fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>> {
         Box::pin(async move {
             let StartingCodex { config, spawned, program, version, mut warnings, tasks } = *self;
-            let Spawned { stdin, stdout, mut handle } = spawned;
+            let Spawned { stdin, stdout, mut handle, cuts: _ } = spawned;
             // A burst of notifications; when it is full, codex is slowed down and loses nothing.
             let (inbox, mut incoming) = mpsc::channel(1024);
             let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
@@ -272,9 +279,9 @@ impl Starting for StartingCodex {
             let early = match shaken {
                 Ok(early) => early,
                 Err(problem) => {
-                    let words = handle.stderr();
                     tasks.stop(Duration::from_millis(100)).await;
                     handle.end().await;
+                    let words = handle.stderr();
                     return Err(match problem {
                         LaunchError::Failed { detail } if !words.is_empty() => {
                             LaunchError::Failed { detail: format!("{detail}; it said: {words}") }

@@ -175,7 +175,8 @@ fn played(script: &str, dir: &Path, facts: mpsc::Sender<Envelope>) -> (Session, 
         run_dir: dir.join("run"),
     };
     let spec = SpawnSpec { generation: Generation(3), mark: format!("played-{}", uuid::Uuid::new_v4()) };
-    let Spawned { stdin, stdout, handle } = process::spawn(&spawn, &spec, &tasks).unwrap();
+    std::fs::create_dir_all(&spawn.run_dir).unwrap();
+    let Spawned { stdin, stdout, handle, .. } = process::spawn_own(&spawn, &spec, &tasks).unwrap();
     let identity = handle.identity.clone();
     let (inbox, incoming) = mpsc::channel(4);
     let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
