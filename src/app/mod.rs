@@ -108,9 +108,14 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     link.ready().await;
     info!(home = %paths.home.display(), "ally is ready");
     heed_term(&ending, &tasks)?;
-    until_wanted(&link, &ending, &tasks).await;
+    let leaves = until_wanted(&link, holder.as_ref(), &ending, &tasks).await;
     let failed = tasks.fatal();
-    stop(&bridge, parts, &ending).await;
+    // What a part that failed has left undone the next bridge does.
+    let leaves = leaves || failed.is_some();
+    if let Some(holder) = holder.filter(|_| leaves) {
+        holder.leave();
+    }
+    stop(&bridge, parts, &ending, leaves).await;
     serving.stop(Duration::from_secs(3)).await;
     tasks.stop(Duration::from_secs(2)).await;
     drop(bridge);
@@ -180,20 +185,42 @@ fn heed_term(ending: &Arc<Ending>, tasks: &Tasks) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) {
+/// Until it is to end. True when it is to make room for another one.
+async fn until_wanted(link: &BridgeLink, holder: Option<&Holder>, ending: &Ending, tasks: &Tasks) -> bool {
     let ended = tasks.token();
+    let replaced = async {
+        match holder {
+            Some(holder) => holder.told_to_leave().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        () = replaced => {
+            info!("Another bridge is to go on");
+            return true;
+        }
         () = link.closed() => info!("The supervisor wants the bridge to end"),
         () = ending.wanted.notified() => info!("A stop was asked for"),
         () = ending.hurry.cancelled() => {}
         () = ended.cancelled() => {}
     }
+    false
 }
 
 /// Intake, conversations, runtime, outbox. The ledger is closed last, by the caller.
-async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending) {
+async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending, leaves: bool) {
     ending.draining.store(true, Ordering::Release);
     parts.listening.stop(Duration::from_secs(3)).await;
+    let leaves = leaves
+        && bridge.leave().await.unwrap_or_else(|error| {
+            // What is not done by now the next one does.
+            warn!(%error, "The bridge leaves without a last look at the ledger");
+            true
+        });
+    if leaves {
+        parts.working.stop(Duration::from_secs(3)).await;
+        return;
+    }
     if let Err(error) = bridge.drain(parts.core.config.grace, &ending.hurry).await {
         error!(%error, "The drain did not come to its end; what is cut is recovered at the next start");
     }

@@ -57,6 +57,8 @@ pub enum Told {
     Unknown { generation: Generation },
     /// How it stands; said again whenever that changes.
     State(HeldState),
+    /// The bridge is to end, and what is held stays for the next one.
+    Leave,
 }
 
 /// How a held process stands.

@@ -1,6 +1,7 @@
 //! The supervisor's loop: start, watch, restart, end.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
         let started = Instant::now();
         let end = live(&config, &hold, &mut wishes).await.unwrap_or_else(|error| {
             error!(error = %format!("{error:#}"), "The bridge could not be started");
-            End { code: None, how: format!("not started: {error:#}"), wanted: false }
+            End { code: None, how: format!("not started: {error:#}"), wanted: false, ..End::default() }
         });
         daemon::forget_bridge(&config.paths);
         orphans::reap(&hold.pids());
@@ -73,18 +74,28 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
             break u8::from(end.code != Some(0));
         }
         if end.code != Some(0)
+            && !end.replaced
             && let Err(error) = Crashes::add(&config.paths, end.how, Clock::default().now_ms())
         {
             warn!(%error, "The death of the bridge could not be written down for `ally status`");
         }
-        match policy.after(end.code, started.elapsed(), Instant::now()) {
+        let next = match end.killed {
+            _ if end.replaced => Next::Restart(Duration::ZERO),
+            true => policy.after_a_kill(),
+            false => policy.after(end.code, started.elapsed(), Instant::now()),
+        };
+        match next {
             Next::End(code) => break code,
             Next::GiveUp => {
                 error!("The bridge crashed ten times within ten minutes; ally stops. See the log above for the cause");
                 break 1;
             }
             Next::Restart(wait) => {
-                warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
+                if end.replaced {
+                    info!("The bridge is replaced");
+                } else {
+                    warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
+                }
                 if wishes.within(wait, &hold).await {
                     break 0;
                 }
@@ -120,6 +131,7 @@ fn unread_limit(paths: &Paths) -> Option<u64> {
 struct Wishes {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
+    replace: tokio::signal::unix::Signal,
     child: tokio::signal::unix::Signal,
     parent: Option<tokio::net::unix::pipe::Receiver>,
 }
@@ -127,6 +139,8 @@ struct Wishes {
 #[derive(Debug, PartialEq, Eq)]
 enum Wish {
     End,
+    /// Another bridge, from the program that is on the disk now.
+    Replace,
     Reap,
 }
 
@@ -135,6 +149,7 @@ impl Wishes {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
+            replace: signal(SignalKind::user_defined1())?,
             child: signal(SignalKind::child())?,
             parent: if with_parent { Some(stdin_pipe()?) } else { None },
         })
@@ -144,6 +159,7 @@ impl Wishes {
         tokio::select! {
             _ = self.term.recv() => Wish::End,
             _ = self.int.recv() => Wish::End,
+            _ = self.replace.recv() => Wish::Replace,
             _ = self.child.recv() => Wish::Reap,
             () = eof(&mut self.parent) => Wish::End,
         }
@@ -157,6 +173,8 @@ impl Wishes {
                 () = sleep_until(until) => return false,
                 wish = self.next() => match wish {
                     Wish::End => return true,
+                    // It is about to be there.
+                    Wish::Replace => return false,
                     Wish::Reap => orphans::reap(&hold.pids()),
                 },
             }
@@ -179,17 +197,23 @@ struct Bridge {
     lines: Lines<BufReader<OwnedReadHalf>>,
 }
 
+#[derive(Default)]
 struct End {
     code: Option<i32>,
     /// In the system's words.
     how: String,
     wanted: bool,
+    /// By somebody else, after it had taken work.
+    killed: bool,
+    /// It was to make room for another.
+    replaced: bool,
 }
 
 /// How far an end that was wished for has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
+    Leaving,
     Draining,
     Terminated,
     Killed,
@@ -223,7 +247,7 @@ impl Bridge {
         let mut ending = Ending::No;
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
-        let mut hears = true;
+        let (mut hears, mut is_ready, mut hangs) = (true, false, false);
         let mut awake = Awake::from(Instant::now());
         loop {
             // What has come is looked at before any deadline is: after a pause of our own both are there at once.
@@ -232,11 +256,25 @@ impl Bridge {
                 status = self.child.wait() => {
                     let status = status?;
                     self.hear_the_rest(hold).await;
-                    return Ok(End { code: status.code(), how: status.to_string(), wanted: ending != Ending::No });
+                    let by_kill = status.signal() == Some(Signal::KILL.as_raw());
+                    return Ok(End {
+                        code: status.code(),
+                        how: status.to_string(),
+                        wanted: !matches!(ending, Ending::No | Ending::Leaving),
+                        replaced: ending == Ending::Leaving,
+                        killed: by_kill && is_ready && !hangs,
+                    });
                 }
                 wish = wishes.next() => match wish {
                     Wish::Reap => orphans::reap(&[&hold.pids()[..], &[self.pid]].concat()),
                     Wish::End => (ending, patience) = self.press(ending, grace),
+                    Wish::Replace if ending == Ending::No => {
+                        info!(bridge.pid = self.pid, "The bridge is to make room for another");
+                        hold.tell_to_leave();
+                        // One that cannot leave its runtime drains.
+                        (ending, patience) = (Ending::Leaving, Some(Instant::now() + grace + AFTER_GRACE));
+                    }
+                    Wish::Replace => {}
                 },
                 line = self.lines.next_line(), if hears => match line {
                     Ok(Some(word)) => {
@@ -244,6 +282,7 @@ impl Bridge {
                         if word.starts_with('{') {
                             hold.take(&word);
                         } else if word == "ready" {
+                            is_ready = true;
                             info!(bridge.pid = self.pid, "The bridge is ready");
                             Crashes::forget(&config.paths);
                         }
@@ -259,8 +298,14 @@ impl Bridge {
                 }
                 () = sleep_until(silent_at), if ending != Ending::Killed => {
                     error!(bridge.pid = self.pid, "The bridge has been silent for three heartbeats; it is killed");
+                    hangs = true;
                     self.send(Signal::KILL);
                     silent_at = Instant::now() + FIRST_BEAT;
+                }
+                () = sleep_until(patience.unwrap_or(silent_at)), if patience.is_some() && ending == Ending::Leaving => {
+                    warn!(bridge.pid = self.pid, "The bridge does not make room; it is killed");
+                    self.send(Signal::KILL);
+                    patience = None;
                 }
                 () = sleep_until(patience.unwrap_or(silent_at)), if patience.is_some() => {
                     (ending, patience) = self.press(ending, grace);
@@ -284,7 +329,7 @@ impl Bridge {
     /// The next step of an end: close the pipe, then TERM, then KILL.
     fn press(&mut self, ending: Ending, grace: Duration) -> (Ending, Option<Instant>) {
         match ending {
-            Ending::No => {
+            Ending::No | Ending::Leaving => {
                 info!(grace_s = grace.as_secs(), "ally ends: running turns get their grace; once more to end at once");
                 self.stdin = None;
                 (Ending::Draining, Some(Instant::now() + grace + AFTER_GRACE))

@@ -36,6 +36,8 @@ struct Inner {
     known: Mutex<HashMap<Generation, watch::Sender<Known>>>,
     /// This process goes and what is held stays: nothing more is said.
     left: AtomicBool,
+    /// Another bridge is to go on.
+    leave: CancellationToken,
     /// The supervisor is gone, and with it the pipes.
     gone: CancellationToken,
     tasks: Tasks,
@@ -96,6 +98,7 @@ impl Holder {
             words,
             known: Mutex::default(),
             left: AtomicBool::new(false),
+            leave: CancellationToken::new(),
             gone: CancellationToken::new(),
             tasks: tasks.clone(),
         });
@@ -109,6 +112,11 @@ impl Holder {
             Ok(())
         });
         Self { inner }
+    }
+
+    /// Resolves when this process is to make room for another one.
+    pub async fn told_to_leave(&self) {
+        self.inner.leave.cancelled().await;
     }
 
     /// From now on nothing is said to what is held, neither a word nor an end: the next bridge goes on with it.
@@ -151,9 +159,9 @@ impl Holder {
             return None;
         }
         let output = output_of(run_dir, generation);
-        let from = from.unwrap_or(state.written).clamp(state.base, state.written);
-        let until = match last_line_end(&output, &state, from) {
-            Ok(until) => until,
+        let least = from.unwrap_or(state.base).clamp(state.base, state.written);
+        let (from, until) = match last_line_end(&output, &state, least) {
+            Ok(until) => (from.map_or(until, |_| least), until),
             Err(error) => {
                 warn!(generation = generation.0, %error, "The output of a held runtime cannot be read");
                 return None;
@@ -221,6 +229,7 @@ impl Inner {
             Ok(Told::State(state)) => (state.generation, Known::State(state)),
             Ok(Told::Unknown { generation }) => (generation, Known::Not("it is not held".to_owned())),
             Ok(Told::Failed { generation, detail }) => (generation, Known::Not(detail)),
+            Ok(Told::Leave) => return self.leave.cancel(),
             Err(error) => return warn!(line_bytes = line.len(), %error, "The supervisor said something unreadable"),
         };
         if let Some(known) = self.known.lock().expect("no code panics while it holds this lock").get(&generation) {

@@ -221,7 +221,7 @@ impl HeldProcess {
         let cut = self.file.set_len(0).and_then(|()| io::Seek::rewind(&mut self.file));
         match cut {
             Ok(()) => {
-                self.base = at;
+                (self.base, self.read) = (at, at);
                 self.shared.change(self.generation, |state| state.base = at);
             }
             Err(error) => warn!(generation = self.generation.0, %error, "A runtime's output could not be cut"),

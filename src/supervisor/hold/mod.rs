@@ -155,6 +155,11 @@ impl Hold {
         tasks
     }
 
+    /// The bridge makes room for another.
+    pub(super) fn tell_to_leave(&self) {
+        self.shared.say(Told::Leave);
+    }
+
     /// Ends all of it: the end of the input first; whoever does not heed that is for [`super::orphans`].
     pub(super) async fn end(&self) {
         for held in self.shared.held().values() {

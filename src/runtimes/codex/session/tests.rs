@@ -53,10 +53,19 @@ fn bench() -> Bench {
         models: Mutex::default(),
         stopping: CancellationToken::new(),
         ended: CancellationToken::new(),
+        version: "0".to_owned(),
+        kept: None,
+        attached: false,
     };
     let (sender, facts) = mpsc::channel(64);
-    let pump =
-        Pump { shared: Arc::new(shared), facts: sender, generation: Generation(1), files: HashMap::new(), fatal: None };
+    let pump = Pump {
+        shared: Arc::new(shared),
+        facts: sender,
+        generation: Generation(1),
+        files: HashMap::new(),
+        late: None,
+        fatal: None,
+    };
     Bench { pump, facts, written: BufReader::new(far_out).lines(), _tasks: tasks, _reader: far_in }
 }
 
@@ -189,6 +198,7 @@ fn played(script: &str, dir: &Path, facts: mpsc::Sender<Envelope>) -> (Session, 
         handle,
         version: "0".to_owned(),
         warnings: Vec::new(),
+        kept: None,
         tasks,
     };
     (Session::start(ready, facts), identity)
