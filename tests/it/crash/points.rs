@@ -161,7 +161,7 @@ async fn approval(place: &str, after: After) {
     let codex = world.pid("runtime").unwrap();
     let file = world.file("approved.txt");
     let text = format!("[[escalate echo n1 >> {}]] [[say done]]", file.display());
-    let message = if place.starts_with("w4") || place == "card.told" {
+    let message = if place.starts_with("w4") {
         arm(&world, place);
         world.sim.say(OWNER_CHAT, OWNER, &text)
     } else {
@@ -206,11 +206,6 @@ async fn before_w4() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_w4() {
     approval("w4.after", After::AskedAgain).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn just_after_the_card_was_created() {
-    approval("card.told", After::AskedAgain).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
