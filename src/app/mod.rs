@@ -30,6 +30,7 @@ use crate::domain::safety::{Outcome, Tried};
 use crate::ledger::{Ledger, LedgerLock, OpenError, Places};
 use crate::runtimes::codex::{CodexConfig, CodexLauncher};
 use crate::runtimes::embedded::{EmbeddedConfig, EmbeddedLauncher};
+use crate::runtimes::process::Holder;
 use crate::supervisor::{BridgeLink, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
@@ -69,9 +70,13 @@ pub(crate) struct Ending {
 ///
 /// # Errors
 /// What keeps it from starting, in words for the log; the supervisor tries again unless it is the configuration.
-pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
+///
+/// `hold` says in which words the supervisor offers to hold runtimes.
+pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<ExitCode> {
     let tasks = Tasks::default();
-    let link = BridgeLink::from_stdio(&tasks)?;
+    let (link, held) = BridgeLink::from_stdio(&tasks, hold)?;
+    // What is held outlives the cancelling of the work that uses it.
+    let holder = held.map(|held| Holder::start(held.words, held.heard, &Tasks::default()));
     let paths = config.paths.clone();
     crate::crash::arm(paths.crash_point());
     let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(StartError::from)?;
@@ -81,7 +86,7 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
     let ledger = Ledger::open(&places, &lock).map_err(StartError::from)?;
     let app_lock = app_lock(&config)?;
-    let parts = Parts::build(&config, &ledger, &tasks)?;
+    let parts = Parts::build(&config, &ledger, holder.clone(), &tasks)?;
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
     let intake = bridge.intake();
@@ -104,9 +109,14 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
     info!(home = %paths.home.display(), "ally is ready");
     heed_term(&ending, &tasks)?;
     let damage = look_for_damage(&ledger, &ending, &tasks);
-    until_wanted(&link, &ending, &tasks).await;
+    let leaves = until_wanted(&link, holder.as_ref(), &ending, &tasks).await;
     let failed = tasks.fatal();
-    stop(&bridge, parts, &ending).await;
+    // What a part that failed has left undone the next bridge does.
+    let leaves = leaves || failed.is_some();
+    if let Some(holder) = holder.filter(|_| leaves) {
+        holder.leave();
+    }
+    stop(&bridge, parts, &ending, leaves).await;
     serving.stop(Duration::from_secs(3)).await;
     tasks.stop(Duration::from_secs(2)).await;
     drop(bridge);
@@ -126,7 +136,7 @@ pub async fn run_bridge(config: Config) -> anyhow::Result<ExitCode> {
 
 /// Tries what the sandbox of the configured runtime promises; needs no daemon. The runtime's name, and what came of it.
 pub async fn try_security(config: &Config) -> (&'static str, Vec<Tried>) {
-    let launcher = launcher(config, &Clock::default());
+    let launcher = launcher(config, &Clock::default(), None);
     let tried = launcher.probe(&probe(config, "doctor")).await;
     (launcher.kind(), tried)
 }
@@ -198,20 +208,42 @@ fn look_for_damage(ledger: &Ledger, ending: &Arc<Ending>, tasks: &Tasks) -> Arc<
     found
 }
 
-async fn until_wanted(link: &BridgeLink, ending: &Ending, tasks: &Tasks) {
+/// Until it is to end. True when it is to make room for another one.
+async fn until_wanted(link: &BridgeLink, holder: Option<&Holder>, ending: &Ending, tasks: &Tasks) -> bool {
     let ended = tasks.token();
+    let replaced = async {
+        match holder {
+            Some(holder) => holder.told_to_leave().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        () = replaced => {
+            info!("Another bridge is to go on");
+            return true;
+        }
         () = link.closed() => info!("The supervisor wants the bridge to end"),
         () = ending.wanted.notified() => info!("A stop was asked for"),
         () = ending.hurry.cancelled() => {}
         () = ended.cancelled() => {}
     }
+    false
 }
 
 /// Intake, conversations, runtime, outbox. The ledger is closed last, by the caller.
-async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending) {
+async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending, leaves: bool) {
     ending.draining.store(true, Ordering::Release);
     parts.listening.stop(Duration::from_secs(3)).await;
+    let leaves = leaves
+        && bridge.leave().await.unwrap_or_else(|error| {
+            // What is not done by now the next one does.
+            warn!(%error, "The bridge leaves without a last look at the ledger");
+            true
+        });
+    if leaves {
+        parts.working.stop(Duration::from_secs(3)).await;
+        return;
+    }
     if let Err(error) = bridge.drain(parts.core.config.grace, &ending.hurry).await {
         error!(%error, "The drain did not come to its end; what is cut is recovered at the next start");
     }
@@ -231,7 +263,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn build(config: &Config, ledger: &Ledger, tasks: &Tasks) -> anyhow::Result<Self> {
+    fn build(config: &Config, ledger: &Ledger, holder: Option<Holder>, tasks: &Tasks) -> anyhow::Result<Self> {
         let clock = Clock::default();
         let (listening, working) = (tasks.child(), tasks.child());
         let local = LocalChannel::new(
@@ -244,7 +276,7 @@ impl Parts {
         };
         let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(local.clone())];
         channels.extend(feishu.clone().map(|feishu| feishu as Arc<dyn Channel>));
-        let host = Host::new(launcher(config, &clock), ledger.clone(), clock.clone());
+        let host = Host::new(launcher(config, &clock, holder), ledger.clone(), clock.clone());
         let bridge_config = bridge_config(config, &local);
         let core = Arc::new(Core::new(ledger.clone(), clock, working.clone(), bridge_config, channels, host));
         Ok(Self { core, local, feishu, listening, working })
@@ -263,7 +295,7 @@ fn feishu_config(settings: &config::FeishuConfig) -> FeishuConfig {
     }
 }
 
-fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
+fn launcher(config: &Config, clock: &Clock, holder: Option<Holder>) -> Box<dyn Launcher> {
     let paths = &config.paths;
     let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let path = config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
@@ -286,7 +318,7 @@ fn launcher(config: &Config, clock: &Clock) -> Box<dyn Launcher> {
                 path,
                 env,
             };
-            Box::new(CodexLauncher::new(settings, own))
+            Box::new(CodexLauncher::new(settings, own).held_by(holder))
         }
         RuntimeConfig::Embedded => {
             let settings = EmbeddedConfig { home: paths.home.join("embedded"), run_dir: paths.run.clone(), env };

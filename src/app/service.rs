@@ -30,6 +30,7 @@ const COMPUTER: &str = "computer";
 pub(super) struct Daemon {
     core: Arc<Core>,
     home: String,
+    since_ms: i64,
     ledger_path: String,
     warnings: Vec<String>,
     unclaimed: Option<String>,
@@ -46,6 +47,7 @@ impl Daemon {
         safety: Arc<OnceLock<Vec<Tried>>>,
     ) -> Self {
         Self {
+            since_ms: core.now_ms(),
             core,
             home: config.paths.home.display().to_string(),
             ledger_path: config.paths.ledger.display().to_string(),
@@ -75,6 +77,7 @@ impl Daemon {
         let runtime = self.core.host.now().and_then(|live| live.identity.pid);
         status.pids =
             Pids { supervisor: Some(std::os::unix::process::parent_id()), bridge: Some(std::process::id()), runtime };
+        status.since_ms = Some(self.since_ms);
         status.channels = self.channels(now);
         let mut runtime = self.runtime();
         runtime.warnings.extend(counts.last_failure.and_then(|kind| words::last_failure(kind, self.core.config.lang)));
@@ -150,6 +153,7 @@ impl Daemon {
             kind: self.core.host.kind().to_owned(),
             version: None,
             generation: None,
+            since_ms: None,
             state: "starting".to_owned(),
             problem: None,
             warnings: Vec::new(),
@@ -161,6 +165,7 @@ impl Daemon {
                 report.state = "ready".to_owned();
                 report.version = Some(live.version());
                 report.generation = Some(live.generation.0);
+                report.since_ms = Some(live.since_ms);
                 report.warnings = live.warnings();
             }
             HostState::Trouble(problem) => {

@@ -60,6 +60,7 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>, tasks: &Tasks) -> Cor
         max_time: None,
         grace: Duration::ZERO,
         stale_after: Duration::from_secs(600),
+        backfill_run: Duration::ZERO,
         remind_after: None,
         floor: HashMap::from([("feishu".into(), access)]),
         max_attachment: 1024,

@@ -117,6 +117,7 @@ fn one(tx: &Transaction<'_>, filling: &Filling, n: u64, generation: Generation) 
         at_ms: now,
         level: Level::Edit,
         network: false,
+        position: None,
     };
     turns::submit(tx, &turns::get(tx, &turn)?, &submission)?;
     if conversation.thread.as_ref() != Some(&thread) {

@@ -94,7 +94,7 @@ pub struct Core {
     refreshing: tokio::sync::Mutex<()>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
-    /// Secret answers on their way to the runtime. Never stored: a restart voids their gates anyway.
+    /// Secret answers on their way to the runtime. Never stored: what a dead bridge knew is asked for again.
     secrets: Mutex<HashMap<GateId, Decision>>,
 }
 
@@ -261,6 +261,10 @@ impl Core {
 
     pub fn keep_secret(&self, gate: &GateId, decision: Decision) {
         self.secrets.lock().expect("no code panics while it holds this lock").insert(gate.clone(), decision);
+    }
+
+    pub fn has_secret(&self, gate: &GateId) -> bool {
+        self.secrets.lock().expect("no code panics while it holds this lock").contains_key(gate)
     }
 
     pub fn take_secret(&self, gate: &GateId) -> Option<Decision> {

@@ -77,6 +77,8 @@ pub struct Follow {
     swallowed: bool,
     /// It compacts its thread: its submit names no turn, and it is known by its start alone.
     compacts: bool,
+    /// What an earlier bridge may have heard comes first.
+    hears_again: bool,
     /// A decision could not be passed on: when to try again.
     retry_at_ms: Option<i64>,
     seen: Seen,
@@ -142,6 +144,7 @@ impl Follow {
             in_doubt: false,
             swallowed: false,
             compacts,
+            hears_again: false,
             retry_at_ms: None,
             seen: Seen::default(),
             watch: Watch::new(now),
@@ -152,8 +155,9 @@ impl Follow {
         }
     }
 
-    /// Takes up a turn that ran before anybody followed it here.
-    pub fn adopt(&mut self) {
+    /// Takes up a turn that ran before anybody followed it here. It may be heard again from its beginning.
+    pub fn adopt(&mut self, hears_again: bool) {
+        self.hears_again = hears_again;
         self.native = self.turn.native_turn.clone();
         self.evidence = self.turn.evidence;
         self.swallowed = self.native.is_some() && self.native == self.turn.cursor;
@@ -192,7 +196,7 @@ impl Follow {
     /// Until the turn is settled, or the process is gone (then the turn is still active and recovery goes on).
     pub async fn to_the_end(mut self, handle: &Arc<Handle>) -> anyhow::Result<Next> {
         // A wish may have been committed before we listened.
-        let mut over = self.look().await;
+        let mut over = (self.hears_again && self.catch_up().await) || self.look().await;
         let mut taking: Option<Boxed<'static, Lease>> = None;
         let mut tick = self.next_tick();
         while !over {
@@ -222,6 +226,20 @@ impl Follow {
         }
         self.let_go();
         Ok(Next::Again)
+    }
+
+    /// Whatever of this an earlier bridge had heard and done is not done twice. True when the turn is over.
+    async fn catch_up(&mut self) -> bool {
+        while let Some(envelope) = self.facts.recv().await {
+            let caught_up = envelope.fact == Fact::CaughtUp;
+            if self.take_for_sure(envelope).await {
+                return true;
+            }
+            if caught_up {
+                return false;
+            }
+        }
+        true
     }
 
     /// A fact is told once: a ledger that fails for a moment must not lose it. All of it may be done twice.
@@ -276,6 +294,10 @@ impl Follow {
 
     /// Takes one fact; true when there is nothing more to follow.
     async fn take(&mut self, envelope: Envelope) -> anyhow::Result<bool> {
+        if envelope.fact == Fact::CaughtUp {
+            self.on_caught_up().await?;
+            return Ok(false);
+        }
         if let (Some(theirs), Some(ours)) = (&envelope.turn, &self.native)
             && theirs != ours
         {
@@ -321,7 +343,7 @@ impl Follow {
                 self.on_ended(envelope.turn, end, failure).await?;
                 return Ok(true);
             }
-            Fact::Activity => {}
+            Fact::Activity | Fact::CaughtUp => {}
             Fact::Exited { .. } => return Ok(true),
         }
         Ok(false)
@@ -504,6 +526,15 @@ impl Follow {
             self.take_back();
             self.paint(true).await?;
         }
+        self.core.wakes.painter.notify_one();
+        Ok(())
+    }
+
+    /// All that was said while no bridge was there is heard: an answer of which nothing was heard is given again.
+    async fn on_caught_up(&mut self) -> Result<(), LedgerError> {
+        let (id, frame, core) = (self.turn.id.clone(), self.frame(), Arc::clone(&self.core));
+        let again = move |tx: &Transaction<'_>| gate_flow::answer_again(tx, &frame, &id, |gate| core.has_secret(gate));
+        self.core.ledger.write(again).await?;
         self.core.wakes.painter.notify_one();
         Ok(())
     }

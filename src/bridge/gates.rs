@@ -200,9 +200,7 @@ pub async fn answer(
     gate: &Gate,
 ) -> anyhow::Result<Passed> {
     let secret = core.take_secret(&gate.id);
-    let needs_secret = gate.ask.is_secret();
-    let skipped = matches!(&gate.decision, Some(Decision::Answers { answers }) if answers.is_empty());
-    if needs_secret && secret.is_none() && !skipped {
+    if needs_secret(gate) && secret.is_none() {
         // It is on its way into memory; what is stored (`***`) is never sent.
         return Ok(Passed::NotYet);
     }
@@ -271,6 +269,33 @@ pub async fn answer(
     }
 }
 
+/// The process that asks has outlived a bridge. Whether that one's answer reached it nobody knows; it takes the first one
+/// that comes. What only that bridge knew is asked for again.
+pub fn answer_again(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &TurnId,
+    has_secret: impl Fn(&GateId) -> bool,
+) -> Result<(), LedgerError> {
+    for mut gate in gates::of_turn(tx, turn)? {
+        if gate.state == GateState::Answering {
+            gates::not_taken(tx, &gate)?;
+            gate = gates::get(tx, &gate.id)?;
+        }
+        if gate.state == GateState::Decided && needs_secret(&gate) && !has_secret(&gate.id) {
+            gates::taken_back(tx, &gate)?;
+            pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Its answer is not in the ledger.
+fn needs_secret(gate: &Gate) -> bool {
+    let skipped = matches!(&gate.decision, Some(Decision::Answers { answers }) if answers.is_empty());
+    gate.ask.is_secret() && !skipped
+}
+
 /// The runtime says that a request is over. With the last one the turn runs again.
 pub fn resolved(
     tx: &Transaction<'_>,
@@ -323,6 +348,10 @@ impl OnDeath for Undertaker {
 
     fn buried(&self) {
         self.core.wakes.painter.notify_one();
+    }
+
+    fn has_failed(&self) -> bool {
+        self.core.tasks.fatal().is_some()
     }
 
     /// A question on a thread that no turn of ours runs on (a sub-agent's): nobody can be shown it, so it is declined

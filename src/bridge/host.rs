@@ -1,12 +1,15 @@
-//! The runtime process and its successors: starts it, records each generation before a word is said to it, makes sure
-//! that a former one is surely dead before anything is concluded from its absence, and passes its facts on.
+//! The runtime process and its successors: takes up the one that an earlier bridge left, or starts one, records each
+//! generation before a word is said to it, makes sure that a former one is surely dead before anything is concluded from its
+//! absence, and passes its facts on.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -17,13 +20,15 @@ use crate::crash;
 use crate::domain::ids::*;
 use crate::domain::safety::Tried;
 use crate::ledger::generations::GenerationRow;
-use crate::ledger::{Ledger, LedgerError, Transaction, generations};
+use crate::ledger::{Ledger, LedgerError, Transaction, generations, turns};
 
 /// A runtime that answers.
 pub struct LiveRuntime {
     runtime: Box<dyn Runtime>,
     pub generation: Generation,
     pub identity: ProcessIdentity,
+    /// When it was started.
+    pub since_ms: i64,
     /// Threads that this process has loaded for us: where, and the mark of their [`Posture::ground`].
     opened: Mutex<HashMap<ThreadId, (PathBuf, [u8; 32])>>,
     pulse: Pulse,
@@ -46,6 +51,11 @@ impl LiveRuntime {
 
     pub fn version(&self) -> String {
         self.runtime.version()
+    }
+
+    /// See [`Runtime::position`].
+    pub fn position(&self) -> Option<u64> {
+        self.runtime.position()
     }
 
     pub fn capabilities(&self) -> Capabilities {
@@ -115,6 +125,12 @@ struct Inner {
     state: watch::Sender<HostState>,
     /// Who listens to which thread.
     routes: Mutex<HashMap<ThreadId, mpsc::UnboundedSender<Envelope>>>,
+    /// What was told of the turns of an earlier bridge before anybody here followed them.
+    parked: Mutex<HashMap<ThreadId, mpsc::UnboundedReceiver<Envelope>>>,
+    /// Only what was there when this bridge came is taken up.
+    has_looked: AtomicBool,
+    /// This bridge ends, and the process stays for the next one.
+    leaves: AtomicBool,
 }
 
 pub type Burial = Box<dyn FnOnce(&Transaction<'_>, Generation, i64) -> Result<(), LedgerError> + Send>;
@@ -125,6 +141,8 @@ pub trait OnDeath: Send + Sync + 'static {
     fn bury(&self) -> Burial;
     /// After that commit.
     fn buried(&self);
+    /// A part of the bridge failed: it ends as by a crash, and the next one goes on.
+    fn has_failed(&self) -> bool;
     /// A question that belongs to no turn of ours.
     fn stray(&self, live: Arc<LiveRuntime>, envelope: Envelope);
 }
@@ -132,7 +150,18 @@ pub trait OnDeath: Send + Sync + 'static {
 impl Host {
     pub fn new(launcher: Box<dyn Launcher>, ledger: Ledger, clock: Clock) -> Self {
         let (state, _) = watch::channel(HostState::default());
-        Self { inner: Arc::new(Inner { launcher, ledger, clock, state, routes: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                launcher,
+                ledger,
+                clock,
+                state,
+                routes: Mutex::default(),
+                parked: Mutex::default(),
+                has_looked: AtomicBool::new(false),
+                leaves: AtomicBool::new(false),
+            }),
+        }
     }
 
     pub fn kind(&self) -> &'static str {
@@ -177,8 +206,24 @@ impl Host {
         receiver
     }
 
+    /// What was told of a thread's turn since this bridge took the process up, up to [`Fact::CaughtUp`] and beyond.
+    pub fn parked(&self, thread: &ThreadId) -> Option<mpsc::UnboundedReceiver<Envelope>> {
+        self.inner.parked.lock().expect("no code panics while it holds this lock").remove(thread)
+    }
+
     pub fn unlisten(&self, thread: &ThreadId) {
         self.inner.routes.lock().expect("no code panics while it holds this lock").remove(thread);
+    }
+
+    /// The process stays for the next bridge, whatever ends this one. False where it cannot outlive a bridge.
+    pub fn leave(&self) -> bool {
+        let can = self.now().is_none_or(|live| live.runtime.leave());
+        self.inner.leaves.store(can, Ordering::Release);
+        can
+    }
+
+    fn leaves(&self) -> bool {
+        self.inner.leaves.load(Ordering::Acquire)
     }
 
     /// Keeps a runtime alive until `cancel`, then ends it. The bridge settles what it cuts before that.
@@ -193,6 +238,9 @@ impl Host {
             }
         }
         self.inner.state.send_replace(HostState::Stopped);
+        if self.leaves() {
+            return Ok(());
+        }
         match self.bury_former(bridge.as_ref()).await {
             Ok(_) => Ok(()),
             // The next start buries it.
@@ -208,6 +256,14 @@ impl Host {
         failures: &mut u32,
         cancel: &CancellationToken,
     ) -> Result<Duration, LedgerError> {
+        if let Some((live, facts)) = self.take_up(bridge, cancel).await? {
+            *failures = 0;
+            self.serve(bridge, live, facts, cancel).await;
+            return Ok(Duration::ZERO);
+        }
+        if self.leaves() {
+            return Ok(Duration::ZERO);
+        }
         if let Err(stuck) = self.bury_former(bridge).await? {
             error!(generation = stuck.generation.0, pid = stuck.pid, "A former runtime process does not end");
             self.inner.state.send_replace(HostState::Stuck(stuck));
@@ -226,6 +282,102 @@ impl Host {
                 Ok(backoff(*failures))
             }
         }
+    }
+
+    /// The process of an earlier bridge, where it lives: its turns go on, and nothing is told to anybody.
+    async fn take_up(
+        &self,
+        bridge: &dyn OnDeath,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(Arc<LiveRuntime>, mpsc::Receiver<Envelope>)>, LedgerError> {
+        if self.inner.has_looked.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let rows = self.inner.ledger.read(generations::not_dead).await?;
+        let ours = |row: &&GenerationRow| row.kind == self.kind() && row.home == self.home() && row.state != "stuck";
+        let former = rows.last().filter(ours).and_then(|row| Some((row.number, identity_of(row)?, row.started_at_ms)));
+        let mut active = self.inner.ledger.read(turns::all_active).await?;
+        self.inner.has_looked.store(true, Ordering::Release);
+        let Some((number, identity, since_ms)) = former else {
+            return Ok(None);
+        };
+        active.retain(|turn| turn.generation == Some(number));
+        self.park(active.iter().filter_map(|turn| turn.thread.clone()));
+        let (facts, mut told) = mpsc::channel(1024);
+        let from = active.iter().filter_map(|turn| turn.position).min();
+        let taken = match self.inner.launcher.attach(&identity, from, facts).await {
+            Some(runtime) => {
+                let (opened, pulse) = (Mutex::default(), Pulse::default());
+                let live = Arc::new(LiveRuntime { runtime, generation: number, identity, since_ms, opened, pulse });
+                self.catch_up(bridge, &live, &mut told, cancel).await.then_some((live, told))
+            }
+            None => None,
+        };
+        match &taken {
+            Some((live, _)) => {
+                let (kind, version) = (self.kind(), live.version());
+                info!(generation = number.0, turns = active.len(), "Runtime {kind} {version} lives on");
+                // It is most likely there already, and a ledger that takes no writes now must not end what lives.
+                if let Err(error) = self.inner.ledger.write(move |tx| generations::live(tx, number, &version)).await {
+                    warn!(%error, "The ledger does not know yet that the runtime lives");
+                }
+            }
+            None => self.stop_routing(),
+        }
+        Ok(taken)
+    }
+
+    /// Somebody will follow these; what is told meanwhile is kept for them.
+    fn park(&self, threads: impl Iterator<Item = ThreadId>) {
+        let mut parked = self.inner.parked.lock().expect("no code panics while it holds this lock");
+        for thread in threads {
+            parked.insert(thread.clone(), self.listen(&thread));
+        }
+    }
+
+    /// What an earlier bridge may have heard is heard again. False when the process is gone, or this bridge ends.
+    async fn catch_up(
+        &self,
+        bridge: &dyn OnDeath,
+        live: &Arc<LiveRuntime>,
+        told: &mut mpsc::Receiver<Envelope>,
+        cancel: &CancellationToken,
+    ) -> bool {
+        loop {
+            let envelope = tokio::select! {
+                () = cancel.cancelled() => return false,
+                envelope = told.recv() => envelope,
+            };
+            match envelope {
+                None | Some(Envelope { fact: Fact::Exited { .. }, .. }) => return false,
+                Some(Envelope { fact: Fact::CaughtUp, generation, .. }) => {
+                    let routes = self.inner.routes.lock().expect("no code panics while it holds this lock");
+                    for (thread, route) in routes.iter() {
+                        let thread = Some(thread.clone());
+                        let _ = route.send(Envelope { generation, thread, turn: None, fact: Fact::CaughtUp });
+                    }
+                    return true;
+                }
+                Some(envelope) => self.route(bridge, live, envelope),
+            }
+        }
+    }
+
+    /// Every listener sees its end.
+    fn stop_routing(&self) {
+        self.inner.parked.lock().expect("no code panics while it holds this lock").clear();
+        self.inner.routes.lock().expect("no code panics while it holds this lock").clear();
+    }
+
+    /// Whether no turn is under way. Then what was said so far is of no use any more.
+    async fn is_idle(&self, live: &LiveRuntime) -> bool {
+        // First how far, then whether: a turn that begins in between says all it says behind that.
+        let Some(position) = live.position() else { return false };
+        let is_idle = self.inner.ledger.read(turns::all_active).await.is_ok_and(|active| active.is_empty());
+        if is_idle {
+            live.runtime.cut(position);
+        }
+        is_idle
     }
 
     /// Every generation that is not known to be dead is made dead, and what hung on it is told so.
@@ -292,7 +444,7 @@ impl Host {
         info!(generation = number.0, runtime.kind = kind, runtime.version = %version, "Runtime {kind} {version} is ready");
         self.inner.ledger.write(move |tx| generations::live(tx, number, &version)).await?;
         let (opened, pulse) = (Mutex::default(), Pulse::default());
-        let live = Arc::new(LiveRuntime { runtime, generation: number, identity, opened, pulse });
+        let live = Arc::new(LiveRuntime { runtime, generation: number, identity, since_ms: now, opened, pulse });
         Ok(Ok((live, receiver)))
     }
 
@@ -305,10 +457,13 @@ impl Host {
         cancel: &CancellationToken,
     ) {
         self.inner.state.send_replace(HostState::Live(Arc::clone(&live)));
+        let mut idle_at: Option<Instant> = None;
         loop {
             let envelope = tokio::select! {
                 () = cancel.cancelled() => {
-                    live.runtime.shutdown().await;
+                    if !self.leaves() && !(bridge.has_failed() && self.leave()) {
+                        live.runtime.shutdown().await;
+                    }
                     break;
                 }
                 () = live.pulse.given_up() => {
@@ -316,9 +471,24 @@ impl Host {
                     live.runtime.shutdown().await;
                     break;
                 }
+                () = sleep_until(idle_at.unwrap_or_else(Instant::now)), if idle_at.is_some() => {
+                    idle_at = None;
+                    if !self.is_idle(&live).await {
+                        continue;
+                    }
+                    if live.runtime.is_outdated() {
+                        info!(generation = live.generation.0, "The runtime is started again with the settings of now");
+                        live.runtime.shutdown().await;
+                        break;
+                    }
+                    continue;
+                }
                 envelope = facts.recv() => envelope,
             };
             live.pulse.heard();
+            if matches!(&envelope, Some(Envelope { fact: Fact::TurnEnded { .. }, .. })) {
+                idle_at = Some(Instant::now() + SETTLED);
+            }
             match envelope {
                 Some(Envelope { fact: Fact::Exited { detail }, generation, .. }) => {
                     warn!(generation = generation.0, %detail, "The runtime process ended");
@@ -329,8 +499,7 @@ impl Host {
             }
         }
         self.inner.state.send_replace(HostState::Starting);
-        // Every listener sees its end.
-        self.inner.routes.lock().expect("no code panics while it holds this lock").clear();
+        self.stop_routing();
     }
 
     fn route(&self, bridge: &dyn OnDeath, live: &Arc<LiveRuntime>, envelope: Envelope) {
@@ -353,6 +522,8 @@ fn identity_of(row: &GenerationRow) -> Option<ProcessIdentity> {
     serde_json::from_str(row.identity.as_deref()?).ok()
 }
 
+/// After its end a turn is settled so soon, as a rule.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How long nothing is started while the ledger takes no writes.
 const OUTAGE_WAIT: Duration = Duration::from_secs(1);
 

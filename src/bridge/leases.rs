@@ -4,11 +4,13 @@
 //! A turn all of whose work waits for a person gives its lease back; before its answer is passed on it takes the lease
 //! again.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::domain::ids::TurnId;
 use crate::domain::view::WaitReason;
 
 pub struct Leases {
@@ -16,6 +18,8 @@ pub struct Leases {
     all: Arc<Semaphore>,
     /// Directories are not kept apart.
     shared: bool,
+    /// Of turns that an earlier bridge left at work, until somebody follows them.
+    reserved: Mutex<HashMap<TurnId, Lease>>,
 }
 
 /// Held while a turn works. Dropping it lets the next one in.
@@ -90,7 +94,24 @@ impl Table {
 
 impl Leases {
     pub fn new(parallel: usize, shared: bool) -> Self {
-        Self { places: Places::default(), all: Arc::new(Semaphore::new(parallel.max(1))), shared }
+        Self {
+            places: Places::default(),
+            all: Arc::new(Semaphore::new(parallel.max(1))),
+            shared,
+            reserved: Mutex::default(),
+        }
+    }
+
+    /// A turn works there already: nobody else may until it is known what becomes of it.
+    pub fn reserve(&self, turn: &TurnId, directory: &Path) {
+        if let Ok(lease) = self.try_take(directory) {
+            self.reserved.lock().expect("no code panics while it holds this lock").insert(turn.clone(), lease);
+        }
+    }
+
+    /// What was reserved for the turn, once.
+    pub fn reserved(&self, turn: &TurnId) -> Option<Lease> {
+        self.reserved.lock().expect("no code panics while it holds this lock").remove(turn)
     }
 
     /// Takes the directory and a slot at once if both are free; else says what is waited for.

@@ -63,7 +63,6 @@ use self::core::Core;
 use self::gates::Undertaker;
 use self::intake::BridgeIntake;
 
-pub use prompts::text_of as prompt_text;
 pub use prompts::{of_text as prompt_of, text_of as prompt_text};
 pub use say::launch_in_status;
 
@@ -80,6 +79,11 @@ impl Bridge {
         alive::after_restart(&core).await?;
         let tasks = core.tasks.clone();
         let host = core.host.clone();
+        for turn in core.ledger.read(turns::all_active).await? {
+            if turn.state != TurnState::Waiting {
+                core.leases.reserve(&turn.id, &turn.directory);
+            }
+        }
         let undertaker = Arc::new(Undertaker::new(Arc::clone(&core)));
         tasks.spawn("runtime", OnExit::StopDaemon, move |cancel| async move { host.run(undertaker, cancel).await });
         let shared = Arc::clone(&core);
@@ -126,6 +130,17 @@ impl Bridge {
             self.idle_within(Duration::from_secs(5), &CancellationToken::new()).await?;
         }
         self.flushed_within(Duration::from_secs(if hurry.is_cancelled() { 1 } else { 5 })).await
+    }
+
+    /// Makes room for another bridge that goes on with all of it: nothing is cut, and what is ready is sent. False where
+    /// the runtime cannot outlive this one.
+    pub async fn leave(&self) -> Result<bool, LedgerError> {
+        self.core.registry.close();
+        if !self.core.host.leave() {
+            return Ok(false);
+        }
+        self.flushed_within(Duration::from_secs(1)).await?;
+        Ok(true)
     }
 
     async fn cut(&self, which: impl Fn(TurnState) -> bool + Send + 'static) -> Result<(), LedgerError> {

@@ -397,6 +397,17 @@ pub trait Launcher: Send + Sync + 'static {
     /// Starts the process and says nothing to it yet: its identity is committed first.
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>>;
 
+    /// Takes up the process of an earlier bridge where it lives on without one, and tells `facts` again what it said since
+    /// a [`Runtime::position`], then [`Fact::CaughtUp`]. Nothing where that cannot be: it is to be made dead.
+    fn attach<'a>(
+        &'a self,
+        _former: &'a ProcessIdentity,
+        _from: Option<u64>,
+        _facts: mpsc::Sender<Envelope>,
+    ) -> Boxed<'a, Option<Box<dyn Runtime>>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// Makes sure that a former generation is surely dead: its process, its group and everything that carries its mark.
     /// TERM, then KILL, only where pid, start time and boot id match.
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>>;
@@ -517,6 +528,22 @@ pub trait Runtime: Send + Sync {
     /// Calls a thread by a name where people see it outside of ally.
     fn name_thread<'a>(&'a self, _thread: &'a ThreadId, _name: &'a str) -> Boxed<'a, Result<(), CallError>> {
         Box::pin(async { Err(CallError::Unsupported) })
+    }
+    /// How far it was listened to, where another bridge could go on from there: what a turn brings comes behind the
+    /// position at which it was submitted.
+    fn position(&self) -> Option<u64> {
+        None
+    }
+    /// Nobody will ask for what it said before this position.
+    fn cut(&self, _at: u64) {}
+    /// This bridge ends and the next one takes the process up: from here on it is neither spoken to nor ended. False where
+    /// there is no way to do that.
+    fn leave(&self) -> bool {
+        false
+    }
+    /// It was started with other settings than those of now.
+    fn is_outdated(&self) -> bool {
+        false
     }
     /// EOF, TERM, KILL; resolves when the process is gone.
     fn shutdown(&self) -> Boxed<'_, ()>;
@@ -781,6 +808,8 @@ pub enum Fact {
     },
     /// Anything else that shows the turn alive.
     Activity,
+    /// What follows has not been told to an earlier bridge.
+    CaughtUp,
     /// The process ended; nothing follows.
     Exited {
         detail: String,

@@ -1,5 +1,5 @@
-//! What became of a turn whose process is gone. First the proof that it is gone, then a pull, then the table of
-//! [`crate::domain::verdict`].
+//! What became of a turn that an earlier bridge followed. Where its process lives it is followed again; else first the
+//! proof that it is gone, then a pull, then the table of [`crate::domain::verdict`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +102,7 @@ async fn paused(
     Ok(())
 }
 
-/// The host is still burying it, or it is the live one and the follower just let go.
+/// The host is still burying it, or it is the live one: taken up from an earlier bridge, or the follower just let go.
 async fn wait_for_death(
     core: &Arc<Core>,
     turn: &Turn,
@@ -111,9 +111,6 @@ async fn wait_for_death(
 ) -> anyhow::Result<Next> {
     let live = core.host.now().is_some_and(|live| live.generation == generation);
     if live {
-        // A follower that failed (ledger trouble) while its process lives: the process must tell, and does so when asked
-        // by a pull in the next look.
-        warn!(turn.id = %turn.id, "Turn {} has a live process and nobody follows it", turn.id);
         return adopt(core, turn, handle).await;
     }
     let mut state = core.host.watch();
@@ -132,11 +129,17 @@ async fn adopt(core: &Arc<Core>, turn: &Turn, handle: &Arc<Handle>) -> anyhow::R
     };
     let id = turn.conversation.clone();
     let conversation = core.ledger.read(move |tx| conversations::get(tx, &id)).await?;
-    let facts = core.host.listen(&thread);
+    let again = core.host.parked(&thread);
+    let hears_again = again.is_some();
+    if !hears_again {
+        // A follower that failed (ledger trouble): the process tells when it is asked, by a pull in the next look.
+        warn!(turn.id = %turn.id, "Turn {} has a live process and nobody follows it", turn.id);
+    }
+    let facts = again.unwrap_or_else(|| core.host.listen(&thread));
     // A turn that waits for a person has no lease; a running one works there already.
-    let lease = core.leases.try_take(&turn.directory).ok();
+    let lease = core.leases.reserved(&turn.id).or_else(|| core.leases.try_take(&turn.directory).ok());
     let mut follow = super::follow::Follow::new(core, &live, &conversation, turn.clone(), thread, facts, lease);
-    follow.adopt();
+    follow.adopt(hears_again);
     follow.to_the_end(handle).await
 }
 
@@ -147,6 +150,8 @@ async fn judge(
     turn: &Turn,
     boot_changed: bool,
 ) -> anyhow::Result<Next> {
+    // It works no more.
+    drop(core.leases.reserved(&turn.id));
     let known = known(core, conversation, turn, boot_changed).await?;
     let compacts = prompts::compaction(&turn.prompt).is_some();
     let judged = if compacts { compaction_after_death } else { after_death };

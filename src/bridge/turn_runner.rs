@@ -389,6 +389,7 @@ async fn commit_submission(
         cursor: conversation.thread_cursor.clone(),
         generation: live.generation,
         boot_id: live.identity.boot_id.clone(),
+        position: live.position(),
         at_ms: core.now_ms(),
         level: posture.level,
         network: posture.network,

@@ -11,6 +11,9 @@ pub(super) struct Args {
     /// Log to stderr, too
     #[arg(long)]
     foreground: bool,
+    /// Stdout is a socket, and the supervisor holds runtimes with these words
+    #[arg(long)]
+    hold: Option<u32>,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
@@ -21,7 +24,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         filter: config.log_filter.clone(),
         to_stderr: args.foreground,
     })?;
-    let ended = crate::app::run_bridge(config).await;
+    let ended = crate::app::run_bridge(config, args.hold).await;
     if let Err(error) = &ended {
         tracing::error!(error = %format!("{error:#}"), "The bridge ends with an error");
     }

@@ -61,7 +61,7 @@ enum Command {
     Start(start::Args),
     /// Stop ally: running tasks get a grace, nothing is lost
     Stop(stop::Args),
-    /// Stop and start again
+    /// Start ally anew while running tasks go on
     Restart(restart::Args),
     /// Run ally in the foreground (for systemd, launchd and containers)
     Run(run::Args),

@@ -169,7 +169,12 @@ fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
             .flatten()
             .collect();
     let pids = if pids.is_empty() { String::new() } else { format!("  ({})", pids.join(", ")) };
-    field("ally", &format!("{state}  {}{pids}", status.version))?;
+    let now = Clock::default().now_ms();
+    let since = |at: Option<i64>| {
+        let age = at.map(|at| age((now - at).max(0)));
+        age.map_or_else(String::new, |age| say(&format!("，已 {age}"), &format!(", for {age}")))
+    };
+    field("ally", &format!("{state}  {}{pids}{}", status.version, since(status.since_ms)))?;
     field(&say("目录", "home"), &status.home)?;
     for channel in &status.channels {
         let frame = channel.last_frame_age_ms.map(|ms| {
@@ -183,7 +188,8 @@ fn show(context: &Context, status: &StatusReport) -> Result<(), CliError> {
         let version = runtime.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
         let generation = runtime.generation.map(|n| say(&format!("，第 {n} 个进程"), &format!(", generation {n}")));
         let state = self::word(context, &runtime.state);
-        let text = format!("{}{version} {state}{}", runtime.kind, generation.unwrap_or_default());
+        let since = since(runtime.since_ms);
+        let text = format!("{}{version} {state}{}{since}", runtime.kind, generation.unwrap_or_default());
         field(&say("运行时", "runtime"), &text)?;
         problem(runtime.problem.as_deref())?;
         for warning in &runtime.warnings {

@@ -129,6 +129,11 @@ impl Paths {
         self.run.join("crash-point")
     }
 
+    /// In test builds: how many bytes of a runtime may be unread.
+    pub fn hold_limit(&self) -> PathBuf {
+        self.run.join("hold-limit")
+    }
+
     /// The token that every request on the control socket carries.
     pub fn token(&self) -> PathBuf {
         self.run.join("token")

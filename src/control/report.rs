@@ -17,6 +17,9 @@ pub struct StatusReport {
     pub state: DaemonState,
     /// Processes.
     pub pids: Pids,
+    /// When the bridge was started, Unix milliseconds.
+    #[serde(default)]
+    pub since_ms: Option<i64>,
     /// Channels that are on.
     pub channels: Vec<ChannelReport>,
     /// The runtime, once it is known.
@@ -51,6 +54,7 @@ impl StatusReport {
             home,
             state,
             pids: Pids::default(),
+            since_ms: None,
             channels: Vec::new(),
             runtime: None,
             turns: TurnCounts::default(),
@@ -144,6 +148,9 @@ pub struct RuntimeReport {
     pub version: Option<String>,
     /// Number of the process.
     pub generation: Option<i64>,
+    /// When it was started, Unix milliseconds.
+    #[serde(default)]
+    pub since_ms: Option<i64>,
     /// `starting`, `ready`, `down`, `stuck`.
     pub state: String,
     /// What is wrong and what to do.

@@ -10,6 +10,7 @@ pub mod conversing;
 pub mod delivery;
 pub mod gate;
 pub mod history;
+pub mod hold;
 pub mod ids;
 pub mod invariant;
 pub mod level;

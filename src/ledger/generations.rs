@@ -15,6 +15,7 @@ pub struct GenerationRow {
     /// The process's identity, JSON of the port's type; absent when the process never came to be.
     pub identity: Option<String>,
     pub boot_changed: bool,
+    pub started_at_ms: i64,
 }
 
 /// Takes the next number, before the process exists.
@@ -65,5 +66,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<GenerationRow> {
         state: row.get("state")?,
         identity: row.get("identity")?,
         boot_changed: row.get("boot_changed")?,
+        started_at_ms: row.get("started_at_ms")?,
     })
 }

@@ -42,6 +42,8 @@ pub struct Turn {
     /// How sure the runtime was that it has the turn, as far as it said so.
     pub evidence: Option<Evidence>,
     pub boot_id: Option<String>,
+    /// How far the runtime's output had been read when it was submitted.
+    pub position: Option<u64>,
     pub continues: Option<TurnId>,
     pub stop: Option<Stop>,
     pub tool_seen: bool,
@@ -239,6 +241,8 @@ pub struct Submission {
     pub cursor: Option<NativeTurnId>,
     pub generation: Generation,
     pub boot_id: String,
+    /// How far the runtime's output has been read, where it outlives the bridge.
+    pub position: Option<u64>,
     pub at_ms: i64,
     pub level: Level,
     /// It reaches the network, because somebody let it.
@@ -249,7 +253,7 @@ pub fn submit(tx: &Transaction<'_>, turn: &Turn, submission: &Submission) -> Res
     advance(tx, turn, TurnEvent::Submit)?;
     let client = ClientId::of_turn(&turn.id, turn.attempt + 1);
     let sql = "UPDATE turns SET attempt = attempt + 1, client_id = ?2, thread = ?3, cursor = ?4, generation = ?5, boot_id = ?6,
-                   submitted_at_ms = ?7, level = ?8, native_turn = NULL, evidence = NULL, started_at_ms = NULL WHERE id = ?1";
+                   submitted_at_ms = ?7, level = ?8, position = ?9, native_turn = NULL, evidence = NULL, started_at_ms = NULL WHERE id = ?1";
     run(
         tx,
         sql,
@@ -261,7 +265,8 @@ pub fn submit(tx: &Transaction<'_>, turn: &Turn, submission: &Submission) -> Res
             submission.generation.0,
             submission.boot_id,
             submission.at_ms,
-            submission.level.as_str()
+            submission.level.as_str(),
+            submission.position.and_then(|position| i64::try_from(position).ok())
         ],
     )?;
     Ok(client)
@@ -416,6 +421,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         generation: row.get::<_, Option<i64>>("generation")?.map(Generation),
         evidence: row.get::<_, Option<String>>("evidence")?.as_deref().and_then(Evidence::parse),
         boot_id: row.get("boot_id")?,
+        position: row.get::<_, Option<i64>>("position")?.and_then(|position| u64::try_from(position).ok()),
         continues: id_opt(row, "continues")?,
         stop: read_stop(row)?,
         tool_seen: row.get("tool_seen")?,

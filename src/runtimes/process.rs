@@ -12,12 +12,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process, test_kill_process_group};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 use tracing::debug;
 
+use self::held::Held;
+pub use self::held::{Attached, Holder};
+
 use crate::bridge::ports::{Death, ProcessIdentity, SpawnSpec, StillAlive};
+use crate::domain::ids::Generation;
 use crate::tasks::{OnExit, Tasks};
+
+mod held;
 
 /// The environment variable that carries the mark.
 pub const MARK: &str = "ALLY_GENERATION";
@@ -42,24 +49,50 @@ pub struct Spawn {
     pub run_dir: PathBuf,
 }
 
-/// A started process with its pipes. The seam behind which another process may hold them one day.
+/// A started process with its pipes: its own ones, or those that the supervisor holds.
 pub struct Spawned {
-    pub stdin: ChildStdin,
-    pub stdout: ChildStdout,
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     pub handle: Handle,
+    /// Up to where its kept output may go, if that is all there is. Where nothing is kept there is none.
+    pub cuts: Option<mpsc::Sender<u64>>,
 }
 
 /// The process without its pipes.
 pub struct Handle {
     pub identity: ProcessIdentity,
-    child: Child,
-    stderr: Arc<Mutex<Vec<String>>>,
+    kin: Kin,
 }
 
-/// Starts the process in its own group, marked and locked.
-pub fn spawn(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Result<Spawned> {
+/// Whose child it is.
+enum Kin {
+    /// Ours: it ends with us.
+    Own { child: Child, stderr: Arc<Mutex<Vec<String>>> },
+    /// The supervisor's.
+    Held(Held),
+}
+
+/// Starts the process in its own group, marked and locked. With a `holder` it is the supervisor's child.
+pub async fn spawn(
+    spawn: &Spawn,
+    spec: &SpawnSpec,
+    holder: Option<&Holder>,
+    tasks: &Tasks,
+) -> std::io::Result<Spawned> {
     std::fs::create_dir_all(&spawn.run_dir)?;
-    let lock = File::create(spawn.run_dir.join(format!("gen-{}.lock", spec.generation)))?;
+    match holder {
+        Some(holder) => holder.spawn(spawn, spec).await,
+        None => spawn_own(spawn, spec, tasks),
+    }
+}
+
+fn lock_of(run_dir: &Path, generation: Generation) -> PathBuf {
+    run_dir.join(format!("gen-{generation}.lock"))
+}
+
+/// The same as our own child; the folder of the lock files is there.
+pub fn spawn_own(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Result<Spawned> {
+    let lock = File::create(lock_of(&spawn.run_dir, spec.generation))?;
     lock.try_lock().map_err(std::io::Error::from)?;
     let mut command = Command::new(&spawn.program);
     command
@@ -93,7 +126,8 @@ pub fn spawn(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Result<
     };
     let kept = Arc::new(Mutex::new(Vec::new()));
     drain(stderr, Arc::clone(&kept), tasks);
-    Ok(Spawned { stdin, stdout, handle: Handle { identity, child, stderr: kept } })
+    let handle = Handle { identity, kin: Kin::Own { child, stderr: kept } };
+    Ok(Spawned { stdin: Box::new(stdin), stdout: Box::new(stdout), handle, cuts: None })
 }
 
 /// Gives the child, and nobody else, the open file. Were the flag cleared in this process, any other child that is
@@ -200,22 +234,40 @@ fn without_colour(line: &str) -> String {
 }
 
 impl Handle {
-    /// The last lines of stderr.
+    /// The last lines of stderr; of a held process after its end.
     pub fn stderr(&self) -> String {
-        self.stderr.lock().expect("no code panics while it holds this lock").join("\n")
+        match &self.kin {
+            Kin::Own { stderr, .. } => stderr.lock().expect("no code panics while it holds this lock").join("\n"),
+            Kin::Held(held) => held.stderr().lines().map(without_colour).collect::<Vec<_>>().join("\n"),
+        }
     }
 
-    pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
+    /// Until it has ended.
+    pub async fn wait(&mut self) {
+        match &mut self.kin {
+            Kin::Own { child, .. } => drop(child.wait().await),
+            Kin::Held(held) => {
+                if held.ended().await.is_none() {
+                    // Nobody waits for it any more who would tell.
+                    while runs(&self.identity) {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            }
+        }
     }
 
     /// Waits for the end that a closed stdin asks for, then TERM, then KILL; reaps it and ends what it left behind.
+    /// Not where it is left to the next bridge.
     pub async fn end(&mut self) {
+        if matches!(&self.kin, Kin::Held(held) if held.is_left()) {
+            return;
+        }
         for signal in [None, Some(Signal::TERM), Some(Signal::KILL)] {
             if let Some(signal) = signal {
                 signal_group(&self.identity, signal);
             }
-            if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_ok() {
+            if tokio::time::timeout(PATIENCE, self.wait()).await.is_ok() {
                 break;
             }
         }
@@ -369,6 +421,18 @@ async fn ended_within(former: &ProcessIdentity, patience: Duration) -> bool {
     }
 }
 
+/// Takes away what was kept of a generation that is surely dead.
+pub fn forget(run_dir: &Path, generation: Generation) {
+    for file in [held::output_of(run_dir, generation), memory_of(run_dir, generation)] {
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+/// Where an adapter keeps what it must know of a process that outlives it.
+pub fn memory_of(run_dir: &Path, generation: Generation) -> PathBuf {
+    run_dir.join(format!("gen-{generation}.json"))
+}
+
 /// The program of a name on a search path.
 pub fn on_path(name: &str, path: Option<&OsString>) -> Option<PathBuf> {
     std::env::split_paths(path?).map(|folder| folder.join(name)).find(|candidate| is_program(candidate))
@@ -383,7 +447,6 @@ pub fn is_program(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::Generation;
 
     fn shell(script: &str, dir: &Path) -> Spawn {
         Spawn {
@@ -422,7 +485,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tasks = Tasks::default();
         let script = "printf 'a\\377b\\n' >&2; head -c 5000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo end >&2; cat";
-        let mut spawned = spawn(&shell(script, dir.path()), &spec("odd"), &tasks).unwrap();
+        let mut spawned = spawn(&shell(script, dir.path()), &spec("odd"), None, &tasks).await.unwrap();
         while !spawned.handle.stderr().ends_with("end") {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -437,7 +500,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tasks = Tasks::default();
         let spec = spec("eof");
-        let mut spawned = spawn(&shell("sleep 300 & cat", dir.path()), &spec, &tasks).unwrap();
+        let mut spawned = spawn(&shell("sleep 300 & cat", dir.path()), &spec, None, &tasks).await.unwrap();
         drop(spawned.stdin);
         spawned.handle.end().await;
         assert!(!runs(&spawned.handle.identity));
@@ -449,7 +512,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tasks = Tasks::default();
         let spec = spec("unmarked");
-        let mut spawned = spawn(&shell("env -i sleep 300 & echo $!; cat", dir.path()), &spec, &tasks).unwrap();
+        let mut spawned =
+            spawn(&shell("env -i sleep 300 & echo $!; cat", dir.path()), &spec, None, &tasks).await.unwrap();
         let mut lines = BufReader::new(&mut spawned.stdout).lines();
         let child: u32 = lines.next_line().await.unwrap().unwrap().parse().unwrap();
         assert!(start_time(child).is_some());
@@ -469,7 +533,7 @@ mod tests {
     async fn the_child_holds_its_lock_as_long_as_it_lives() {
         let dir = tempfile::tempdir().unwrap();
         let tasks = Tasks::default();
-        let mut spawned = spawn(&shell("cat", dir.path()), &spec("lock"), &tasks).unwrap();
+        let mut spawned = spawn(&shell("cat", dir.path()), &spec("lock"), None, &tasks).await.unwrap();
         let lock = File::open(dir.path().join("run/gen-7.lock")).unwrap();
         assert!(matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)));
         drop(spawned.stdin);
@@ -484,7 +548,7 @@ mod tests {
         let spec = spec("former");
         // An orphan in a session of its own: only the mark finds it. Nothing reads stdin: only a signal ends it.
         let script = "setsid sleep 300 & trap '' TERM; echo up; sleep 300; sleep 300";
-        let mut spawned = spawn(&shell(script, dir.path()), &spec, &tasks).unwrap();
+        let mut spawned = spawn(&shell(script, dir.path()), &spec, None, &tasks).await.unwrap();
         let mut lines = BufReader::new(&mut spawned.stdout).lines();
         assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("up"));
         let identity = spawned.handle.identity.clone();

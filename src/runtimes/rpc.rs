@@ -36,12 +36,27 @@ pub enum Incoming {
         method: String,
         params: Value,
     },
+    /// What comes from here on was not there when this side came.
+    CaughtUp,
+}
+
+/// Where one goes on that another has begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Bytes of the stream before what is read.
+    pub from: u64,
+    /// Bytes of the stream that were there when this side came.
+    pub until: u64,
+    /// How many sides there were, this one included: no two use the same ids.
+    pub nth: u32,
 }
 
 impl Incoming {
     fn method(&self) -> &str {
-        let (Incoming::Notification { method, .. } | Incoming::Request { method, .. }) = self;
-        method
+        match self {
+            Incoming::Notification { method, .. } | Incoming::Request { method, .. } => method,
+            Incoming::CaughtUp => "",
+        }
     }
 }
 
@@ -64,6 +79,10 @@ pub struct Peer {
 
 struct Inner {
     next_id: AtomicI64,
+    /// The ids of earlier sides are smaller.
+    first_id: i64,
+    /// Bytes of the stream whose lines were passed on.
+    position: AtomicU64,
     pending: Mutex<Pending>,
     lines: mpsc::Sender<String>,
     slots: Semaphore,
@@ -82,9 +101,36 @@ impl Peer {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
+        Self::run(reader, writer, header, None, tasks, inbox)
+    }
+
+    /// The same for a stream that another side has begun to read and to write.
+    pub fn resume<R, W>(reader: R, writer: W, place: Place, tasks: &Tasks, inbox: mpsc::Sender<Incoming>) -> Self
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::run(reader, writer, false, Some(place), tasks, inbox)
+    }
+
+    fn run<R, W>(
+        reader: R,
+        writer: W,
+        header: bool,
+        place: Option<Place>,
+        tasks: &Tasks,
+        inbox: mpsc::Sender<Incoming>,
+    ) -> Self
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let first_id = (i64::from(place.map_or(1, |place| place.nth).saturating_sub(1)) << 32) + 1;
         let (lines, queued) = mpsc::channel(IN_FLIGHT * 4);
         let inner = Arc::new(Inner {
-            next_id: AtomicI64::new(1),
+            next_id: AtomicI64::new(first_id),
+            first_id,
+            position: AtomicU64::new(place.map_or(0, |place| place.from)),
             pending: Mutex::new(Some(HashMap::new())),
             lines,
             slots: Semaphore::new(IN_FLIGHT),
@@ -95,7 +141,7 @@ impl Peer {
         tasks.spawn("rpc-read", OnExit::Ignore, move |cancel| async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
-                () = read_lines(reader, &reading, inbox) => {}
+                () = read_lines(reader, &reading, place, inbox) => {}
             }
             reading.end();
             Ok(())
@@ -155,6 +201,11 @@ impl Peer {
         self.inner.skipped.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the stream whose lines were passed on.
+    pub fn position(&self) -> u64 {
+        self.inner.position.load(Ordering::Acquire)
+    }
+
     async fn send(&self, mut message: Value) -> Result<(), RpcError> {
         if self.inner.header
             && let Some(object) = message.as_object_mut()
@@ -181,9 +232,21 @@ impl Inner {
     }
 }
 
-async fn read_lines<R: AsyncRead + Unpin>(reader: R, inner: &Inner, inbox: mpsc::Sender<Incoming>) {
-    let mut lines = Lines { reader: BufReader::with_capacity(64 * 1024, reader), too_long: false };
+async fn read_lines<R: AsyncRead + Unpin>(
+    reader: R,
+    inner: &Inner,
+    place: Option<Place>,
+    inbox: mpsc::Sender<Incoming>,
+) {
+    let mut lines = Lines { reader: BufReader::with_capacity(64 * 1024, reader), too_long: false, read: 0 };
+    let from = place.map_or(0, |place| place.from);
+    let mut until = place.map(|place| place.until);
     loop {
+        let position = from + lines.read;
+        inner.position.store(position, Ordering::Release);
+        if until.take_if(|until| *until <= position).is_some() && inbox.send(Incoming::CaughtUp).await.is_err() {
+            return;
+        }
         let line = match lines.next().await {
             Some(Ok(line)) => line,
             Some(Err(why)) => {
@@ -212,6 +275,8 @@ async fn read_lines<R: AsyncRead + Unpin>(reader: R, inner: &Inner, inbox: mpsc:
 struct Lines<R> {
     reader: BufReader<R>,
     too_long: bool,
+    /// Bytes so far; after a line, with its end.
+    read: u64,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
@@ -229,7 +294,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if !self.too_long {
                 line.extend_from_slice(&chunk[..taken]);
             }
-            self.reader.consume(end.map_or(taken, |end| end + 1));
+            let used = end.map_or(taken, |end| end + 1);
+            self.reader.consume(used);
+            self.read += used as u64;
             if line.len() > MAX_LINE {
                 self.too_long = true;
                 line = Vec::new();
@@ -250,6 +317,7 @@ fn answer(inner: &Inner, id: i64, result: Result<Value, RpcError>) {
     match waiting {
         // The caller may have given up in the same moment.
         Some(waiting) => drop(waiting.send(result)),
+        None if id < inner.first_id => debug!(rpc.id = id, "An answer to a call of an earlier bridge"),
         None => warn!(rpc.id = id, "An answer to a call that nobody waits for"),
     }
 }
@@ -391,6 +459,32 @@ mod tests {
         assert_eq!(result, Err(RpcError::Gone));
         assert_eq!(closed, None);
         assert_eq!(peer.call("later", json!({}), SOON).await, Err(RpcError::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_later_side_goes_on_where_another_was() {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let (near_read, near_write) = tokio::io::split(near);
+        let (far_read, far_write) = tokio::io::split(far);
+        let mut far = Far { lines: BufReader::new(far_read).lines(), writer: far_write };
+        let (inbox, mut received) = mpsc::channel(16);
+        let tasks = Tasks::default();
+        let (answer, old) = (r#"{"id":7,"result":0}"#, r#"{"method":"old","params":{}}"#);
+        let until = 100 + answer.len() as u64 + old.len() as u64 + 2;
+        let peer = Peer::resume(near_read, near_write, Place { from: 100, until, nth: 3 }, &tasks, inbox);
+        for line in [answer, old, r#"{"method":"new","params":{}}"#] {
+            far.say(line).await;
+        }
+        let named = |method: &str| Incoming::Notification { method: method.to_owned(), params: json!({}) };
+        let heard = [received.recv().await, received.recv().await, received.recv().await];
+        assert_eq!(heard, [named("old"), Incoming::CaughtUp, named("new")].map(Some));
+        assert!(peer.position() >= until);
+        let serve = async {
+            let asked = far.next().await;
+            far.say(&json!({ "id": asked["id"], "result": asked["id"] }).to_string()).await;
+        };
+        let (answered, ()) = tokio::join!(peer.call("a", json!({}), SOON), serve);
+        assert_eq!(answered, Ok(json!((2i64 << 32) + 1)), "no id of the sides before");
     }
 
     #[tokio::test(start_paused = true)]

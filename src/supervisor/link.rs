@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, pipe};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::hold::VERSION;
 use crate::tasks::{OnExit, Tasks};
 
 /// How often the bridge says that it lives. The supervisor kills after three that are missing.
@@ -19,38 +21,51 @@ pub const BEAT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct BridgeLink {
     closed: CancellationToken,
-    words: mpsc::Sender<&'static str>,
+    words: mpsc::Sender<String>,
+}
+
+/// What is said about the runtimes that the supervisor holds, line by line.
+#[derive(Debug)]
+pub struct HoldLink {
+    /// To the supervisor, each with its end.
+    pub words: mpsc::Sender<String>,
+    /// From it.
+    pub heard: OwnedReadHalf,
 }
 
 impl BridgeLink {
-    /// Takes stdin and stdout, which must be the supervisor's pipes, and begins to beat. From here on nothing else may
-    /// write to stdout.
-    pub fn from_stdio(tasks: &Tasks) -> io::Result<Self> {
+    /// Takes stdin and stdout, which must be the supervisor's, and begins to beat. From here on nothing else may write to
+    /// stdout. `hold` says in which words the supervisor offers to hold runtimes: others than ours are no offer.
+    pub fn from_stdio(tasks: &Tasks, hold: Option<u32>) -> io::Result<(Self, Option<HoldLink>)> {
         let mut stdin = stdin_pipe()?;
-        let stdout = pipe::Sender::from_file(copy(io::stdout().as_fd())?)?;
         let closed = CancellationToken::new();
-        // One `ready` in a lifetime.
-        let (words, heard) = mpsc::channel(4);
+        let (words, said) = mpsc::channel(64);
         let ended = closed.clone();
         tasks.spawn("link.watch", OnExit::LogOnly, |cancel| async move {
             cancel.run_until_cancelled(until_eof(&mut stdin)).await;
             ended.cancel();
             Ok(())
         });
-        let ended = closed.clone();
-        tasks.spawn("link.beat", OnExit::LogOnly, |cancel| async move {
-            // A pipe that nobody reads is the same as one that was closed.
-            if let Some(Err(_)) = cancel.run_until_cancelled(beat(stdout, heard)).await {
-                ended.cancel();
+        let stdout = copy(io::stdout().as_fd())?;
+        let held = match hold {
+            Some(version) => {
+                let socket = std::os::unix::net::UnixStream::from(OwnedFd::from(stdout));
+                socket.set_nonblocking(true)?;
+                let (heard, writes) = UnixStream::from_std(socket)?.into_split();
+                speak(tasks, writes, said, &closed);
+                (version == VERSION).then(|| HoldLink { words: words.clone(), heard })
             }
-            Ok(())
-        });
-        Ok(Self { closed, words })
+            None => {
+                speak(tasks, pipe::Sender::from_file(stdout)?, said, &closed);
+                None
+            }
+        };
+        Ok((Self { closed, words }, held))
     }
 
     /// Tells that the bridge takes work.
     pub async fn ready(&self) {
-        let _ = self.words.send("ready\n").await;
+        let _ = self.words.send("ready\n".to_owned()).await;
     }
 
     /// Resolves when the supervisor wants the bridge to end, or is gone.
@@ -74,12 +89,26 @@ pub(super) fn stdin_pipe() -> io::Result<pipe::Receiver> {
     pipe::Receiver::from_file(copy(io::stdin().as_fd())?)
 }
 
-async fn beat(mut pipe: pipe::Sender, mut words: mpsc::Receiver<&'static str>) -> io::Result<()> {
+fn speak<W>(tasks: &Tasks, to: W, words: mpsc::Receiver<String>, closed: &CancellationToken)
+where
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let ended = closed.clone();
+    tasks.spawn("link.beat", OnExit::LogOnly, |cancel| async move {
+        // A pipe that nobody reads is the same as one that was closed.
+        if let Some(Err(_)) = cancel.run_until_cancelled(beat(to, words)).await {
+            ended.cancel();
+        }
+        Ok(())
+    });
+}
+
+async fn beat<W: AsyncWrite + Unpin>(mut to: W, mut words: mpsc::Receiver<String>) -> io::Result<()> {
     let mut ticks = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
-            _ = ticks.tick() => pipe.write_all(b"beat\n").await?,
-            Some(word) = words.recv() => pipe.write_all(word.as_bytes()).await?,
+            _ = ticks.tick() => to.write_all(b"beat\n").await?,
+            Some(word) = words.recv() => to.write_all(word.as_bytes()).await?,
         }
     }
 }

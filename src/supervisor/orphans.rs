@@ -12,9 +12,9 @@ pub fn become_subreaper() {
     }
 }
 
-/// Collects dead orphans. `bridge` is left to whoever waits for it.
-pub fn reap(bridge: Option<u32>) {
-    for child in children().into_iter().filter(|child| child.zombie && Some(child.pid) != bridge) {
+/// Collects dead orphans. Those that are `awaited` are left to whoever waits for them.
+pub fn reap(awaited: &[u32]) {
+    for child in children().into_iter().filter(|child| child.zombie && !awaited.contains(&child.pid)) {
         if let Some(pid) = pid_of(child.pid) {
             let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
         }
@@ -23,13 +23,13 @@ pub fn reap(bridge: Option<u32>) {
 
 /// Ends every child that is left: TERM, two seconds, KILL. Gives the number of those that had to be told.
 pub async fn end_all() -> usize {
-    reap(None);
+    reap(&[]);
     let left = children();
     for child in &left {
         send(child.pid, Signal::TERM);
     }
     for _ in 0..20 {
-        reap(None);
+        reap(&[]);
         if children().is_empty() {
             return left.len();
         }
@@ -41,7 +41,7 @@ pub async fn end_all() -> usize {
             send(child.pid, Signal::KILL);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-        reap(None);
+        reap(&[]);
         if children().is_empty() {
             break;
         }

@@ -31,6 +31,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Somebody else killed a bridge that had taken work: no fault of its own that would come again.
+    pub fn after_a_kill(&self) -> Next {
+        Next::Restart(Duration::from_secs(1))
+    }
+
     /// Judges one end. `code` is `None` when a signal ended it.
     pub fn after(&mut self, code: Option<i32>, lived: Duration, now: Instant) -> Next {
         match code {
@@ -96,6 +101,15 @@ mod tests {
         let waits: Vec<Next> = (0..3).map(|_| policy.after(None, second, now)).collect();
         assert_eq!(waits, [1, 2, 4].map(|s| Next::Restart(Duration::from_secs(s))));
         assert_eq!(policy.after(Some(1), HEALTHY, now), Next::Restart(second));
+    }
+
+    #[test]
+    fn whoever_kills_it_makes_no_loop() {
+        let mut policy = Policy::default();
+        for _ in 0..30 {
+            assert_eq!(policy.after_a_kill(), Next::Restart(Duration::from_secs(1)));
+        }
+        assert_eq!(policy.after(None, Duration::ZERO, Instant::now()), Next::Restart(Duration::from_secs(1)));
     }
 
     #[test]

@@ -1,18 +1,23 @@
 //! The supervisor's loop: start, watch, restart, end.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use super::crashes::Crashes;
 use super::daemon;
+use super::hold::Hold;
 use super::link::{BEAT, stdin_pipe, until_eof};
 use super::lock::Lock;
 use super::orphans;
@@ -20,6 +25,7 @@ use super::policy::{Awake, Next, Policy};
 use crate::clock::Clock;
 use crate::config::Paths;
 use crate::crash;
+use crate::domain::hold::VERSION;
 
 /// A bridge that has never beaten gets longer: it may still be loading its own program from a slow disk.
 const FIRST_BEAT: Duration = Duration::from_secs(30);
@@ -28,6 +34,9 @@ const FIRST_BEAT: Duration = Duration::from_secs(30);
 pub const AFTER_GRACE: Duration = Duration::from_secs(35);
 /// The same between TERM, which takes back the grace, and KILL.
 pub const AFTER_TERM: Duration = Duration::from_secs(30);
+
+/// A bridge that has ended may have said something that nobody has heard yet.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the supervisor must know.
 #[derive(Debug, Clone)]
@@ -49,29 +58,33 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     let _lock = Lock::take(&config.paths.supervisor_lock())?;
     orphans::become_subreaper();
     let mut wishes = Wishes::listen(config.with_parent)?;
+    let hold = Hold::new(unread_limit(&config.paths));
     let mut policy = Policy::default();
     Crashes::forget(&config.paths);
     crash::arm(config.paths.crash_point());
     let code = loop {
         let started = Instant::now();
-        let end = live(&config, &mut wishes).await.unwrap_or_else(|error| {
+        let end = live(&config, &hold, &mut wishes).await.unwrap_or_else(|error| {
             error!(error = %format!("{error:#}"), "The bridge could not be started");
-            End { code: None, how: format!("not started: {error:#}"), wanted: false }
+            End { code: None, how: format!("not started: {error:#}"), wanted: false, ..End::default() }
         });
         daemon::forget_bridge(&config.paths);
-        orphans::reap(None);
+        orphans::reap(&hold.pids());
         if end.wanted {
             Crashes::forget(&config.paths);
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
             break u8::from(end.code != Some(0));
         }
         if end.code != Some(0)
+            && !end.replaced
             && let Err(error) = Crashes::add(&config.paths, end.how, Clock::default().now_ms())
         {
             warn!(%error, "The death of the bridge could not be written down for `ally status`");
         }
-        let next = match crash::has_fault("restart at once") && end.code.is_none() {
-            true => Next::Restart(Duration::ZERO),
+        let next = match end.killed {
+            _ if end.replaced => Next::Restart(Duration::ZERO),
+            _ if end.code.is_none() && crash::has_fault("restart at once") => Next::Restart(Duration::ZERO),
+            true => policy.after_a_kill(),
             false => policy.after(end.code, started.elapsed(), Instant::now()),
         };
         match next {
@@ -81,13 +94,18 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
                 break 1;
             }
             Next::Restart(wait) => {
-                warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
-                if wishes.within(wait).await {
+                if end.replaced {
+                    info!("The bridge is replaced");
+                } else {
+                    warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
+                }
+                if wishes.within(wait, &hold).await {
                     break 0;
                 }
             }
         }
     };
+    hold.end().await;
     let left = orphans::end_all().await;
     if left > 0 {
         warn!(processes = left, "Ended processes that were left behind");
@@ -96,14 +114,27 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
 }
 
 /// One life of the bridge.
-async fn live(config: &SupervisorConfig, wishes: &mut Wishes) -> anyhow::Result<End> {
-    Bridge::start(config)?.watch(wishes, config).await
+async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes) -> anyhow::Result<End> {
+    let (mut bridge, words) = Bridge::start(config)?;
+    let telling = hold.serve(words);
+    let end = bridge.watch(wishes, config, hold).await;
+    telling.stop(Duration::from_millis(100)).await;
+    end
+}
+
+/// In test builds a file may name a smaller one.
+fn unread_limit(paths: &Paths) -> Option<u64> {
+    if !cfg!(debug_assertions) {
+        return None;
+    }
+    std::fs::read_to_string(paths.hold_limit()).ok()?.trim().parse().ok()
 }
 
 /// What people and the kernel want of us.
 struct Wishes {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
+    replace: tokio::signal::unix::Signal,
     child: tokio::signal::unix::Signal,
     parent: Option<tokio::net::unix::pipe::Receiver>,
 }
@@ -111,6 +142,8 @@ struct Wishes {
 #[derive(Debug, PartialEq, Eq)]
 enum Wish {
     End,
+    /// Another bridge, from the program that is on the disk now.
+    Replace,
     Reap,
 }
 
@@ -119,6 +152,7 @@ impl Wishes {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
+            replace: signal(SignalKind::user_defined1())?,
             child: signal(SignalKind::child())?,
             parent: if with_parent { Some(stdin_pipe()?) } else { None },
         })
@@ -128,20 +162,23 @@ impl Wishes {
         tokio::select! {
             _ = self.term.recv() => Wish::End,
             _ = self.int.recv() => Wish::End,
+            _ = self.replace.recv() => Wish::Replace,
             _ = self.child.recv() => Wish::Reap,
             () = eof(&mut self.parent) => Wish::End,
         }
     }
 
     /// Waits; true when the end was wished for meanwhile.
-    async fn within(&mut self, wait: Duration) -> bool {
+    async fn within(&mut self, wait: Duration, hold: &Hold) -> bool {
         let until = Instant::now() + wait;
         loop {
             tokio::select! {
                 () = sleep_until(until) => return false,
                 wish = self.next() => match wish {
                     Wish::End => return true,
-                    Wish::Reap => orphans::reap(None),
+                    // It is about to be there.
+                    Wish::Replace => return false,
+                    Wish::Reap => orphans::reap(&hold.pids()),
                 },
             }
         }
@@ -160,32 +197,41 @@ struct Bridge {
     pid: u32,
     /// Open means "go on".
     stdin: Option<ChildStdin>,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<OwnedReadHalf>>,
 }
 
+#[derive(Default)]
 struct End {
     code: Option<i32>,
     /// In the system's words.
     how: String,
     wanted: bool,
+    /// By somebody else, after it had taken work.
+    killed: bool,
+    /// It was to make room for another.
+    replaced: bool,
 }
 
 /// How far an end that was wished for has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
+    Leaving,
     Draining,
     Terminated,
     Killed,
 }
 
 impl Bridge {
-    fn start(config: &SupervisorConfig) -> anyhow::Result<Self> {
+    /// Gives the way for what is said to it as well.
+    fn start(config: &SupervisorConfig) -> anyhow::Result<(Self, OwnedWriteHalf)> {
+        let (ours, its) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         let mut child = Command::new(&config.program)
-            .arg("bridge")
+            .args(["bridge", "--hold", &VERSION.to_string()])
             .args(config.foreground.then_some("--foreground"))
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(OwnedFd::from(its))
             .stderr(Stdio::inherit())
             // A Ctrl-C in the terminal is for the supervisor, which then ends the bridge gently.
             .process_group(0)
@@ -194,17 +240,17 @@ impl Bridge {
         daemon::remember_bridge(&config.paths, pid)?;
         info!(bridge.pid = pid, "The bridge is started");
         let stdin = child.stdin.take();
-        let stdout = child.stdout.take().ok_or_else(|| anyhow::anyhow!("the bridge has no stdout"))?;
-        Ok(Self { child, pid, stdin, lines: BufReader::new(stdout).lines() })
+        let (heard, words) = UnixStream::from_std(ours)?.into_split();
+        Ok((Self { child, pid, stdin, lines: BufReader::new(heard).lines() }, words))
     }
 
     /// Until it has ended.
-    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig) -> anyhow::Result<End> {
+    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig, hold: &Hold) -> anyhow::Result<End> {
         let grace = config.grace;
         let mut ending = Ending::No;
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
-        let mut hears = true;
+        let (mut hears, mut is_ready, mut hangs) = (true, false, false);
         let mut awake = Awake::from(Instant::now());
         loop {
             // What has come is looked at before any deadline is: after a pause of our own both are there at once.
@@ -212,16 +258,34 @@ impl Bridge {
                 biased;
                 status = self.child.wait() => {
                     let status = status?;
-                    return Ok(End { code: status.code(), how: status.to_string(), wanted: ending != Ending::No });
+                    self.hear_the_rest(hold).await;
+                    let by_kill = status.signal() == Some(Signal::KILL.as_raw());
+                    return Ok(End {
+                        code: status.code(),
+                        how: status.to_string(),
+                        wanted: !matches!(ending, Ending::No | Ending::Leaving),
+                        replaced: ending == Ending::Leaving,
+                        killed: by_kill && is_ready && !hangs,
+                    });
                 }
                 wish = wishes.next() => match wish {
-                    Wish::Reap => orphans::reap(Some(self.pid)),
+                    Wish::Reap => orphans::reap(&[&hold.pids()[..], &[self.pid]].concat()),
                     Wish::End => (ending, patience) = self.press(ending, grace),
+                    Wish::Replace if ending == Ending::No => {
+                        info!(bridge.pid = self.pid, "The bridge is to make room for another");
+                        hold.tell_to_leave();
+                        // One that cannot leave its runtime drains.
+                        (ending, patience) = (Ending::Leaving, Some(Instant::now() + grace + AFTER_GRACE));
+                    }
+                    Wish::Replace => {}
                 },
                 line = self.lines.next_line(), if hears => match line {
                     Ok(Some(word)) => {
                         silent_at = Instant::now() + 3 * BEAT;
-                        if word == "ready" {
+                        if word.starts_with('{') {
+                            hold.take(&word);
+                        } else if word == "ready" {
+                            is_ready = true;
                             info!(bridge.pid = self.pid, "The bridge is ready");
                             Crashes::forget(&config.paths);
                         }
@@ -237,8 +301,14 @@ impl Bridge {
                 }
                 () = sleep_until(silent_at), if ending != Ending::Killed => {
                     error!(bridge.pid = self.pid, "The bridge has been silent for three heartbeats; it is killed");
+                    hangs = true;
                     self.send(Signal::KILL);
                     silent_at = Instant::now() + FIRST_BEAT;
+                }
+                () = sleep_until(patience.unwrap_or(silent_at)), if patience.is_some() && ending == Ending::Leaving => {
+                    warn!(bridge.pid = self.pid, "The bridge does not make room; it is killed");
+                    self.send(Signal::KILL);
+                    patience = None;
                 }
                 () = sleep_until(patience.unwrap_or(silent_at)), if patience.is_some() => {
                     (ending, patience) = self.press(ending, grace);
@@ -247,10 +317,22 @@ impl Bridge {
         }
     }
 
+    /// What it said before it ended counts: an answer may be among it.
+    async fn hear_the_rest(&mut self, hold: &Hold) {
+        let rest = async {
+            while let Ok(Some(word)) = self.lines.next_line().await {
+                if word.starts_with('{') {
+                    hold.take(&word);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+    }
+
     /// The next step of an end: close the pipe, then TERM, then KILL.
     fn press(&mut self, ending: Ending, grace: Duration) -> (Ending, Option<Instant>) {
         match ending {
-            Ending::No => {
+            Ending::No | Ending::Leaving => {
                 info!(grace_s = grace.as_secs(), "ally ends: running turns get their grace; once more to end at once");
                 self.stdin = None;
                 (Ending::Draining, Some(Instant::now() + grace + AFTER_GRACE))

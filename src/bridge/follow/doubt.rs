@@ -21,9 +21,15 @@ impl Follow {
                 turn: None,
                 cursor: self.turn.cursor.clone(),
             };
-            let Ok(history) = self.live.call(|runtime| runtime.pull(&pull)).await else { return Ok(false) };
-            let absent = history.proves_absence() && history.turns.is_empty();
-            if let Some(found) = history.turns.into_iter().find(|pulled| settle::is_ours(&self.turn, pulled)) {
+            let history = match self.live.call(|runtime| runtime.pull(&pull)).await {
+                Ok(history) => Some(history),
+                // A thread without any turn is nowhere but in the process's memory.
+                Err(CallError::NoThread { .. }) if self.conversation.settled_on_thread == 0 => None,
+                Err(_) => return Ok(false),
+            };
+            let absent = history.as_ref().is_none_or(|history| history.proves_absence() && history.turns.is_empty());
+            let turns = history.map(|history| history.turns).unwrap_or_default();
+            if let Some(found) = turns.into_iter().find(|pulled| settle::is_ours(&self.turn, pulled)) {
                 return self.found(found).await;
             }
             if !absent {

@@ -50,6 +50,7 @@ fn submitted(tx: &Transaction<'_>) -> Result<(Conversation, Turn), LedgerError> 
         at_ms: 1,
         level: Level::Ask,
         network: false,
+        position: None,
     };
     turns::submit(tx, &turn, &submission)?;
     Ok((here, turns::get(tx, &turn.id)?))

@@ -64,6 +64,7 @@ fn fill(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         at_ms: 1,
         level: crate::domain::level::Level::Ask,
         network: false,
+        position: None,
     };
     let done = turns::insert(tx, &new, 1)?;
     turns::submit(tx, &turns::get(tx, &done)?, &submission)?;

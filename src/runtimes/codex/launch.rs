@@ -10,11 +10,12 @@ use tracing::{info, warn};
 
 use super::install::install;
 use super::locate::{Found, locate, native_below, pinned_folder};
-use super::session::{Ready, Session};
+use super::memory;
+use super::session::{Kept, Ready, Session};
 use crate::bridge::ports::*;
 use crate::domain::safety::Tried;
-use crate::runtimes::process::{self, Spawn, Spawned};
-use crate::runtimes::rpc::{Incoming, Peer, RpcError};
+use crate::runtimes::process::{self, Holder, Spawn, Spawned};
+use crate::runtimes::rpc::{Incoming, Peer, Place, RpcError};
 use crate::tasks::Tasks;
 
 /// codex answers `initialize` in 0.1 s, in a fresh home in 0.4 s; a loaded machine takes longer.
@@ -58,11 +59,25 @@ pub struct CodexConfig {
 pub struct CodexLauncher {
     pub(super) config: CodexConfig,
     pub(super) tasks: Tasks,
+    holder: Option<Holder>,
+}
+
+impl CodexConfig {
+    /// Whether another process would be started otherwise. It tells nothing of what is in it.
+    fn in_short(&self) -> String {
+        use sha2::Digest;
+        crate::domain::gate::hex(&sha2::Sha256::digest(format!("{self:?}")))
+    }
 }
 
 impl CodexLauncher {
     pub fn new(config: CodexConfig, tasks: Tasks) -> Self {
-        Self { config, tasks }
+        Self { config, tasks, holder: None }
+    }
+
+    /// Its processes are the supervisor's.
+    pub fn held_by(self, holder: Option<Holder>) -> Self {
+        Self { holder, ..self }
     }
 
     async fn start(&self, spec: SpawnSpec) -> Result<Box<dyn Starting>, LaunchError> {
@@ -79,7 +94,8 @@ impl CodexLauncher {
         };
         let spawn = self.command(&found, &spec, strict);
         let tasks = self.tasks.child();
-        let spawned = process::spawn(&spawn, &spec, &tasks)
+        let spawned = process::spawn(&spawn, &spec, self.holder.as_ref(), &tasks)
+            .await
             .map_err(|error| LaunchError::Failed { detail: format!("{}: {error}", found.program.display()) })?;
         info!(
             generation = spec.generation.0,
@@ -88,7 +104,51 @@ impl CodexLauncher {
             found.version
         );
         let Found { program, version, .. } = found;
-        Ok(Box::new(StartingCodex { config: self.config.clone(), spawned, program, version, warnings, tasks }))
+        Ok(Box::new(StartingCodex {
+            config: self.config.clone(),
+            holder: self.holder.clone(),
+            spawned,
+            program,
+            version,
+            warnings,
+            tasks,
+        }))
+    }
+
+    /// A process of an earlier bridge. The handshake is behind it.
+    async fn take_up(
+        &self,
+        former: &ProcessIdentity,
+        from: Option<u64>,
+        facts: mpsc::Sender<Envelope>,
+    ) -> Option<Box<dyn Runtime>> {
+        let file = process::memory_of(&self.config.run_dir, former.generation);
+        let known = memory::recall(&file)?;
+        let holder = self.holder.clone()?;
+        let settings = self.config.in_short();
+        if from.is_none() && known.settings != settings {
+            // Nothing runs: a new one has the settings of now.
+            return None;
+        }
+        let attached = holder.attach(former, &self.config.run_dir, from).await?;
+        let Spawned { stdin, stdout, handle, cuts } = attached.spawned;
+        let tasks = self.tasks.child();
+        let (inbox, incoming) = mpsc::channel(1024);
+        let place = Place { from: attached.from, until: attached.until, nth: attached.bridges };
+        let peer = Peer::resume(stdout, stdin, place, &tasks, inbox);
+        let ready = Ready {
+            config: self.config.clone(),
+            program: known.program.clone(),
+            peer,
+            early: Vec::new(),
+            incoming,
+            handle,
+            version: known.version.clone(),
+            warnings: known.warnings.clone(),
+            kept: cuts.map(|cuts| Kept { file, cuts, holder, settings, memory: Some(known) }),
+            tasks,
+        };
+        Some(Box::new(Session::start(ready, facts)))
     }
 
     /// The program; where there is none and none is named, the pinned one is installed.
@@ -209,8 +269,21 @@ impl Launcher for CodexLauncher {
         Box::pin(self.start(spec))
     }
 
+    fn attach<'a>(
+        &'a self,
+        former: &'a ProcessIdentity,
+        from: Option<u64>,
+        facts: mpsc::Sender<Envelope>,
+    ) -> Boxed<'a, Option<Box<dyn Runtime>>> {
+        Box::pin(self.take_up(former, from, facts))
+    }
+
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
-        Box::pin(process::make_dead(former))
+        Box::pin(async move {
+            let death = process::make_dead(former).await?;
+            process::forget(&self.config.run_dir, former.generation);
+            Ok(death)
+        })
     }
 
     fn probe<'a>(&'a self, probe: &'a Probe) -> Boxed<'a, Vec<Tried>> {
@@ -244,6 +317,7 @@ fn quoted(path: &Path) -> String {
 
 struct StartingCodex {
     config: CodexConfig,
+    holder: Option<Holder>,
     spawned: Spawned,
     program: PathBuf,
     version: String,
@@ -258,8 +332,8 @@ impl Starting for StartingCodex {
 
     fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>> {
         Box::pin(async move {
-            let StartingCodex { config, spawned, program, version, mut warnings, tasks } = *self;
-            let Spawned { stdin, stdout, mut handle } = spawned;
+            let StartingCodex { config, holder, spawned, program, version, mut warnings, tasks } = *self;
+            let Spawned { stdin, stdout, mut handle, cuts } = spawned;
             // A burst of notifications; when it is full, codex is slowed down and loses nothing.
             let (inbox, mut incoming) = mpsc::channel(1024);
             let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
@@ -267,9 +341,9 @@ impl Starting for StartingCodex {
             let early = match shaken {
                 Ok(early) => early,
                 Err(problem) => {
-                    let words = handle.stderr();
                     tasks.stop(Duration::from_millis(100)).await;
                     handle.end().await;
+                    let words = handle.stderr();
                     return Err(match problem {
                         LaunchError::Failed { detail } if !words.is_empty() => {
                             LaunchError::Failed { detail: format!("{detail}; it said: {words}") }
@@ -278,7 +352,10 @@ impl Starting for StartingCodex {
                     });
                 }
             };
-            let ready = Ready { config, program, peer, early, incoming, handle, version, warnings, tasks };
+            let file = process::memory_of(&config.run_dir, handle.identity.generation);
+            let settings = config.in_short();
+            let kept = cuts.zip(holder).map(|(cuts, holder)| Kept { file, cuts, holder, settings, memory: None });
+            let ready = Ready { config, program, peer, early, incoming, handle, version, warnings, kept, tasks };
             Ok(Box::new(Session::start(ready, facts)) as Box<dyn Runtime>)
         })
     }

@@ -10,6 +10,7 @@ mod ground;
 pub mod install;
 mod launch;
 pub mod locate;
+mod memory;
 mod probe;
 mod profile;
 mod session;

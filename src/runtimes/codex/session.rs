@@ -14,16 +14,17 @@ use tracing::{debug, error, warn};
 
 use super::launch::{CodexConfig, Judged, judge_warning};
 use super::wire::{
-    About, Asked, Executed, FileUpdate, Item, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage,
+    About, Asked, Executed, FileUpdate, Item, Left, Loaded, Memory, ModelList, Thread, ThreadList, ThreadOpened,
+    TurnHolder, TurnPage,
 };
-use super::{convert, ground, profile, temp};
+use super::{convert, ground, memory, profile, temp};
 use crate::bridge::ports::*;
-use crate::domain::gate::{Ask, Decision};
+use crate::domain::gate::{Ask, Decision, hex};
 use crate::domain::history::{Completeness, History};
 use crate::domain::ids::*;
 use crate::domain::level::Level;
 use crate::domain::view::Background;
-use crate::runtimes::process::Handle;
+use crate::runtimes::process::{Handle, Holder};
 use crate::runtimes::rpc::{Incoming, Peer};
 use crate::tasks::{OnExit, Tasks};
 
@@ -43,7 +44,6 @@ const MAX_PAGES: u32 = 100;
 pub(super) struct Session {
     shared: Arc<Shared>,
     generation: Generation,
-    version: String,
     tasks: Tasks,
 }
 
@@ -58,8 +58,29 @@ pub(super) struct Ready {
     pub handle: Handle,
     pub version: String,
     pub warnings: Vec<String>,
+    /// Where it is kept what is known of a process that outlives this one.
+    pub kept: Option<Kept>,
     /// Family of the pipes.
     pub tasks: Tasks,
+}
+
+struct Keeping {
+    file: PathBuf,
+    cuts: mpsc::Sender<u64>,
+    holder: Holder,
+    settings: String,
+    is_outdated: bool,
+}
+
+/// Of a process that the supervisor holds.
+pub(super) struct Kept {
+    pub file: PathBuf,
+    pub cuts: mpsc::Sender<u64>,
+    pub holder: Holder,
+    /// The settings that it was started with, in short.
+    pub settings: String,
+    /// What an earlier bridge knew, where there was one: its process has said things already.
+    pub memory: Option<Memory>,
 }
 
 struct Shared {
@@ -73,6 +94,10 @@ struct Shared {
     warnings: Mutex<Vec<String>>,
     /// Model and effort of the threads that are loaded.
     models: Mutex<HashMap<ThreadId, (String, Option<String>)>>,
+    version: String,
+    kept: Option<Keeping>,
+    /// An earlier bridge may have loaded threads that are not known here.
+    attached: bool,
     /// The process shall end. Fires with the family of the pipes as well.
     stopping: CancellationToken,
     /// The process is gone.
@@ -96,6 +121,34 @@ impl Shared {
         self.loaded.lock().expect("no code panics while it holds this lock")
     }
 
+    /// What is known of threads is kept for a bridge to come.
+    fn remember(&self) {
+        let Some(Keeping { file, settings, .. }) = &self.kept else { return };
+        let memory = Memory {
+            program: self.program.clone(),
+            version: self.version.clone(),
+            settings: settings.clone(),
+            warnings: self.warnings().clone(),
+            loaded: self.loaded().clone(),
+            models: self.models().clone(),
+        };
+        if let Err(error) = memory::keep(file, &memory) {
+            // A bridge that finds less, or what was, lets threads go before it uses them.
+            warn!(%error, "What is known of codex's threads could not be kept");
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
+    fn load(&self, thread: &ThreadId, loaded: Loaded) {
+        self.loaded().insert(thread.clone(), loaded);
+        self.remember();
+    }
+
+    fn unload(&self, thread: &ThreadId) {
+        self.loaded().remove(thread);
+        self.remember();
+    }
+
     /// The approval policy that holds at a level.
     fn approval(&self, level: Level) -> &str {
         self.config.approval_policy.as_deref().unwrap_or_else(|| profile::approval(level))
@@ -108,16 +161,6 @@ impl Shared {
     }
 }
 
-struct Loaded {
-    directory: PathBuf,
-    /// The mark of the profiles that its turns may pick: they name the directory of every other chat.
-    profiles: [u8; 32],
-    /// Of its newest turn.
-    level: Level,
-    /// What commands that outlive their turn may do.
-    left: Left,
-}
-
 impl Loaded {
     fn new(directory: &Path, profiles: &Value, posture: &Posture) -> Self {
         let profiles = mark_of(profiles);
@@ -125,18 +168,8 @@ impl Loaded {
     }
 }
 
-fn mark_of(profiles: &Value) -> [u8; 32] {
-    Sha256::digest(profiles.to_string().as_bytes()).into()
-}
-
-/// A command that goes on in the background keeps the rights that it was started with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
-    Nothing,
-    /// No more than this profile allows.
-    Under(&'static str),
-    /// Somebody granted more.
-    WithMore,
+fn mark_of(profiles: &Value) -> String {
+    hex(&Sha256::digest(profiles.to_string().as_bytes()))
 }
 
 struct Pending {
@@ -147,24 +180,39 @@ struct Pending {
 
 impl Session {
     pub(super) fn start(ready: Ready, facts: mpsc::Sender<Envelope>) -> Self {
-        let Ready { config, program, peer, early, incoming, handle, version, warnings, tasks } = ready;
+        let Ready { config, program, peer, early, incoming, handle, version, warnings, kept, tasks } = ready;
         let generation = handle.identity.generation;
+        let (kept, former) = match kept {
+            Some(Kept { file, cuts, holder, settings, memory }) => {
+                let is_outdated = memory.as_ref().is_some_and(|memory| memory.settings != settings);
+                let settings = memory.as_ref().map_or(settings, |memory| memory.settings.clone());
+                (Some(Keeping { file, cuts, holder, settings, is_outdated }), memory)
+            }
+            None => (None, None),
+        };
+        let attached = former.is_some();
+        let (loaded, models) = former.map(|former| (former.loaded, former.models)).unwrap_or_default();
         let shared = Arc::new(Shared {
             config,
             program,
             peer,
-            loaded: Mutex::default(),
+            loaded: Mutex::new(loaded),
             asked: Mutex::default(),
             warnings: Mutex::new(warnings),
-            models: Mutex::default(),
+            models: Mutex::new(models),
+            version,
+            kept,
+            attached,
             stopping: tasks.token().child_token(),
             ended: CancellationToken::new(),
         });
-        let pump = Pump { shared: Arc::clone(&shared), facts, generation, files: HashMap::new(), fatal: None };
+        shared.remember();
+        let late = attached.then(Vec::new);
+        let pump = Pump { shared: Arc::clone(&shared), facts, generation, files: HashMap::new(), late, fatal: None };
         // The owner of the process outlives the family of its pipes.
         let owner = Tasks::default();
         owner.spawn("codex", OnExit::LogOnly, move |cancel| pump.run(early, incoming, handle, tasks, cancel));
-        Self { shared, generation, version, tasks: owner }
+        Self { shared, generation, tasks: owner }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -226,6 +274,7 @@ impl Session {
                     Some(true) => return Ok(thread.clone()),
                     // A loaded thread keeps the profiles that it has: it must be let go first.
                     Some(false) => self.let_go(thread).await?,
+                    None if self.shared.attached => self.let_go_if_loaded(thread).await?,
                     None => {}
                 }
                 params["threadId"] = json!(thread);
@@ -234,7 +283,7 @@ impl Session {
             }
         };
         let thread = self.opened(opened);
-        self.shared.loaded().insert(thread.clone(), Loaded::new(&how.directory, &profiles, &how.posture));
+        self.shared.load(&thread, Loaded::new(&how.directory, &profiles, &how.posture));
         Ok(thread)
     }
 
@@ -283,8 +332,8 @@ impl Session {
 
     /// A grant ends with its task, also for commands that go on behind it.
     async fn end_what_may_do_more(&self, turn: &Submit) -> Result<(), CallError> {
-        let now = Left::Under(profile::name(&turn.posture));
-        let left = self.shared.loaded().get(&turn.thread).map(|loaded| loaded.left);
+        let now = Left::Under(profile::name(&turn.posture).to_owned());
+        let left = self.shared.loaded().get(&turn.thread).map(|loaded| loaded.left.clone());
         if left.is_some_and(|left| left != Left::Nothing && left != now) {
             self.clean_up(&turn.thread).await?;
         }
@@ -292,6 +341,7 @@ impl Session {
             loaded.level = turn.posture.level;
             loaded.left = now;
         }
+        self.shared.remember();
         Ok(())
     }
 
@@ -305,8 +355,16 @@ impl Session {
 
     async fn let_go(&self, thread: &ThreadId) -> Result<(), CallError> {
         self.call::<Value>("thread/unsubscribe", json!({ "threadId": thread }), SOON).await?;
-        self.shared.loaded().remove(thread);
+        self.shared.unload(thread);
         Ok(())
+    }
+
+    /// The earlier bridge may have died between loading it and writing that down.
+    async fn let_go_if_loaded(&self, thread: &ThreadId) -> Result<(), CallError> {
+        match self.let_go(thread).await {
+            Ok(()) | Err(CallError::NoThread { .. } | CallError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn start_turn(&self, turn: &Submit) -> Result<Submitted, CallError> {
@@ -325,7 +383,7 @@ impl Session {
         self.end_what_may_do_more(turn).await?;
         let started: TurnHolder = match self.call("turn/start", params, SOON).await {
             Err(error @ CallError::NoThread { .. }) => {
-                self.shared.loaded().remove(&turn.thread);
+                self.shared.unload(&turn.thread);
                 return Err(error);
             }
             answer => answer?,
@@ -369,10 +427,11 @@ impl Session {
         let Some(pending) = pending else {
             return Err(CallError::Refused { detail: "the request is over".to_owned() });
         };
-        if matches!((&answer.ask, &answer.decision), (Ask::Permissions { .. }, Decision::Allow))
-            && let Some(loaded) = self.shared.loaded().get_mut(&answer.thread)
-        {
-            loaded.left = Left::WithMore;
+        if matches!((&answer.ask, &answer.decision), (Ask::Permissions { .. }, Decision::Allow)) {
+            if let Some(loaded) = self.shared.loaded().get_mut(&answer.thread) {
+                loaded.left = Left::WithMore;
+            }
+            self.shared.remember();
         }
         let result = convert::answer(&pending.method, &pending.asked, &answer.ask, &answer.decision);
         self.shared.peer.respond(&pending.id, result).await.map_err(|error| convert::call_error("answer", error))
@@ -392,7 +451,7 @@ impl Runtime for Session {
     }
 
     fn version(&self) -> String {
-        self.version.clone()
+        self.shared.version.clone()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -484,7 +543,7 @@ impl Runtime for Session {
             params["threadId"] = json!(how.thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
             let fork = self.opened(forked);
-            self.shared.loaded().insert(fork.clone(), Loaded::new(&how.directory, &profiles, &how.posture));
+            self.shared.load(&fork, Loaded::new(&how.directory, &profiles, &how.posture));
             Ok(fork)
         })
     }
@@ -495,7 +554,7 @@ impl Runtime for Session {
             match self.call::<Value>("thread/compact/start", json!({ "threadId": thread }), SOON).await {
                 Ok(_) => Ok(Submitted { turn: None, evidence: Evidence::Acknowledged }),
                 Err(error @ CallError::NoThread { .. }) => {
-                    self.shared.loaded().remove(thread);
+                    self.shared.unload(thread);
                     Err(error)
                 }
                 Err(error) => Err(error),
@@ -546,6 +605,27 @@ impl Runtime for Session {
         })
     }
 
+    fn position(&self) -> Option<u64> {
+        self.shared.kept.is_some().then(|| self.shared.peer.position())
+    }
+
+    fn cut(&self, at: u64) {
+        if let Some(kept) = &self.shared.kept {
+            // One that is on its way is enough.
+            let _ = kept.cuts.try_send(at);
+        }
+    }
+
+    fn leave(&self) -> bool {
+        let Some(kept) = &self.shared.kept else { return false };
+        kept.holder.leave();
+        true
+    }
+
+    fn is_outdated(&self) -> bool {
+        self.shared.kept.as_ref().is_some_and(|kept| kept.is_outdated)
+    }
+
     fn shutdown(&self) -> Boxed<'_, ()> {
         Box::pin(async move {
             self.shared.stopping.cancel();
@@ -572,8 +652,28 @@ struct Pump {
     generation: Generation,
     /// File changes that are under way: an approval names only the item.
     files: HashMap<FileKey, Vec<FileUpdate>>,
+    /// While that is heard again which an earlier bridge may have heard: what was asked and is not over, in order.
+    late: Option<Vec<Late>>,
     /// Why the process must not go on.
     fatal: Option<String>,
+}
+
+/// A request of which nobody knows yet whether it is over.
+struct Late {
+    id: Value,
+    what: LateWhat,
+}
+
+enum LateWhat {
+    Gate {
+        thread: Option<String>,
+        turn: Option<String>,
+        gate: Box<GateRequest>,
+    },
+    /// It is turned down.
+    Not {
+        method: String,
+    },
 }
 
 /// Thread and item. An item's id is the model's word and may come again elsewhere.
@@ -640,13 +740,28 @@ impl Pump {
                 }
                 Judged::Tell(warning) => {
                     warn!(detail = %warning, "codex warns about its configuration");
-                    self.shared.warnings().push(warning);
+                    let mut warnings = self.shared.warnings();
+                    if !warnings.contains(&warning) {
+                        warnings.push(warning);
+                    }
                 }
                 Judged::Known => {}
             },
             Incoming::Notification { method, params } => self.notification(&method, params).await,
             Incoming::Request { id, method, params } => self.request(id, method, params).await,
+            Incoming::CaughtUp => self.caught_up().await,
         }
+    }
+
+    /// What was asked before and is not over is asked now.
+    async fn caught_up(&mut self) {
+        for Late { id, what } in self.late.take().unwrap_or_default() {
+            match what {
+                LateWhat::Gate { thread, turn, gate } => self.send(thread, turn, Fact::GateOpened(gate)).await,
+                LateWhat::Not { method } => self.turn_down(&id, &method).await,
+            }
+        }
+        self.send(None, None, Fact::CaughtUp).await;
     }
 
     async fn notification(&mut self, method: &str, params: Value) {
@@ -663,6 +778,7 @@ impl Pump {
             && let Some(id) = &about.request_id
         {
             self.shared.asked().remove(&convert::native_gate(id));
+            self.late.iter_mut().for_each(|late| late.retain(|late| late.id != *id));
         }
         let Some(fact) = convert::fact(method, &about) else { return };
         let turn = about.turn_id.or_else(|| about.turn.map(|turn| turn.id));
@@ -692,7 +808,7 @@ impl Pump {
             Ok(asked) => asked,
             Err(error) => {
                 warn!(rpc.method = method, %error, "codex asked something that cannot be read");
-                return self.turn_down(&id, &method).await;
+                return self.turn_down_or_wait(id, method).await;
             }
         };
         let key = asked.item_id.as_ref().map(|item| (asked.thread_id.clone(), item.clone()));
@@ -700,11 +816,22 @@ impl Pump {
         let policy = self.shared.approval_of(asked.thread_id.as_deref());
         let Some(gate) = convert::gate(&method, &id, &asked, files, &policy) else {
             warn!(rpc.method = method, "codex asked something that cannot be shown to people in full");
-            return self.turn_down(&id, &method).await;
+            return self.turn_down_or_wait(id, method).await;
         };
         let (thread, turn, native) = (asked.thread_id.clone(), asked.turn_id.clone(), gate.native.clone());
-        self.shared.asked().insert(native, Pending { id, method, asked });
-        self.send(thread, turn, Fact::GateOpened(Box::new(gate))).await;
+        self.shared.asked().insert(native, Pending { id: id.clone(), method, asked });
+        let gate = Box::new(gate);
+        match &mut self.late {
+            Some(late) => late.push(Late { id, what: LateWhat::Gate { thread, turn, gate } }),
+            None => self.send(thread, turn, Fact::GateOpened(gate)).await,
+        }
+    }
+
+    async fn turn_down_or_wait(&mut self, id: Value, method: String) {
+        match &mut self.late {
+            Some(late) => late.push(Late { id, what: LateWhat::Not { method } }),
+            None => self.turn_down(&id, &method).await,
+        }
     }
 
     /// What nobody can be shown is answered at once: an unanswered request would hang the turn for ever.

@@ -4,11 +4,15 @@
 //! Two things are strict on purpose, because a pull draws conclusions from what is *not* there: a page has its `data` and
 //! every turn its `id`, and `items` is a list.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+use crate::domain::ids::ThreadId;
+use crate::domain::level::Level;
 
 /// Null counts as absent; anything of another type is an error.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
@@ -27,6 +31,42 @@ fn items<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Item>, D::Error> {
 
 fn item<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Item>, D::Error> {
     Ok(Option::<Value>::deserialize(from)?.map(Item::read))
+}
+
+/// Not codex's own: what is known of a process besides what it says, as it lies beside it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Memory {
+    pub program: PathBuf,
+    pub version: String,
+    /// The settings that it was started with, in short.
+    pub settings: String,
+    pub warnings: Vec<String>,
+    /// Threads that the process has loaded for us, and with what.
+    pub loaded: HashMap<ThreadId, Loaded>,
+    /// Model and effort of the threads that are loaded.
+    pub models: HashMap<ThreadId, (String, Option<String>)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Loaded {
+    pub directory: PathBuf,
+    /// The mark of the profiles that its turns may pick: they name the directory of every other chat.
+    pub profiles: String,
+    /// Of its newest turn.
+    pub level: Level,
+    /// What commands that outlive their turn may do.
+    pub left: Left,
+}
+
+/// A command that goes on in the background keeps the rights that it was started with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Left {
+    Nothing,
+    /// No more than this profile allows.
+    Under(String),
+    /// Somebody granted more.
+    WithMore,
 }
 
 /// Answer of `thread/start`, `thread/resume`, `thread/fork`.

@@ -151,7 +151,8 @@ fn the_daemon_starts_restarts_and_ends_without_a_trace() {
     check(&home.ally(&["start"]), 0, &[], &["already running"]);
     check(&home.ally(&["run"]), 75, &[], &["another ally", "ally stop"]);
     check(&home.ally(&["status"]), 0, &["running"], &[]);
-    check(&home.ally(&["restart"]), 0, &[], &["ally has stopped", "ally is running"]);
+    check(&home.ally(&["restart"]), 0, &[], &["ally is restarted"]);
+    check(&home.ally(&["restart", "--all"]), 0, &[], &["ally has stopped", "ally is running"]);
     check(&home.ally(&["logs", "-n", "100"]), 0, &["The bridge is ready"], &[]);
     check(&home.ally(&["stop"]), 0, &[], &["ally has stopped"]);
     check(&home.ally(&["status"]), 69, &["stopped"], &[]);

@@ -4,3 +4,4 @@ mod contract;
 mod launching;
 mod living;
 mod posture;
+mod twice;

@@ -84,8 +84,15 @@ async fn killed_while_it_compacts(kind: Kind, kill: impl AsyncFn(&World)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bridge_dies_while_codex_compacts() {
-    killed_while_it_compacts(Kind::Codex, World::kill_bridge).await;
+async fn codex_compacts_on_when_the_bridge_dies() {
+    let world = World::start(Kind::Codex).await;
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[compacting 4000]] [[say first]]");
+    world.answer(&first).await;
+    let compact = world.sim.say(OWNER_CHAT, OWNER, "/compact");
+    world.wait("the compaction", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.kill_bridge().await;
+    assert_eq!(one_outcome(&world, &compact).await, Done);
+    still_here(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,11 +102,6 @@ pub fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bridge_dies_in_a_tool_call() {
-    during_a_tool(Who::Bridge).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn codex_dies_in_a_tool_call() {
     during_a_tool(Who::Runtime).await;
 }
@@ -144,8 +139,8 @@ async fn with_an_open_approval(who: Who) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bridge_dies_with_an_open_approval() {
-    with_an_open_approval(Who::Bridge).await;
+async fn both_die_with_an_open_approval() {
+    with_an_open_approval(Who::Both).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod burst;
 mod compact;
 mod death;
 mod fate;
+mod held;
 mod main_path;
 mod manners;
 mod points;

@@ -33,6 +33,13 @@ pub(super) async fn died(world: &World, place: &str) {
     world.sim.advance(std::time::Duration::from_secs(16));
 }
 
+/// The same, and codex dies at the same time.
+async fn both_died(world: &World, place: &str, codex: u32) {
+    world.wait(&format!("a death at {place}"), |world| (!file_of(world).exists()).then_some(())).await;
+    crate::support::world::kill(codex, "-KILL");
+    died(world, place).await;
+}
+
 /// What a place proves of the tool's effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expect {
@@ -138,7 +145,7 @@ async fn around_each_write_with_the_embedded_runtime() {
     message(Kind::Embedded, &first).await;
 }
 
-/// What is known of an approval after the bridge died at a place of its life.
+/// What is known of an approval after bridge and codex died at a place of its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
     /// Nobody had decided: asked again.
@@ -153,9 +160,10 @@ enum After {
 
 async fn approval(place: &str, after: After) {
     let world = World::start(Kind::Codex).await;
+    let codex = world.pid("runtime").unwrap();
     let file = world.file("approved.txt");
     let text = format!("[[escalate echo n1 >> {}]] [[say done]]", file.display());
-    let message = if place.starts_with("w4") || place == "card.told" {
+    let message = if place.starts_with("w4") {
         arm(&world, place);
         world.sim.say(OWNER_CHAT, OWNER, &text)
     } else {
@@ -169,7 +177,7 @@ async fn approval(place: &str, after: After) {
         click.abort();
         message
     };
-    died(&world, place).await;
+    both_died(&world, place, codex).await;
     let Outcome::Unknown(card) = assert_one_outcome(&world, &message).await else {
         panic!("at {place} the request was cut")
     };
@@ -201,11 +209,6 @@ async fn before_w4() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_w4() {
     approval("w4.after", After::AskedAgain).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn just_after_the_card_was_created() {
-    approval("card.told", After::AskedAgain).await;
 }
 
 /// A platform may answer a repeated key with nothing but "it was sent": the card that is there asks no more all the same.
@@ -241,10 +244,11 @@ async fn a_decision_is_honoured_once_and_the_same_is_asked_about_after_that() {
     let ask = format!("[[escalate echo n1 >> {}]]", file.display());
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("{ask} {ask} [[say done]]"));
     let card = world.card_with(&message, "Allow once").await;
+    let codex = world.pid("runtime").unwrap();
     arm(&world, "w5.after");
     let sim = world.sim.clone();
     let click = tokio::spawn(async move { sim.click(&card.id, "Allow once", OWNER).await });
-    died(&world, "w5.after").await;
+    both_died(&world, "w5.after", codex).await;
     click.abort();
     assert!(!file.exists());
     let cut = world.card_with(&message, "Continue").await;
@@ -276,7 +280,7 @@ async fn just_after_the_answer_was_written() {
     approval("w5a.told", After::MayHaveRun).await;
 }
 
-/// Somebody let the task out to the network, and the bridge died before it could go on: it is asked about, and goes on
+/// Somebody let the task out to the network, and bridge and codex died before it could go on: it is asked about, and goes on
 /// with the network when that is wanted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_around_the_grant_of_the_network() {
@@ -287,11 +291,13 @@ async fn a_death_around_the_grant_of_the_network() {
         let message = world.sim.say(OWNER_CHAT, OWNER, &text);
         let card = world.card_with(&message, "Network for task").await;
         let value = card.button("Network for task").unwrap();
+        let codex = world.pid("runtime").unwrap();
         arm(&world, place);
-        tokio::select! {
-            _ = world.sim.click_value(&card.id, OWNER, value, serde_json::Value::Null) => died(&world, place).await,
-            () = died(&world, place) => {}
-        }
+        let sim = world.sim.clone();
+        let id = card.id.clone();
+        let click = tokio::spawn(async move { sim.click_value(&id, OWNER, value, serde_json::Value::Null).await });
+        both_died(&world, place, codex).await;
+        click.abort();
         if place != "w6.after" {
             // Nobody knows what the dead process did: somebody says whether it goes on.
             let lost = world.card_with(&message, "Continue").await;
@@ -317,11 +323,13 @@ async fn a_grant_of_the_network_goes_with_the_right_to_give_it() {
     let message = world.sim.say(GROUP, OWNER, &text);
     let card = world.card_with(&message, "Network for task").await;
     let value = card.button("Network for task").unwrap();
+    let codex = world.pid("runtime").unwrap();
     arm(&world, "w5.after");
-    tokio::select! {
-        _ = world.sim.click_value(&card.id, LI, value, serde_json::Value::Null) => died(&world, "w5.after").await,
-        () = died(&world, "w5.after") => {}
-    }
+    let sim = world.sim.clone();
+    let id = card.id.clone();
+    let click = tokio::spawn(async move { sim.click_value(&id, LI, value, serde_json::Value::Null).await });
+    both_died(&world, "w5.after", codex).await;
+    click.abort();
     let removed = world.sim.say(GROUP, OWNER, "@bot /admin @ou_li remove");
     assert!(world.answer(&removed).await.said().contains("no longer an admin"));
     let lost = world.card_with(&message, "Continue").await;

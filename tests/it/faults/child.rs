@@ -21,7 +21,7 @@ fn install(world: &World, script: &str) -> PathBuf {
 
 async fn world_with(lang: &'static str, script: &str) -> World {
     let mut world = World::prepare_in(lang, Kind::Codex, "").await;
-    world.program = Some(install(&world, script));
+    world.codex = Some(install(&world, script));
     world.up_without_runtime().await;
     world
 }
@@ -89,7 +89,7 @@ async fn a_codex_of_a_wrong_version_is_told_with_what_is_wanted() {
 async fn a_codex_that_is_missing_is_told_with_how_to_get_it() {
     let mut world = World::prepare_in("zh", Kind::Codex, "").await;
     let program = install(&world, &format!("exec {} \"$@\"\n", codex_program().display()));
-    world.program = Some(program.clone());
+    world.codex = Some(program.clone());
     world.up().await;
     std::fs::remove_file(&program).unwrap();
     kill(world.pid("runtime").unwrap(), "-KILL");
@@ -105,7 +105,7 @@ async fn a_codex_that_is_missing_is_told_with_how_to_get_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_named_codex_that_is_not_there_is_told_at_the_start() {
     let mut world = World::prepare(Kind::Codex, "").await;
-    world.program = Some(world.file("codex-bin"));
+    world.codex = Some(world.file("codex-bin"));
     let output = world.ally(&["start"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{told}");
@@ -137,7 +137,7 @@ async fn garbage_between_the_lines_of_codex_costs_nothing() {
     let noise = "echo 'Welcome to codex'; printf '{\"half\\n\\377\\376\\n[]\\n{}\\n'; printf 'odd \\377\\n' >&2";
     let real = codex_program().display().to_string();
     let script = format!("case \"$1\" in app-server) {noise};; esac\nexec {real} \"$@\"\n");
-    world.program = Some(install(&world, &script));
+    world.codex = Some(install(&world, &script));
     world.up().await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[say all the same]]");
     assert_eq!(world.answer(&message).await.said(), "all the same");
@@ -173,7 +173,7 @@ const FLOOD: &str = "{\"method\":\"nobody/knows\",\"params\":{\"x\":\"xxxxxxxxxx
 async fn a_codex_that_floods_after_its_start_is_given_up() {
     let hello = "{\"id\":1,\"result\":{\"userAgent\":\"x\"}}";
     let mut world = World::prepare(Kind::Codex, "").await;
-    world.program = Some(install(&world, &format!("{VERSION}{CLOSED}echo '{hello}'\nexec yes '{FLOOD}'\n")));
+    world.codex = Some(install(&world, &format!("{VERSION}{CLOSED}echo '{hello}'\nexec yes '{FLOOD}'\n")));
     world.up().await;
     let (bridge, flooding) = (world.pid("bridge").unwrap(), world.pid("runtime").unwrap());
     let before = resident(bridge);

@@ -103,7 +103,7 @@ async fn a_lock_ends_a_command_within_seconds_and_voids_every_button() {
     // One task that was cut, one message that is asked about: both offer to begin.
     let cut = world.sim.say(GROUP, OWNER, "@bot [[shell sleep 600]] [[say never]]");
     world.wait("it to run", |world| (count(world, "running") == 1).then_some(())).await;
-    world.kill_bridge().await;
+    world.kill_both().await;
     let cut = world.card_with(&cut, "Continue").await;
     let hour = std::time::Duration::from_secs(3600);
     world.warp(hour).await;

@@ -53,10 +53,19 @@ fn bench() -> Bench {
         models: Mutex::default(),
         stopping: CancellationToken::new(),
         ended: CancellationToken::new(),
+        version: "0".to_owned(),
+        kept: None,
+        attached: false,
     };
     let (sender, facts) = mpsc::channel(64);
-    let pump =
-        Pump { shared: Arc::new(shared), facts: sender, generation: Generation(1), files: HashMap::new(), fatal: None };
+    let pump = Pump {
+        shared: Arc::new(shared),
+        facts: sender,
+        generation: Generation(1),
+        files: HashMap::new(),
+        late: None,
+        fatal: None,
+    };
     Bench { pump, facts, written: BufReader::new(far_out).lines(), _tasks: tasks, _reader: far_in }
 }
 
@@ -175,7 +184,8 @@ fn played(script: &str, dir: &Path, facts: mpsc::Sender<Envelope>) -> (Session, 
         run_dir: dir.join("run"),
     };
     let spec = SpawnSpec { generation: Generation(3), mark: format!("played-{}", uuid::Uuid::new_v4()) };
-    let Spawned { stdin, stdout, handle } = process::spawn(&spawn, &spec, &tasks).unwrap();
+    std::fs::create_dir_all(&spawn.run_dir).unwrap();
+    let Spawned { stdin, stdout, handle, .. } = process::spawn_own(&spawn, &spec, &tasks).unwrap();
     let identity = handle.identity.clone();
     let (inbox, incoming) = mpsc::channel(4);
     let peer = Peer::start(stdout, stdin, false, &tasks, inbox);
@@ -188,6 +198,7 @@ fn played(script: &str, dir: &Path, facts: mpsc::Sender<Envelope>) -> (Session, 
         handle,
         version: "0".to_owned(),
         warnings: Vec::new(),
+        kept: None,
         tasks,
     };
     (Session::start(ready, facts), identity)

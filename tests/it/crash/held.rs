@@ -1,0 +1,381 @@
+//! The bridge dies and codex lives on: every turn goes on, every request stays answerable on its card, nothing is said
+//! twice and nothing is told to anybody.
+
+use std::time::Duration;
+
+use super::death::find;
+use super::points::{arm, died};
+use crate::support::feishu_sim::SimMessage;
+use crate::support::world::*;
+
+async fn runs_turn(world: &World) {
+    world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+}
+
+/// Kills the bridge: the runtime stays the same.
+async fn kill_only_the_bridge(world: &World) {
+    let runtime = world.wait("the runtime's pid", |world| world.pid("runtime")).await;
+    world.kill_bridge().await;
+    assert_eq!(world.pid("runtime"), Some(runtime), "codex lives on");
+}
+
+/// One answer and nothing besides: nobody was told of a death.
+async fn assert_answered_once(world: &World, message: &str, last_word: &str) {
+    let answer = world.answer(message).await.said();
+    // The last of several parts says so behind its words.
+    let whole = answer.ends_with(last_word) || answer.contains(&format!("{last_word}\n("));
+    assert!(whole, "{answer:?} ends with {last_word:?}");
+    world.settled().await;
+    assert_eq!(world.answers(message).len(), 1);
+    assert_nothing_was_told(world, message);
+    world.assert_nothing_runs_on_cards(&[OWNER_CHAT, GROUP]);
+}
+
+fn assert_nothing_was_told(world: &World, message: &str) {
+    for card in world.cards(message) {
+        let told = card.button("Continue").is_some() || card.text().contains("did not run");
+        assert!(!told, "a card tells of a death: {}", card.text());
+    }
+}
+
+fn workspaces(world: &World) -> std::path::PathBuf {
+    world.home.path().join("ally/workspaces")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_streaming_text() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 120 50]]");
+    runs_turn(&world).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    kill_only_the_bridge(&world).await;
+    assert_answered_once(&world, &message, "w120").await;
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
+    assert_eq!(world.answer(&next).await.said(), "still here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_tool_call_and_its_end_comes_while_nobody_is_there() {
+    let world = World::start(Kind::Codex).await;
+    let file = "nonce.txt";
+    let text = format!("[[shell echo n1 >> {file}; sleep 1; echo n2 >> {file}]] [[say done]]");
+    let message = world.sim.say(OWNER_CHAT, OWNER, &text);
+    let nonce = world.wait("the tool's effect", |world| find(&workspaces(world), file)).await;
+    kill_only_the_bridge(&world).await;
+    assert_answered_once(&world, &message, "done").await;
+    assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1), ("n2".to_owned(), 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_open_request_its_card_is_good_for_an_answer() {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo n1 >> {}]] [[say done]]", file.display()));
+    let card = world.card_with(&message, "Allow once").await;
+    let allow = card.button("Allow once").unwrap();
+    kill_only_the_bridge(&world).await;
+    world.settled_surfaces().await;
+    assert_eq!(world.sim.message(&card.id).button("Allow once"), Some(allow.clone()), "the same button");
+    assert_nothing_was_told(&world, &message);
+    world.sim.click_value(&card.id, OWNER, allow, serde_json::Value::Null).await;
+    assert_answered_once(&world, &message, "done").await;
+    assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
+}
+
+/// The bridge dies at a place in the life of a request.
+async fn at_a_place_of_a_request(place: &str) {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let text = format!("[[escalate echo n1 >> {}]] [[say done]]", file.display());
+    let asks_before = place.starts_with("w4") || place == "card.told";
+    if asks_before {
+        arm(&world, place);
+    }
+    let message = world.sim.say(OWNER_CHAT, OWNER, &text);
+    if asks_before {
+        died(&world, place).await;
+    }
+    let card = world.card_with(&message, "Allow once").await;
+    if asks_before {
+        world.sim.click(&card.id, "Allow once", OWNER).await;
+    } else {
+        arm(&world, place);
+        // The ack may never come, and a click that was not taken is made again.
+        let sim = world.sim.clone();
+        let id = card.id.clone();
+        let click = tokio::spawn(async move { sim.click(&id, "Allow once", OWNER).await });
+        died(&world, place).await;
+        click.abort();
+        if place == "w5.before" {
+            world.sim.click(&card.id, "Allow once", OWNER).await;
+        }
+    }
+    assert_answered_once(&world, &message, "done").await;
+    assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into(), "at {place}");
+    let asked = world.cards(&message).into_iter().filter(|card| card.text().contains("echo n1")).count();
+    assert!(asked <= 2, "it is asked about once: {asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_the_opening_of_a_request() {
+    for place in ["w4.before", "w4.after", "card.told"] {
+        at_a_place_of_a_request(place).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_a_decision() {
+    for place in ["w5.before", "w5.after", "w5a.before"] {
+        at_a_place_of_a_request(place).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_an_answer_to_codex() {
+    for place in ["w5a.after", "w5a.told"] {
+        at_a_place_of_a_request(place).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn around_each_write_of_a_turn() {
+    let world = World::start(Kind::Codex).await;
+    for (n, place) in ["w2.before", "w2.after", "w2.told", "w3.before", "w3.after", "w6.before"].iter().enumerate() {
+        let file = format!("nonce-{n}.txt");
+        arm(&world, place);
+        let text = format!("[[shell echo n{n} >> {file}]] [[say answer {n}]]");
+        let message = world.sim.say(OWNER_CHAT, OWNER, &text);
+        died(&world, place).await;
+        assert_answered_once(&world, &message, &format!("answer {n}")).await;
+        let nonce = find(&workspaces(&world), &file).unwrap();
+        assert_eq!(world.nonces(&nonce), [(format!("n{n}"), 1)].into(), "at {place}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_question_waits() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[ask Which one?|Alpha|Beta]] [[say thanks]]");
+    let asked = world.card_with(&message, "2 Beta").await;
+    kill_only_the_bridge(&world).await;
+    world.settled_surfaces().await;
+    world.sim.click(&asked.id, "2 Beta", OWNER).await;
+    assert_answered_once(&world, &message, "thanks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn during_the_handing_over_of_a_turn() {
+    let world = World::start(Kind::Codex).await;
+    let warm = world.sim.say(OWNER_CHAT, OWNER, "[[say warm]]");
+    world.answer(&warm).await;
+    world.settled().await;
+    let codex = world.pid("runtime").unwrap();
+    kill(codex, "-STOP");
+    let file = "nonce.txt";
+    let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo n1 >> {file}]] [[say done]]"));
+    world.wait("the submit", |world| (world.status()?["turns"]["submitting"] == 1).then_some(())).await;
+    let bridge = world.pid("bridge").unwrap();
+    kill(bridge, "-KILL");
+    world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != bridge)).await;
+    kill(codex, "-CONT");
+    assert_answered_once(&world, &message, "done").await;
+    assert_eq!(world.pid("runtime"), Some(codex));
+    let nonce = find(&workspaces(&world), file).unwrap();
+    assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_steer_under_way() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 5]] [[say done]]");
+    runs_turn(&world).await;
+    let steer = world.sim.say(OWNER_CHAT, OWNER, "/steer [[say steered words]]");
+    world.sim.wait_ack(&steer).await;
+    kill_only_the_bridge(&world).await;
+    world.answer(&message).await;
+    world.settled().await;
+    assert_nothing_was_told(&world, &message);
+    // Taken by the agent, or a turn of its own when the first was over: never silently gone.
+    let taken = world.sim.message(&steer).receipts().contains(&"DONE");
+    assert!(taken || !world.answers(&steer).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_stop_under_way() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
+    runs_turn(&world).await;
+    let codex = world.pid("runtime").unwrap();
+    // The stop is committed and cannot be passed on.
+    kill(codex, "-STOP");
+    let stop = world.sim.say(OWNER_CHAT, OWNER, "/stop");
+    world.sim.wait_ack(&stop).await;
+    let bridge = world.pid("bridge").unwrap();
+    kill(bridge, "-KILL");
+    world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != bridge)).await;
+    kill(codex, "-CONT");
+    world.settled().await;
+    assert_eq!(world.pid("runtime"), Some(codex));
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    assert_eq!(turns[0]["outcome"], "interrupted", "{turns}");
+    assert!(world.answers(&message).iter().all(|said| !said.text().contains("done")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_times_within_one_turn() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 650 70]]");
+    runs_turn(&world).await;
+    for _ in 0..10 {
+        kill_only_the_bridge(&world).await;
+    }
+    assert_answered_once(&world, &message, "w650").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_reads_codex_waits() {
+    let mut world = World::prepare(Kind::Codex, "").await;
+    let limit = 150_000;
+    std::fs::create_dir_all(world.file("ally/run")).unwrap();
+    std::fs::write(world.file("ally/run/hold-limit"), limit.to_string()).unwrap();
+    world.up().await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 2000 2]]");
+    runs_turn(&world).await;
+    let bridge = world.pid("bridge").unwrap();
+    kill(bridge, "-STOP");
+    let output = || {
+        let files = std::fs::read_dir(world.file("ally/run")).unwrap().flatten();
+        files
+            .filter(|file| file.file_name().to_string_lossy().ends_with(".out"))
+            .map(|f| f.metadata().unwrap().len())
+            .sum::<u64>()
+    };
+    world.wait("the limit", |_| (output() >= limit).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(output() < limit + 200_000, "{}", output());
+    kill(bridge, "-KILL");
+    assert_answered_once(&world, &message, "w2000").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_said_is_taken_away_when_nothing_runs_and_all_of_it_when_it_is_dead() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 50 1]]");
+    world.answer(&message).await;
+    let kept = |world: &World| {
+        let files = std::fs::read_dir(world.file("ally/run")).unwrap().flatten();
+        files.filter(|file| file.file_name().to_string_lossy().ends_with(".out")).collect::<Vec<_>>()
+    };
+    let empty = |world: &World| (kept(world).first()?.metadata().ok()?.len() == 0).then_some(());
+    world.wait("the output to be cut", empty).await;
+    let first = kept(&world)[0].file_name();
+    // A bridge that comes after a cut reads on.
+    let later = world.sim.say(OWNER_CHAT, OWNER, "[[stream 100 30]]");
+    runs_turn(&world).await;
+    kill_only_the_bridge(&world).await;
+    assert_answered_once(&world, &later, "w100").await;
+    world.kill_runtime().await;
+    let files: Vec<_> = kept(&world).iter().map(std::fs::DirEntry::file_name).collect();
+    assert!(files.len() == 1 && files[0] != first, "{files:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_conversations_and_a_queue_go_on_in_their_order() {
+    let world = World::start(Kind::Codex).await;
+    let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 100 50]]");
+    let other = world.sim.say(GROUP, LI, "@bot [[stream 100 40]]");
+    world.wait("both to run", |world| (world.status()?["turns"]["running"] == 2).then_some(())).await;
+    let queued: Vec<String> =
+        (0..3).map(|n| world.sim.say(OWNER_CHAT, OWNER, &format!("[[say queued {n}]]"))).collect();
+    world.wait("the queue", |world| (world.status()?["turns"]["queued"] == 3).then_some(())).await;
+    kill_only_the_bridge(&world).await;
+    assert_answered_once(&world, &long, "w100").await;
+    assert_answered_once(&world, &other, "w100").await;
+    for (n, message) in queued.iter().enumerate() {
+        assert_answered_once(&world, message, &format!("queued {n}")).await;
+    }
+    let said = |message: &SimMessage| message.by_bot().then(|| message.said());
+    let order: Vec<String> =
+        world.sim.messages(OWNER_CHAT).iter().filter_map(said).filter(|s| s.starts_with("queued")).collect();
+    assert_eq!(order, ["queued 0", "queued 1", "queued 2"]);
+}
+
+/// A thread that an earlier bridge loaded keeps its level and is not loaded twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_goes_on_at_its_level_with_the_next_bridge() {
+    let world = World::start(Kind::Codex).await;
+    let set = world.sim.say(OWNER_CHAT, OWNER, "/settings autonomy ask");
+    world.said(&set).await;
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[shell touch asked-1]] [[say one]]");
+    let card = world.card_with(&first, "Allow once").await;
+    kill_only_the_bridge(&world).await;
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_answered_once(&world, &first, "one").await;
+    let second = world.sim.say(OWNER_CHAT, OWNER, "[[shell touch asked-2]] [[say two]]");
+    let card = world.card_with(&second, "Allow once").await;
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_answered_once(&world, &second, "two").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_the_middle_cuts_nothing() {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 150 50]]");
+    let asks = format!("@bot [[escalate echo n1 >> {}]] [[say done]]", file.display());
+    let asked = world.sim.say(GROUP, OWNER, &asks);
+    let card = world.card_with(&asked, "Allow once").await;
+    let pids = |world: &World| ["supervisor", "bridge", "runtime"].map(|which| world.pid(which).unwrap());
+    let before = pids(&world);
+    let (said, well) = world.run(&["restart"]);
+    assert!(well, "{said}");
+    world.ready().await;
+    let after = pids(&world);
+    assert!(before[0] == after[0] && before[1] != after[1] && before[2] == after[2], "{before:?} {after:?}");
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_answered_once(&world, &asked, "done").await;
+    assert_answered_once(&world, &long, "w150").await;
+    assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
+    let (said, well) = world.run(&["restart", "--all"]);
+    assert!(well, "{said}");
+    world.ready().await;
+    assert!(pids(&world).iter().all(|pid| !after.contains(pid)));
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
+    assert_eq!(world.answer(&next).await.said(), "still here");
+    // That one left our hands: it is ended here.
+    assert!(world.run(&["stop"]).1);
+}
+
+/// Settings of codex that change while a task runs hold from the next one on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_with_other_settings_waits_for_the_task() {
+    let world = World::start(Kind::Codex).await;
+    let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 150 50]]");
+    runs_turn(&world).await;
+    let codex = world.pid("runtime");
+    let file = world.file("ally/ally.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text + "\n[runtime.codex]\nargs = [\"-c\", \"model_verbosity=\\\"low\\\"\"]\n").unwrap();
+    assert!(world.run(&["restart"]).1);
+    world.ready().await;
+    assert_eq!(world.pid("runtime"), codex, "the task goes on");
+    assert_answered_once(&world, &long, "w150").await;
+    world.wait("another codex", |world| world.pid("runtime").filter(|now| Some(*now) != codex)).await;
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
+    assert_eq!(world.answer(&next).await.said(), "still here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_supervisor_dies_and_codex_with_it() {
+    let mut world = World::prepare(Kind::Codex, "[turn]\ngrace = \"1s\"\n").await;
+    world.up().await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
+    runs_turn(&world).await;
+    kill(world.pid("supervisor").unwrap(), "-KILL");
+    world.wait("the end of all of it", |world| world.processes().is_empty().then_some(())).await;
+    world.down().await;
+    world.up().await;
+    world.card_with(&message, "Continue").await;
+    world.settled().await;
+    assert_eq!(world.answers(&message).len(), 0);
+}
