@@ -10,6 +10,10 @@ use super::play::{Played, Sent, What};
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
+/// Whether a turn goes on when the bridge dies and its runtime is a process of its own. As long as it does not, whoever
+/// waits for it is asked what shall become of it.
+const TURNS_OUTLIVE_THE_BRIDGE: bool = true;
+
 /// What the ledger says of one message.
 #[derive(Debug, Clone, Default)]
 struct Known {
@@ -115,8 +119,6 @@ struct Judged<'a> {
     sent: &'a Sent,
     known: &'a Known,
     seen: &'a [SimMessage],
-    /// The runtime is a process of its own: a turn goes on when only the bridge dies.
-    outlives: bool,
 }
 
 impl Judged<'_> {
