@@ -40,6 +40,8 @@ pub struct Filling {
     pub until_ms: i64,
     /// Of the runtime.
     pub kind: String,
+    /// Where the runtime keeps its history.
+    pub home: String,
     /// Where chats have their directories.
     pub workspaces: PathBuf,
 }
@@ -49,9 +51,9 @@ pub struct Filling {
 /// # Errors
 /// Those of a write.
 pub async fn fill(ledger: &Ledger, filling: &Filling) -> Result<(), LedgerError> {
-    let (kind, until) = (filling.kind.clone(), filling.until_ms);
+    let (kind, home, until) = (filling.kind.clone(), filling.home.clone(), filling.until_ms);
     let dead = ledger.write(move |tx| {
-        let number = generations::begin(tx, &kind, HOME, until)?;
+        let number = generations::begin(tx, &kind, &home, until)?;
         generations::dead(tx, number, false, until)?;
         Ok(number)
     });
@@ -64,10 +66,22 @@ pub async fn fill(ledger: &Ledger, filling: &Filling) -> Result<(), LedgerError>
         ledger.write(move |tx| range.clone().try_for_each(|n| one(tx, &filling, n, generation))).await?;
         next = end;
     }
-    Ok(())
+    if filling.unsettled > 0 {
+        return Ok(());
+    }
+    // No runtime has these threads: each chat begins anew, as after `/new`.
+    let chats = filling.chats as usize;
+    let anew = ledger.write(move |tx| {
+        for place in 0..chats {
+            let chat: ChatId = chat(place).as_str().into();
+            if let Some(conversation) = conversations::find(tx, &"feishu".into(), &chat, None)? {
+                conversations::begin_anew(tx, &conversation.id)?;
+            }
+        }
+        Ok(())
+    });
+    anew.await
 }
-
-const HOME: &str = "filled";
 
 /// Everything about the `n`th turn.
 fn one(tx: &Transaction<'_>, filling: &Filling, n: u64, generation: Generation) -> Result<(), LedgerError> {
@@ -123,7 +137,7 @@ fn one(tx: &Transaction<'_>, filling: &Filling, n: u64, generation: Generation) 
     if conversation.thread.as_ref() != Some(&thread) {
         conversations::set_thread(tx, &conversation.id, Some(&thread), None)?;
     }
-    let owner = Owner { channel: &conversation.channel, chat: &where_, home: HOME };
+    let owner = Owner { channel: &conversation.channel, chat: &where_, home: &filling.home };
     threads::used(tx, owner, &thread, &conversation.directory, &new.title, now)?;
     turns::started(tx, &turns::get(tx, &turn)?, &native, now + 5)?;
     if settles { settle(tx, &conversation, &turns::get(tx, &turn)?, (n, &message), now + 9_000) } else { Ok(()) }
@@ -139,7 +153,7 @@ fn conversation(filling: &Filling, place: usize, chat: &ChatId) -> NewConversati
         directory: filling.workspaces.join(format!("filled-{place}")),
         lang: Lang::En,
         runtime_kind: filling.kind.clone(),
-        runtime_home: HOME.to_owned(),
+        runtime_home: filling.home.clone(),
     }
 }
 
@@ -197,6 +211,7 @@ mod tests {
             chats: 4,
             until_ms,
             kind: "embedded".to_owned(),
+            home: "home".to_owned(),
             workspaces: dir.path().to_owned(),
         };
         fill(&ledger, &filling).await.unwrap();

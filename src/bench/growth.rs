@@ -82,6 +82,7 @@ fn filling(site: &Site, settled: std::ops::Range<u64>, unsettled: u64) -> Fillin
         chats: CHATS as u64,
         until_ms: Clock::default().now_ms(),
         kind: "embedded".to_owned(),
+        home: site.paths.home.join("embedded").display().to_string(),
         workspaces: site.paths.workspaces.clone(),
     }
 }

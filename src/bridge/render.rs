@@ -125,6 +125,14 @@ struct Block<'a> {
     lines_only: bool,
 }
 
+enum Kind {
+    Words,
+    Table,
+    /// With what stands behind its opening marks.
+    Fenced(String),
+    Indented,
+}
+
 struct Fence {
     language: String,
     content: String,
@@ -164,35 +172,37 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     let mut depth = 0usize;
     let mut at = 0;
-    let mut open: Option<(Range<usize>, Option<String>, bool)> = None;
+    let mut open: Option<(Range<usize>, Kind)> = None;
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         match event {
             Event::Start(tag) => {
                 if depth == 0 {
                     let range = with_indent(text, range, at);
-                    let fence = match &tag {
-                        Tag::CodeBlock(CodeBlockKind::Fenced(info)) => Some(info.to_string()),
-                        _ => None,
+                    let kind = match &tag {
+                        Tag::CodeBlock(CodeBlockKind::Fenced(info)) => Kind::Fenced(info.to_string()),
+                        Tag::CodeBlock(CodeBlockKind::Indented) => Kind::Indented,
+                        Tag::Table(_) => Kind::Table,
+                        _ => Kind::Words,
                     };
-                    open = Some((range, fence, matches!(tag, Tag::Table(_))));
+                    open = Some((range, kind));
                 }
                 depth += 1;
             }
             Event::End(_) => {
                 depth = depth.saturating_sub(1);
                 if depth == 0
-                    && let Some((range, fence, table)) = open.take()
+                    && let Some((range, kind)) = open.take()
                 {
                     push_between(&mut blocks, text, at..range.start);
                     at = range.end;
-                    push(&mut blocks, &text[range], fence, table);
+                    push(&mut blocks, &text[range], kind);
                 }
             }
             Event::Rule if depth == 0 => {
                 push_between(&mut blocks, text, at..range.start);
                 at = range.end;
-                push(&mut blocks, &text[range], None, false);
+                push(&mut blocks, &text[range], Kind::Words);
             }
             _ => {}
         }
@@ -210,16 +220,21 @@ fn with_indent(text: &str, range: Range<usize>, at: usize) -> Range<usize> {
 /// Text that belongs to no block (link definitions) is kept as it is.
 fn push_between<'a>(blocks: &mut Vec<Block<'a>>, text: &'a str, range: Range<usize>) {
     if range.start < range.end && !text[range.clone()].trim().is_empty() {
-        push(blocks, &text[range], None, false);
+        push(blocks, &text[range], Kind::Words);
     }
 }
 
-fn push<'a>(blocks: &mut Vec<Block<'a>>, source: &'a str, fence: Option<String>, lines_only: bool) {
+fn push<'a>(blocks: &mut Vec<Block<'a>>, source: &'a str, kind: Kind) {
     let source = source.trim_end().trim_start_matches('\n');
     if source.trim().is_empty() {
         return;
     }
-    let fence = fence.map(|language| Fence { language, content: inside_fence(source) });
+    let lines_only = matches!(kind, Kind::Table);
+    let fence = match kind {
+        Kind::Fenced(language) => Some(Fence { language, content: inside_fence(source) }),
+        Kind::Indented => Some(Fence { language: String::new(), content: outdented(source, CODE_INDENT) }),
+        Kind::Words | Kind::Table => None,
+    };
     blocks.push(Block { source, fence, lines_only });
 }
 
@@ -292,9 +307,23 @@ fn cut_mixed(source: &str, limit: usize) -> Vec<String> {
             part.push('\n');
             part.push_str(&fence.close());
         }
-        parts.push(part);
+        // Without what they stood in, deep lines would be code.
+        let indent = if parts.is_empty() { 0 } else { part.chars().take_while(|c| *c == ' ').count() };
+        parts.push(if indent > 0 { outdented(&part, indent) } else { part });
     }
     parts
+}
+
+/// Spaces that make a line code where nothing stands around it.
+const CODE_INDENT: usize = 4;
+
+/// Up to so many spaces less before each line.
+fn outdented(text: &str, spaces: usize) -> String {
+    let less = |line: &str| {
+        let indent = line.chars().take_while(|c| *c == ' ').count().min(spaces);
+        line[indent..].to_owned()
+    };
+    text.lines().map(less).collect::<Vec<_>>().join("\n")
 }
 
 /// A fence inside another block.

@@ -89,7 +89,7 @@ fn code_inside_a_list_is_fenced_again_where_it_stood() {
     let parts = split(&format!("1. Look:\n\n   ```rust\n{code}   ```\n2. Done"), 300);
     assert!(parts.len() > 2);
     assert!(parts.iter().all(|part| balanced(part) && chars(part) <= 300), "{parts:#?}");
-    assert!(parts[1].starts_with("   ```rust\n   let") && parts[1].ends_with("\n   ```"), "{}", parts[1]);
+    assert!(parts[1].starts_with("```rust\nlet") && parts[1].ends_with("\n```"), "{}", parts[1]);
 }
 
 #[test]
@@ -106,6 +106,27 @@ fn code_stays_code_whatever_its_marks() {
         };
         assert!(parts.len() > 1 && parts.iter().all(is_one_block), "{parts:#?}");
     }
+}
+
+#[test]
+fn a_deep_list_stays_a_list() {
+    let code: String = (0..30).map(|i| format!("      let x{i} = {i};\n")).collect();
+    let items: String = (0..40).map(|i| format!("    - item {i}\n")).collect();
+    for text in [format!("- a\n{items}- b"), format!("- a\n  - b\n\n      ```rust\n{code}      ```\n- c")] {
+        let parts = split(&text, 200);
+        let is_indented = |part: &String| {
+            Parser::new(part).any(|event| matches!(event, Event::Start(Tag::CodeBlock(CodeBlockKind::Indented))))
+        };
+        assert!(parts.len() > 2 && !parts.iter().any(is_indented), "{parts:#?}");
+        assert!(parts.iter().all(|part| chars(part) <= 200 && balanced(part)) && holds(&parts.concat(), &text));
+    }
+}
+
+#[test]
+fn a_long_piece_of_indented_code_stays_code() {
+    let code: String = (0..60).map(|i| format!("    let x{i} = {i};\n")).collect();
+    let parts = split(&code, 200);
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.starts_with("```\nlet ") && part.ends_with("\n```")));
 }
 
 #[test]
