@@ -461,7 +461,8 @@ impl Host {
         loop {
             let envelope = tokio::select! {
                 () = cancel.cancelled() => {
-                    if !self.leaves() && !(bridge.has_failed() && self.leave()) {
+                    let stays = self.leaves() || (bridge.has_failed() && self.leave());
+                    if !stays {
                         live.runtime.shutdown().await;
                     }
                     break;

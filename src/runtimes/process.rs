@@ -67,7 +67,7 @@ pub struct Handle {
 /// Whose child it is.
 enum Kin {
     /// Ours: it ends with us.
-    Own { child: Child, stderr: Arc<Mutex<Vec<String>>> },
+    Own { child: Box<Child>, stderr: Arc<Mutex<Vec<String>>> },
     /// The supervisor's.
     Held(Held),
 }
@@ -126,7 +126,7 @@ pub fn spawn_own(spawn: &Spawn, spec: &SpawnSpec, tasks: &Tasks) -> std::io::Res
     };
     let kept = Arc::new(Mutex::new(Vec::new()));
     drain(stderr, Arc::clone(&kept), tasks);
-    let handle = Handle { identity, kin: Kin::Own { child, stderr: kept } };
+    let handle = Handle { identity, kin: Kin::Own { child: Box::new(child), stderr: kept } };
     Ok(Spawned { stdin: Box::new(stdin), stdout: Box::new(stdout), handle, cuts: None })
 }
 

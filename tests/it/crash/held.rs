@@ -224,12 +224,12 @@ async fn with_a_stop_under_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_within_one_turn() {
     let world = World::start(Kind::Codex).await;
-    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 650 70]]");
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 450 100]]");
     runs_turn(&world).await;
     for _ in 0..10 {
         kill_only_the_bridge(&world).await;
     }
-    assert_answered_once(&world, &message, "w650").await;
+    assert_answered_once(&world, &message, "w450").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
