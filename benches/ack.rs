@@ -79,6 +79,7 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>) -> Core {
         remind_after: None,
         floor: HashMap::from([("feishu".into(), access)]),
         max_attachment: 1024,
+        limits: ally::domain::limits::Limits::default(),
     };
     Core::new(ledger.clone(), clock, tasks, config, vec![Arc::clone(feishu) as Arc<dyn Channel>], host)
 }

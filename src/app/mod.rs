@@ -36,9 +36,6 @@ use crate::tasks::{OnExit, Tasks};
 use service::Daemon;
 pub(crate) use service::{AUDIT_ROWS, audit_row, rule_row, tell_counts};
 
-/// Bytes of one attachment that are fetched (Feishu's own limit).
-const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;
-
 /// What keeps the bridge from starting and is for a person to change. The command line knows what to do about each.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -319,6 +316,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         backfill_run: config.intake.backfill_run,
         remind_after: config.gates.remind_after,
         floor: HashMap::from([("feishu".into(), feishu), (local.name(), at_home)]),
-        max_attachment: MAX_ATTACHMENT,
+        max_attachment: config.limits.attachment_bytes,
+        limits: config.limits.queue,
     }
 }

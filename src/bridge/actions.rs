@@ -665,9 +665,7 @@ fn back_on_its_thread(tx: &Transaction<'_>, conversation: &Conversation, turn: &
     let is_wanted = |of: &Option<ThreadId>| of.as_ref() == Some(thread);
     let is_used = !turns::unsettled(tx, &conversation.id)?.is_empty()
         || turns::all_active(tx)?.iter().any(|active| is_wanted(&active.thread))
-        || conversations::of_chat(tx, &conversation.channel, &conversation.chat)?
-            .iter()
-            .any(|other| is_wanted(&other.thread));
+        || !conversations::on_thread(tx, &conversation.channel, &conversation.chat, thread)?.is_empty();
     if !is_used {
         conversations::bring_to(tx, &conversation.id, &known)?;
     }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::domain::access::Access;
 use crate::domain::gate::Decision;
 use crate::domain::ids::*;
+use crate::domain::limits::Limits;
 pub use crate::domain::setting::Busy;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
@@ -62,6 +63,8 @@ pub struct BridgeConfig {
     pub floor: HashMap<ChannelName, Access>,
     /// Bytes of one attachment that are fetched at most.
     pub max_attachment: u64,
+    /// How much may wait.
+    pub limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +77,6 @@ pub enum Scope {
 
 /// How often a ledger that takes no writes is tried.
 const OUTAGE_CHECK: Duration = Duration::from_secs(1);
-
-/// Most queued turns of one person and of one conversation.
-pub const QUEUE_PER_PERSON: i64 = 5;
-pub const QUEUE_PER_CONVERSATION: i64 = 20;
 
 pub struct Core {
     pub ledger: Ledger,

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod history;
 pub mod ids;
 pub mod level;
+pub mod limits;
 pub mod message;
 pub mod plain;
 pub mod risk;

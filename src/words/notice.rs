@@ -44,6 +44,15 @@ super::messages! {
         QueueFullConversation { limit: u32 } =>
             "这里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
             "{limit} messages already wait here, so this was not processed. Send it again when they are done";
+        QueueFullChat { limit: u32 } =>
+            "这个群聊里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
+            "{limit} tasks already wait in this chat, so this was not processed. Send it again when some are done";
+        QueueFullAll { limit: u32 } =>
+            "我手上已有 {limit} 条在排队，这条没有处理。过一会儿再发",
+            "{limit} tasks already wait for me in all, so this was not processed. Send it again later";
+        TooManyFiles { limit: u32 } =>
+            "一次最多 {limit} 个附件，多出来的没有取下，任务里没有它们",
+            "At most {limit} attachments at once; the others were not fetched, and the task does not have them";
         Unreadable { what: &'a str } => "这个我读不了：{what}。请发文字", "I cannot read {what}; please send text";
         QuotedNotReadable { scope: &'a str } =>
             "我看不到你引用的内容（群里缺权限 {scope}）。请贴文字，或把图和 @我 放在同一条消息里",

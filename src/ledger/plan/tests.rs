@@ -81,7 +81,11 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     conversations::find(tx, &channel, &chat, None)?;
     conversations::find_topic(tx, &channel, &chat, &TopicId::from("t"))?;
     conversations::get(tx, &here)?;
-    conversations::of_chat(tx, &channel, &chat)?;
+    conversations::at_work(tx, &channel, &chat)?;
+    conversations::recent(tx, &channel, &chat, 1, 1)?;
+    conversations::on_thread(tx, &channel, &chat, &ThreadId::from("t"))?;
+    conversations::works_elsewhere(tx, &channel, &chat, std::path::Path::new("/d"))?;
+    conversations::set_lang(tx, &channel, &chat, Lang::En)?;
     conversations::with_work(tx)?;
     conversations::directories(tx)?;
     let (thread, owner) = (ThreadId::from("t"), threads::Owner { channel: &channel, chat: &chat, home: "/h" });
@@ -117,7 +121,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::active_in_chat(tx, &channel, &chat)?;
     turns::grant_network(tx, &turn, &user)?;
     turns::last_settled(tx, &here)?;
-    turns::settled_since(tx, &here, 1)?;
+    turns::queued_in(tx, &channel, &chat)?;
+    turns::settled_in(tx, &channel, &chat, 1)?;
     turns::spent_since(tx, &here, 1)?;
     turns::queued_in_directory(tx, std::path::Path::new("/d"), &here)?;
     turns::queue_depth(tx, &here, &user)?;

@@ -3,5 +3,6 @@
 mod callbacks;
 mod cards;
 mod disk;
+mod flood;
 mod input;
 mod members;
