@@ -148,6 +148,7 @@ pub fn perform(
         Action::Late { inbound, how, up_to } => late(tx, frame, *inbound, *how, *up_to, person),
         Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
+        Action::Restored { go_on, at_ms } => super::restored::decide(tx, frame, *go_on, *at_ms, person),
         Action::RevokeRule { number, list } => {
             let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
             let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -93,6 +94,8 @@ pub struct Core {
     refreshing: tokio::sync::Mutex<()>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
+    /// When the ledger was last found to be put back; what was sent before may have been dealt with.
+    restored_ms: AtomicI64,
     /// Secret answers on their way to the runtime. Never stored: a restart voids their gates anyway.
     secrets: Mutex<HashMap<GateId, Decision>>,
 }
@@ -139,6 +142,7 @@ impl Core {
             refreshing: tokio::sync::Mutex::default(),
             bots: RwLock::default(),
             outages: RwLock::default(),
+            restored_ms: AtomicI64::new(i64::MIN),
             secrets: Mutex::default(),
             config,
         }
@@ -231,6 +235,15 @@ impl Core {
 
     pub fn set_outages(&self, outages: Vec<Outage>) {
         self.outages.write().expect("no code panics while it holds this lock").past = outages;
+    }
+
+    pub fn set_restored(&self, at_ms: Option<i64>) {
+        self.restored_ms.store(at_ms.unwrap_or(i64::MIN), Ordering::Release);
+    }
+
+    /// Whether what was sent then may have been dealt with by a state of the ledger that is gone.
+    pub fn is_before_restore(&self, sent_at_ms: i64) -> bool {
+        sent_at_ms < self.restored_ms.load(Ordering::Acquire)
     }
 
     /// Since when nothing can be done; `None` when all goes well again.

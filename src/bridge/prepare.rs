@@ -264,6 +264,7 @@ fn is_late(core: &Core, letter: &Letter) -> bool {
         Some("wanted") => return false,
         // Somebody has done something about it that is not known here.
         Some(inbound::FOUND_ANSWERED) => return true,
+        _ if core.is_before_restore(letter.message.sent_at_ms) => return true,
         Some(inbound::FOUND) => core.config.backfill_run.min(core.config.stale_after),
         _ => core.config.stale_after,
     };

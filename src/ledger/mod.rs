@@ -8,6 +8,7 @@
 
 pub mod alive;
 pub mod audit;
+pub mod backup;
 pub mod buttons;
 pub mod chats;
 mod checkpoint;
@@ -22,6 +23,7 @@ mod open;
 #[cfg(debug_assertions)]
 mod plan;
 pub mod report;
+pub mod restored;
 pub mod rules;
 pub mod said;
 pub mod settings;

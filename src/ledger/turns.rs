@@ -146,7 +146,14 @@ pub fn active(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Opt
     Ok(unsettled(tx, conversation)?.into_iter().find(|turn| turn.state.is_active()))
 }
 
-/// Every turn that a runtime has.
+/// Every turn that a runtime has, but for those that are held since the ledger was put back.
+pub fn all_working(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
+    let sql = "SELECT t.* FROM turns t INDEXED BY turns_active CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state <> 'settled' AND t.state IN ('submitting', 'running', 'waiting') AND c.held_why IS NOT 'restored'";
+    all(tx, sql, [], read)
+}
+
+/// Every turn that a runtime has, as the ledger says.
 pub fn all_active(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
     all(
         tx,

@@ -30,6 +30,15 @@ super::messages! {
         GroupsNotReadBack { scope: &'a str } =>
             "群里缺权限 {scope}：停机期间平台没有补发的群消息，ally 自己取不到；私聊不受影响",
             "The app lacks {scope}: what a group said during a downtime and the platform never delivers again is not found; direct chats are";
+        /// In `ally status`.
+        RestoredWaits { turns: usize, messages: i64, inbound: i64 } =>
+            "账本回到了以前的状态：有 {turns} 个任务、{messages} 条待发、{inbound} 条待处理，都停着等所有者在聊天里决定。新消息照常处理",
+            "The ledger was put back to an earlier state: {turns} tasks, {messages} unsent and {inbound} unread messages wait for the owner's word in the chat. New messages are worked on";
+        Restored { turns: usize, messages: i64, inbound: i64 } =>
+            "账本回到了以前的状态（恢复了备份？）。当时没做完的可能早已做完，所以都停着：{turns} 个任务，{messages} 条待发，{inbound} 条待处理。「继续」让它们接着做，结果可能重复；「不用了」全部放弃。新消息照常处理",
+            "The ledger was put back to an earlier state (from a backup?). What it calls unfinished may long be done, so it all waits: {turns} tasks, {messages} unsent and {inbound} unread messages. \"Continue\" lets it go on, and answers may come twice; \"Dismiss\" drops it all. New messages are worked on";
+        RestoredGoesOn { who: &'a str } => "{who} 决定：继续", "Decided by {who}: it goes on";
+        RestoredDropped { who: &'a str } => "{who} 决定：全部放弃", "Decided by {who}: all of it is dropped";
         /// A message that could not be made into anything after many tries.
         NotPrepared =>
             "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",

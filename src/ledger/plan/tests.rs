@@ -13,8 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, audit, chats, conversations, gates, generations, inbound, messages, report, rules, settings,
-    surfaces, threads, turns,
+    LedgerError, alive, audit, chats, conversations, gates, generations, inbound, messages, report, restored, rules,
+    settings, surfaces, threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -233,6 +233,12 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     settings::set(tx, &channel, &chat, settings::Setting::Autonomy, None, &user, 1)?;
     generations::not_dead(tx)?;
 
+    turns::all_working(tx)?;
+    restored::marks(tx)?;
+    restored::hold(tx, 1)?;
+    restored::held(tx, 1)?;
+    restored::go_on(tx)?;
+    restored::drop_rest(tx)?;
     alive::has_work(tx)?;
     report::counts(tx, 1)?;
     for (undelivered, active) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -255,6 +261,7 @@ fn no_look_up_is_forgotten() {
         ("inbound", include_str!("../inbound.rs")),
         ("messages", include_str!("../messages.rs")),
         ("report", include_str!("../report.rs")),
+        ("restored", include_str!("../restored.rs")),
         ("rules", include_str!("../rules.rs")),
         ("settings", include_str!("../settings.rs")),
         ("surfaces", include_str!("../surfaces.rs")),

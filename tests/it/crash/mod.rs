@@ -8,5 +8,6 @@ mod fate;
 mod main_path;
 mod manners;
 mod points;
+mod restored;
 mod things;
 mod words;
