@@ -390,7 +390,8 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
     let unfinished = |turn: &turns::Turn| {
         matches!(turn.state, TurnState::Settled(Outcome::Failed | Outcome::Lost | Outcome::Interrupted))
     };
-    let Some(turn) = last.filter(unfinished) else {
+    // Its words may be forgotten.
+    let Some(turn) = last.filter(|turn| unfinished(turn) && !turn.prompt.is_empty()) else {
         return Ok(Reply::nothing(say::command(lang, CommandMsg::NothingToRetry)));
     };
     let chosen_before = said::was_said(tx, &actions::resumed_key(&turn.id))?;

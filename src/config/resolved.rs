@@ -622,6 +622,8 @@ impl Resolver<'_> {
 
     fn limits(&mut self) -> LimitsConfig {
         let by_itself = Limits::default();
+        let keep_days = self.raw.number("ledger.keep_days", 0..=100_000, self.problems);
+        let keep_days = keep_days.and_then(|days| u32::try_from(days).ok()).unwrap_or(by_itself.keep_days);
         let mut number = |key, most, default| self.raw.number(key, 1..=most, self.problems).unwrap_or(default);
         let megabytes = number("limits.attachment_mb", 100, 100);
         LimitsConfig {
@@ -631,6 +633,7 @@ impl Resolver<'_> {
                 per_chat: number("limits.queue_per_chat", 10_000, by_itself.per_chat),
                 in_all: number("limits.queue", 100_000, by_itself.in_all),
                 attachments: number("limits.attachments", 200, by_itself.attachments as i64) as usize,
+                keep_days,
             },
             attachment_bytes: megabytes.unsigned_abs() << 20,
         }

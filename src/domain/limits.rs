@@ -13,10 +13,15 @@ pub struct Limits {
     pub in_all: i64,
     /// Attachments of one task.
     pub attachments: usize,
+    /// Days after which what was said is forgotten; 0: never.
+    pub keep_days: u32,
 }
+
+/// Days for which the audit is kept, where anything is ever forgotten.
+pub const KEEP_AUDIT_DAYS: u32 = 400;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_person: 5, per_conversation: 20, per_chat: 100, in_all: 1000, attachments: 20 }
+        Self { per_person: 5, per_conversation: 20, per_chat: 100, in_all: 1000, attachments: 20, keep_days: 90 }
     }
 }

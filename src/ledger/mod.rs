@@ -22,6 +22,7 @@ pub mod messages;
 mod open;
 #[cfg(debug_assertions)]
 mod plan;
+pub mod prune;
 pub mod report;
 pub mod restored;
 pub mod rules;

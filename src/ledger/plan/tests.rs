@@ -13,8 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, audit, chats, conversations, gates, generations, inbound, messages, report, restored, rules,
-    settings, surfaces, threads, turns,
+    LedgerError, alive, audit, chats, conversations, gates, generations, inbound, messages, prune, report, restored,
+    rules, settings, surfaces, threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -239,6 +239,10 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::held(tx, 1)?;
     restored::go_on(tx)?;
     restored::drop_rest(tx)?;
+    let old = prune::Step { before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };
+    turns::settle(tx, &turns::get(tx, &turn)?, crate::domain::turn::Outcome::Cancelled, &Default::default(), 1)?;
+    prune::step(tx, old)?;
+    prune::files_needed(tx)?;
     alive::has_work(tx)?;
     report::counts(tx, 1)?;
     for (undelivered, active) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -260,6 +264,7 @@ fn no_look_up_is_forgotten() {
         ("gates", include_str!("../gates.rs")),
         ("inbound", include_str!("../inbound.rs")),
         ("messages", include_str!("../messages.rs")),
+        ("prune", include_str!("../prune.rs")),
         ("report", include_str!("../report.rs")),
         ("restored", include_str!("../restored.rs")),
         ("rules", include_str!("../rules.rs")),
