@@ -17,3 +17,5 @@ ON CONFLICT DO NOTHING;
 CREATE INDEX inbound_channel ON inbound (channel);
 -- A chat's conversations, as they were last used.
 CREATE INDEX conversations_recent ON conversations (channel, chat, active_at_ms);
+-- Which conversation goes on with a thread.
+CREATE INDEX conversations_thread ON conversations (thread) WHERE thread IS NOT NULL;

@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows everything. It resolves nothing and decides nothing; it hands each part
 //! its own small settings, starts them in order and stops them in the reverse one.
 
+mod high_water;
 mod service;
 
 use std::collections::HashMap;
@@ -35,10 +36,7 @@ use crate::supervisor::{BridgeLink, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
 use service::Daemon;
-pub(crate) use service::{AUDIT_ROWS, audit_row, rule_row, tell_counts};
-
-/// Bytes of one attachment that are fetched (Feishu's own limit).
-const MAX_ATTACHMENT: u64 = 100 * 1024 * 1024;
+pub(crate) use service::{AUDIT_ROWS, audit_row, backup_report, restored_warning, rule_row, tell_counts};
 
 /// What keeps the bridge from starting and is for a person to change. The command line knows what to do about each.
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +83,14 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     }
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
     let ledger = Ledger::open(&places, &lock).map_err(StartError::from)?;
+    high_water::recognise(&ledger, &paths.high_water(), Clock::default().now_ms()).await?;
     let app_lock = app_lock(&config)?;
     let parts = Parts::build(&config, &ledger, holder.clone(), &tasks)?;
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
+    let (watched, note) = (ledger.clone(), paths.high_water());
+    let noting = tasks.child();
+    noting.spawn("high-water", OnExit::LogOnly, |cancel| high_water::keep(watched, note, cancel));
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
     let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));
@@ -118,6 +120,7 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     }
     stop(&bridge, parts, &ending, leaves).await;
     serving.stop(Duration::from_secs(3)).await;
+    noting.stop(Duration::from_secs(2)).await;
     tasks.stop(Duration::from_secs(2)).await;
     drop(bridge);
     ledger.close().await;
@@ -374,6 +377,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         backfill_run: config.intake.backfill_run,
         remind_after: config.gates.remind_after,
         floor: HashMap::from([("feishu".into(), feishu), (local.name(), at_home)]),
-        max_attachment: MAX_ATTACHMENT,
+        max_attachment: config.limits.attachment_bytes,
+        limits: config.limits.queue,
     }
 }

@@ -1,5 +1,6 @@
 //! What the daemon tells and does over its control socket.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -9,19 +10,20 @@ use crate::bridge::host::HostState;
 use crate::bridge::{answering, launch_in_status, lock, pairing, prompt_text};
 use crate::config::Config;
 use crate::control::{
-    AnswerReport, AnswerRequest, AuditQuery, AuditRow, ChannelReport, CutRow, DaemonState, DrainPreview, DrainRequest,
-    GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply, RuleRow, RuntimeReport,
-    Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport, CutRow, DaemonState,
+    DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply,
+    RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};
 use crate::domain::safety::Tried;
 use crate::domain::view::Lang;
 use crate::ledger::audit::{About, Line};
+use crate::ledger::backup::{BackupError, Copied};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
 use crate::ledger::rules::Rule;
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, audit, chats, grants, rules};
+use crate::ledger::{LedgerError, Transaction, audit, backup, chats, grants, rules};
 use crate::words::{self, NoticeMsg, safety_warnings};
 
 /// Who acted, in the audit: whoever may use this account of the machine.
@@ -93,6 +95,7 @@ impl Daemon {
         let tried = self.safety.get().map(Vec::as_slice).unwrap_or_default();
         status.warnings.extend(safety_warnings(tried, self.core.config.lang));
         status.warnings.extend(self.groups_not_read_back().await?);
+        status.warnings.extend(counts.restored.map(|held| restored_warning(held, self.core.config.lang)));
         Ok(status)
     }
 
@@ -253,6 +256,7 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
         late_waiting: whole(counts.late_messages_waiting),
     };
     status.locked = counts.locked;
+    status.restored = counts.restored.is_some();
     status.gates_open = whole(counts.gates_open);
     status.surfaces_pending = whole(counts.surfaces_pending);
     status.outbox = OutboxReport {
@@ -288,6 +292,11 @@ fn row(line: TurnLine) -> TurnRow {
         settled_at_ms: line.settled_at_ms,
         undelivered: whole(line.undelivered),
     }
+}
+
+/// What a status says of a ledger that was put back: the same whether the daemon runs or not.
+pub(crate) fn restored_warning((turns, messages, inbound): (usize, i64, i64), lang: Lang) -> String {
+    NoticeMsg::RestoredWaits { turns, messages, inbound }.text(lang)
 }
 
 /// A rule as lists tell it: the same whether the daemon runs or not.
@@ -359,6 +368,30 @@ fn in_a_line(ask: &Ask) -> String {
             questions.iter().map(|question| question.text.as_str()).collect::<Vec<_>>().join(" / ")
         }
     }
+}
+
+/// A copy as it is told of: the same whether the daemon made it or not.
+pub(crate) fn backup_report(file: PathBuf, copied: Copied) -> BackupReport {
+    BackupReport { file, bytes: copied.bytes, turns: copied.turns, schema: copied.schema }
+}
+
+fn not_copied(error: &BackupError) -> ServiceError {
+    let told = error_chain(error);
+    match error {
+        BackupError::Taken(_) | BackupError::Missing(_) => ServiceError::Refused(told),
+        _ => ServiceError::Failed(told),
+    }
+}
+
+/// With what is behind it.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut behind = error.source();
+    while let Some(cause) = behind {
+        told = format!("{told}: {cause}");
+        behind = cause.source();
+    }
+    told
 }
 
 fn whole(count: i64) -> u64 {
@@ -448,6 +481,16 @@ impl Service for Daemon {
             let cut = turned.cut.into_iter();
             let row = |turn: Turn| CutRow { turn: turn.id, requester: turn.requester_name, title: turn.title };
             Ok(LockReport { changed: turned.changed, cut: cut.map(row).collect(), queued: whole(turned.queued) })
+        })
+    }
+
+    fn backup(&self, request: BackupRequest) -> Reply<'_, BackupReport> {
+        Box::pin(async move {
+            let (from, to) = (self.core.ledger.path().to_owned(), request.file.clone());
+            // On a thread of its own: a big ledger takes minutes, and nobody waits for it.
+            let copied = tokio::task::spawn_blocking(move || backup::copy(&from, &to)).await;
+            let copied = copied.map_err(|error| ServiceError::Failed(error.to_string()))?;
+            copied.map(|copied| backup_report(request.file, copied)).map_err(|error| not_copied(&error))
         })
     }
 

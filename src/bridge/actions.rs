@@ -148,6 +148,7 @@ pub fn perform(
         Action::Late { inbound, how, up_to } => late(tx, frame, *inbound, *how, *up_to, person),
         Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
+        Action::Restored { go_on, at_ms } => super::restored::decide(tx, frame, *go_on, *at_ms, person),
         Action::RevokeRule { number, list } => {
             let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
             let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;
@@ -668,9 +669,7 @@ fn back_on_its_thread(tx: &Transaction<'_>, conversation: &Conversation, turn: &
     let is_wanted = |of: &Option<ThreadId>| of.as_ref() == Some(thread);
     let is_used = !turns::unsettled(tx, &conversation.id)?.is_empty()
         || turns::all_active(tx)?.iter().any(|active| is_wanted(&active.thread))
-        || conversations::of_chat(tx, &conversation.channel, &conversation.chat)?
-            .iter()
-            .any(|other| is_wanted(&other.thread));
+        || !conversations::on_thread(tx, &conversation.channel, &conversation.chat, thread)?.is_empty();
     if !is_used {
         conversations::bring_to(tx, &conversation.id, &known)?;
     }

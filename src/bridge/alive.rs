@@ -96,11 +96,12 @@ async fn beat(core: &Core, slept: Option<Outage>, now: i64) -> Result<(), Ledger
     Ok(())
 }
 
-/// Asks about every queued turn of a conversation that has grown old while nobody was at work (C15).
-pub(super) async fn ask_stale(core: &Core, conversation: &ConversationId) -> Result<(), LedgerError> {
+/// Asks about every queued turn of a conversation that has grown old while nobody was at work (C15). Whether there was one.
+pub(super) async fn ask_stale(core: &Core, conversation: &ConversationId) -> Result<bool, LedgerError> {
     if !core.was_ever_down() {
-        return Ok(());
+        return Ok(false);
     }
+    let mut asked = false;
     let id = conversation.clone();
     let queued = core
         .ledger
@@ -117,9 +118,10 @@ pub(super) async fn ask_stale(core: &Core, conversation: &ConversationId) -> Res
         let Some(row) = row else { continue };
         if is_stale(core, &row, wanted, &turn) {
             ask(core, turn, row).await?;
+            asked = true;
         }
     }
-    Ok(())
+    Ok(asked)
 }
 
 fn is_open(turn: &Turn) -> bool {

@@ -131,7 +131,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Lock => lock::switch(tx, frame, letter, lang, true),
             Command::Unlock => lock::switch(tx, frame, letter, lang, false),
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
-            Command::Lang(wanted) => set_lang(tx, letter, &here, lang, wanted.as_deref()),
+            Command::Lang(wanted) => set_lang(tx, letter, lang, wanted.as_deref()),
             Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
         }
@@ -239,7 +239,8 @@ fn refused(
 /// Where a command was written.
 struct Here {
     conversation: Option<Conversation>,
-    /// All conversations of the chat: what a command in the stream acts on.
+    /// The conversations of the chat in which something is to be done, and the last one: what a command in the stream acts
+    /// on. A chat may have thousands of topics.
     chat: Vec<Conversation>,
 }
 
@@ -247,7 +248,7 @@ impl Here {
     fn of(tx: &Transaction<'_>, letter: &Letter, scope: Scope) -> Result<Self, LedgerError> {
         Ok(Self {
             conversation: route::existing(tx, &letter.row.channel, &letter.message, scope)?,
-            chat: conversations::of_chat(tx, &letter.row.channel, &letter.message.chat)?,
+            chat: conversations::at_work(tx, &letter.row.channel, &letter.message.chat)?,
         })
     }
 
@@ -389,7 +390,8 @@ fn retry(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, here: &Here, lang
     let unfinished = |turn: &turns::Turn| {
         matches!(turn.state, TurnState::Settled(Outcome::Failed | Outcome::Lost | Outcome::Interrupted))
     };
-    let Some(turn) = last.filter(unfinished) else {
+    // Its words may be forgotten.
+    let Some(turn) = last.filter(|turn| unfinished(turn) && !turn.prompt.is_empty()) else {
         return Ok(Reply::nothing(say::command(lang, CommandMsg::NothingToRetry)));
     };
     let chosen_before = said::was_said(tx, &actions::resumed_key(&turn.id))?;
@@ -483,13 +485,7 @@ fn release(here: &Here, lang: Lang) -> Reply {
     }
 }
 
-fn set_lang(
-    tx: &Transaction<'_>,
-    letter: &Letter,
-    here: &Here,
-    lang: Lang,
-    wanted: Option<&str>,
-) -> Result<Reply, LedgerError> {
+fn set_lang(tx: &Transaction<'_>, letter: &Letter, lang: Lang, wanted: Option<&str>) -> Result<Reply, LedgerError> {
     let direct = letter.message.chat_kind == ChatKind::Direct;
     if !Setting::Language.may_set("", Level::Ask, letter.person.role, direct) {
         let name = crate::words::setting(Setting::Language, lang);
@@ -498,9 +494,7 @@ fn set_lang(
     let Some(wanted) = wanted.and_then(Lang::parse) else {
         return Ok(Reply::say(say::command(lang, CommandMsg::LangUsage)));
     };
-    for conversation in &here.chat {
-        conversations::set_lang(tx, &conversation.id, wanted)?;
-    }
+    conversations::set_lang(tx, &letter.row.channel, &letter.message.chat, wanted)?;
     Ok(Reply::say(say::command(wanted, CommandMsg::LangSet)))
 }
 
@@ -563,11 +557,7 @@ fn status_view(
     let today = if owner_here {
         counts.settled_last_24h
     } else {
-        let mut today = 0;
-        for conversation in conversations::of_chat(tx, &frame.channel, &letter.message.chat)? {
-            today += turns::settled_since(tx, &conversation.id, frame.now_ms - DAY_MS)?;
-        }
-        today
+        turns::settled_in(tx, &frame.channel, &letter.message.chat, frame.now_ms - DAY_MS)?
     };
     let undelivered =
         (owner_here && counts.outbox_undeliverable > 0).then_some((counts.outbox_undeliverable as u32, None));

@@ -19,7 +19,7 @@ use super::core::{Core, is_outage};
 use super::{alive, recovery, turn_runner};
 use crate::domain::ids::*;
 use crate::domain::turn::{StopReason, TurnState};
-use crate::ledger::conversations::Conversation;
+use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, conversations, settings, turns};
 use crate::tasks::OnExit;
@@ -164,8 +164,14 @@ pub enum Next {
 
 /// What a conversation has to do now, as the ledger says.
 async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> anyhow::Result<Next> {
-    alive::ask_stale(core, id).await?;
     let Some((conversation, turn, locked)) = next(core, id).await? else { return Ok(Next::Nothing) };
+    if conversation.held.as_ref().is_some_and(|held| held.why == HeldWhy::Restored) {
+        // Not even asked about: it may long be over.
+        return Ok(Next::Nothing);
+    }
+    if alive::ask_stale(core, id).await? {
+        return Ok(Next::Again);
+    }
     match turn.state {
         // A turn that a former process or generation had: ask what became of it.
         state if state.is_active() => recovery::recover(core, &conversation, &turn, handle).await,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::access::Access;
 use crate::domain::gate::Decision;
 use crate::domain::ids::*;
+use crate::domain::limits::Limits;
 pub use crate::domain::setting::Busy;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
@@ -62,6 +64,8 @@ pub struct BridgeConfig {
     pub floor: HashMap<ChannelName, Access>,
     /// Bytes of one attachment that are fetched at most.
     pub max_attachment: u64,
+    /// How much may wait.
+    pub limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +78,6 @@ pub enum Scope {
 
 /// How often a ledger that takes no writes is tried.
 const OUTAGE_CHECK: Duration = Duration::from_secs(1);
-
-/// Most queued turns of one person and of one conversation.
-pub const QUEUE_PER_PERSON: i64 = 5;
-pub const QUEUE_PER_CONVERSATION: i64 = 20;
 
 pub struct Core {
     pub ledger: Ledger,
@@ -94,6 +94,8 @@ pub struct Core {
     refreshing: tokio::sync::Mutex<()>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
+    /// When the ledger was last found to be put back; what was sent before may have been dealt with.
+    restored_ms: AtomicI64,
     /// Secret answers on their way to the runtime. Never stored: what a dead bridge knew is asked for again.
     secrets: Mutex<HashMap<GateId, Decision>>,
 }
@@ -140,6 +142,7 @@ impl Core {
             refreshing: tokio::sync::Mutex::default(),
             bots: RwLock::default(),
             outages: RwLock::default(),
+            restored_ms: AtomicI64::new(i64::MIN),
             secrets: Mutex::default(),
             config,
         }
@@ -232,6 +235,15 @@ impl Core {
 
     pub fn set_outages(&self, outages: Vec<Outage>) {
         self.outages.write().expect("no code panics while it holds this lock").past = outages;
+    }
+
+    pub fn set_restored(&self, at_ms: Option<i64>) {
+        self.restored_ms.store(at_ms.unwrap_or(i64::MIN), Ordering::Release);
+    }
+
+    /// Whether what was sent then may have been dealt with by a state of the ledger that is gone.
+    pub fn is_before_restore(&self, sent_at_ms: i64) -> bool {
+        sent_at_ms < self.restored_ms.load(Ordering::Acquire)
     }
 
     /// Since when nothing can be done; `None` when all goes well again.

@@ -193,6 +193,9 @@ async fn attachments(core: &Core, row: &InboundRow, message: &IncomingMessage, p
     for (index, part) in message.content.iter().enumerate() {
         match part {
             Part::Text { .. } => {}
+            Part::Image { .. } | Part::File { .. } if pieces.files.len() >= core.config.limits.attachments => {
+                too_many(core, row, part, pieces);
+            }
             Part::Image { key } => {
                 let name = format!("image-{}-{index}.png", row.seq.0);
                 if let Some(path) = fetch(core, row, message, key, &name, true, pieces).await {
@@ -213,6 +216,19 @@ async fn attachments(core: &Core, row: &InboundRow, message: &IncomingMessage, p
             }
         }
     }
+}
+
+/// What is over the limit is named, and said once.
+fn too_many(core: &Core, row: &InboundRow, part: &Part, pieces: &mut Pieces) {
+    let limit = u32::try_from(core.config.limits.attachments).unwrap_or(u32::MAX);
+    let text = say::notice(pieces.lang, NoticeMsg::TooManyFiles { limit });
+    if pieces.notices.iter().all(|(_, said)| *said != text) {
+        pieces.notices.push((row.seq, text));
+    }
+    pieces.omitted.push(match part {
+        Part::File { name, .. } => name.clone(),
+        _ => "picture".to_owned(),
+    });
 }
 
 /// Fetched into the row's own folder and renamed into place, so that a restart never sees half a file.

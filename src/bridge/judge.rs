@@ -152,6 +152,7 @@ mod tests {
             remind_after: None,
             floor: HashMap::new(),
             max_attachment: 0,
+            limits: crate::domain::limits::Limits::default(),
         }
     }
 

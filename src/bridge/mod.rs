@@ -42,6 +42,7 @@ pub mod recovery;
 mod remedy;
 mod reminders;
 pub mod render;
+mod restored;
 mod rights;
 mod route;
 mod say;
@@ -77,6 +78,7 @@ impl Bridge {
         core.refresh_access().await?;
         outbox::after_restart(&core).await?;
         alive::after_restart(&core).await?;
+        restored::after_restart(&core).await?;
         let tasks = core.tasks.clone();
         let host = core.host.clone();
         for turn in core.ledger.read(turns::all_active).await? {
@@ -150,7 +152,7 @@ impl Bridge {
             .ledger
             .write(move |tx| {
                 let mut woken = Vec::new();
-                for turn in turns::all_active(tx)?.into_iter().filter(|turn| which(turn.state)) {
+                for turn in turns::all_working(tx)?.into_iter().filter(|turn| which(turn.state)) {
                     let stop = turns::Stop { reason: StopReason::Shutdown, by: None, at_ms: now };
                     turns::request_stop(tx, &turn.id, &stop)?;
                     woken.push(turn.conversation);
@@ -167,7 +169,7 @@ impl Bridge {
     async fn idle_within(&self, grace: Duration, hurry: &CancellationToken) -> Result<bool, LedgerError> {
         let until = tokio::time::Instant::now() + grace;
         loop {
-            if self.core.ledger.read(turns::all_active).await?.is_empty() {
+            if self.core.ledger.read(turns::all_working).await?.is_empty() {
                 return Ok(true);
             }
             if hurry.is_cancelled() || tokio::time::Instant::now() >= until {

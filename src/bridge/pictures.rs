@@ -596,6 +596,18 @@ pub fn stop_questions_over(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId) -
     Ok(())
 }
 
+/// What a notice asked is decided: it says so, and its buttons go.
+pub fn notice_over(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    subject: &str,
+    remark: NoticeMsg<'_>,
+) -> Result<(), LedgerError> {
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, subject)? else { return Ok(()) };
+    let remark = say::notice(stored.lang, remark);
+    withdraw(tx, frame, stored, Some(&remark))
+}
+
 /// Gives whether there is such a notice; it says that its task has ended, and its buttons go.
 fn close_notice(tx: &Transaction<'_>, frame: &Frame, subject: &str) -> Result<bool, LedgerError> {
     let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, subject)? else { return Ok(false) };

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::actions::{self, Person};
 use super::at_end::AtEnd;
-use super::core::{Busy, Core, IDLE_POLL, QUEUE_PER_CONVERSATION, QUEUE_PER_PERSON, is_outage};
+use super::core::{Busy, Core, IDLE_POLL, is_outage};
 use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::overtake::{self, Lanes, Order};
@@ -26,6 +26,7 @@ use crate::domain::action::{Action, Resume};
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
 use crate::domain::ids::*;
+use crate::domain::limits::Limits;
 use crate::domain::message::*;
 use crate::domain::turn::{StopReason, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
@@ -309,6 +310,7 @@ fn is_late(core: &Core, letter: &Letter) -> bool {
         Some("wanted") => return false,
         // Somebody has done something about it that is not known here.
         Some(inbound::FOUND_ANSWERED) => return true,
+        _ if core.is_before_restore(letter.message.sent_at_ms) => return true,
         Some(inbound::FOUND) => core.config.backfill_run.min(core.config.stale_after),
         _ => core.config.stale_after,
     };
@@ -436,7 +438,7 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
     let place = route::place(core, &letter).await?;
     std::fs::create_dir_all(&place.directory)?;
     let frame = core.frame(&letter.row.channel);
-    let busy = core.config.busy;
+    let (busy, limits) = (core.config.busy, core.config.limits);
     crash::point("w1b.before");
     let id = core
         .ledger
@@ -452,7 +454,8 @@ pub(super) async fn make_turn(core: &Arc<Core>, letter: Letter, beside: Beside) 
             let conversation = conversations::resolve(tx, &place, frame.now_ms)?;
             let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Busy)?;
             let busy = set.as_deref().and_then(Busy::parse).unwrap_or(busy);
-            if !put(tx, &frame, &conversation, &letter, &gathered, busy, beside.fresh)? {
+            let manner = Manner { busy, fresh: beside.fresh, limits };
+            if !put(tx, &frame, &conversation, &letter, &gathered, manner)? {
                 return Ok(Some(conversation.id));
             }
             for text in gathered.notices.iter().map(|(_, text)| text).chain(&beside.remark) {
@@ -529,6 +532,58 @@ fn tell_owner(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, hint: &str) 
     notice(tx, channel, target, None, None, hint.to_owned(), frame.lang, frame.now_ms)
 }
 
+/// Which limit one more would be over.
+fn full(
+    tx: &Transaction<'_>,
+    conversation: &Conversation,
+    (mine, all): (i64, i64),
+    limits: Limits,
+) -> Result<Option<NoticeMsg<'static>>, LedgerError> {
+    let told = |limit: i64| u32::try_from(limit).unwrap_or(u32::MAX);
+    if mine >= limits.per_person {
+        return Ok(Some(NoticeMsg::QueueFullPerson { limit: told(limits.per_person) }));
+    }
+    if all >= limits.per_conversation {
+        return Ok(Some(NoticeMsg::QueueFullConversation { limit: told(limits.per_conversation) }));
+    }
+    let (here, everywhere) = turns::queued_in(tx, &conversation.channel, &conversation.chat)?;
+    Ok(if here >= limits.per_chat {
+        Some(NoticeMsg::QueueFullChat { limit: told(limits.per_chat) })
+    } else {
+        (everywhere >= limits.in_all).then(|| NoticeMsg::QueueFullAll { limit: told(limits.in_all) })
+    })
+}
+
+/// A message that is not taken is marked as such. The sentence is said once a minute to each person in each place, or a
+/// flood would be answered with a flood.
+fn refuse(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    letter: &Letter,
+    why: NoticeMsg<'_>,
+) -> Result<(), LedgerError> {
+    const MINUTE_MS: i64 = 60_000;
+    inbound::resolve(tx, letter.row.seq, InboundState::Refused, Some("queue full"), None)?;
+    receipt(tx, frame, letter, Receipt::Failed)?;
+    let key = format!("full:{}:{}:{}", conversation.id, letter.person.user, frame.now_ms / MINUTE_MS);
+    if !said::first_time(tx, &key, frame.now_ms)? {
+        return Ok(());
+    }
+    let (channel, lang) = (&letter.row.channel, conversation.lang);
+    let text = say::notice(lang, why);
+    notice(tx, channel, letter.reply(), Some(&conversation.id), None, text, lang, frame.now_ms)
+}
+
+/// How a task is put into the queue.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub busy: Busy,
+    /// The conversation begins anew with it.
+    pub fresh: bool,
+    pub limits: Limits,
+}
+
 /// Makes the turn, or says why not (then false).
 pub(super) fn put(
     tx: &Transaction<'_>,
@@ -536,8 +591,7 @@ pub(super) fn put(
     conversation: &Conversation,
     letter: &Letter,
     gathered: &Gathered,
-    busy: Busy,
-    fresh: bool,
+    Manner { busy, fresh, limits }: Manner,
 ) -> Result<bool, LedgerError> {
     let seq = letter.row.seq;
     if settings::is_locked(tx)? {
@@ -550,27 +604,13 @@ pub(super) fn put(
     let active = turns::active(tx, &conversation.id)?;
     let (mine, all) = turns::queue_depth(tx, &conversation.id, &letter.person.user)?;
     let refusal = match (&active, busy) {
-        _ if mine >= QUEUE_PER_PERSON => Some(NoticeMsg::QueueFullPerson { limit: QUEUE_PER_PERSON as u32 }),
-        _ if all >= QUEUE_PER_CONVERSATION => {
-            Some(NoticeMsg::QueueFullConversation { limit: QUEUE_PER_CONVERSATION as u32 })
+        (Some(_), Busy::Reject) if mine < limits.per_person && all < limits.per_conversation => {
+            Some(NoticeMsg::BusyRejects)
         }
-        (Some(_), Busy::Reject) => Some(NoticeMsg::BusyRejects),
-        _ => None,
+        _ => full(tx, conversation, (mine, all), limits)?,
     };
     if let Some(refusal) = refusal {
-        inbound::resolve(tx, seq, InboundState::Refused, Some("queue full"), None)?;
-        receipt(tx, frame, letter, Receipt::Failed)?;
-        let text = say::notice(conversation.lang, refusal);
-        notice(
-            tx,
-            &letter.row.channel,
-            letter.reply(),
-            Some(&conversation.id),
-            None,
-            text,
-            conversation.lang,
-            frame.now_ms,
-        )?;
+        refuse(tx, frame, conversation, letter, refusal)?;
         return Ok(false);
     }
     if fresh {
@@ -766,7 +806,7 @@ async fn membership_changed(core: &Core, row: InboundRow, membership: Membership
                 // Nobody can be answered there any more: what waits is not run for nobody.
                 inbound::cancel_waiting(tx, &row.channel, &membership.chat, "the bot left")?;
                 let mut ended = 0;
-                for conversation in conversations::of_chat(tx, &row.channel, &membership.chat)? {
+                for conversation in conversations::at_work(tx, &row.channel, &membership.chat)? {
                     for turn in turns::unsettled(tx, &conversation.id)? {
                         ended += 1;
                         match turn.state {

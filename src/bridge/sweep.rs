@@ -1,5 +1,5 @@
-//! Takes away attachments of tasks that ended long ago. Answers and requests stay in the ledger; files would fill the
-//! disk.
+//! Takes away attachments of tasks that ended long ago, and files that were sent; and has the ledger forget what was said
+//! before the time for which it is kept. In small steps: nobody waits for any of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use tracing::{info, warn};
 
 use super::core::Core;
 use crate::domain::ids::InboundSeq;
-use crate::ledger::inbound;
+use crate::domain::limits::KEEP_AUDIT_DAYS;
+use crate::ledger::{inbound, prune};
 
 /// So long after the end of its task an attachment can still be asked about, or its task run again.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
@@ -22,10 +23,65 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
         if let Err(error) = sweep(&core).await {
             warn!(%error, "Old attachments could not be looked at");
         }
+        if let Err(error) = sent_files(&core).await {
+            warn!(%error, "Files that were sent could not be looked at");
+        }
+        if let Err(error) = forget(&core, &cancel).await {
+            warn!(%error, "What was said long ago could not be forgotten");
+        }
         if cancel.run_until_cancelled(core.clock.sleep(EVERY)).await.is_none() {
             return Ok(());
         }
     }
+}
+
+/// Rows of one step, and the rest after it: the writer serves everybody.
+const STEP: u32 = 100;
+const REST: Duration = Duration::from_millis(200);
+const DAY_MS: i64 = 86_400_000;
+
+/// Has the ledger forget, step by step.
+async fn forget(core: &Core, cancel: &CancellationToken) -> anyhow::Result<()> {
+    let keep_days = core.config.limits.keep_days;
+    if keep_days == 0 {
+        return Ok(());
+    }
+    let before = |days: u32| core.now_ms() - i64::from(days) * DAY_MS;
+    let step = prune::Step {
+        before_ms: before(keep_days),
+        audit_before_ms: before(KEEP_AUDIT_DAYS.max(keep_days)),
+        rows: STEP,
+    };
+    while !cancel.is_cancelled() && core.ledger.write(move |tx| prune::step(tx, step)).await? {
+        let _ = cancel.run_until_cancelled(tokio::time::sleep(REST)).await;
+    }
+    Ok(())
+}
+
+/// A file that nobody is to be sent any more.
+async fn sent_files(core: &Core) -> anyhow::Result<()> {
+    let entries = match std::fs::read_dir(&core.config.outbox) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let before_ms = core.now_ms() - KEPT.as_millis() as i64;
+    let old = entries.flatten().filter(|entry| written_ms(entry).is_some_and(|at| at < before_ms));
+    let old: Vec<_> = old.map(|entry| entry.path()).collect();
+    // Read after the list: what is needed from now on is newer than that.
+    let needed = core.ledger.read(prune::files_needed).await?;
+    for path in old {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if !needed.iter().any(|sha256| name.starts_with(sha256.as_str())) {
+            tokio::fs::remove_file(&path).await?;
+        }
+    }
+    Ok(())
+}
+
+fn written_ms(entry: &std::fs::DirEntry) -> Option<i64> {
+    let modified = entry.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()?;
+    i64::try_from(modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
 async fn sweep(core: &Core) -> anyhow::Result<()> {

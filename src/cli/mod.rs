@@ -2,6 +2,7 @@
 
 mod answer;
 mod audit;
+mod backup;
 mod bench;
 mod bridge;
 mod cards;
@@ -85,6 +86,10 @@ enum Command {
     Audit(audit::Args),
     /// List what was allowed for longer than once, or end it
     Rules(rules::Args),
+    /// Copy the ledger, also while ally runs
+    Backup(backup::BackupArgs),
+    /// Put a copy of the ledger back: what it calls unfinished waits for your word
+    Restore(backup::RestoreArgs),
     /// Print a one-time code that makes its sender the owner
     Pair(pair::Args),
     /// Try ally in a throw-away home with a scripted model: no account, no network
@@ -111,6 +116,7 @@ impl Command {
             Command::Rules(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
+            Command::Backup(_) | Command::Restore(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
             Command::Bench(_) => false,
         }
@@ -224,6 +230,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Unlock(args) => lock::run(context, &args, false).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Rules(args) => rules::run(context, &args).await,
+        Command::Backup(args) => backup::back_up(context, &args).await,
+        Command::Restore(args) => backup::restore(context, &args),
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Cards(args) => cards::run(context, &args),

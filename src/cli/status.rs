@@ -132,6 +132,7 @@ fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusRepor
     match ledger::report::offline(&paths.ledger, |tx| ledger::report::counts(tx, now)) {
         Ok(Some(counts)) => {
             claimed = counts.claimed;
+            status.warnings.extend(counts.restored.map(|held| crate::app::restored_warning(held, context.lang)));
             crate::app::tell_counts(&mut status, &paths.ledger.display().to_string(), &counts);
         }
         Ok(None) => {}

@@ -14,6 +14,7 @@ use super::problem::{Problem, Problems};
 use super::raw::{At, Raw};
 use super::secrets;
 use crate::domain::ids::{ChatId, UserId};
+use crate::domain::limits::Limits;
 use crate::domain::view::Lang;
 
 /// Everything that is settled before the program starts.
@@ -42,6 +43,8 @@ pub struct Config {
     /// What happens to late messages.
     pub intake: IntakeConfig,
     pub gates: GatesConfig,
+    /// How much is taken.
+    pub limits: LimitsConfig,
     /// The whole environment of every child.
     pub child_environment: Vec<(String, String)>,
     /// Legal, and worth a warning in `status`.
@@ -173,6 +176,15 @@ pub struct GatesConfig {
     pub remind_after: Option<Duration>,
 }
 
+/// How much is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Tasks that wait, and attachments of one.
+    pub queue: Limits,
+    /// Bytes of one attachment that are fetched at most.
+    pub attachment_bytes: u64,
+}
+
 /// What happens to late messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntakeConfig {
@@ -224,6 +236,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let turn = resolver.turn();
     let intake = resolver.intake();
     let gates = resolver.gates();
+    let limits = resolver.limits();
     raw.finish(&mut problems);
     problems.into_result()?;
 
@@ -240,6 +253,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         turn,
         intake,
         gates,
+        limits,
         child_environment: environment.for_children(),
         warnings,
         paths,
@@ -604,6 +618,25 @@ impl Resolver<'_> {
     fn gates(&mut self) -> GatesConfig {
         let after = self.raw.duration("gates.remind_after", self.problems).unwrap_or(30 * MINUTE);
         GatesConfig { remind_after: (!after.is_zero()).then_some(after) }
+    }
+
+    fn limits(&mut self) -> LimitsConfig {
+        let by_itself = Limits::default();
+        let keep_days = self.raw.number("ledger.keep_days", 0..=100_000, self.problems);
+        let keep_days = keep_days.and_then(|days| u32::try_from(days).ok()).unwrap_or(by_itself.keep_days);
+        let mut number = |key, most, default| self.raw.number(key, 1..=most, self.problems).unwrap_or(default);
+        let megabytes = number("limits.attachment_mb", 100, 100);
+        LimitsConfig {
+            queue: Limits {
+                per_person: number("limits.queue_per_person", 1000, by_itself.per_person),
+                per_conversation: number("limits.queue_per_conversation", 10_000, by_itself.per_conversation),
+                per_chat: number("limits.queue_per_chat", 10_000, by_itself.per_chat),
+                in_all: number("limits.queue", 100_000, by_itself.in_all),
+                attachments: number("limits.attachments", 200, by_itself.attachments as i64) as usize,
+                keep_days,
+            },
+            attachment_bytes: megabytes.unsigned_abs() << 20,
+        }
     }
 
     fn intake(&mut self) -> IntakeConfig {

@@ -67,8 +67,17 @@ impl Client {
 
     /// Wants something done.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        let request = self.http.post(address(path)).json(body).timeout(Duration::from_secs(30));
-        self.read(request).await
+        self.post_within(path, body, Duration::from_secs(30)).await
+    }
+
+    /// Wants something done that takes its time.
+    pub async fn post_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        self.read(self.http.post(address(path)).json(body).timeout(patience)).await
     }
 
     /// Follows a stream of JSON lines.

@@ -31,6 +31,9 @@ pub struct StatusReport {
     /// The owner has paused everything.
     #[serde(default)]
     pub locked: bool,
+    /// The ledger was put back to an earlier state, and nobody has decided yet what becomes of what it calls unfinished.
+    #[serde(default)]
+    pub restored: bool,
     /// Messages on their way out.
     pub outbox: OutboxReport,
     /// Cards that do not show yet what they should.
@@ -60,6 +63,7 @@ impl StatusReport {
             turns: TurnCounts::default(),
             gates_open: 0,
             locked: false,
+            restored: false,
             outbox: OutboxReport::default(),
             surfaces_pending: 0,
             ledger: None,
@@ -374,6 +378,26 @@ pub struct LockReport {
     pub cut: Vec<CutRow>,
     /// They wait for the lock to be opened.
     pub queued: u64,
+}
+
+/// Wants a copy of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRequest {
+    /// An absolute path at which there is nothing yet.
+    pub file: std::path::PathBuf,
+}
+
+/// A copy of the ledger, whole and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReport {
+    /// Where it lies.
+    pub file: std::path::PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Turns in it.
+    pub turns: u64,
+    /// Its schema.
+    pub schema: u32,
 }
 
 /// One task that a lock stopped.

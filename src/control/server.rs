@@ -18,7 +18,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
-use super::report::{AnswerRequest, AuditQuery, DrainRequest, LockRequest, Refusal, TurnsQuery, Warp};
+use super::report::{AnswerRequest, AuditQuery, BackupRequest, DrainRequest, LockRequest, Refusal, TurnsQuery, Warp};
 use super::service::{Service, ServiceError};
 use crate::config::{Paths, private_folder, write_private};
 use crate::domain::gate::hex;
@@ -146,6 +146,7 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/audit", get(audit))
         .route("/v1/rules", get(async |State(service): Shared| answer(service.rules().await)))
         .route("/v1/rules/{number}/revoke", post(revoke_rule))
+        .route("/v1/backup", post(backup))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
         .route("/v1/drain", post(drain));
     let router = if cfg!(debug_assertions) { router.route("/v1/clock", post(warp_clock)) } else { router };
@@ -162,6 +163,10 @@ async fn turn(State(service): Shared, Path(id): Path<String>) -> Response {
 
 async fn answer_gate(State(service): Shared, Path(id): Path<String>, Json(request): Json<AnswerRequest>) -> Response {
     answer(service.answer(GateId::new(id), request).await)
+}
+
+async fn backup(State(service): Shared, Json(request): Json<BackupRequest>) -> Response {
+    answer(service.backup(request).await)
 }
 
 async fn lock(State(service): Shared, Json(request): Json<LockRequest>) -> Response {

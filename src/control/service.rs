@@ -3,8 +3,8 @@
 use std::pin::Pin;
 
 use super::report::{
-    AnswerReport, AnswerRequest, AuditQuery, AuditRow, DrainPreview, DrainRequest, GateRow, LockReport, LockRequest,
-    PairCode, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, DrainPreview, DrainRequest,
+    GateRow, LockReport, LockRequest, PairCode, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::ids::{GateId, TurnId};
 
@@ -31,6 +31,8 @@ pub trait Service: Send + Sync + 'static {
     fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>>;
     /// Pauses everything, or lets it go on.
     fn lock(&self, request: LockRequest) -> Reply<'_, LockReport>;
+    /// Copies the ledger as of one moment.
+    fn backup(&self, request: BackupRequest) -> Reply<'_, BackupReport>;
     /// A fresh one-time code; an older one ends.
     fn pair(&self) -> Reply<'_, PairCode>;
     /// Tells what a stop cuts and, unless it is a preview, begins it. The process ends with exit code 0 afterwards.
@@ -92,6 +94,9 @@ pub(crate) mod testing {
         }
         fn lock(&self, _: LockRequest) -> Reply<'_, LockReport> {
             Box::pin(async { Ok(LockReport { changed: false, cut: Vec::new(), queued: 0 }) })
+        }
+        fn backup(&self, request: BackupRequest) -> Reply<'_, BackupReport> {
+            Box::pin(async move { Ok(BackupReport { file: request.file, bytes: 0, turns: 0, schema: 0 }) })
         }
         fn pair(&self) -> Reply<'_, PairCode> {
             Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })

@@ -93,6 +93,11 @@ pub enum Action {
         conversation: ConversationId,
         how: Reopen,
     },
+    /// What becomes of all that a restored ledger calls unsettled, as it was recognised then.
+    Restored {
+        go_on: bool,
+        at_ms: i64,
+    },
     /// Ends a rule; `list` is the message that asked for the rules.
     RevokeRule {
         number: i64,
@@ -120,7 +125,7 @@ impl Action {
             | Action::Resume { turn, .. } => Some(turn.as_str()),
             Action::Reopen { conversation, .. } | Action::TakeUp { conversation, .. } => Some(conversation.as_str()),
             Action::SaveSettings { chat, .. } => Some(chat.as_str()),
-            Action::Late { .. } | Action::RevokeRule { .. } => None,
+            Action::Late { .. } | Action::RevokeRule { .. } | Action::Restored { .. } => None,
         }
     }
 

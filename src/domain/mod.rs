@@ -14,6 +14,7 @@ pub mod hold;
 pub mod ids;
 pub mod invariant;
 pub mod level;
+pub mod limits;
 pub mod message;
 pub mod plain;
 pub mod risk;

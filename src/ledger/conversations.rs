@@ -149,10 +149,53 @@ pub fn get(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Conver
         .ok_or(LedgerError::Missing("the conversation"))
 }
 
-/// All conversations of one chat.
-pub fn of_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<Conversation>, LedgerError> {
-    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 ORDER BY active_at_ms DESC";
-    all(tx, sql, params![channel.as_str(), chat.as_str()], read)
+/// Those of a chat in which something is to be done, and the one that was last active; that first.
+pub fn at_work(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<Conversation>, LedgerError> {
+    let sql = "SELECT DISTINCT c.* FROM turns t CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state <> 'settled' AND c.channel = ?1 AND c.chat = ?2 ORDER BY c.active_at_ms DESC";
+    let mut found = all(tx, sql, params![channel.as_str(), chat.as_str()], read)?;
+    if let Some(newest) = newest_of_chat(tx, channel, chat)?
+        && found.iter().all(|one| one.id != newest.id)
+    {
+        found.insert(0, newest);
+    }
+    Ok(found)
+}
+
+/// Those of a chat that were last active.
+pub fn recent(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    since_ms: i64,
+    limit: u32,
+) -> Result<Vec<Conversation>, LedgerError> {
+    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 AND active_at_ms >= ?3 ORDER BY active_at_ms DESC LIMIT ?4";
+    all(tx, sql, params![channel.as_str(), chat.as_str(), since_ms, limit], read)
+}
+
+/// The conversations of a chat that are bound to a thread.
+pub fn on_thread(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    thread: &ThreadId,
+) -> Result<Vec<Conversation>, LedgerError> {
+    let sql =
+        "SELECT * FROM conversations INDEXED BY conversations_thread WHERE thread = ?3 AND channel = ?1 AND chat = ?2";
+    all(tx, sql, params![channel.as_str(), chat.as_str(), thread.as_str()], read)
+}
+
+/// Whether a conversation of the chat has a thread of another directory.
+pub fn works_elsewhere(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    directory: &Path,
+) -> Result<bool, LedgerError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM conversations WHERE channel = ?1 AND chat = ?2 AND thread IS NOT NULL AND directory <> ?3)";
+    let values = params![channel.as_str(), chat.as_str(), directory.to_string_lossy()];
+    Ok(first(tx, sql, values, |row| row.get(0))?.unwrap_or(false))
 }
 
 /// The one of a chat that was last active.
@@ -244,9 +287,10 @@ pub fn is_fork_wanted(tx: &Transaction<'_>, conversation: &ConversationId) -> Re
     Ok(said::meta(tx, &format!("fork:{conversation}"))?.as_deref() == Some("wanted"))
 }
 
-/// The language of what ally says in it.
-pub fn set_lang(tx: &Transaction<'_>, conversation: &ConversationId, lang: Lang) -> Result<(), LedgerError> {
-    run(tx, "UPDATE conversations SET lang = ?2 WHERE id = ?1", params![conversation.as_str(), lang.as_str()])?;
+/// The language of what ally says in a chat.
+pub fn set_lang(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId, lang: Lang) -> Result<(), LedgerError> {
+    let sql = "UPDATE conversations SET lang = ?3 WHERE channel = ?1 AND chat = ?2";
+    run(tx, sql, params![channel.as_str(), chat.as_str(), lang.as_str()])?;
     Ok(())
 }
 

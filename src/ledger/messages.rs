@@ -80,8 +80,10 @@ pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<Del
 }
 
 /// The oldest open row of a chat, and only that: what came later waits, so that a chat keeps its order and starves no other.
+/// What is held ([`super::restored`]) holds up nothing.
 const HEAD: &str = "m.state IN ('ready', 'sending') AND m.id = (SELECT p.id FROM messages p
-       WHERE p.channel = m.channel AND p.chat = m.chat AND p.state IN ('ready', 'sending') ORDER BY p.created_at_ms, p.id LIMIT 1)";
+       WHERE p.channel = m.channel AND p.chat = m.chat AND p.state IN ('ready', 'sending') AND p.next_at_ms < 9223372036854775807
+       ORDER BY p.created_at_ms, p.id LIMIT 1)";
 
 /// Rows that are due, oldest first: never attempted or definitely refused ones, and ambiguous ones to be repeated.
 pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<OutMessage>, LedgerError> {
@@ -176,8 +178,8 @@ pub fn count_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     run(
         tx,
         "UPDATE messages INDEXED BY messages_open SET attempts = attempts + (state = 'sending'), next_at_ms = 0
-         WHERE state IN ('ready', 'sending')",
-        [],
+         WHERE state IN ('ready', 'sending') AND next_at_ms < ?1",
+        [super::restored::HELD_MS],
     )?;
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 pub mod alive;
 pub mod audit;
+pub mod backup;
 pub mod buttons;
 pub mod chats;
 pub mod check;
@@ -22,7 +23,9 @@ pub mod messages;
 mod open;
 #[cfg(debug_assertions)]
 mod plan;
+pub mod prune;
 pub mod report;
+pub mod restored;
 pub mod rules;
 pub mod said;
 pub mod settings;

@@ -195,7 +195,7 @@ pub(super) fn schema_of(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))
 }
 
-fn classify(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(super) fn classify(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => OpenError::Full { path },

@@ -35,6 +35,9 @@ pub struct Counts {
     pub claimed: bool,
     /// The owner has locked everything.
     pub locked: bool,
+    /// Tasks, unsent messages and unread ones that wait since the ledger was put back.
+    #[serde(default)]
+    pub restored: Option<(usize, i64, i64)>,
     /// Why the oldest unsent message has not been sent.
     pub oldest_unsent_problem: Option<String>,
     /// Why the newest task of the last day failed, where it did.
@@ -132,6 +135,10 @@ pub fn counts(tx: &Transaction<'_>, now_ms: i64) -> Result<Counts, LedgerError> 
         "SELECT count(*) FROM surfaces WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)",
     )?;
     counts.bytes = one("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?.max(0) as u64;
+    if let Some(at_ms) = super::restored::undecided(tx)? {
+        let held = super::restored::held(tx, at_ms)?;
+        counts.restored = Some((held.turns.len(), held.messages, held.inbound));
+    }
     Ok(counts)
 }
 

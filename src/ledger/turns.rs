@@ -148,7 +148,14 @@ pub fn active(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Opt
     Ok(unsettled(tx, conversation)?.into_iter().find(|turn| turn.state.is_active()))
 }
 
-/// Every turn that a runtime has.
+/// Every turn that a runtime has, but for those that are held since the ledger was put back.
+pub fn all_working(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
+    let sql = "SELECT t.* FROM turns t INDEXED BY turns_active CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state <> 'settled' AND t.state IN ('submitting', 'running', 'waiting') AND c.held_why IS NOT 'restored'";
+    all(tx, sql, [], read)
+}
+
+/// Every turn that a runtime has, as the ledger says.
 pub fn all_active(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
     all(
         tx,
@@ -170,12 +177,6 @@ pub fn active_in_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId
 pub fn last_settled(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<Turn>, LedgerError> {
     let sql = "SELECT * FROM turns WHERE conversation = ?1 AND state = 'settled' ORDER BY settled_at_ms DESC, ord DESC LIMIT 1";
     first(tx, sql, [conversation.as_str()], read)
-}
-
-/// How many turns of a conversation have settled since.
-pub fn settled_since(tx: &Transaction<'_>, conversation: &ConversationId, since_ms: i64) -> Result<i64, LedgerError> {
-    let sql = "SELECT count(*) FROM turns WHERE conversation = ?1 AND state = 'settled' AND settled_at_ms >= ?2";
-    Ok(first(tx, sql, params![conversation.as_str(), since_ms], |row| row.get(0))?.unwrap_or(0))
 }
 
 /// What a turn that is over took of the model.
@@ -221,6 +222,28 @@ pub fn queue_depth(
          WHERE conversation = ?1 AND state <> 'settled' AND state = 'queued' AND not_before_ms <> ?3";
     let values = params![conversation.as_str(), requester.as_str(), ASKED_MS];
     Ok(first(tx, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or((0, 0)))
+}
+
+/// Turns that wait in a chat, and in all chats.
+pub fn queued_in(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<(i64, i64), LedgerError> {
+    let sql = "SELECT coalesce(sum(c.channel = ?1 AND c.chat = ?2), 0), count(*)
+         FROM turns t INDEXED BY turns_active CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state <> 'settled' AND t.state = 'queued' AND t.not_before_ms <> ?3";
+    let values = params![channel.as_str(), chat.as_str(), ASKED_MS];
+    Ok(first(tx, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or((0, 0)))
+}
+
+/// Turns of a chat that settled since.
+pub fn settled_in(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    since_ms: i64,
+) -> Result<i64, LedgerError> {
+    let sql =
+        "SELECT count(*) FROM turns t INDEXED BY turns_settled CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state = 'settled' AND t.settled_at_ms >= ?3 AND c.channel = ?1 AND c.chat = ?2";
+    Ok(first(tx, sql, params![channel.as_str(), chat.as_str(), since_ms], |row| row.get(0))?.unwrap_or(0))
 }
 
 /// The one place where a turn's row changes state. `Stale` when somebody was first.

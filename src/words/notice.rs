@@ -30,6 +30,15 @@ super::messages! {
         GroupsNotReadBack { scope: &'a str } =>
             "群里缺权限 {scope}：停机期间平台没有补发的群消息，ally 自己取不到；私聊不受影响",
             "The app lacks {scope}: what a group said during a downtime and the platform never delivers again is not found; direct chats are";
+        /// In `ally status`.
+        RestoredWaits { turns: usize, messages: i64, inbound: i64 } =>
+            "账本回到了以前的状态：有 {turns} 个任务、{messages} 条待发、{inbound} 条待处理，都停着等所有者在聊天里决定。新消息照常处理",
+            "The ledger was put back to an earlier state: {turns} tasks, {messages} unsent and {inbound} unread messages wait for the owner's word in the chat. New messages are worked on";
+        Restored { turns: usize, messages: i64, inbound: i64 } =>
+            "账本回到了以前的状态（恢复了备份？）。当时没做完的可能早已做完，所以都停着：{turns} 个任务，{messages} 条待发，{inbound} 条待处理。「继续」让它们接着做，结果可能重复；「不用了」全部放弃。新消息照常处理",
+            "The ledger was put back to an earlier state (from a backup?). What it calls unfinished may long be done, so it all waits: {turns} tasks, {messages} unsent and {inbound} unread messages. \"Continue\" lets it go on, and answers may come twice; \"Dismiss\" drops it all. New messages are worked on";
+        RestoredGoesOn { who: &'a str } => "{who} 决定：继续", "Decided by {who}: it goes on";
+        RestoredDropped { who: &'a str } => "{who} 决定：全部放弃", "Decided by {who}: all of it is dropped";
         /// A message that could not be made into anything after many tries.
         NotPrepared =>
             "这条没有处理：这台电脑上出了问题，已试了多次。问题解决后请再发一次",
@@ -47,6 +56,15 @@ super::messages! {
         TooManyLate { limit: u32 } =>
             "我离线时这里来的消息太多：除了已经问你的 {limit} 条，别的都没有处理。还要做的请再发一次",
             "Too much came here while I was offline: beyond the {limit} that I ask about, nothing was processed. Send again what you still want";
+        QueueFullChat { limit: u32 } =>
+            "这个群聊里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
+            "{limit} tasks already wait in this chat, so this was not processed. Send it again when some are done";
+        QueueFullAll { limit: u32 } =>
+            "我手上已有 {limit} 条在排队，这条没有处理。过一会儿再发",
+            "{limit} tasks already wait for me in all, so this was not processed. Send it again later";
+        TooManyFiles { limit: u32 } =>
+            "一次最多 {limit} 个附件，多出来的没有取下，任务里没有它们",
+            "At most {limit} attachments at once; the others were not fetched, and the task does not have them";
         Unreadable { what: &'a str } => "这个我读不了：{what}。请发文字", "I cannot read {what}; please send text";
         QuotedNotReadable { scope: &'a str } =>
             "我看不到你引用的内容（群里缺权限 {scope}）。请贴文字，或把图和 @我 放在同一条消息里",

@@ -6,6 +6,7 @@ use crate::bridge::core::Busy;
 use crate::bridge::pictures::Frame;
 use crate::bridge::prepare::{self, Letter};
 use crate::bridge::{prompts, say};
+use crate::domain::limits::Limits;
 use crate::domain::view::Lang;
 use crate::ledger::settings::{self, Setting};
 use crate::ledger::{LedgerError, Transaction, turns};
@@ -17,7 +18,7 @@ pub(super) fn compact(
     letter: &Letter,
     here: &Here,
     lang: Lang,
-    busy: Busy,
+    (busy, limits): (Busy, Limits),
 ) -> Result<Reply, LedgerError> {
     let Some(conversation) = &here.conversation else {
         return Ok(Reply::say(say::command(lang, CommandMsg::CompactNothing)));
@@ -27,7 +28,8 @@ pub(super) fn compact(
     }
     let set = settings::get(tx, &conversation.channel, &conversation.chat, Setting::Busy)?;
     let busy = set.as_deref().and_then(Busy::parse).unwrap_or(busy);
-    prepare::put(tx, frame, conversation, letter, &prompts::compacting(None).into(), busy, false)?;
+    let manner = prepare::Manner { busy, fresh: false, limits };
+    prepare::put(tx, frame, conversation, letter, &prompts::compacting(None).into(), manner)?;
     let woken = Performed { wake: vec![conversation.id.clone()], ..Performed::told(Told::Queued) };
     Ok(Reply { performed: vec![woken], keep_row: true, ..Reply::default() })
 }

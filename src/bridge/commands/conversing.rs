@@ -13,6 +13,7 @@ use crate::bridge::prepare::Letter;
 use crate::bridge::{places, route, say};
 use crate::domain::access::{Act, may};
 use crate::domain::conversing::Conversing;
+use crate::domain::limits::Limits;
 use crate::domain::message::ChatKind;
 use crate::domain::view::Lang;
 use crate::ledger::conversations::NewConversation;
@@ -36,6 +37,7 @@ pub(super) struct Beforehand {
     pub changes: Option<Result<String, CallError>>,
     /// What becomes of a message while something runs, where the chat has not chosen.
     pub busy: Busy,
+    pub limits: Limits,
 }
 
 impl Beforehand {
@@ -68,7 +70,8 @@ impl Beforehand {
             _ => None,
         };
         let ground = ground(core, letter, command).await?;
-        Ok(Self { busy: core.config.busy, changes, capabilities, home: core.host.home(), place, kept, models, ground })
+        let (busy, limits, home) = (core.config.busy, core.config.limits, core.host.home());
+        Ok(Self { busy, limits, changes, capabilities, home, place, kept, models, ground })
     }
 
     /// The runtime is there and cannot do it.
@@ -153,13 +156,13 @@ pub(super) fn run(
         Conversing::Compact if before.lacks(|runtime| runtime.compact) => {
             Ok(Reply::say(say::command(lang, CommandMsg::CannotRuntime)))
         }
-        Conversing::Compact => compact::compact(tx, frame, letter, here, lang, before.busy),
+        Conversing::Compact => compact::compact(tx, frame, letter, here, lang, (before.busy, before.limits)),
         // What was typed shows to people and to the agent, with the words behind it.
         Conversing::Review => Ok(Reply { then: Some(letter.text.clone()), review: true, ..Reply::default() }),
         Conversing::Model(name) => model::run(tx, frame, letter, lang, before, Which::Model, name.as_deref()),
         Conversing::Effort(name) => model::run(tx, frame, letter, lang, before, Which::Effort, name.as_deref()),
         Conversing::Project => place::show(tx, frame, letter, here, lang, before),
-        Conversing::Bind(_) => place::bind(tx, frame, letter, here, lang, before),
-        Conversing::Usage { days } => usage::usage(tx, frame, here, lang, *days),
+        Conversing::Bind(_) => place::bind(tx, frame, letter, lang, before),
+        Conversing::Usage { days } => usage::usage(tx, frame, here, &letter.message.chat, lang, *days),
     }
 }

@@ -86,7 +86,7 @@ pub(super) async fn open(core: &Core, letter: &Letter) -> Result<String, LedgerE
 
 fn of_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<Vec<Gate>, LedgerError> {
     let mut open = Vec::new();
-    for conversation in conversations::of_chat(tx, channel, chat)? {
+    for conversation in conversations::at_work(tx, channel, chat)? {
         open.extend(gates::open_in(tx, &conversation.id)?);
     }
     Ok(open)

@@ -83,7 +83,6 @@ pub(super) fn bind(
     tx: &Transaction<'_>,
     frame: &Frame,
     letter: &Letter,
-    here: &Here,
     lang: Lang,
     before: &Beforehand,
 ) -> Result<Reply, LedgerError> {
@@ -103,7 +102,7 @@ pub(super) fn bind(
     if value.is_some() {
         settings::note_bound(tx, wanted)?;
     }
-    let begins_anew = here.chat.iter().any(|known| known.thread.is_some() && known.directory != *wanted);
+    let begins_anew = conversations::works_elsewhere(tx, channel, chat, wanted)?;
     conversations::set_directory(tx, channel, chat, wanted)?;
     let (user, detail) = (letter.person.user.as_str(), wanted.to_string_lossy());
     audit::note_in(tx, (channel, chat), user, "bind", chat.as_str(), &detail, frame.now_ms)?;

@@ -237,12 +237,10 @@ fn take_up(
     if turns::all_active(tx)?.iter().any(|turn| turn.thread.as_ref() == Some(&thread.thread)) {
         return Ok(TakenUp::StillWorking);
     }
-    for other in conversations::of_chat(tx, channel, chat)? {
-        if other.thread.as_ref() == Some(&thread.thread) {
-            conversations::begin_anew(tx, &other.id)?;
-            // Where it was left just now.
-            thread = threads::get(tx, channel, chat, &thread.thread)?.unwrap_or(thread);
-        }
+    for other in conversations::on_thread(tx, channel, chat, &thread.thread)? {
+        conversations::begin_anew(tx, &other.id)?;
+        // Where it was left just now.
+        thread = threads::get(tx, channel, chat, &thread.thread)?.unwrap_or(thread);
     }
     let owner = Owner { channel, chat, home: &conversation.runtime_home };
     threads::used(tx, owner, &thread.thread, &thread.directory, &thread.title, frame.now_ms)?;

@@ -3,13 +3,16 @@
 use super::{DAY_MS, Here, Reply};
 use crate::bridge::pictures::{Frame, cut};
 use crate::bridge::say;
+use crate::domain::ids::ChatId;
 use crate::domain::view::Lang;
 use crate::ledger::turns::{self, Spent};
-use crate::ledger::{LedgerError, Transaction};
+use crate::ledger::{LedgerError, Transaction, conversations};
 use crate::words::CommandMsg;
 
 /// Turns that are named.
 const NAMED: usize = 5;
+/// Conversations that are counted, those first that were last used.
+const CONVERSATIONS: u32 = 1000;
 /// Days that are listed.
 const DAYS: usize = 14;
 /// Characters of a turn's title.
@@ -19,12 +22,14 @@ pub(super) fn usage(
     tx: &Transaction<'_>,
     frame: &Frame,
     here: &Here,
+    chat: &ChatId,
     lang: Lang,
     days: u32,
 ) -> Result<Reply, LedgerError> {
     let since = frame.now_ms - i64::from(days) * DAY_MS;
     let (mut all, mut own) = (Vec::new(), None);
-    for conversation in &here.chat {
+    let used = conversations::recent(tx, &frame.channel, chat, since, CONVERSATIONS)?;
+    for conversation in &used {
         let spent = turns::spent_since(tx, &conversation.id, since)?;
         if here.conversation.as_ref().is_some_and(|this| this.id == conversation.id) {
             own = Some(sum(&spent));
@@ -37,7 +42,7 @@ pub(super) fn usage(
     }
     let (tokens, turns) = sum(&all);
     let mut lines = vec![say::command(lang, CommandMsg::UsageHead { days, tokens, turns })];
-    if let Some((tokens, turns)) = own.filter(|_| here.chat.len() > 1) {
+    if let Some((tokens, turns)) = own.filter(|_| used.len() > 1) {
         lines.push(say::command(lang, CommandMsg::UsageHere { tokens, turns }));
     }
     if days > 1 {

@@ -21,6 +21,8 @@ const MAX_FORWARDED: usize = 50;
 const MAX_MEMBER_PAGES: usize = 5;
 /// Pages of 50 messages that are read back.
 const MAX_SAID_PAGES: usize = 4;
+/// Names that are remembered; the one that was told longest ago makes way.
+const MAX_NAMES: usize = 10_000;
 /// Ids that one call takes.
 const BATCH: usize = 10;
 /// What a group message needs to be read by its id, besides the plain right to read.
@@ -34,7 +36,7 @@ const NAMELESS: Duration = Duration::from_secs(600);
 /// What is known of names, and what is known not to be.
 #[derive(Default)]
 pub(super) struct Names {
-    /// With the time at which it was told. Never emptied: an organisation's names are few and small.
+    /// With the time at which it was told. An organisation's names are few and small; [`MAX_NAMES`] holds all the same.
     known: HashMap<UserId, (String, Instant)>,
     /// Those that could not be found out, where, and when that was tried.
     nameless: HashMap<(Option<ChatId>, UserId), Instant>,
@@ -48,6 +50,12 @@ impl Names {
     }
 
     fn learn(&mut self, user: &UserId, name: String) {
+        if self.known.len() >= MAX_NAMES && !self.known.contains_key(user) {
+            let oldest = self.known.iter().min_by_key(|(_, (_, at))| *at).map(|(user, _)| user.clone());
+            if let Some(oldest) = oldest {
+                self.known.remove(&oldest);
+            }
+        }
         self.known.insert(user.clone(), (name, Instant::now()));
     }
 }
@@ -256,5 +264,10 @@ mod tests {
         assert!(!names.is_fresh(&ann) && names.known.contains_key(&ann), "asked for again, and told meanwhile");
         names.learn(&ann, "Anna".to_owned());
         assert!(names.is_fresh(&ann));
+        for n in 0..MAX_NAMES {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            names.learn(&UserId::from(format!("ou_{n}").as_str()), "Bo".to_owned());
+        }
+        assert!(names.known.len() == MAX_NAMES && !names.known.contains_key(&ann), "the oldest made way");
     }
 }

@@ -13,8 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, audit, buttons, chats, conversations, gates, generations, inbound, messages, report, rules,
-    settings, surfaces, threads, turns,
+    LedgerError, alive, audit, buttons, chats, conversations, gates, generations, inbound, messages, prune, report,
+    restored, rules, settings, surfaces, threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -81,7 +81,11 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     conversations::find(tx, &channel, &chat, None)?;
     conversations::find_topic(tx, &channel, &chat, &TopicId::from("t"))?;
     conversations::get(tx, &here)?;
-    conversations::of_chat(tx, &channel, &chat)?;
+    conversations::at_work(tx, &channel, &chat)?;
+    conversations::recent(tx, &channel, &chat, 1, 1)?;
+    conversations::on_thread(tx, &channel, &chat, &ThreadId::from("t"))?;
+    conversations::works_elsewhere(tx, &channel, &chat, std::path::Path::new("/d"))?;
+    conversations::set_lang(tx, &channel, &chat, Lang::En)?;
     conversations::with_work(tx)?;
     conversations::directories(tx)?;
     let (thread, owner) = (ThreadId::from("t"), threads::Owner { channel: &channel, chat: &chat, home: "/h" });
@@ -117,7 +121,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::active_in_chat(tx, &channel, &chat)?;
     turns::grant_network(tx, &turn, &user)?;
     turns::last_settled(tx, &here)?;
-    turns::settled_since(tx, &here, 1)?;
+    turns::queued_in(tx, &channel, &chat)?;
+    turns::settled_in(tx, &channel, &chat, 1)?;
     turns::spent_since(tx, &here, 1)?;
     turns::queued_in_directory(tx, std::path::Path::new("/d"), &here)?;
     turns::queue_depth(tx, &here, &user)?;
@@ -233,6 +238,16 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     buttons::get(tx, &button)?;
     assert_eq!(buttons::of_subject(tx, "s")?, [button]);
 
+    turns::all_working(tx)?;
+    restored::marks(tx)?;
+    restored::hold(tx, 1)?;
+    restored::held(tx, 1)?;
+    restored::go_on(tx)?;
+    restored::drop_rest(tx)?;
+    let old = prune::Step { before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };
+    turns::settle(tx, &turns::get(tx, &turn)?, crate::domain::turn::Outcome::Cancelled, &Default::default(), 1)?;
+    prune::step(tx, old)?;
+    prune::files_needed(tx)?;
     alive::has_work(tx)?;
     report::counts(tx, 1)?;
     for (undelivered, active) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -255,7 +270,9 @@ fn no_look_up_is_forgotten() {
         ("gates", include_str!("../gates.rs")),
         ("inbound", include_str!("../inbound.rs")),
         ("messages", include_str!("../messages.rs")),
+        ("prune", include_str!("../prune.rs")),
         ("report", include_str!("../report.rs")),
+        ("restored", include_str!("../restored.rs")),
         ("rules", include_str!("../rules.rs")),
         ("settings", include_str!("../settings.rs")),
         ("surfaces", include_str!("../surfaces.rs")),

@@ -317,6 +317,7 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         remind_after: None,
         floor: HashMap::from([(ally::channels::local::CHANNEL.into(), at_home)]),
         max_attachment: 1 << 20,
+        limits: ally::domain::limits::Limits::default(),
     }
 }
 

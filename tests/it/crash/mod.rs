@@ -9,6 +9,7 @@ mod held;
 mod main_path;
 mod manners;
 mod points;
+mod restored;
 mod things;
 mod walk;
 mod words;

@@ -5,6 +5,7 @@ mod callbacks;
 mod cards;
 mod child;
 mod disk;
+mod flood;
 mod input;
 mod machine;
 mod members;

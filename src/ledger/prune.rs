@@ -1,0 +1,275 @@
+//! Forgets what was said long ago. Rows stay, bare: their keys recognise repetitions, and others name them. Nothing is
+//! touched that is not over, not sent, or asked; the audit has its own time.
+//!
+//! Each step goes on where the last one ended, so no step reads what was forgotten before.
+
+use rusqlite::{Transaction, params};
+
+use super::LedgerError;
+use super::said::{meta, set_meta};
+use super::sql::{all, id, json, run};
+use crate::domain::delivery::Body;
+use crate::domain::gate::{Ask, Decision};
+use crate::domain::ids::*;
+
+/// Pages that one step gives back to the disk at most.
+const PAGES: u32 = 200;
+
+/// What is forgotten, and how much of it in one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Older than this: what was said.
+    pub before_ms: i64,
+    /// Older than this: who decided what.
+    pub audit_before_ms: i64,
+    pub rows: u32,
+}
+
+/// One step; false when nothing is left to forget for now.
+pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
+    let turns = old_turns(tx, step)?;
+    let inbound = old_inbound(tx, step)?;
+    let audit = "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit INDEXED BY audit_time WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)";
+    let audit = run(tx, audit, params![step.audit_before_ms, step.rows])?;
+    // Said once a minute or a day: nobody says them of that day again.
+    let said = "DELETE FROM said WHERE key IN (SELECT key FROM said WHERE at_ms < ?1
+             AND (key LIKE 'full:%' OR key LIKE 'stranger:%' OR key LIKE 'catch up:%') LIMIT ?2)";
+    let said = run(tx, said, params![step.before_ms, step.rows])?;
+    tx.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let full = |rows: usize| rows >= step.rows as usize;
+    Ok(full(turns) || full(inbound) || full(audit) || full(said))
+}
+
+const TURNS: &str = "pruned_turns";
+const INBOUND: &str = "pruned_inbound";
+
+/// Everything that was said in and about turns that settled long ago. How many were looked at.
+fn old_turns(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
+    let (from_ms, from_row): (i64, i64) = read_pair(meta(tx, TURNS)?);
+    let sql = "SELECT id, settled_at_ms, rowid FROM turns INDEXED BY turns_settled
+         WHERE state = 'settled' AND (settled_at_ms, rowid) > (?1, ?2) AND settled_at_ms < ?3
+         ORDER BY settled_at_ms, rowid LIMIT ?4";
+    let found: Vec<(TurnId, i64, i64)> = all(tx, sql, params![from_ms, from_row, step.before_ms, step.rows], |row| {
+        Ok((id(row, "id")?, row.get(1)?, row.get(2)?))
+    })?;
+    for (turn, ..) in &found {
+        if is_over(tx, turn)? {
+            forget_turn(tx, turn)?;
+        }
+    }
+    if let Some((_, ms, row)) = found.last() {
+        set_meta(tx, TURNS, &format!("{ms} {row}"))?;
+    }
+    Ok(found.len())
+}
+
+fn read_pair(text: Option<String>) -> (i64, i64) {
+    let text = text.unwrap_or_default();
+    let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or(i64::MIN));
+    (numbers.next().unwrap_or(i64::MIN), numbers.next().unwrap_or(i64::MIN))
+}
+
+/// Nothing of it is still to be sent, asked or gone on with.
+fn is_over(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE turn = ?1 AND state IN ('ready', 'sending'))
+         OR EXISTS (SELECT 1 FROM gates WHERE turn = ?1 AND state IN ('open', 'decided', 'answering'))
+         OR EXISTS (SELECT 1 FROM turns t CROSS JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1 AND c.held_turn = t.id)
+         OR EXISTS (SELECT 1 FROM turns t CROSS JOIN turns o INDEXED BY turns_queue ON o.conversation = t.conversation AND o.state <> 'settled'
+                    WHERE t.id = ?1 AND o.continues = t.id)";
+    Ok(!super::sql::first(tx, sql, [turn.as_str()], |row| row.get::<_, bool>(0))?.unwrap_or(true))
+}
+
+fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
+    let key = [turn.as_str()];
+    let sql = "UPDATE turns SET title = '', prompt = '', progress = NULL, answer = NULL, failure = NULL WHERE id = ?1";
+    run(tx, sql, key)?;
+    run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL WHERE turn = ?1", key)?;
+    let nothing = json(&Body::Notice { text: String::new() })?;
+    run(tx, "UPDATE messages SET body = ?2 WHERE turn = ?1", params![turn.as_str(), nothing])?;
+    // A card stays as people see it; what it would be painted with goes.
+    for subjects in ["SELECT ?1", "SELECT id FROM gates WHERE turn = ?1"] {
+        let cards = format!(
+            "UPDATE surfaces SET wanted = NULL, state = 'gone' WHERE kind IN ('live', 'gate', 'interrupted') AND subject IN ({subjects})"
+        );
+        run(tx, &cards, key)?;
+        run(tx, &format!("DELETE FROM buttons WHERE subject IN ({subjects})"), key)?;
+    }
+    let nothing = json(&Ask::Questions { questions: Vec::new() })?;
+    // What was decided stays, the words in it go.
+    let (answers, declined) =
+        (json(&Decision::Answers { answers: Vec::new() })?, json(&Decision::Decline { reason: None })?);
+    let gates = "UPDATE gates SET ask = ?2, claim = NULL, why = NULL, decision = CASE
+             WHEN instr(decision, '\"answers\"') > 0 THEN ?3 WHEN instr(decision, '\"decline\"') > 0 THEN ?4 ELSE decision END
+         WHERE turn = ?1";
+    run(tx, gates, params![turn.as_str(), nothing, answers, declined])?;
+    Ok(())
+}
+
+/// Words of commands, and of what became no turn. How many rows were looked at.
+fn old_inbound(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
+    let from: i64 = meta(tx, INBOUND)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let sql = "SELECT seq, received_at_ms < ?2 AS old FROM inbound WHERE seq > ?1 ORDER BY seq LIMIT ?3";
+    let found: Vec<(i64, bool)> =
+        all(tx, sql, params![from, step.before_ms, step.rows], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // In the order in which they came: the first that is not old ends it.
+    let old: Vec<i64> = found.into_iter().take_while(|(_, old)| *old).map(|(seq, _)| seq).collect();
+    for seq in &old {
+        // What went into a turn is forgotten with it.
+        let sql = "UPDATE inbound SET raw = NULL, steer_text = NULL
+             WHERE seq = ?1 AND turn IS NULL AND state IN ('command', 'decision', 'refused', 'cancelled')";
+        run(tx, sql, [seq])?;
+    }
+    if let Some(last) = old.last() {
+        set_meta(tx, INBOUND, &last.to_string())?;
+    }
+    Ok(old.len())
+}
+
+/// The files that messages on their way out still need.
+pub fn files_needed(tx: &Transaction<'_>) -> Result<Vec<String>, LedgerError> {
+    let sql = "SELECT body FROM messages INDEXED BY messages_open WHERE state IN ('ready', 'sending')
+         UNION ALL SELECT body FROM messages INDEXED BY messages_undeliverable WHERE state = 'undeliverable'";
+    let bodies: Vec<Body> = all(tx, sql, [], |row| super::sql::from_json(row, "body"))?;
+    let needed = bodies.into_iter().filter_map(|body| match body {
+        Body::File { sha256, .. } | Body::Image { sha256, .. } => Some(sha256),
+        _ => None,
+    });
+    Ok(needed.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::delivery::Target;
+    use crate::domain::message::ChatKind;
+    use crate::domain::turn::{Outcome, TurnState};
+    use crate::domain::view::Lang;
+    use crate::ledger::conversations::NewConversation;
+    use crate::ledger::inbound::{Admission, InboundState, NewInbound};
+    use crate::ledger::messages::NewMessage;
+    use crate::ledger::open::{Places, writer};
+    use crate::ledger::turns::{NewTurn, Settlement};
+    use crate::ledger::{audit, conversations, inbound, messages, turns};
+
+    const OLD: i64 = 1_000;
+    const ALL: Step = Step { before_ms: 500, audit_before_ms: 200, rows: 7 };
+
+    fn row(n: i64, at_ms: i64) -> NewInbound {
+        NewInbound {
+            channel: "c".into(),
+            dedupe_key: format!("m{n}"),
+            kind: "message",
+            state: InboundState::Received,
+            reason: None,
+            chat: Some("chat".into()),
+            chat_kind: Some("direct"),
+            message: Some(format!("m{n}").into()),
+            sender: Some("u".into()),
+            raw: Some("words".to_owned()),
+            sent_at_ms: Some(at_ms),
+            received_at_ms: at_ms,
+        }
+    }
+
+    /// One message and what may have become of it; whether all of it is over, and since when.
+    fn story(tx: &Transaction<'_>, n: i64, at_ms: i64) -> (InboundSeq, Option<TurnId>, bool) {
+        let Admission::New(seq) = inbound::admit(tx, &row(n, at_ms)).unwrap() else { panic!("{n} is new") };
+        audit::note(tx, "u", "did", "", "", at_ms).unwrap();
+        let place = NewConversation {
+            channel: "c".into(),
+            chat: "chat".into(),
+            chat_kind: ChatKind::Direct,
+            root: None,
+            topic: None,
+            directory: "/d".into(),
+            lang: Lang::En,
+            runtime_kind: "r".to_owned(),
+            runtime_home: "/h".to_owned(),
+        };
+        let kind = fastrand::u32(0..5);
+        if kind == 0 {
+            inbound::resolve(tx, seq, InboundState::Command, None, None).unwrap();
+            return (seq, None, true);
+        }
+        if kind == 1 {
+            inbound::resolve(tx, seq, InboundState::Waiting, Some("late"), None).unwrap();
+            return (seq, None, false);
+        }
+        let conversation = conversations::resolve(tx, &place, at_ms).unwrap().id;
+        let new = NewTurn {
+            conversation: conversation.clone(),
+            ord: None,
+            requester: "u".into(),
+            requester_name: "U".to_owned(),
+            title: "title".to_owned(),
+            reply_to: None,
+            prompt: "prompt".to_owned(),
+            continues: None,
+            directory: None,
+            network_by: None,
+            not_before_ms: 0,
+        };
+        let turn = turns::insert(tx, &new, at_ms).unwrap();
+        inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn)).unwrap();
+        if kind == 2 {
+            return (seq, Some(turn), false);
+        }
+        let answer = Settlement { answer: Some("answer".to_owned()), ..Settlement::default() };
+        turns::settle(tx, &turns::get(tx, &turn).unwrap(), Outcome::Cancelled, &answer, at_ms).unwrap();
+        let message = NewMessage {
+            conversation: Some(conversation),
+            turn: Some(turn.clone()),
+            channel: "c".into(),
+            target: Target { chat: "chat".into(), reply_to: None, in_topic: false },
+            body: Body::Notice { text: "said".to_owned() },
+            lang: Lang::En,
+            after: None,
+            sending: None,
+        };
+        let delivery = messages::insert(tx, &message, at_ms).unwrap();
+        if kind == 4 {
+            messages::claim(tx, &messages::get(tx, &delivery).unwrap(), at_ms).unwrap();
+            messages::sent(tx, &delivery, None, at_ms).unwrap();
+        }
+        (seq, Some(turn), kind == 4)
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_and_nothing_else() {
+        for seed in 0..20 {
+            fastrand::seed(seed);
+            let dir = tempfile::tempdir().unwrap();
+            let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+            let mut ledger = writer(&places).unwrap();
+            let tx = ledger.transaction().unwrap();
+            let mut at_ms = 0;
+            let stories: Vec<_> = (0..60)
+                .map(|n| {
+                    at_ms += fastrand::i64(0..OLD / 30);
+                    (n, at_ms, story(&tx, n, at_ms))
+                })
+                .collect();
+            while step(&tx, ALL).unwrap() {}
+            for (n, at_ms, (seq, turn, over)) in &stories {
+                let forgotten = *over && *at_ms < ALL.before_ms;
+                let row_now = inbound::get(&tx, *seq).unwrap();
+                assert_eq!(row_now.raw.is_none(), forgotten, "seed {seed}, message {n} of {at_ms}");
+                let again = inbound::admit(&tx, &row(*n, 9_999)).unwrap();
+                assert_eq!(again, Admission::Duplicate, "its key is kept as long as the ledger");
+                let Some(turn) = turn else { continue };
+                let turn = turns::get(&tx, turn).unwrap();
+                assert_eq!(turn.prompt.is_empty(), forgotten, "seed {seed}, turn {n}");
+                if turn.state == TurnState::Queued {
+                    assert_eq!(turn.title, "title");
+                }
+            }
+            let kept = audit::since(&tx, None, 0, 1000).unwrap();
+            let want = stories.iter().filter(|(_, at_ms, _)| *at_ms >= ALL.audit_before_ms).count();
+            assert_eq!(kept.len(), want, "the audit has its own time");
+            let broken: i64 =
+                tx.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).unwrap();
+            assert_eq!(broken, 0);
+            assert!(!step(&tx, ALL).unwrap(), "there is nothing left");
+        }
+    }
+}
