@@ -61,6 +61,7 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>, tasks: &Tasks) -> Cor
         grace: Duration::ZERO,
         stale_after: Duration::from_secs(600),
         backfill_run: Duration::ZERO,
+        limits: crate::domain::limits::Limits::default(),
         remind_after: None,
         floor: HashMap::from([("feishu".into(), access)]),
         max_attachment: 1024,
