@@ -127,7 +127,7 @@ impl HeldProcess {
         let mut chunk = vec![0; 64 * 1024];
         let mut words = vec![0; 4 * 1024];
         let mut ended: Option<(String, Instant)> = None;
-        while ended.as_ref().is_none_or(|_| self.stdout.is_some() || !self.unkept.is_empty()) {
+        while ended.is_none() || self.stdout.is_some() || self.stderr.is_some() || !self.unkept.is_empty() {
             let reads = self.unkept.is_empty() && self.written.saturating_sub(self.read) < self.unread;
             tokio::select! {
                 Some(order) = orders.recv() => self.heed(order),
@@ -148,7 +148,8 @@ impl HeldProcess {
                     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                     ended = Some((how, Instant::now() + LAST_WORDS));
                 }
-                () = until(&ended), if ended.is_some() && reads => self.stdout = None,
+                // Somebody else has its pipes.
+                () = until(&ended), if ended.is_some() && reads => (self.stdout, self.stderr) = (None, None),
             }
             let surplus = self.said.len().saturating_sub(STDERR);
             self.said.drain(..surplus);
