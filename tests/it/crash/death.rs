@@ -83,6 +83,12 @@ async fn during_a_tool(who: Who) {
     let file = "nonce.txt";
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo n1 >> {file}; sleep 20]] [[say done]]"));
     let nonce = world.wait("the tool's effect", |world| find(&world.home.path().join("ally/workspaces"), file)).await;
+    // A command may be quicker than the word of it.
+    let knows = |world: &World| {
+        let active = world.ledger(|tx| ally::ledger::turns::all_active(tx));
+        active.iter().any(|turn| turn.progress.as_ref().is_some_and(|seen| !seen.steps.is_empty())).then_some(())
+    };
+    world.wait("the step to be known", knows).await;
     kill(&world, who).await;
     let Outcome::Unknown(card) = assert_one_outcome(&world, &message).await else {
         panic!("a tool was cut: nobody can know")
