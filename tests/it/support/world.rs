@@ -489,9 +489,17 @@ impl Drop for World {
             let _ = supervisor.kill();
             let _ = supervisor.wait();
         }
-        // A test that failed in the middle leaves nothing behind either.
-        for pid in self.processes() {
-            kill(pid, "-KILL");
+        // A test that failed in the middle leaves nothing behind either; nor does what was being started just now.
+        let mut quiet = 0;
+        for _ in 0..200 {
+            let left = self.processes();
+            // One that is just being started has no environment to be known by.
+            quiet = if left.is_empty() { quiet + 1 } else { 0 };
+            if quiet == 3 {
+                break;
+            }
+            left.into_iter().for_each(|pid| kill(pid, "-KILL"));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
