@@ -21,7 +21,7 @@ use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use crate::bridge::host::{Host, HostState};
 use crate::bridge::ports::{Channel, Launcher, Probe};
-use crate::channels::feishu::{Feishu, FeishuConfig, Proxy};
+use crate::channels::feishu::{self, Feishu, FeishuConfig, Proxy};
 use crate::channels::local::{LocalChannel, LocalConfig, routes};
 use crate::clock::Clock;
 use crate::config::{self, Config, Directory, RuntimeConfig};
@@ -77,6 +77,9 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let holder = held.map(|held| Holder::start(held.words, held.heard, &Tasks::default()));
     let paths = config.paths.clone();
     crate::crash::arm(paths.crash_point());
+    if let Some(settings) = &config.feishu {
+        feishu::prepare(&settings.base_url);
+    }
     let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger).map_err(StartError::from)?;
     for warning in &config.warnings {
         warn!("{warning}");

@@ -12,6 +12,7 @@ use anyhow::Context;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use super::error::{ApiError, FeishuCode, Refusal, scopes_in, sub_code};
 use super::proxy::Proxy;
 use super::time::PlatformTime;
+use super::tls;
 use super::token::Tokens;
 use super::wire::Reply;
 use crate::clock::Clock;
@@ -133,6 +135,7 @@ fn fresh(proxy: Option<&Proxy>) -> anyhow::Result<reqwest::Client> {
         .connect_timeout(CONNECT)
         .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
         .pool_idle_timeout(Duration::from_secs(30))
+        .tls_backend_preconfigured(ClientConfig::clone(&tls::config()))
         .no_proxy();
     if let Some(proxy) = proxy {
         builder = builder.proxy(proxy.for_http()?);

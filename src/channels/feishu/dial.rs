@@ -3,7 +3,6 @@
 //! The socket's URL carries a ticket that is good for one connection: it is asked for anew each time and never written
 //! into a log or an error.
 
-use std::sync::Once;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -12,13 +11,14 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::FeishuConfig;
 use super::client::{Http, judge};
 use super::error::ApiError;
 use super::frames::MAX_BYTES;
 use super::proxy::{Proxy, Stream};
+use super::tls;
 use super::wire::{ClientConfig, EndpointData, EndpointRequest};
 use crate::domain::view::Both;
 use crate::words::{self, ChannelMsg};
@@ -99,23 +99,14 @@ fn handshake(status: u16, header: impl Fn(&str) -> Option<i64>) -> DialError {
     }
 }
 
-/// TLS of the socket has no provider of its own choice and would panic without one.
-pub fn provide_tls() {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // An error means that the program has installed one already.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    });
-}
-
 async fn open(url: &Url, proxy: Option<&Proxy>) -> Result<Socket, DialError> {
-    provide_tls();
     let stream = match proxy.filter(|proxy| proxy.serves(url)) {
         Some(proxy) => proxy.tunnel(url).await?,
         None => Box::new(connect(url).await?),
     };
     let limits = WebSocketConfig::default().max_message_size(Some(MAX_BYTES)).max_frame_size(Some(MAX_BYTES));
-    let opened: Result<(_, Response), _> = client_async_tls_with_config(url.as_str(), stream, Some(limits), None).await;
+    let opened: Result<(_, Response), _> =
+        client_async_tls_with_config(url.as_str(), stream, Some(limits), Some(Connector::Rustls(tls::config()))).await;
     match opened {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(answer)) => Err(handshake(answer.status().as_u16(), |name| {

@@ -45,6 +45,7 @@ mod proxy;
 mod send;
 mod socket;
 mod time;
+mod tls;
 mod token;
 mod wire;
 
@@ -86,6 +87,13 @@ struct KnownBot {
     tenant: Option<String>,
     /// Why it is not known yet, after the first try.
     unknown: Option<Both>,
+}
+
+/// Begins with what takes long before the first call to a platform: the certificates, where it speaks TLS.
+pub fn prepare(base_url: &str) {
+    if base_url.starts_with("https:") {
+        tls::prepare();
+    }
 }
 
 /// How long the callers of the name functions are willing to wait.

@@ -1,7 +1,6 @@
 //! The way out through a proxy: for which addresses, with which login, and the tunnel for what is not HTTP.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use anyhow::Context;
 use base64::Engine;
@@ -11,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::client::is_loopback;
 use super::dial::{DialError, connect, unavailable};
+use super::tls;
 
 /// The longest answer of a proxy to CONNECT that is read.
 const MAX_HEAD: usize = 8 << 10;
@@ -105,10 +105,7 @@ async fn encrypted<S: Stream>(tcp: S, proxy: &Url) -> Result<impl Stream + use<S
     let host = proxy.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let name =
         rustls::pki_types::ServerName::try_from(host).map_err(|_| unavailable("the proxy's address is not valid"))?;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let connector = tokio_rustls::TlsConnector::from(tls::config());
     connector.connect(name, tcp).await.map_err(|error| unavailable(format!("no TLS with the proxy: {error}")))
 }
 
@@ -238,7 +235,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_proxy_behind_tls_is_spoken_to_in_tls() {
-        super::super::dial::provide_tls();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let answering = async {
