@@ -47,7 +47,7 @@ pub const PLACES: [&str; 34] = [
 ];
 
 /// Deliberate faults, each the breach of one rule that the ledger rests on; and a supervisor that does not wait.
-pub const FAULTS: [&str; 8] = [
+pub const FAULTS: [&str; 9] = [
     // A bridge that died is started again at once, however often.
     "restart at once",
     "ack before commit",
@@ -57,6 +57,7 @@ pub const FAULTS: [&str; 8] = [
     "submit again without asking",
     "w5a not committed",
     "doubt counts as sent",
+    "commit without sync",
 ];
 
 #[cfg(debug_assertions)]

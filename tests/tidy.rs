@@ -326,7 +326,7 @@ fn every_promise_names_tests_that_exist() {
 }
 
 /// What can go wrong outside of ally. Each has a row in docs/reliability.md.
-const FAULTS: [&str; 43] = [
+const FAULTS: [&str; 44] = [
     "frame lost",
     "ack lost",
     "redelivered",
@@ -369,6 +369,7 @@ const FAULTS: [&str; 43] = [
     "ledger damaged",
     "clock jumps",
     "suspend",
+    "power cut",
     "a day offline",
 ];
 

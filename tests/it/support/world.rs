@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::feishu_sim::{APP_ID, APP_SECRET, FeishuSim, SimMessage};
+use super::power::Disk;
 use super::proxy::Proxy;
 
 /// The owner in every world; may talk everywhere and decide.
@@ -43,6 +44,8 @@ pub struct World {
     pub model_at: String,
     model: CancellationToken,
     supervisor: Option<std::process::Child>,
+    /// What would be there after a loss of power, where that is to come.
+    disk: Option<Disk>,
 }
 
 impl World {
@@ -73,7 +76,18 @@ impl World {
         tokio::spawn(ally::demo::serve(listener, model.clone()));
         write_home(home.path(), &sim.base_url(), &format!("http://{address}/v1"), lang, settings);
         let program = env!("CARGO_BIN_EXE_ally").into();
-        Self { sim, home, kind, lang, program, codex: None, model_at: address.to_string(), model, supervisor: None }
+        Self {
+            sim,
+            home,
+            kind,
+            lang,
+            program,
+            codex: None,
+            model_at: address.to_string(),
+            model,
+            supervisor: None,
+            disk: None,
+        }
     }
 
     /// Puts a line between the daemon, which is not started yet, and Feishu.
@@ -211,6 +225,7 @@ impl World {
             .env("ALLY_LANG", self.lang)
             .env("ALLY_RUNTIME", if self.kind == Kind::Codex { "codex" } else { "embedded" })
             .env("ALLY_RUNTIME_BIN", self.codex.clone().unwrap_or_else(codex_program));
+        command.envs(self.disk.iter().flat_map(Disk::environment));
         command
     }
 
@@ -276,6 +291,18 @@ impl World {
         self.ready().await;
     }
 
+    /// From the next start on it is known what the disk would keep.
+    pub fn with_power_to_lose(&mut self) {
+        self.disk = Some(Disk::new(self.home.path()));
+    }
+
+    /// Everything ends, and of the home is left what was synced (see [`Disk::lose_power`]). Nothing is started.
+    pub fn lose_power(&mut self, rest: bool) -> usize {
+        self.end_all();
+        let disk = self.disk.as_ref().expect("a world with power to lose");
+        disk.lose_power(&self.home.path().join("ally"), rest)
+    }
+
     /// `ally stop`, and the supervisor's end.
     pub async fn down(&mut self) {
         let (said, well) = self.run(&["stop"]);
@@ -299,6 +326,25 @@ impl World {
                     .is_ok_and(|environ| environ.split(|b| *b == 0).any(|e| e == needle))
             })
             .collect()
+    }
+
+    /// Kills whatever belongs to this world, and what is being started just now.
+    fn end_all(&mut self) {
+        if let Some(mut supervisor) = self.supervisor.take() {
+            let _ = supervisor.kill();
+            let _ = supervisor.wait();
+        }
+        let mut quiet = 0;
+        for _ in 0..200 {
+            let left = self.processes();
+            // One that is just being started has no environment to be known by.
+            quiet = if left.is_empty() { quiet + 1 } else { 0 };
+            if quiet == 3 {
+                break;
+            }
+            left.into_iter().for_each(|pid| kill(pid, "-KILL"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     // -------------------------------------------------------------------------------------------- looking
@@ -485,22 +531,7 @@ impl Drop for World {
             eprintln!("seen:\n{}tools:\n{}log:\n{}", self.seen(), self.tools(), self.log());
         }
         self.model.cancel();
-        if let Some(mut supervisor) = self.supervisor.take() {
-            let _ = supervisor.kill();
-            let _ = supervisor.wait();
-        }
-        // A test that failed in the middle leaves nothing behind either; nor does what was being started just now.
-        let mut quiet = 0;
-        for _ in 0..200 {
-            let left = self.processes();
-            // One that is just being started has no environment to be known by.
-            quiet = if left.is_empty() { quiet + 1 } else { 0 };
-            if quiet == 3 {
-                break;
-            }
-            left.into_iter().for_each(|pid| kill(pid, "-KILL"));
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.end_all();
     }
 }
 

@@ -9,8 +9,11 @@ use crate::support::world::Kind;
 /// Rounds within which a fault must be found.
 const ROUNDS: u64 = 25;
 
+#[derive(Default)]
 struct Fault {
     name: &'static str,
+    /// It shows when the power goes.
+    power: bool,
     /// Where the bridge dies: there the fault shows.
     places: &'static [&'static str],
     tasks: &'static [Task],
@@ -23,6 +26,7 @@ async fn is_found(fault: Fault) {
         kind: Kind::Embedded,
         program: None,
         fault: Some(fault.name),
+        power: fault.power,
         places: fault.places,
         tasks: fault.tasks,
         patience: Duration::from_secs(8),
@@ -40,41 +44,47 @@ async fn is_found(fault: Fault) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ack_before_its_commit_is_noticed() {
     let (places, tasks) = (["commit.before"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "ack before commit", places, tasks, found: "lost:" }).await;
+    is_found(Fault { name: "ack before commit", places, tasks, found: "lost:", ..Fault::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_redelivery_is_noticed() {
     let (places, tasks) = (["w1.after"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "no dedupe", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "no dedupe", places, tasks, found: "doubled:", ..Fault::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_a_key_is_noticed() {
     let (places, tasks) = (["w7.told"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "no uuid", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "no uuid", places, tasks, found: "doubled:", ..Fault::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_only_the_stream_told_is_noticed() {
     let (places, tasks) = (["w6.after"].as_slice(), [Task::Shell].as_slice());
-    is_found(Fault { name: "settle from the stream", places, tasks, found: "lost:" }).await;
+    is_found(Fault { name: "settle from the stream", places, tasks, found: "lost:", ..Fault::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_runs_again_by_itself_is_noticed() {
     let (places, tasks) = (["commit.after"].as_slice(), [Task::SlowShell].as_slice());
-    is_found(Fault { name: "submit again without asking", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "submit again without asking", places, tasks, found: "doubled:", ..Fault::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_is_honoured_twice_is_noticed() {
     let (places, tasks) = (["gate.over.before"].as_slice(), [Task::Request].as_slice());
-    is_found(Fault { name: "w5a not committed", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "w5a not committed", places, tasks, found: "doubled:", ..Fault::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_taken_for_sent_is_noticed() {
     let (places, tasks) = (["w7.before"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "doubt counts as sent", places, tasks, found: "lost:" }).await;
+    is_found(Fault { name: "doubt counts as sent", places, tasks, found: "lost:", ..Fault::default() }).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_only_the_memory_knows_is_noticed() {
+    is_found(Fault { name: "commit without sync", power: true, found: "lost:", ..Fault::default() }).await;
 }

@@ -27,6 +27,8 @@ struct Stage {
     program: Option<PathBuf>,
     /// Deliberate faults of it.
     fault: Option<&'static str>,
+    /// The power goes.
+    power: bool,
     /// Where the bridge dies and what is asked for, where that is not drawn from everything.
     places: &'static [&'static str],
     tasks: &'static [Task],
@@ -35,8 +37,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// Most play the runtime themselves; one in ten has the real codex, and one in ten is a release build where there is
-    /// one.
+    /// Most play the runtime themselves; one in ten has the real codex, one in ten loses its power, and one in ten is a
+    /// release build where there is one.
     fn of_block(block: u64) -> Self {
         let release = std::env::var_os("ALLY_CRASH_RELEASE").map(PathBuf::from);
         let (kind, program) = match block % 10 {
@@ -44,13 +46,22 @@ impl Stage {
             3 => (Kind::Embedded, release),
             _ => (Kind::Embedded, None),
         };
-        Self { kind, program, fault: None, places: &[], tasks: &[], patience: Duration::from_secs(60) }
+        Self {
+            kind,
+            program,
+            fault: None,
+            power: cfg!(target_os = "linux") && block % 10 == 5,
+            places: &[],
+            tasks: &[],
+            patience: Duration::from_secs(60),
+        }
     }
 
     fn cast(&self) -> Cast {
         Cast {
             has_child: self.kind == Kind::Codex,
             has_places: self.program.is_none(),
+            has_power: self.power,
             places: self.places,
             tasks: self.tasks,
         }
@@ -60,6 +71,9 @@ impl Stage {
         let mut world = World::prepare(self.kind, "[turn]\ngrace = \"300ms\"\n").await;
         if let Some(program) = &self.program {
             world.use_program(program.clone());
+        }
+        if self.power {
+            world.with_power_to_lose();
         }
         world.sim.add_direct(plan::LI_CHAT, LI);
         world.sim.add_group(plan::OTHER_GROUP, "Works", &[OWNER, LI]);
@@ -111,7 +125,7 @@ impl Summary {
             (true, When::At(place)) => *self.deaths.entry(format!("Bridge at {place}")).or_default() += 1,
             (true, When::Now) => {
                 let how = format!("{how:?}");
-                let how = how.split('(').next().unwrap_or_default();
+                let how = how.split(['(', ' ']).next().unwrap_or_default();
                 *self.deaths.entry(format!("{who:?} {how}")).or_default() += 1;
             }
         }
@@ -275,4 +289,14 @@ async fn nor_with_the_real_codex() {
     let began = Instant::now();
     assert_eq!(Stage::of_block(7).kind, Kind::Codex);
     assert_nothing_was_found(&walk(7 * BLOCK, 6, 1).await, began);
+}
+
+/// A machine whose power goes keeps what was synced, and nothing else.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_when_the_power_goes() {
+    let began = Instant::now();
+    assert!(Stage::of_block(5).power);
+    let summary = walk(5 * BLOCK, 8, 1).await;
+    assert_nothing_was_found(&summary, began);
 }

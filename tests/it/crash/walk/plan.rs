@@ -87,6 +87,10 @@ pub enum How {
     Term,
     /// Stands still for so long.
     Stop(u64),
+    /// All ends, and of ally's files is left what was synced; also, or not, what was never synced at all.
+    Power {
+        rest: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +115,8 @@ pub struct Cast {
     pub has_child: bool,
     /// The program has named places.
     pub has_places: bool,
+    /// It is known what a disk would keep.
+    pub has_power: bool,
     /// Only these places and tasks, where any are named.
     pub places: &'static [&'static str],
     pub tasks: &'static [Task],
@@ -232,6 +238,10 @@ fn beside(rng: &mut Rng, deed: Deed) -> Vec<Deed> {
 
 fn death(rng: &mut Rng, cast: Cast) -> Death {
     let after = Duration::from_millis(rng.u64(0..450));
+    if cast.has_power {
+        let how = How::Power { rest: rng.bool() };
+        return Death { after, who: Who::All, how, when: When::Now };
+    }
     if cast.has_places && !cast.places.is_empty() {
         let when = When::At(cast.places[rng.usize(0..cast.places.len())]);
         return Death { after, who: Who::Bridge, how: How::Kill, when };

@@ -234,6 +234,11 @@ impl Player<'_> {
             std::fs::write(self.world.paths().crash_point(), place).unwrap();
             return self.note(format!("the bridge is to die at {place}"));
         }
+        if let How::Power { rest } = how {
+            let others = self.world.lose_power(rest);
+            self.played.died = true;
+            return self.note(format!("the power goes; {others} files are others than before"));
+        }
         let mut pids = Vec::new();
         if matches!(who, Who::Supervisor | Who::All) {
             pids.extend(self.world.supervisor_pid());
@@ -245,7 +250,7 @@ impl Player<'_> {
             pids.extend(self.world.pid("runtime"));
         }
         let signal = match how {
-            How::Kill => "-KILL",
+            How::Kill | How::Power { .. } => "-KILL",
             How::Term => "-TERM",
             How::Stop(_) => "-STOP",
         };
