@@ -94,6 +94,8 @@ pub struct Core {
     refreshing: tokio::sync::Mutex<()>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
+    /// What channels missed and the ledger does not know of yet.
+    pub(super) silences: super::backfill::Silences,
     /// When the ledger was last found to be put back; what was sent before may have been dealt with.
     restored_ms: AtomicI64,
     /// Secret answers on their way to the runtime. Never stored: what a dead bridge knew is asked for again.
@@ -142,6 +144,7 @@ impl Core {
             refreshing: tokio::sync::Mutex::default(),
             bots: RwLock::default(),
             outages: RwLock::default(),
+            silences: super::backfill::Silences::default(),
             restored_ms: AtomicI64::new(i64::MIN),
             secrets: Mutex::default(),
             config,

@@ -42,12 +42,14 @@ impl Intake for BridgeIntake {
         decoded: Decoded,
     ) -> Boxed<'static, Result<Accepted, NotStored>> {
         let core = Arc::clone(&self.core);
-        match decoded.event {
-            Event::Ignored { .. } => Box::pin(async { Ok(Accepted::Stored) }),
-            Event::Click(click) => accept_click(core, channel, decoded.dedupe_key, click),
+        let accepted = match decoded.event {
+            Event::Ignored { .. } => return Box::pin(async { Ok(Accepted::Stored) }),
+            Event::Click(click) => return accept_click(core, channel, decoded.dedupe_key, click),
             Event::Message(message) => accept_message(core, channel, raw, decoded.dedupe_key, &message),
             event => accept_other(core, channel, raw, decoded.dedupe_key, &event),
-        }
+        };
+        let (core, channel) = (Arc::clone(&self.core), channel.clone());
+        Box::pin(async move { accepted.await.inspect_err(|_| super::backfill::not_taken(&core, &channel)) })
     }
 
     fn bot_known(&self, channel: &ChannelName, bot: BotIdentity) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::said::{meta, set_meta};
-use super::sql::{all, first, id, run};
+use super::sql::{all, id, run};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 
@@ -62,12 +62,23 @@ pub fn topics(
     all(tx, sql, params![channel.as_str(), chat.as_str(), since_ms, limit], |row| id(row, "topic"))
 }
 
-/// A channel hears again. What it may have missed begins with the last thing that it brought, or with a former gap that
-/// was not looked through. Nothing where it never brought anything.
-pub fn open_gap(tx: &Transaction<'_>, channel: &ChannelName, now_ms: i64) -> Result<Option<Gap>, LedgerError> {
-    let sql =
-        "SELECT received_at_ms FROM inbound INDEXED BY inbound_channel WHERE channel = ?1 ORDER BY seq DESC LIMIT 1";
-    let heard: Option<i64> = first(tx, sql, [channel.as_str()], |row| row.get(0))?;
+/// A channel has missed something at `at_ms`. The gap begins with the last thing that it brought before, by the earlier of
+/// both clocks, or with a former gap that was not looked through. Nothing where it never brought anything.
+pub fn open_gap(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    at_ms: i64,
+    now_ms: i64,
+) -> Result<Option<Gap>, LedgerError> {
+    let sql = "SELECT received_at_ms, coalesce(sent_at_ms, received_at_ms) FROM inbound INDEXED BY inbound_channel
+         WHERE channel = ?1 ORDER BY seq DESC LIMIT 256";
+    let newest: Vec<(i64, i64)> = all(tx, sql, [channel.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // None of them was there before where a clock was ahead once, or a lot has come since.
+    let before = newest.iter().find(|(received_ms, _)| *received_ms < at_ms);
+    let heard = match before {
+        Some((received_ms, sent_ms)) => Some(*received_ms.min(sent_ms)),
+        None => newest.iter().map(|(received_ms, sent_ms)| *received_ms.min(sent_ms)).min(),
+    };
     let former = gap(tx, channel)?.map(|gap| gap.from_ms);
     let Some(from_ms) = heard.into_iter().chain(former).min() else { return Ok(None) };
     let gap = Gap { from_ms, found_ms: now_ms };
@@ -128,18 +139,23 @@ mod tests {
         let mut ledger = writer(&places).unwrap();
         let tx = ledger.transaction().unwrap();
         let channel = ChannelName::from("c");
-        assert_eq!(open_gap(&tx, &channel, 5).unwrap(), None, "nothing was ever heard");
+        assert_eq!(open_gap(&tx, &channel, 5, 5).unwrap(), None, "nothing was ever heard");
         inbound::tombstone(&tx, &channel, &"m1".into(), 10).unwrap();
         inbound::tombstone(&tx, &"other".into(), &"m2".into(), 90).unwrap();
-        let first = open_gap(&tx, &channel, 100).unwrap().unwrap();
+        let first = open_gap(&tx, &channel, 100, 100).unwrap().unwrap();
         assert_eq!(first, Gap { from_ms: 10, found_ms: 100 });
         inbound::tombstone(&tx, &channel, &"m3".into(), 110).unwrap();
-        let second = open_gap(&tx, &channel, 200).unwrap().unwrap();
+        let second = open_gap(&tx, &channel, 200, 200).unwrap().unwrap();
         assert_eq!(second.from_ms, 10, "what came meanwhile hides nothing");
         close_gap(&tx, &channel, first).unwrap();
         assert_eq!(gap(&tx, &channel).unwrap(), Some(second), "it was found anew meanwhile");
         close_gap(&tx, &channel, second).unwrap();
         assert_eq!(gap(&tx, &channel).unwrap(), None);
-        assert_eq!(open_gap(&tx, &channel, 300).unwrap().unwrap().from_ms, 110);
+        let gap_of = |at_ms, now_ms| open_gap(&tx, &channel, at_ms, now_ms).unwrap().unwrap().from_ms;
+        assert_eq!(gap_of(110, 300), 10, "what came since does not hide it");
+        set_meta(&tx, &gap_key(&channel), "").unwrap();
+        assert_eq!(gap_of(115, 300), 110);
+        set_meta(&tx, &gap_key(&channel), "").unwrap();
+        assert_eq!(gap_of(5, 300), 10, "a clock that was ahead once");
     }
 }

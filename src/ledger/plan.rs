@@ -66,9 +66,9 @@ const ALLOWED: [Allowed; 11] = [
         statement: "SELECT * FROM turns WHERE conversation = ?1 AND state = 'settled' ORDER BY settled_at_ms DESC, ord DESC LIMIT 1",
         step: "SEARCH turns USING INDEX turns_last (conversation=?)",
     },
-    // The last entry once more.
+    // The last entries once more.
     Allowed {
-        statement: "SELECT received_at_ms FROM inbound INDEXED BY inbound_channel",
+        statement: "SELECT received_at_ms, coalesce(sent_at_ms, received_at_ms) FROM inbound INDEXED BY inbound_channel",
         step: "SEARCH inbound USING INDEX inbound_channel (channel=?)",
     },
     // The last entry of the table itself.

@@ -53,6 +53,10 @@ super::messages! {
         QueueFullConversation { limit: u32 } =>
             "这里已有 {limit} 条在排队，这条没有处理。等前面的做完再发",
             "{limit} messages already wait here, so this was not processed. Send it again when they are done";
+        /// In a chat that could not be looked through to the end for what was said during a downtime.
+        MissedInPart =>
+            "我离线时这里说的话没能全部看完：没有得到回应的，请再发一次",
+            "I could not look through all that was said here while I was offline: what got no reaction, please send again";
         TooManyLate { limit: u32 } =>
             "我离线时这里来的消息太多：除了已经问你的 {limit} 条，别的都没有处理。还要做的请再发一次",
             "Too much came here while I was offline: beyond the {limit} that I ask about, nothing was processed. Send again what you still want";

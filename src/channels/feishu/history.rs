@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::api::Container;
 use super::lookup::created;
+use super::send::is_not_stored;
 use super::wire::{Envelope, MessageItem};
 use super::{Feishu, convert};
 use crate::bridge::ports::{FetchError, Missed, Place, ReadBack};
@@ -35,7 +36,7 @@ impl Feishu {
             // A topic's list takes no times.
             let over = items.last().is_none_or(|item| created(item) < place.since_ms);
             for item in items.iter().filter(|item| created(item) >= place.since_ms) {
-                if self.own(item).is_some() {
+                if self.own(item).is_some() && !is_not_stored(item) {
                     answered.extend(item.parent_id.clone());
                 }
                 read.topics.extend(topic_of(item, place));

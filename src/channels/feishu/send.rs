@@ -5,6 +5,7 @@ use tracing::info;
 
 use super::api::Draft;
 use super::error::ApiError;
+use super::wire::MessageItem;
 use super::{Feishu, card};
 use crate::bridge::ports::{CardOut, Outgoing, SendError, Sent};
 use crate::domain::delivery::{Body, Disposition, Target};
@@ -62,8 +63,7 @@ impl Feishu {
 
     /// The one message that goes out without a row: there is no ledger to write it to.
     pub(super) async fn send_not_stored(&self, message: &IncomingMessage) -> Result<(), ApiError> {
-        // In both languages: the chat's own stands in the ledger, which is what does not work.
-        let text = [Lang::Zh, Lang::En].map(|lang| NoticeMsg::NotStored.text(lang)).join("\n");
+        let text = not_stored();
         let uuid = uuid::Uuid::new_v5(&NOT_STORED, message.message.as_str().as_bytes()).to_string();
         let draft = Draft { msg_type: "text", content: json!({ "text": text }).to_string(), uuid: &uuid };
         let target = Target {
@@ -73,6 +73,17 @@ impl Feishu {
         };
         self.client.send_message(&target, &draft).await.map(drop)
     }
+}
+
+/// In both languages: the chat's own stands in the ledger, which is what does not work.
+fn not_stored() -> String {
+    [Lang::Zh, Lang::En].map(|lang| NoticeMsg::NotStored.text(lang)).join("\n")
+}
+
+/// Whether this is what [`Feishu::send_not_stored`] sends, which answers nothing.
+pub(super) fn is_not_stored(item: &MessageItem) -> bool {
+    let content = item.body.as_ref().and_then(|body| serde_json::from_str::<Value>(body.content.as_deref()?).ok());
+    content.is_some_and(|content| content["text"] == not_stored().as_str())
 }
 
 /// Message type and content of a body in one of its forms.

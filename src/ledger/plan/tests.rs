@@ -151,7 +151,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     chats::note(tx, &channel, &chat, ChatKind::Direct, 1)?;
     chats::known(tx, &channel, 1)?;
     chats::topics(tx, &channel, &chat, 1, 1)?;
-    chats::open_gap(tx, &channel, 1)?;
+    chats::open_gap(tx, &channel, 1, 1)?;
 
     let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
     let new = messages::NewMessage {

@@ -164,3 +164,65 @@ async fn a_death_in_the_middle_of_a_look_loses_and_doubles_nothing() {
         }
     }
 }
+
+/// The connection was never lost, and the platform has given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_ledger_refused_is_found_when_it_takes_writes_again() {
+    let world = World::start(Kind::Embedded).await;
+    world.sim.rules(|rules| rules.time_scale = 1e6);
+    let hello = world.sim.say(OWNER_CHAT, OWNER, "[[say hello]]");
+    world.answer(&hello).await;
+    world.settled().await;
+    let other = rusqlite::Connection::open(world.home.path().join("ally/ledger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = world.sim.say(OWNER_CHAT, OWNER, "[[say found]]");
+    assert_eq!(world.sim.wait_ack(&refused).await.code, 500);
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(
+        world
+            .wait("the answer", |world| world.answers(&refused).into_iter().find(|one| one.said() == "found"))
+            .await
+            .said(),
+        "found"
+    );
+    world.settled().await;
+    assert_eq!(world.sim.acks(&refused).len(), 1, "it was never delivered again");
+    assert_eq!(world.ledger(|tx| Ok(ally::ledger::report::turns(tx, false, false, 99)?.len())), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_may_not_be_read_hides_no_other() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    world.sim.add_group("oc_closed", "Closed", &[OWNER]);
+    world.up().await;
+    for chat in ["oc_closed", GROUP] {
+        let hello = world.sim.say(chat, OWNER, "@bot [[say hello]]");
+        world.answer(&hello).await;
+    }
+    world.settled().await;
+    world.down().await;
+    // The one that was used last is looked through first.
+    world.sim.rules(|rules| rules.refuse_list_of = Some(GROUP));
+    let missed = world.sim.hold_back("oc_closed", OWNER, "@bot [[say found]]");
+    world.up().await;
+    assert_eq!(world.answer(&missed).await.said(), "found");
+    looked(&world, 1).await;
+    assert!(!world.run(&["status"]).0.contains("im:message.group_msg"), "the app may read groups");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_in_which_too_much_was_said_is_told_so() {
+    let (mut world, _) = away("").await;
+    let first = world.sim.hold_back(GROUP, LI, "@bot [[say first]]");
+    world.sim.chatter(GROUP, LI, 1_010);
+    let last = world.sim.hold_back(GROUP, LI, "@bot [[say last]]");
+    world.up().await;
+    assert_eq!(world.answer(&last).await.said(), "last");
+    let told = |world: &World| {
+        let all = world.sim.messages(GROUP).into_iter();
+        all.filter(|said| said.by_bot() && said.text().contains("could not look through all")).count()
+    };
+    world.wait("the word about it", |world| (told(world) == 1).then_some(())).await;
+    world.settled().await;
+    assert_eq!((told(&world), world.answers(&first).len()), (1, 0));
+}

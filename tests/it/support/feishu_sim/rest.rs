@@ -433,6 +433,9 @@ fn list(state: &State, call: &Call) -> Outcome {
         return refuse(230027, "Lack of necessary permissions");
     }
     let id = call.query("container_id");
+    if state.rules.refuse_list_of == Some(id) {
+        return refuse(230027, "Lack of necessary permissions, ext=external chat");
+    }
     if state.rules.refuse_group_lists && state.chats.get(id).is_some_and(|chat| chat.mode != ChatMode::Direct) {
         return refuse(230027, "Lack of necessary permissions, ext=need scope: im:message.group_msg");
     }

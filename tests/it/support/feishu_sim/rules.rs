@@ -33,6 +33,8 @@ pub struct Rules {
     pub refuse_lists: bool,
     /// The same for groups only.
     pub refuse_group_lists: bool,
+    /// The same for one chat, as for one with outsiders.
+    pub refuse_list_of: Option<&'static str>,
     /// `basic_batch` is refused for want of its scope.
     pub refuse_profiles: bool,
     /// Seconds that a token lives.
@@ -53,6 +55,7 @@ impl Default for Rules {
             refuse_cards: None,
             refuse_lists: false,
             refuse_group_lists: false,
+            refuse_list_of: None,
             refuse_profiles: false,
             token_seconds: 7200,
         }
