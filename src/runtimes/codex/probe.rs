@@ -85,12 +85,13 @@ impl CodexLauncher {
         let others: Vec<PathBuf> = ground.denied.iter().filter(|path| posture.denied.contains(path)).cloned().collect();
         let private: Vec<PathBuf> = ground.denied.iter().filter(|path| !others.contains(path)).cloned().collect();
 
-        // Somebody's project has other things around it than a planted one.
+        // Somebody's project has other things around it than a planted one. Somebody may work there just now: nothing is
+        // left in it, nor in the folder of its temporary files.
         let real = match probe.denied.iter().find(|path| path.is_dir()) {
             Some(real) => {
                 let denied = posture.denied.iter().filter(|path| *path != real).cloned().collect();
-                let ground = self.ground(&found.program, real, &Posture { denied, ..posture.clone() })?;
-                Some((ground.directory.clone(), ground))
+                let around = self.ground(&found.program, real, &Posture { denied, ..posture.clone() })?;
+                Some(profile::Ground { temp: ground.temp.clone(), ..around })
             }
             None => None,
         };
@@ -99,11 +100,10 @@ impl CodexLauncher {
         let settings = match &self.config.sandbox {
             Some(sandbox) => vec![format!("sandbox_mode={}", toml(&json!(sandbox)))],
             None => {
-                let profiles = |ground| profile::config(ground)["permissions"].as_object().cloned().unwrap_or_default();
-                let mut all: Map<String, Value> = profiles(&ground);
-                if let Some((_, ground)) = &real {
-                    all.extend(profiles(ground).into_iter().map(|(name, profile)| (format!("{REAL}{name}"), profile)));
-                }
+                let config = profile::config(&ground);
+                let mut all: Map<String, Value> = config["permissions"].as_object().cloned().unwrap_or_default();
+                let looking = real.iter().flat_map(profile::looking);
+                all.extend(looking.map(|(name, profile)| (format!("{REAL}{name}"), profile)));
                 let usual = toml(&json!(profile::name(&posture)));
                 vec![format!("permissions={}", toml(&Value::Object(all))), format!("default_permissions={usual}")]
             }
@@ -139,7 +139,7 @@ impl CodexLauncher {
             tag: uuid::Uuid::now_v7().simple().to_string().split_off(20),
             // As the profile names it: links are not there.
             program: std::fs::canonicalize(&found.program).unwrap_or(found.program),
-            real: real.filter(|_| profiled).map(|(directory, _)| directory),
+            real: real.filter(|_| profiled).map(|ground| ground.directory),
             root,
             project,
             private,

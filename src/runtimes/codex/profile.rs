@@ -69,8 +69,7 @@ pub fn config(ground: &Ground) -> Value {
         ("ally-project", "write", false),
         ("ally-project-network", "write", true),
     ] {
-        let profile = json!({ "filesystem": filesystem(ground, project), "network": { "enabled": network } });
-        permissions.insert(name.to_owned(), profile);
+        permissions.insert(name.to_owned(), profile(filesystem(ground, guarded(project)), network));
     }
     let distrust = |path: &PathBuf| (text(path), json!({ "trust_level": "untrusted" }));
     json!({
@@ -81,7 +80,31 @@ pub fn config(ground: &Ground) -> Value {
     })
 }
 
-fn filesystem(ground: &Ground, project: &str) -> Value {
+/// The same profiles for somebody who only looks around from the directory, without and with the network. Commands under
+/// them leave no trace in it: where a command may write or a pattern denies, codex makes `.git` and other folders that are
+/// missing for as long as the command runs, and another command there that begins just then fails.
+pub fn looking(ground: &Ground) -> Map<String, Value> {
+    [("ally-project", false), ("ally-project-network", true)]
+        .map(|(name, network)| (name.to_owned(), profile(filesystem(ground, json!({ ".": "read" })), network)))
+        .into_iter()
+        .collect()
+}
+
+fn profile(filesystem: Value, network: bool) -> Value {
+    json!({ "filesystem": filesystem, "network": { "enabled": network } })
+}
+
+/// The rules inside of the directory: what may be done there, and which files are secrets.
+fn guarded(project: &str) -> Value {
+    let mut inside = Map::new();
+    inside.insert(".".to_owned(), json!(project));
+    for pattern in secret_patterns() {
+        inside.insert(format!("**/{pattern}"), json!("deny"));
+    }
+    Value::Object(inside)
+}
+
+fn filesystem(ground: &Ground, inside: Value) -> Value {
     let mut rules = Map::new();
     rules.insert(":minimal".to_owned(), json!("read"));
     rules.insert(text(&ground.temp), json!("write"));
@@ -96,12 +119,7 @@ fn filesystem(ground: &Ground, project: &str) -> Value {
     for path in ground.denied.iter().filter(|path| !needed(path)) {
         rules.insert(text(path), json!("deny"));
     }
-    let mut inside = Map::new();
-    inside.insert(".".to_owned(), json!(project));
-    for pattern in secret_patterns() {
-        inside.insert(format!("**/{pattern}"), json!("deny"));
-    }
-    rules.insert(":workspace_roots".to_owned(), Value::Object(inside));
+    rules.insert(":workspace_roots".to_owned(), inside);
     Value::Object(rules)
 }
 
@@ -209,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_contains_something_needed_is_not_denied() {
-        let filesystem = filesystem(&ground(), "write");
+        let filesystem = filesystem(&ground(), guarded("write"));
         assert_eq!(filesystem["/h/.ssh"], "deny");
         assert_eq!(filesystem["/h/.ally/codex"], "deny");
         let outside = filesystem.as_object().unwrap().keys().find(|rule| rule.starts_with('/') && rule.contains('*'));

@@ -1,6 +1,12 @@
 //! What the levels promise, with the real codex: an agent that wants secrets gets none of their bytes.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ally::bridge::ports::*;
 use ally::domain::gate::{Ask, Decision};
@@ -386,15 +392,46 @@ fn outcome(tried: &[Tried], promise: Promise) -> &Outcome {
     &tried.iter().find(|tried| tried.promise == promise).expect("tried").outcome
 }
 
+/// Notes what comes into a folder, however soon it goes again.
+struct Watched {
+    over: Arc<AtomicBool>,
+    seen: JoinHandle<BTreeSet<OsString>>,
+}
+
+impl Watched {
+    fn begin(folder: &Path) -> Self {
+        let (folder, over) = (folder.to_owned(), Arc::new(AtomicBool::new(false)));
+        let names = move || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let before: BTreeSet<OsString> = names().collect();
+        let ends = Arc::clone(&over);
+        let watch = move || {
+            let mut seen = BTreeSet::new();
+            while !ends.load(Ordering::Relaxed) {
+                seen.extend(names().filter(|name| !before.contains(name)));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            seen
+        };
+        Self { over, seen: std::thread::spawn(watch) }
+    }
+
+    fn end(self) -> BTreeSet<OsString> {
+        self.over.store(true, Ordering::Relaxed);
+        self.seen.join().unwrap()
+    }
+}
+
 #[tokio::test]
 async fn the_probe_finds_that_everything_holds() {
     let grounds = Grounds::new("probe").await;
     let root = grounds.site.root.clone();
     let probe = Probe { folder: root.join("probe"), denied: vec![root.join("other")] };
+    let project = Watched::begin(&root.join("other"));
     let tried = grounds.site.codex_with(grounds.config()).probe(&probe).await;
     for promise in Promise::ALL {
         assert_eq!(outcome(&tried, promise), &Outcome::Held, "{promise:?}");
     }
+    assert_eq!(project.end(), BTreeSet::new(), "somebody may work there just now");
     assert!(!probe.folder.exists());
 }
 
