@@ -140,7 +140,7 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
 }
 
 /// A daemon between two of its processes does not hold the ledger's lock, and would open what is put in its place.
-fn refuse_while_it_runs(paths: &Paths) -> Result<(), CliError> {
+pub(super) fn refuse_while_it_runs(paths: &Paths) -> Result<(), CliError> {
     match supervisor::presence(paths) {
         Presence::Stopped => Ok(()),
         Presence::Running { .. } => Err(CliError::new("ally is running")
