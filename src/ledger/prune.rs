@@ -31,6 +31,7 @@ pub struct Step {
 pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
     let turns = old_turns(tx, step)?;
     let inbound = old_inbound(tx, step)?;
+    let replies = old_replies(tx, step)?;
     let audit = "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit INDEXED BY audit_time WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)";
     let audit = run(tx, audit, params![step.audit_before_ms, step.rows])?;
     // Said once a minute, an hour or a day: nobody says them of that time again.
@@ -39,7 +40,7 @@ pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
                   OR key LIKE 'locked:%' OR key LIKE 'remedy:%' OR key LIKE 'undeliverable:%') LIMIT ?2)";
     let said = run(tx, said, params![step.before_ms, step.rows])?;
     let full = |rows: usize| rows >= step.rows as usize;
-    Ok(give_back(tx)? || full(turns) || full(inbound) || full(audit) || full(said))
+    Ok(give_back(tx)? || full(turns) || full(inbound) || full(replies) || full(audit) || full(said))
 }
 
 /// Gives pages that became free back to the disk; false when that is done, or the file is of a kind that cannot.
@@ -60,6 +61,7 @@ fn give_back(tx: &Transaction<'_>) -> Result<bool, LedgerError> {
 
 const TURNS: &str = "pruned_turns";
 const INBOUND: &str = "pruned_inbound";
+const REPLIES: &str = "pruned_replies";
 
 /// Everything that was said in and about turns that settled long ago. How many were looked at.
 fn old_turns(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
@@ -112,6 +114,7 @@ fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
         run(tx, &cards, key)?;
         run(tx, &format!("DELETE FROM buttons WHERE subject IN ({subjects})"), key)?;
     }
+    forget_question(tx, "SELECT 'late:' || seq FROM inbound WHERE turn = ?1", &turn.as_str())?;
     let nothing = json(&Ask::Questions { questions: Vec::new() })?;
     // What was decided stays, the words in it go.
     let (answers, declined) =
@@ -121,6 +124,34 @@ fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
          WHERE turn = ?1";
     run(tx, gates, params![turn.as_str(), nothing, answers, declined])?;
     Ok(())
+}
+
+/// The card that asked whether late words are still wanted, once that is decided.
+fn forget_question(tx: &Transaction<'_>, subjects: &str, of: &dyn rusqlite::ToSql) -> Result<(), LedgerError> {
+    let card = format!(
+        "UPDATE surfaces SET wanted = NULL, state = 'gone' WHERE kind = 'stale' AND subject IN ({subjects}) AND final = 1"
+    );
+    run(tx, &card, [of])?;
+    Ok(())
+}
+
+/// What was said about no turn: replies to commands, refusals, notices. How many messages were looked at.
+fn old_replies(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
+    let from: i64 = meta(tx, REPLIES)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let sql = "SELECT rowid, created_at_ms < ?2 AS old FROM messages WHERE rowid > ?1 ORDER BY rowid LIMIT ?3";
+    let found: Vec<(i64, bool)> =
+        all(tx, sql, params![from, step.before_ms, step.rows], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let old: Vec<i64> = found.into_iter().take_while(|(_, old)| *old).map(|(number, _)| number).collect();
+    let nothing = json(&Body::Notice { text: String::new() })?;
+    for number in &old {
+        let sql =
+            "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state IN ('sent', 'undeliverable')";
+        run(tx, sql, params![number, nothing])?;
+    }
+    if let Some(last) = old.last() {
+        set_meta(tx, REPLIES, &last.to_string())?;
+    }
+    Ok(old.len())
 }
 
 /// Words of commands, and of what became no turn. How many rows were looked at.
@@ -135,7 +166,9 @@ fn old_inbound(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
         // What went into a turn is forgotten with it.
         let sql = "UPDATE inbound SET raw = NULL, steer_text = NULL
              WHERE seq = ?1 AND turn IS NULL AND state IN ('command', 'decision', 'refused', 'cancelled')";
-        run(tx, sql, [seq])?;
+        if run(tx, sql, [seq])? > 0 {
+            forget_question(tx, "SELECT 'late:' || ?1", seq)?;
+        }
     }
     if let Some(last) = old.last() {
         set_meta(tx, INBOUND, &last.to_string())?;

@@ -31,7 +31,10 @@ const NOW_MS: i64 = 1000 * DAY_MS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Command,
+    /// Somebody is asked whether it is still wanted.
     Late,
+    /// It was not wanted any more.
+    Unwanted,
     Companion,
     Received,
     Queued,
@@ -63,7 +66,7 @@ enum Rest {
 impl What {
     fn is_over(self) -> bool {
         match self {
-            What::Command => true,
+            What::Command | What::Unwanted => true,
             What::Settled(_, told, rest) => matches!(told, Told::Sent | Told::Undeliverable) && rest == Rest::Nothing,
             _ => false,
         }
@@ -82,7 +85,7 @@ fn what() -> impl Strategy<Value = What> {
     let told = prop::sample::select(vec![Told::Sent, Told::Sent, Told::Undeliverable, Told::Ready, Told::Sending]);
     let rest = prop::sample::select(vec![Rest::Nothing, Rest::Nothing, Rest::Nothing, Rest::Holds, Rest::Continued]);
     prop_oneof![
-        4 => prop::sample::select(vec![Command, Late, Companion, Received, Queued, Submitting, Running, Waiting]),
+        4 => prop::sample::select(vec![Command, Late, Unwanted, Companion, Received, Queued, Submitting, Running, Waiting]),
         5 => (outcome, told, rest).prop_map(|(outcome, told, rest)| Settled(outcome, told, rest)),
     ]
 }
@@ -118,8 +121,19 @@ fn tell(tx: &Transaction<'_>, n: usize, what: What, at_ms: i64, process: Generat
     audit::note(tx, "u", "did", "", "", at_ms)?;
     match what {
         What::Received => {}
-        What::Command => inbound::resolve(tx, seq, InboundState::Command, None, None)?,
-        What::Late => inbound::resolve(tx, seq, InboundState::Waiting, Some("late"), None)?,
+        What::Command => {
+            inbound::resolve(tx, seq, InboundState::Command, None, None)?;
+            let reply = say(tx, (None, None), &chat, None, at_ms)?;
+            messages::sent(tx, &reply, Some(&format!("reply {n}").into()), at_ms)?;
+        }
+        What::Late => {
+            inbound::resolve(tx, seq, InboundState::Waiting, Some("late"), None)?;
+            card(tx, None, &chat, SurfaceKind::Stale, &format!("late:{}", seq.0), false, at_ms)?;
+        }
+        What::Unwanted => {
+            inbound::resolve(tx, seq, InboundState::Cancelled, Some("late"), None)?;
+            card(tx, None, &chat, SurfaceKind::Stale, &format!("late:{}", seq.0), true, at_ms)?;
+        }
         What::Companion => inbound::resolve(tx, seq, InboundState::Waiting, Some("companion"), None)?,
         _ => turn_of(tx, n, what, at_ms, (process, seq, chat))?,
     }
@@ -178,7 +192,7 @@ fn turn_of(
         network: false,
     };
     turns::submit(tx, &read()?, &submission)?;
-    card(tx, &conversation, &chat, SurfaceKind::Live, turn.as_str(), false, at_ms)?;
+    card(tx, Some(&conversation), &chat, SurfaceKind::Live, turn.as_str(), false, at_ms)?;
     if what == What::Submitting {
         return Ok(());
     }
@@ -203,7 +217,7 @@ fn turn_of(
     let gate = gates::open(tx, &gate)?.expect("it is new");
     turns::advance(tx, &read()?, TurnEvent::GateOpened)?;
     let is_over = what != What::Waiting;
-    card(tx, &conversation, &chat, SurfaceKind::Gate, gate.as_str(), is_over, at_ms)?;
+    card(tx, Some(&conversation), &chat, SurfaceKind::Gate, gate.as_str(), is_over, at_ms)?;
     let action = Action::Allow { gate: gate.clone() };
     let bits = ButtonId::from_bits(n as u128);
     buttons::ensure(tx, &"c".into(), &chat, gate.as_str(), &action, bits, at_ms)?;
@@ -216,10 +230,30 @@ fn turn_of(
     end(tx, (&new, &turn), (outcome, told, rest), at_ms)
 }
 
+fn say(
+    tx: &Transaction<'_>,
+    (conversation, turn): (Option<&ConversationId>, Option<&TurnId>),
+    chat: &ChatId,
+    sending: Option<i64>,
+    at_ms: i64,
+) -> Result<DeliveryId, LedgerError> {
+    let new = NewMessage {
+        conversation: conversation.cloned(),
+        turn: turn.cloned(),
+        channel: "c".into(),
+        target: Target { chat: chat.clone(), reply_to: None, in_topic: false },
+        body: Body::Notice { text: text() },
+        lang: Lang::En,
+        after: None,
+        sending,
+    };
+    messages::insert(tx, &new, at_ms)
+}
+
 /// A card that people see, with words in it.
 fn card(
     tx: &Transaction<'_>,
-    conversation: &ConversationId,
+    conversation: Option<&ConversationId>,
     chat: &ChatId,
     kind: SurfaceKind,
     subject: &str,
@@ -229,7 +263,7 @@ fn card(
     let wanted = Wanted {
         kind,
         subject: subject.to_owned(),
-        conversation: Some(conversation.clone()),
+        conversation: conversation.cloned(),
         channel: "c".into(),
         target: Target { chat: chat.clone(), reply_to: None, in_topic: false },
         lang: Lang::En,
@@ -256,22 +290,13 @@ fn end(
     let how = Settlement { answer: Some(text()), ..Settlement::default() };
     turns::settle(tx, &turns::get(tx, turn)?, outcome, &how, at_ms)?;
     if outcome != Outcome::Cancelled {
-        card(tx, &conversation.id, &conversation.chat, SurfaceKind::Live, turn.as_str(), true, at_ms)?;
+        card(tx, Some(&conversation.id), &conversation.chat, SurfaceKind::Live, turn.as_str(), true, at_ms)?;
     }
     if outcome == Outcome::Lost {
-        card(tx, &conversation.id, &conversation.chat, SurfaceKind::Interrupted, turn.as_str(), true, at_ms)?;
+        card(tx, Some(&conversation.id), &conversation.chat, SurfaceKind::Interrupted, turn.as_str(), true, at_ms)?;
     }
-    let answer = NewMessage {
-        conversation: Some(conversation.id.clone()),
-        turn: Some(turn.clone()),
-        channel: "c".into(),
-        target: Target { chat: conversation.chat.clone(), reply_to: None, in_topic: false },
-        body: Body::Notice { text: text() },
-        lang: Lang::En,
-        after: None,
-        sending: (told != Told::Ready).then_some(at_ms),
-    };
-    let delivery = messages::insert(tx, &answer, at_ms)?;
+    let sending = (told != Told::Ready).then_some(at_ms);
+    let delivery = say(tx, (Some(&conversation.id), Some(turn)), &conversation.chat, sending, at_ms)?;
     match told {
         Told::Sent => messages::sent(tx, &delivery, Some(&format!("answer {turn}").into()), at_ms)?,
         Told::Undeliverable => messages::undeliverable(tx, &delivery, "gone")?,
@@ -298,6 +323,8 @@ fn rows(file: &rusqlite::Connection, story: &Story) -> String {
         format!("SELECT * FROM turns WHERE continues = {OF_TURN}"),
         format!("SELECT * FROM gates WHERE turn = {OF_TURN}"),
         format!("SELECT * FROM messages WHERE turn = {OF_TURN} ORDER BY id"),
+        "SELECT * FROM messages WHERE turn IS NULL AND chat = (SELECT chat FROM inbound WHERE seq = ?1)".to_owned(),
+        "SELECT * FROM surfaces WHERE subject = 'late:' || ?1".to_owned(),
         format!("SELECT * FROM surfaces WHERE subject {of_turn_or_gate} ORDER BY id"),
         format!("SELECT * FROM buttons WHERE subject {of_turn_or_gate} ORDER BY id"),
     ];
