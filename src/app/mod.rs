@@ -36,7 +36,9 @@ use crate::supervisor::{BridgeLink, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
 use service::Daemon;
-pub(crate) use service::{AUDIT_ROWS, audit_row, backup_report, restored_warning, rule_row, tell_counts};
+pub(crate) use service::{
+    AUDIT_ROWS, audit_row, backup_report, restored_report, restored_warning, rule_row, tell_counts,
+};
 
 /// What keeps the bridge from starting and is for a person to change. The command line knows what to do about each.
 #[derive(Debug, thiserror::Error)]
@@ -86,14 +88,17 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     }
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
     let ledger = Ledger::open(&places, &lock).map_err(StartError::from)?;
-    high_water::recognise(&ledger, &paths.high_water(), Clock::default().now_ms()).await?;
     let app_lock = app_lock(&config)?;
+    let outside = config.feishu.as_ref().map(|feishu| config.app_locks.join(format!("{}.high-water", feishu.app_id)));
+    // In the home it would be the same note once more.
+    let outside = outside.filter(|note| !note.starts_with(&paths.home));
+    let notes = high_water::Notes { inside: paths.high_water(), outside };
+    high_water::recognise(&ledger, &notes, Clock::default().now_ms()).await?;
     let parts = Parts::build(&config, &ledger, holder.clone(), &tasks)?;
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
-    let (watched, note) = (ledger.clone(), paths.high_water());
-    let noting = tasks.child();
-    noting.spawn("high-water", OnExit::LogOnly, |cancel| high_water::keep(watched, note, cancel));
+    let (watched, noting) = (ledger.clone(), tasks.child());
+    noting.spawn("high-water", OnExit::LogOnly, |cancel| high_water::keep(watched, notes, cancel));
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
     let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));

@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use super::Ending;
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{answering, launch_in_status, lock, pairing, prompt_text};
+use crate::bridge::{answering, launch_in_status, lock, pairing, prompt_text, restored as putting_back};
 use crate::config::Config;
 use crate::control::{
     AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport, CutRow, DaemonState,
     DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply,
-    RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    RestoredReport, RestoredRequest, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts,
+    TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};
@@ -21,6 +22,7 @@ use crate::domain::view::Lang;
 use crate::ledger::audit::{About, Line};
 use crate::ledger::backup::{BackupError, Copied};
 use crate::ledger::report::{self, Counts, GateLine, TurnLine};
+use crate::ledger::restored::{self, Held};
 use crate::ledger::rules::Rule;
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, audit, backup, chats, grants, rules};
@@ -299,6 +301,21 @@ pub(crate) fn restored_warning((turns, messages, inbound): (usize, i64, i64), la
     NoticeMsg::RestoredWaits { turns, messages, inbound }.text(lang)
 }
 
+/// What waits since a ledger was put back: the same whether the daemon runs or not.
+pub(crate) fn restored_report(tx: &Transaction<'_>) -> Result<RestoredReport, LedgerError> {
+    let Some(at_ms) = restored::undecided(tx)? else { return Ok(RestoredReport::default()) };
+    Ok(RestoredReport { at_ms: Some(at_ms), ..held_report(restored::held(tx, at_ms)?) })
+}
+
+fn held_report(held: Held) -> RestoredReport {
+    let tasks = held.turns.into_iter().map(cut_row).collect();
+    RestoredReport { at_ms: None, tasks, messages: whole(held.messages), inbound: whole(held.inbound) }
+}
+
+fn cut_row(turn: Turn) -> CutRow {
+    CutRow { turn: turn.id, requester: turn.requester_name, title: turn.title }
+}
+
 /// A rule as lists tell it: the same whether the daemon runs or not.
 pub(crate) fn rule_row(rule: Rule) -> RuleRow {
     RuleRow {
@@ -479,8 +496,18 @@ impl Service for Daemon {
         Box::pin(async move {
             let turned = lock::by_computer(&self.core, request.locked).await.map_err(failed)?;
             let cut = turned.cut.into_iter();
-            let row = |turn: Turn| CutRow { turn: turn.id, requester: turn.requester_name, title: turn.title };
-            Ok(LockReport { changed: turned.changed, cut: cut.map(row).collect(), queued: whole(turned.queued) })
+            Ok(LockReport { changed: turned.changed, cut: cut.map(cut_row).collect(), queued: whole(turned.queued) })
+        })
+    }
+
+    fn restored(&self) -> Reply<'_, RestoredReport> {
+        Box::pin(async move { self.core.ledger.read(restored_report).await.map_err(failed) })
+    }
+
+    fn decide_restored(&self, request: RestoredRequest) -> Reply<'_, RestoredReport> {
+        Box::pin(async move {
+            let held = putting_back::by_computer(&self.core, request.go_on).await.map_err(failed)?;
+            held.map(held_report).ok_or_else(|| ServiceError::NotFound("nothing waits for a decision".to_owned()))
         })
     }
 

@@ -604,7 +604,9 @@ pub fn resume(
     if !may(person.role, Act::Requeue { own: turn.requester == person.user }) {
         return not_theirs(tx, frame, person, turn.id.as_str(), turn.requester_name);
     }
-    if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) {
+    // Its words may be forgotten.
+    let is_known = how == Resume::Dismiss || !turn.prompt.is_empty();
+    if !matches!(turn.state, TurnState::Settled(Outcome::Lost | Outcome::Interrupted | Outcome::Failed)) || !is_known {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     if how != Resume::Dismiss && settings::is_locked(tx)? {

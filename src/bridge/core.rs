@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::domain::limits::Limits;
 pub use crate::domain::setting::Busy;
 use crate::domain::view::Lang;
 use crate::ledger::alive::Outage;
-use crate::ledger::{Ledger, LedgerError, Transaction, grants, said, settings};
+use crate::ledger::{Ledger, LedgerError, Transaction, grants, inbound, said, settings};
 use crate::tasks::Tasks;
 
 /// How the bridge behaves. Resolved: nothing in here has to be decided again.
@@ -90,6 +90,8 @@ pub struct Core {
     pub leases: Leases,
     pub wakes: Wakes,
     pub fetching: Fetching,
+    /// When this bridge began.
+    pub since_ms: i64,
     access: RwLock<HashMap<ChannelName, Access>>,
     refreshing: tokio::sync::Mutex<()>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
@@ -98,6 +100,8 @@ pub struct Core {
     pub(super) silences: super::backfill::Silences,
     /// When the ledger was last found to be put back; what was sent before may have been dealt with.
     restored_ms: AtomicI64,
+    /// What a ledger that was put back calls unfinished waits for an owner who had no chat to be asked in.
+    pub owner_is_to_be_asked: AtomicBool,
     /// Secret answers on their way to the runtime. Never stored: what a dead bridge knew is asked for again.
     secrets: Mutex<HashMap<GateId, Decision>>,
 }
@@ -132,6 +136,7 @@ impl Core {
         let leases = Leases::new(config.parallel, config.shared_directory);
         Self {
             ledger,
+            since_ms: clock.now_ms(),
             clock,
             tasks,
             channels,
@@ -146,6 +151,7 @@ impl Core {
             outages: RwLock::default(),
             silences: super::backfill::Silences::default(),
             restored_ms: AtomicI64::new(i64::MIN),
+            owner_is_to_be_asked: AtomicBool::new(false),
             secrets: Mutex::default(),
             config,
         }
@@ -247,6 +253,16 @@ impl Core {
     /// Whether what was sent then may have been dealt with by a state of the ledger that is gone.
     pub fn is_before_restore(&self, sent_at_ms: i64) -> bool {
         sent_at_ms < self.restored_ms.load(Ordering::Acquire)
+    }
+
+    /// The same of a message. No look at the ledger where it was never put back.
+    pub async fn is_before_restore_of(&self, channel: &ChannelName, message: &MessageId) -> Result<bool, LedgerError> {
+        if self.restored_ms.load(Ordering::Acquire) == i64::MIN {
+            return Ok(false);
+        }
+        let (channel, message) = (channel.clone(), message.clone());
+        let row = self.ledger.read(move |tx| inbound::by_message(tx, &channel, &message)).await?;
+        Ok(row.and_then(|row| row.sent_at_ms).is_some_and(|sent| self.is_before_restore(sent)))
     }
 
     /// Since when nothing can be done; `None` when all goes well again.

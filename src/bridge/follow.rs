@@ -10,7 +10,6 @@ mod watchdog;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use self::seen::Seen;
@@ -18,7 +17,7 @@ use self::watchdog::Watch;
 use super::conversation::{Handle, Next};
 use super::core::Core;
 use super::gates::{self as gate_flow, Passed};
-use super::host::LiveRuntime;
+use super::host::{LiveRuntime, Told};
 use super::judge::judge;
 use super::leases::Lease;
 use super::pictures::{self, Frame, LIVE_AFTER_DIRECT_MS, LIVE_AFTER_GROUP_MS, Live};
@@ -62,7 +61,7 @@ pub struct Follow {
     conversation: Conversation,
     turn: Turn,
     thread: ThreadId,
-    facts: mpsc::UnboundedReceiver<Envelope>,
+    facts: Told,
     lease: Option<Lease>,
     native: Option<NativeTurnId>,
     evidence: Option<Evidence>,
@@ -122,7 +121,7 @@ impl Follow {
         conversation: &Conversation,
         turn: Turn,
         thread: ThreadId,
-        facts: mpsc::UnboundedReceiver<Envelope>,
+        facts: Told,
         lease: Option<Lease>,
     ) -> Self {
         let now = core.now_ms();

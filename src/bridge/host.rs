@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -124,13 +124,54 @@ struct Inner {
     clock: Clock,
     state: watch::Sender<HostState>,
     /// Who listens to which thread.
-    routes: Mutex<HashMap<ThreadId, mpsc::UnboundedSender<Envelope>>>,
+    routes: Mutex<HashMap<ThreadId, Route>>,
     /// What was told of the turns of an earlier bridge before anybody here followed them.
-    parked: Mutex<HashMap<ThreadId, mpsc::UnboundedReceiver<Envelope>>>,
+    parked: Mutex<HashMap<ThreadId, Told>>,
     /// Only what was there when this bridge came is taken up.
     has_looked: AtomicBool,
     /// This bridge ends, and the process stays for the next one.
     leaves: AtomicBool,
+}
+
+/// What is only drawn is left out for a listener that is behind by so many facts.
+const BEHIND: usize = 1024;
+
+/// The way to a listener. Nothing is waited for here: a follower that waits for the runtime's answer would wait for ever.
+struct Route {
+    facts: mpsc::UnboundedSender<Envelope>,
+    untaken: Arc<AtomicUsize>,
+}
+
+impl Route {
+    /// Gives it back where nobody listens any more.
+    fn send(&self, envelope: Envelope) -> Option<Envelope> {
+        let is_drawn_only = matches!(envelope.fact, Fact::TextDelta { .. } | Fact::Activity);
+        if is_drawn_only && self.untaken.load(Ordering::Relaxed) >= BEHIND {
+            return None;
+        }
+        self.untaken.fetch_add(1, Ordering::Relaxed);
+        self.facts.send(envelope).err().map(|back| back.0)
+    }
+}
+
+/// What is told of a thread.
+pub struct Told {
+    facts: mpsc::UnboundedReceiver<Envelope>,
+    untaken: Arc<AtomicUsize>,
+}
+
+impl Told {
+    /// `None` when the process is gone.
+    pub async fn recv(&mut self) -> Option<Envelope> {
+        let envelope = self.facts.recv().await?;
+        self.untaken.fetch_sub(1, Ordering::Relaxed);
+        Some(envelope)
+    }
+
+    fn channel() -> (Route, Self) {
+        let ((sender, receiver), untaken) = (mpsc::unbounded_channel(), Arc::new(AtomicUsize::new(0)));
+        (Route { facts: sender, untaken: Arc::clone(&untaken) }, Self { facts: receiver, untaken })
+    }
 }
 
 pub type Burial = Box<dyn FnOnce(&Transaction<'_>, Generation, i64) -> Result<(), LedgerError> + Send>;
@@ -200,14 +241,17 @@ impl Host {
     }
 
     /// Listens to a thread from now on; the former listener, if any, hears no more. The receiver ends with the process.
-    pub fn listen(&self, thread: &ThreadId) -> mpsc::UnboundedReceiver<Envelope> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.inner.routes.lock().expect("no code panics while it holds this lock").insert(thread.clone(), sender);
-        receiver
+    pub fn listen(&self, thread: &ThreadId) -> Told {
+        let (route, told) = Told::channel();
+        let mut routes = self.inner.routes.lock().expect("no code panics while it holds this lock");
+        // Whoever stopped listening without a word leaves nothing behind.
+        routes.retain(|_, route| !route.facts.is_closed());
+        routes.insert(thread.clone(), route);
+        told
     }
 
     /// What was told of a thread's turn since this bridge took the process up, up to [`Fact::CaughtUp`] and beyond.
-    pub fn parked(&self, thread: &ThreadId) -> Option<mpsc::UnboundedReceiver<Envelope>> {
+    pub fn parked(&self, thread: &ThreadId) -> Option<Told> {
         self.inner.parked.lock().expect("no code panics while it holds this lock").remove(thread)
     }
 
@@ -507,7 +551,7 @@ impl Host {
         let Some(thread) = envelope.thread.clone() else { return };
         let routes = self.inner.routes.lock().expect("no code panics while it holds this lock");
         let undelivered = match routes.get(&thread) {
-            Some(route) => route.send(envelope).err().map(|back| back.0),
+            Some(route) => route.send(envelope),
             None => Some(envelope),
         };
         drop(routes);
@@ -536,5 +580,33 @@ async fn pause(wait: Duration, cancel: &CancellationToken) {
     tokio::select! {
         () = cancel.cancelled() => {}
         () = tokio::time::sleep(wait) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(fact: Fact) -> Envelope {
+        Envelope { generation: Generation(1), thread: Some("t".into()), turn: None, fact }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_is_behind_misses_pictures_and_nothing_else() {
+        let (route, mut told) = Told::channel();
+        let delta = || envelope(Fact::TextDelta { item: "i".to_owned(), text: "x".to_owned() });
+        for _ in 0..10 * BEHIND {
+            assert_eq!(route.send(delta()), None);
+        }
+        route.send(envelope(Fact::TurnStarted));
+        let mut heard = 0;
+        while told.recv().await.unwrap().fact != Fact::TurnStarted {
+            heard += 1;
+        }
+        assert_eq!(heard, BEHIND);
+        route.send(delta());
+        assert_eq!(told.recv().await, Some(delta()), "one that has caught up sees all of it again");
+        drop(told);
+        assert_eq!(route.send(delta()), Some(delta()));
     }
 }

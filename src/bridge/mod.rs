@@ -42,7 +42,7 @@ pub mod recovery;
 mod remedy;
 mod reminders;
 pub mod render;
-mod restored;
+pub mod restored;
 mod rights;
 mod route;
 mod say;

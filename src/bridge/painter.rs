@@ -134,8 +134,9 @@ async fn react(
     receipt: Receipt,
 ) -> Result<(), LedgerError> {
     let message = MessageId::from(surface.subject.as_str());
+    let is_unknown = surface.platform_id.is_none() && core.is_before_restore_of(&surface.channel, &message).await?;
     let result = async {
-        if inherited.is_in_doubt(surface) {
+        if is_unknown || inherited.is_in_doubt(surface) {
             match channel.tidy_reactions(&message, receipt).await {
                 Ok(Some(reaction)) => return Ok(reaction),
                 Ok(None) => {}

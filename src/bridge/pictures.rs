@@ -555,18 +555,44 @@ pub fn notice(
     text: String,
     offered: &[(ButtonRole, Action)],
 ) -> Result<(), LedgerError> {
+    let whose = (&conversation.channel, Some(&conversation.id), conversation.lang);
+    want_notice(tx, frame, whose, &conversation.chat, target, (subject, text, offered))
+}
+
+/// The same in a chat, about no conversation.
+pub fn notice_at(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    chat: ChatId,
+    lang: Lang,
+    subject: &str,
+    text: String,
+    offered: &[(ButtonRole, Action)],
+) -> Result<(), LedgerError> {
+    let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
+    want_notice(tx, frame, (&frame.channel, None, lang), &chat, target, (subject, text, offered))
+}
+
+fn want_notice(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    (channel, conversation, lang): (&ChannelName, Option<&ConversationId>, Lang),
+    chat: &ChatId,
+    target: Target,
+    (subject, text, offered): (&str, String, &[(ButtonRole, Action)]),
+) -> Result<(), LedgerError> {
     let buttons = offered
         .iter()
-        .map(|(role, action)| frame.button(tx, &conversation.chat, subject, role.clone(), action))
+        .map(|(role, action)| frame.button(tx, chat, subject, role.clone(), action))
         .collect::<Result<Vec<_>, _>>()?;
     let is_final = buttons.is_empty();
     let wanted = Wanted {
         kind: SurfaceKind::Notice,
         subject: subject.to_owned(),
-        conversation: Some(conversation.id.clone()),
-        channel: conversation.channel.clone(),
+        conversation: conversation.cloned(),
+        channel: channel.clone(),
         target,
-        lang: conversation.lang,
+        lang,
         picture: Some(Picture::Card(Box::new(View::Notice(NoticeView { text, buttons })))),
         not_before_ms: 0,
         is_final,

@@ -6,6 +6,7 @@
 //! result.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::gather::{self, Gathered};
 use super::intake::notice;
 use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
-use super::{alive, commands, companions, conversation, lock, prompts, render, rights, route, say, typed};
+use super::{alive, commands, companions, conversation, lock, prompts, render, restored, rights, route, say, typed};
 use crate::crash;
 use crate::domain::access::Role;
 use crate::domain::action::{Action, Resume};
@@ -101,6 +102,11 @@ fn dispatch(
     family.spawn("prepare", OnExit::LogOnly, move |cancel| async move {
         let (mut seq, mut left) = (first.seq, IN_A_ROW);
         while try_one(&core, &failures, seq).await && left > 0 && !cancel.is_cancelled() {
+            if core.owner_is_to_be_asked.load(Ordering::Acquire)
+                && let Err(error) = restored::ask_owner(&core).await
+            {
+                warn!(%error, "The owner could not be asked what becomes of a ledger that was put back");
+            }
             // Words that ended may have left something behind.
             core.wakes.companions.notify_one();
             // To find each chat's oldest, all that waits is looked at: thousands are not looked at for each of them.

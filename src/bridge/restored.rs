@@ -1,18 +1,28 @@
 //! A ledger that was put back to an earlier state: its owner decides what becomes of all that it calls unsettled. New
 //! messages are taken and worked on meanwhile.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::actions::{Performed, Person, Told};
 use super::core::Core;
+use super::host::LiveRuntime;
+use super::intake::after;
 use super::pictures::{self, Frame};
+use super::ports::{CallError, Pull};
 use super::say;
+use crate::domain::access::Role;
 use crate::domain::action::Action;
-use crate::domain::delivery::Target;
-use crate::domain::ids::ChannelName;
+use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::ButtonRole;
+use crate::ledger::conversations::Conversation;
+use crate::ledger::restored::Held;
+use crate::ledger::surfaces::{self, SurfaceKind};
 use crate::ledger::turns::{Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, restored, turns};
-use crate::words::NoticeMsg;
+use crate::tasks::OnExit;
+use crate::words::{self, NoticeMsg};
 
 /// Tasks that the card names.
 const NAMED: usize = 10;
@@ -20,15 +30,26 @@ const NAMED: usize = 10;
 /// Asks the owner, where it was recognised and nobody has decided.
 pub(super) async fn after_restart(core: &Core) -> Result<(), LedgerError> {
     core.set_restored(core.ledger.read(restored::last_ms).await?);
-    let Some(at_ms) = core.ledger.read(restored::undecided).await? else { return Ok(()) };
-    let mut channels: Vec<ChannelName> = core.channels.keys().cloned().collect();
-    channels.sort();
-    for channel in channels {
-        let frame = core.frame(&channel);
-        if core.ledger.write(move |tx| ask(tx, &frame, at_ms)).await? {
-            break;
+    ask_owner(core).await
+}
+
+/// The same as soon as the owner has a chat, where the ledger that was put back knew none.
+pub(super) async fn ask_owner(core: &Core) -> Result<(), LedgerError> {
+    let mut asked = true;
+    if let Some(at_ms) = core.ledger.read(restored::undecided).await? {
+        let mut channels: Vec<ChannelName> = core.channels.keys().cloned().collect();
+        channels.sort();
+        asked = false;
+        for channel in channels {
+            let frame = core.frame(&channel);
+            asked = core.ledger.write(move |tx| ask(tx, &frame, at_ms)).await?;
+            if asked {
+                break;
+            }
         }
     }
+    core.owner_is_to_be_asked.store(!asked, Ordering::Release);
+    core.wakes.painter.notify_one();
     Ok(())
 }
 
@@ -40,12 +61,14 @@ fn subject(at_ms: i64) -> String {
 fn ask(tx: &Transaction<'_>, frame: &Frame, at_ms: i64) -> Result<bool, LedgerError> {
     let Some(owner) = &frame.access.owner else { return Ok(false) };
     let Some(home) = inbound::direct_chat_of(tx, &frame.channel, owner)? else { return Ok(false) };
-    let Some(conversation) = conversations::newest_of_chat(tx, &frame.channel, &home)? else { return Ok(false) };
+    // There may be none yet: what was said there was not looked at.
+    let conversation = conversations::newest_of_chat(tx, &frame.channel, &home)?;
+    let lang = conversation.map_or(frame.lang, |conversation| conversation.lang);
     let held = restored::held(tx, at_ms)?;
     let named: Vec<String> =
         held.turns.iter().take(NAMED).map(|turn| format!("- {}: {}", turn.requester_name, turn.title)).collect();
     let text = say::notice(
-        conversation.lang,
+        lang,
         NoticeMsg::Restored { turns: held.turns.len(), messages: held.messages, inbound: held.inbound },
     );
     let text = [vec![text], named].concat().join("\n");
@@ -53,8 +76,7 @@ fn ask(tx: &Transaction<'_>, frame: &Frame, at_ms: i64) -> Result<bool, LedgerEr
         (ButtonRole::Continue, Action::Restored { go_on: true, at_ms }),
         (ButtonRole::Dismiss, Action::Restored { go_on: false, at_ms }),
     ];
-    let target = Target { chat: home, reply_to: None, in_topic: false };
-    pictures::notice(tx, frame, &conversation, target, &subject(at_ms), text, &offered)?;
+    pictures::notice_at(tx, frame, home, lang, &subject(at_ms), text, &offered)?;
     Ok(true)
 }
 
@@ -88,6 +110,62 @@ pub(super) fn decide(
     let remark = if go_on { NoticeMsg::RestoredGoesOn { who } } else { NoticeMsg::RestoredDropped { who } };
     pictures::notice_over(tx, frame, &subject(at_ms), remark)?;
     Ok(Performed { wake: woken, rerun_intake: true, ..Performed::told(told) })
+}
+
+/// The decision of whoever may use this account of the machine: the same as a click on the card. What was held; nothing
+/// where nothing is to be decided.
+pub async fn by_computer(core: &Arc<Core>, go_on: bool) -> Result<Option<Held>, LedgerError> {
+    let asked = core.ledger.read(|tx| {
+        let Some(at_ms) = restored::undecided(tx)? else { return Ok(None) };
+        let card = surfaces::find(tx, SurfaceKind::Notice, &subject(at_ms))?;
+        Ok(Some((at_ms, card.map(|card| (card.channel, card.lang)))))
+    });
+    let Some((at_ms, card)) = asked.await? else { return Ok(None) };
+    let (channel, lang) = card.unwrap_or_else(|| (ChannelName::new("local"), core.config.lang));
+    let name = words::owner_at_computer(lang).to_owned();
+    let person = Person { user: UserId::new("computer"), name, role: Role::Owner };
+    let frame = core.frame(&channel);
+    let decided = core.ledger.write(move |tx| {
+        let held = restored::held(tx, at_ms)?;
+        Ok((held, decide(tx, &frame, go_on, at_ms, &person)?))
+    });
+    let (held, performed) = decided.await?;
+    // Somebody was first.
+    let held = (performed.told != Told::NoLongerValid).then_some(held);
+    after(core, performed);
+    Ok(held)
+}
+
+/// Whether the runtime has this turn already that the ledger never handed over: then the ledger is an earlier state of
+/// itself, whatever is noted beside it. Asked only of turns that were queued before this bridge came, and that nobody has
+/// decided about.
+pub(super) async fn has_run(
+    core: &Core,
+    live: &LiveRuntime,
+    conversation: &Conversation,
+    turn: &Turn,
+) -> Result<bool, CallError> {
+    let doubtful = turn.created_at_ms < core.since_ms && !core.is_before_restore(turn.created_at_ms);
+    let Some(thread) = conversation.thread.clone().filter(|_| doubtful) else { return Ok(false) };
+    let client = ClientId::of_turn(&turn.id, turn.attempt + 1);
+    let cursor = conversation.thread_cursor.clone();
+    let pull = Pull { thread, client: Some(client.clone()), turn: None, cursor };
+    match live.call(|runtime| runtime.pull(&pull)).await {
+        Ok(history) => Ok(history.turns.iter().any(|pulled| pulled.has_client(&client))),
+        // It says nothing now; the turn is not handed over before it does.
+        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => Err(error),
+        // There is nothing that it could tell.
+        Err(_) => Ok(false),
+    }
+}
+
+/// The bridge ends, and the next one holds everything before anything of it works.
+pub(super) async fn begin_anew(core: &Core) -> Result<(), LedgerError> {
+    core.ledger.write(restored::mark).await?;
+    core.tasks.spawn("restored", OnExit::StopDaemon, |_| async {
+        Err(anyhow::anyhow!("the runtime has a turn that the ledger has not handed over: the ledger was put back"))
+    });
+    Ok(())
 }
 
 /// Nobody is told: what became of it stands in the chat already, or never will.

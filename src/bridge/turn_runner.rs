@@ -13,7 +13,7 @@ use super::leases::Lease;
 use super::pictures::{self, Frame, Live};
 use super::ports::*;
 use super::settle::{self, Finish, NotCompacted};
-use super::{actions, places, posture, prompts, remedy, rights, say};
+use super::{actions, places, posture, prompts, remedy, restored, rights, say};
 use crate::crash;
 use crate::domain::action::{Action, Reopen};
 use crate::domain::history::{Failure, FailureKind};
@@ -57,6 +57,10 @@ pub async fn run(
         Ok(thread) => thread,
         Err(step) => return Ok(step),
     };
+    if restored::has_run(core, &live, conversation, turn).await? {
+        restored::begin_anew(core).await?;
+        return Ok(Next::Nothing);
+    }
     let Some(turn) = commit_submission(core, &live, conversation, turn, &thread, &posture, false).await? else {
         return Ok(Next::Again);
     };

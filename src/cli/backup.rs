@@ -131,16 +131,16 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
     }
     let turns = report.turns;
     output::note(&context.say(
-        &format!("已恢复：{turns} 个任务。`ally start` 之后，没做完的都停着，等所有者在聊天里决定"),
+        &format!("已恢复：{turns} 个任务。`ally start` 之后，没做完的都停着，等所有者决定：在聊天里的卡片上，或运行 `ally restored`"),
         &format!(
-            "restored: {turns} tasks. After `ally start` all that is unfinished waits for its owner's word in the chat"
+            "restored: {turns} tasks. After `ally start` all that is unfinished waits for its owner's word: on the card in the chat, or by `ally restored`"
         ),
     ));
     Ok(ExitCode::SUCCESS)
 }
 
 /// A daemon between two of its processes does not hold the ledger's lock, and would open what is put in its place.
-fn refuse_while_it_runs(paths: &Paths) -> Result<(), CliError> {
+pub(super) fn refuse_while_it_runs(paths: &Paths) -> Result<(), CliError> {
     match supervisor::presence(paths) {
         Presence::Stopped => Ok(()),
         Presence::Running { .. } => Err(CliError::new("ally is running")

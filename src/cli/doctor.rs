@@ -10,6 +10,8 @@ use super::error::{CliError, Code};
 use super::output::{self, paint};
 use crate::domain::invariant::{Broken, Invariant};
 use crate::domain::safety::{Outcome, Tried};
+use crate::ledger::backup::BackupError;
+use crate::ledger::{LedgerLock, Places};
 use crate::words;
 
 #[derive(Debug, clap::Args)]
@@ -26,7 +28,11 @@ enum Verb {
     /// Try what an agent's commands can read, write and reach
     Security,
     /// Check that everything in the ledger fits together, also while ally runs
-    Ledger,
+    Ledger {
+        /// Write the file anew without its gaps before that; only while ally is stopped
+        #[arg(long)]
+        compact: bool,
+    },
 }
 
 /// What `--json` prints.
@@ -42,7 +48,7 @@ struct Report {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     match args.verb {
         Verb::Security => security(context, args.json).await,
-        Verb::Ledger => ledger(context, args.json),
+        Verb::Ledger { compact } => ledger(context, args.json, compact),
     }
 }
 
@@ -52,11 +58,35 @@ struct LedgerReport {
     ledger: String,
     checked: usize,
     broken: Vec<Broken>,
+    /// The file's size before it was written anew and after, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compacted: Option<Compacted>,
+}
+
+/// Bytes of the file.
+#[derive(Debug, Serialize)]
+struct Compacted {
+    before: u64,
+    after: u64,
+}
+
+/// Writes the file anew, where nobody else has it.
+fn compact(context: &Context) -> Result<Compacted, CliError> {
+    let paths = context.paths()?;
+    if !paths.ledger.exists() {
+        return Err(BackupError::Missing(paths.ledger).into());
+    }
+    super::backup::refuse_while_it_runs(&paths)?;
+    let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger)?;
+    let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
+    let done = crate::ledger::backup::compact(&places, &lock)?;
+    Ok(Compacted { before: done.bytes_before, after: done.bytes })
 }
 
 /// Reads the file itself, also beside a daemon: it would keep the daemon's own readers busy for long.
-fn ledger(context: &Context, json: bool) -> Result<ExitCode, CliError> {
+fn ledger(context: &Context, json: bool, compacts: bool) -> Result<ExitCode, CliError> {
     let file = context.paths()?.ledger;
+    let compacted = compacts.then(|| compact(context)).transpose()?;
     let failed = |error: String| {
         CliError::new(format!("{}: {error}", file.display())).hint(
             "留着这个文件别动，用 backups 里最新的一份代替它",
@@ -71,7 +101,7 @@ fn ledger(context: &Context, json: bool) -> Result<ExitCode, CliError> {
         }
         Err(error) => return Err(failed(error.to_string())),
     };
-    let report = LedgerReport { ledger: file.display().to_string(), checked: Invariant::ALL.len(), broken };
+    let report = LedgerReport { ledger: file.display().to_string(), checked: Invariant::ALL.len(), broken, compacted };
     if json {
         output::json(&report)?;
     } else {
@@ -88,7 +118,14 @@ fn show_ledger(context: &Context, report: &LedgerReport) -> Result<(), CliError>
             &(paint(AnsiColor::Red, &format!("✕ {}: {no}", words::invariant(*invariant, context.lang))) + &rows),
         )?;
     }
-    let LedgerReport { ledger, checked, broken } = report;
+    let LedgerReport { ledger, checked, broken, compacted } = report;
+    if let Some(Compacted { before, after }) = compacted {
+        let [before, after] = [before, after].map(|bytes| bytes.div_ceil(1 << 20));
+        output::note(&context.say(
+            &format!("账本文件整理过了：{before} MB 变成 {after} MB"),
+            &format!("the ledger's file was written anew: {before} MB became {after} MB"),
+        ));
+    }
     let held = checked - broken.len();
     let line = match broken.is_empty() {
         true => paint(

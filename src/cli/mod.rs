@@ -15,6 +15,7 @@ mod logs;
 mod output;
 mod pair;
 mod restart;
+mod restored;
 mod rules;
 mod run;
 mod start;
@@ -90,6 +91,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a copy of the ledger back: what it calls unfinished waits for your word
     Restore(backup::RestoreArgs),
+    /// List what waits since the ledger was put back, and decide what becomes of it
+    Restored(restored::Args),
     /// Print a one-time code that makes its sender the owner
     Pair(pair::Args),
     /// Try ally in a throw-away home with a scripted model: no account, no network
@@ -114,6 +117,7 @@ impl Command {
             Command::Cards(_) | Command::DemoModel(_) => true,
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
+            Command::Restored(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
             Command::Backup(_) | Command::Restore(_) => false,
@@ -232,6 +236,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Rules(args) => rules::run(context, &args).await,
         Command::Backup(args) => backup::back_up(context, &args).await,
         Command::Restore(args) => backup::restore(context, &args),
+        Command::Restored(args) => restored::run(context, &args).await,
         Command::Pair(args) => pair::run(context, &args).await,
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Cards(args) => cards::run(context, &args),

@@ -400,7 +400,27 @@ pub struct BackupReport {
     pub schema: u32,
 }
 
-/// One task that a lock stopped.
+/// What is to become of all that waits since the ledger was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredRequest {
+    /// It goes on; else it is dropped.
+    pub go_on: bool,
+}
+
+/// What waits since the ledger was put back to an earlier state, or what was decided about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredReport {
+    /// When that was recognised, Unix milliseconds; `null` when nothing waits for a decision.
+    pub at_ms: Option<i64>,
+    /// Tasks that it calls unfinished.
+    pub tasks: Vec<CutRow>,
+    /// Messages that it calls unsent.
+    pub messages: u64,
+    /// Messages that nobody has looked at.
+    pub inbound: u64,
+}
+
+/// One task that a lock stopped, or that waits since the ledger was put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutRow {
     /// Its id.

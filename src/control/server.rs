@@ -18,7 +18,9 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
-use super::report::{AnswerRequest, AuditQuery, BackupRequest, DrainRequest, LockRequest, Refusal, TurnsQuery, Warp};
+use super::report::{
+    AnswerRequest, AuditQuery, BackupRequest, DrainRequest, LockRequest, Refusal, RestoredRequest, TurnsQuery, Warp,
+};
 use super::service::{Service, ServiceError};
 use crate::config::{Paths, private_folder, write_private};
 use crate::domain::gate::hex;
@@ -146,6 +148,7 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/audit", get(audit))
         .route("/v1/rules", get(async |State(service): Shared| answer(service.rules().await)))
         .route("/v1/rules/{number}/revoke", post(revoke_rule))
+        .route("/v1/restored", get(async |State(service): Shared| answer(service.restored().await)).post(restored))
         .route("/v1/backup", post(backup))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
         .route("/v1/drain", post(drain));
@@ -167,6 +170,10 @@ async fn answer_gate(State(service): Shared, Path(id): Path<String>, Json(reques
 
 async fn backup(State(service): Shared, Json(request): Json<BackupRequest>) -> Response {
     answer(service.backup(request).await)
+}
+
+async fn restored(State(service): Shared, Json(request): Json<RestoredRequest>) -> Response {
+    answer(service.decide_restored(request).await)
 }
 
 async fn lock(State(service): Shared, Json(request): Json<LockRequest>) -> Response {

@@ -4,7 +4,8 @@ use std::pin::Pin;
 
 use super::report::{
     AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, DrainPreview, DrainRequest,
-    GateRow, LockReport, LockRequest, PairCode, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    GateRow, LockReport, LockRequest, PairCode, RestoredReport, RestoredRequest, RuleRow, StatusReport, TurnDetail,
+    TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::ids::{GateId, TurnId};
 
@@ -31,6 +32,10 @@ pub trait Service: Send + Sync + 'static {
     fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>>;
     /// Pauses everything, or lets it go on.
     fn lock(&self, request: LockRequest) -> Reply<'_, LockReport>;
+    /// What waits since the ledger was put back.
+    fn restored(&self) -> Reply<'_, RestoredReport>;
+    /// Decides what becomes of it, in the owner's name; tells what it was.
+    fn decide_restored(&self, request: RestoredRequest) -> Reply<'_, RestoredReport>;
     /// Copies the ledger as of one moment.
     fn backup(&self, request: BackupRequest) -> Reply<'_, BackupReport>;
     /// A fresh one-time code; an older one ends.
@@ -94,6 +99,12 @@ pub(crate) mod testing {
         }
         fn lock(&self, _: LockRequest) -> Reply<'_, LockReport> {
             Box::pin(async { Ok(LockReport { changed: false, cut: Vec::new(), queued: 0 }) })
+        }
+        fn restored(&self) -> Reply<'_, RestoredReport> {
+            Box::pin(async { Ok(RestoredReport::default()) })
+        }
+        fn decide_restored(&self, _: RestoredRequest) -> Reply<'_, RestoredReport> {
+            Box::pin(async { Err(ServiceError::NotFound("nothing waits for a decision".to_owned())) })
         }
         fn backup(&self, request: BackupRequest) -> Reply<'_, BackupReport> {
             Box::pin(async move { Ok(BackupReport { file: request.file, bytes: 0, turns: 0, schema: 0 }) })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::open::{classify, known_schema, reader, schema_of};
+use super::open::{classify, known_schema, reader, schema_of, writer};
 use super::restored::RESTORING;
 use super::{LedgerLock, OpenError, Places};
 
@@ -144,6 +144,60 @@ pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) ->
     Ok(Replaced { copied, aside })
 }
 
+/// What compacting did to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    pub bytes_before: u64,
+    pub bytes: u64,
+}
+
+/// Writes the ledger anew without its gaps, whole and checked beside the old one, and puts it in its place. From then on
+/// it gives back by itself what becomes free.
+///
+/// # Errors
+/// See [`BackupError`]; the ledger is as it was.
+pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupError> {
+    if !places.file.exists() {
+        return Err(BackupError::Missing(places.file.clone()));
+    }
+    let fresh = beside(&places.file, ".compact");
+    let _ = std::fs::remove_file(&fresh);
+    let size = |file: &Path| std::fs::metadata(file).map(|meta| meta.len()).map_err(|source| io_error(file, source));
+    let compacted = writer(places).map_err(BackupError::from).and_then(|ledger| {
+        // With what is still in its log.
+        let emptied = ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        emptied.map_err(|error| classify(&places.file, error))?;
+        let bytes_before = size(&places.file)?;
+        written_anew(&ledger, &fresh).map_err(|error| classify(&fresh, error))?;
+        check(&fresh)?;
+        let file = File::open(&fresh).map_err(|source| io_error(&fresh, source))?;
+        file.sync_all().map_err(|source| io_error(&fresh, source))?;
+        Ok(Compacted { bytes_before, bytes: size(&fresh)? })
+    });
+    let replaced = compacted.and_then(|compacted| {
+        // They belong to the old file, and hold nothing more.
+        for end in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(beside(&places.file, end));
+        }
+        std::fs::rename(&fresh, &places.file)
+            .and_then(|()| sync_folder(&places.file))
+            .map_err(|source| io_error(&places.file, source))?;
+        Ok(compacted)
+    });
+    if replaced.is_err() {
+        let _ = std::fs::remove_file(&fresh);
+    }
+    replaced
+}
+
+/// For the owner only. The numbers of rows stay: they are marks of how far it has come.
+fn written_anew(ledger: &Connection, fresh: &Path) -> rusqlite::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh);
+    made.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    ledger.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    ledger.execute("VACUUM INTO ?1", [fresh.to_string_lossy()]).map(drop)
+}
+
 fn mark(copy: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open(copy)?;
     let sql = "INSERT INTO meta (key, value) VALUES (?1, '1') ON CONFLICT (key) DO UPDATE SET value = '1'";
@@ -187,7 +241,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::ledger::open::writer;
     use crate::ledger::said;
 
     fn places() -> (tempfile::TempDir, Places) {
@@ -223,6 +276,32 @@ mod tests {
         std::fs::write(&broken, vec![b'x'; 8192]).unwrap();
         assert!(matches!(copy(&broken, &dir.path().join("c3")), Err(BackupError::Ledger(_))));
         assert!(!dir.path().join("c3").exists() && !unfinished(&dir.path().join("c3")).exists());
+    }
+
+    #[test]
+    fn a_large_old_file_is_written_anew_and_gives_back_what_becomes_free() {
+        let (dir, places) = places();
+        let old = writer(&places).unwrap();
+        // Larger than what is written anew when it is opened, and most of it gaps.
+        let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+                    INSERT INTO meta (key, value) SELECT 'k' || i, hex(zeroblob(1500)) FROM n";
+        old.execute_batch(&format!(
+            "PRAGMA synchronous = OFF; PRAGMA secure_delete = OFF; PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE;
+             VACUUM; {rows}; DELETE FROM meta WHERE key LIKE 'k%5'; DELETE FROM meta WHERE key LIKE 'k%1';
+             INSERT INTO meta (key, value) VALUES ('note', 'kept')"
+        ))
+        .unwrap();
+        drop(old);
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        let Compacted { bytes_before, bytes } = compact(&places, &lock).unwrap();
+        assert!(bytes < bytes_before - bytes_before / 10, "{bytes_before} bytes became {bytes}");
+        assert_eq!(std::fs::metadata(&places.file).unwrap().len(), bytes);
+        assert_eq!(std::fs::metadata(&places.file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(noted(&places.file).as_deref(), Some("kept"));
+        let kind: i64 = writer(&places).unwrap().pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap();
+        assert_eq!(kind, 2);
+        let none = Places { file: dir.path().join("none.db"), ..places };
+        assert!(matches!(compact(&none, &lock), Err(BackupError::Missing(_))));
     }
 
     #[test]

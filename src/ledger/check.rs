@@ -37,7 +37,7 @@ fn query(invariant: Invariant) -> &'static str {
             "SELECT \"table\" || ':' || coalesce(rowid, '?') || ' -> ' || parent FROM pragma_foreign_key_check"
         }
         ColumnsReadable => {
-            "SELECT 'turns:' || id FROM turns WHERE NOT json_valid(prompt)
+            "SELECT 'turns:' || id FROM turns WHERE (NOT json_valid(prompt) AND (prompt <> '' OR state <> 'settled'))
                  OR (progress IS NOT NULL AND NOT json_valid(progress)) OR (failure IS NOT NULL AND NOT json_valid(failure))
              UNION ALL SELECT 'gates:' || id FROM gates WHERE NOT json_valid(ask) OR NOT json_valid(choices)
                  OR (decision IS NOT NULL AND NOT json_valid(decision))
@@ -73,7 +73,9 @@ fn query(invariant: Invariant) -> &'static str {
         LostWasTold => {
             "SELECT 'turns:' || id FROM turns t WHERE t.outcome = 'lost'
                AND NOT EXISTS (SELECT 1 FROM surfaces s WHERE s.kind = 'interrupted' AND s.subject = t.id)
-               AND NOT EXISTS (SELECT 1 FROM surfaces s WHERE s.kind = 'notice' AND s.subject = 'failed:' || t.id)"
+               AND NOT EXISTS (SELECT 1 FROM surfaces s WHERE s.kind = 'notice' AND s.subject = 'failed:' || t.id)
+               AND NOT (t.lost_how IS NULL AND EXISTS (SELECT 1 FROM meta m WHERE m.key = 'restored_ms'
+                   AND t.created_at_ms <= CAST(m.value AS INTEGER)))"
         }
         WaitingHasGate => {
             "SELECT 'turns:' || t.id FROM turns t JOIN generations g ON g.number = t.generation

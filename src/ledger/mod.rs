@@ -101,6 +101,11 @@ impl Ledger {
         self.trouble().is_none() || self.write(open::touch).await.is_ok()
     }
 
+    /// Resolves once something was committed after the last time it did. For one who waits.
+    pub async fn committed(&self) {
+        self.writer.committed().await;
+    }
+
     /// What was wiped from rows leaves the log as well, soon.
     pub fn scrub(&self) {
         self.scrubber.ask();

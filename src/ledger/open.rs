@@ -70,6 +70,9 @@ pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
     if found < known {
         migrate(places, &mut connection, found)?;
     }
+    if is_small(path) {
+        make_shrinkable(&connection);
+    }
     connection.set_prepared_statement_cache_capacity(128);
     connection.busy_timeout(PATIENCE).map_err(|e| classify(path, e))?;
     Ok(connection)
@@ -172,8 +175,31 @@ pub(super) fn touch(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// A file that was made before ledgers could give pages back is written anew, once. A large one is left to `ally doctor
+/// ledger --compact`: nobody waits for it at a start.
+fn make_shrinkable(connection: &Connection) {
+    let kind = connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0));
+    let fixed = match kind {
+        Ok(NO_VACUUM) => connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM"),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    // It is as it was, and only stays as large as it is.
+    if let Err(error) = fixed {
+        tracing::warn!(%error, "The ledger's file cannot be made smaller for now");
+    }
+}
+
+/// The answer of `PRAGMA auto_vacuum` where a file keeps what it once took.
+const NO_VACUUM: i64 = 0;
+
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
+    let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    if pages == 0 {
+        // Only before anything is in the file, its journal mode included.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: a commit that was acknowledged to a platform must survive a power cut.
     let sync = if crate::crash::has_fault("commit without sync") { "NORMAL" } else { "FULL" };
@@ -302,5 +328,28 @@ mod tests {
         assert!(pragma("journal_mode").contains("wal"));
         assert_eq!(pragma("synchronous"), "Integer(2)");
         assert_eq!(pragma("foreign_keys"), "Integer(1)");
+        assert_eq!(pragma("auto_vacuum"), "Integer(2)", "it gives back what becomes free");
+    }
+
+    /// The numbers of rows are marks of how far it has come, and must outlive it.
+    #[test]
+    fn an_old_file_is_made_one_that_gives_pages_back() {
+        let (_dir, places) = places();
+        let connection = writer(&places).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM").unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        for n in [2, 5, 9] {
+            let sql =
+                "INSERT INTO messages (rowid, id, channel, target, chat, body, lang, state, next_at_ms, created_at_ms)
+                       VALUES (?1, 'm' || ?1, 'c', '', '', '', '', 'sent', 0, 0)";
+            connection.execute(sql, [n]).unwrap();
+        }
+        drop(connection);
+        let connection = writer(&places).unwrap();
+        let kind: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap();
+        assert_eq!(kind, 2);
+        let mut rows = connection.prepare("SELECT rowid FROM messages ORDER BY rowid").unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<Vec<i64>>>().unwrap();
+        assert_eq!(rows, [2, 5, 9]);
     }
 }

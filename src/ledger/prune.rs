@@ -12,8 +12,10 @@ use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Decision};
 use crate::domain::ids::*;
 
-/// Pages that one step gives back to the disk at most.
-const PAGES: u32 = 200;
+/// Pages that one step gives back to the disk at most …
+const PAGES: i64 = 200;
+/// … and so many stay free, for what comes next.
+const SPARE: i64 = 256;
 
 /// What is forgotten, and how much of it in one step.
 #[derive(Debug, Clone, Copy)]
@@ -29,19 +31,37 @@ pub struct Step {
 pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
     let turns = old_turns(tx, step)?;
     let inbound = old_inbound(tx, step)?;
+    let replies = old_replies(tx, step)?;
     let audit = "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit INDEXED BY audit_time WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)";
     let audit = run(tx, audit, params![step.audit_before_ms, step.rows])?;
-    // Said once a minute or a day: nobody says them of that day again.
+    // Said once a minute, an hour or a day: nobody says them of that time again.
     let said = "DELETE FROM said WHERE key IN (SELECT key FROM said WHERE at_ms < ?1
-             AND (key LIKE 'full:%' OR key LIKE 'stranger:%' OR key LIKE 'catch up:%') LIMIT ?2)";
+             AND (key LIKE 'full:%' OR key LIKE 'stranger:%' OR key LIKE 'catch up:%' OR key LIKE 'late:%'
+                  OR key LIKE 'locked:%' OR key LIKE 'remedy:%' OR key LIKE 'undeliverable:%') LIMIT ?2)";
     let said = run(tx, said, params![step.before_ms, step.rows])?;
-    tx.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
     let full = |rows: usize| rows >= step.rows as usize;
-    Ok(full(turns) || full(inbound) || full(audit) || full(said))
+    Ok(give_back(tx)? || full(turns) || full(inbound) || full(replies) || full(audit) || full(said))
+}
+
+/// Gives pages that became free back to the disk; false when that is done, or the file is of a kind that cannot.
+fn give_back(tx: &Transaction<'_>) -> Result<bool, LedgerError> {
+    let count = || tx.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
+    let free = count()?;
+    let surplus = (free - SPARE).min(PAGES);
+    if surplus <= 0 {
+        return Ok(false);
+    }
+    // It gives one page back for each row that is read of it.
+    let mut statement = tx.prepare(&format!("PRAGMA incremental_vacuum({surplus})"))?;
+    let mut given = statement.query([])?;
+    while given.next()?.is_some() {}
+    let left = count()?;
+    Ok(left < free && left > SPARE)
 }
 
 const TURNS: &str = "pruned_turns";
 const INBOUND: &str = "pruned_inbound";
+const REPLIES: &str = "pruned_replies";
 
 /// Everything that was said in and about turns that settled long ago. How many were looked at.
 fn old_turns(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
@@ -94,6 +114,7 @@ fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
         run(tx, &cards, key)?;
         run(tx, &format!("DELETE FROM buttons WHERE subject IN ({subjects})"), key)?;
     }
+    forget_question(tx, "SELECT 'late:' || seq FROM inbound WHERE turn = ?1", &turn.as_str())?;
     let nothing = json(&Ask::Questions { questions: Vec::new() })?;
     // What was decided stays, the words in it go.
     let (answers, declined) =
@@ -103,6 +124,34 @@ fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
          WHERE turn = ?1";
     run(tx, gates, params![turn.as_str(), nothing, answers, declined])?;
     Ok(())
+}
+
+/// The card that asked whether late words are still wanted, once that is decided.
+fn forget_question(tx: &Transaction<'_>, subjects: &str, of: &dyn rusqlite::ToSql) -> Result<(), LedgerError> {
+    let card = format!(
+        "UPDATE surfaces SET wanted = NULL, state = 'gone' WHERE kind = 'stale' AND subject IN ({subjects}) AND final = 1"
+    );
+    run(tx, &card, [of])?;
+    Ok(())
+}
+
+/// What was said about no turn: replies to commands, refusals, notices. How many messages were looked at.
+fn old_replies(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
+    let from: i64 = meta(tx, REPLIES)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let sql = "SELECT rowid, created_at_ms < ?2 AS old FROM messages WHERE rowid > ?1 ORDER BY rowid LIMIT ?3";
+    let found: Vec<(i64, bool)> =
+        all(tx, sql, params![from, step.before_ms, step.rows], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let old: Vec<i64> = found.into_iter().take_while(|(_, old)| *old).map(|(number, _)| number).collect();
+    let nothing = json(&Body::Notice { text: String::new() })?;
+    for number in &old {
+        let sql =
+            "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state IN ('sent', 'undeliverable')";
+        run(tx, sql, params![number, nothing])?;
+    }
+    if let Some(last) = old.last() {
+        set_meta(tx, REPLIES, &last.to_string())?;
+    }
+    Ok(old.len())
 }
 
 /// Words of commands, and of what became no turn. How many rows were looked at.
@@ -117,7 +166,9 @@ fn old_inbound(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
         // What went into a turn is forgotten with it.
         let sql = "UPDATE inbound SET raw = NULL, steer_text = NULL
              WHERE seq = ?1 AND turn IS NULL AND state IN ('command', 'decision', 'refused', 'cancelled')";
-        run(tx, sql, [seq])?;
+        if run(tx, sql, [seq])? > 0 {
+            forget_question(tx, "SELECT 'late:' || ?1", seq)?;
+        }
     }
     if let Some(last) = old.last() {
         set_meta(tx, INBOUND, &last.to_string())?;
@@ -271,5 +322,50 @@ mod tests {
             assert_eq!(broken, 0);
             assert!(!step(&tx, ALL).unwrap(), "there is nothing left");
         }
+    }
+
+    /// Turns of long ago with much in them. The pages of the file before they are forgotten and after.
+    fn pages_around_forgetting(ledger: &mut rusqlite::Connection) -> (i64, i64) {
+        let pages = |ledger: &rusqlite::Connection| -> i64 {
+            ledger.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap()
+        };
+        fastrand::seed(1);
+        let tx = ledger.transaction().unwrap();
+        (0..60).for_each(|n| drop(story(&tx, n, n)));
+        let sql = "UPDATE turns SET answer = hex(zeroblob(50000)) WHERE state = 'settled'";
+        tx.execute(sql, []).unwrap();
+        tx.execute("UPDATE messages SET state = 'sent'", []).unwrap();
+        tx.commit().unwrap();
+        let before = pages(ledger);
+        loop {
+            let tx = ledger.transaction().unwrap();
+            let more = step(&tx, ALL).unwrap();
+            tx.commit().unwrap();
+            if !more {
+                break (before, pages(ledger));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_makes_the_file_smaller() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        let (before, after) = pages_around_forgetting(&mut ledger);
+        assert!(before > 500, "{before}");
+        assert!(after < before / 2 + SPARE, "{before} pages became {after}");
+        let free: i64 = ledger.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap();
+        assert!((1..=SPARE).contains(&free), "{free} pages are kept for what comes next");
+    }
+
+    #[test]
+    fn a_file_that_cannot_give_pages_back_ends_the_step_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        ledger.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM").unwrap();
+        let (before, after) = pages_around_forgetting(&mut ledger);
+        assert_eq!(before, after);
     }
 }

@@ -61,6 +61,11 @@ pub fn is_marked(tx: &Transaction<'_>) -> Result<bool, LedgerError> {
     Ok(meta(tx, RESTORING)?.as_deref() == Some("1"))
 }
 
+/// The next start holds everything that is not over.
+pub fn mark(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    set_meta(tx, RESTORING, "1")
+}
+
 /// Holds everything that is not over: nothing of it runs, is sent or is painted by itself.
 pub fn hold(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
     set_meta(tx, RESTORING, "")?;

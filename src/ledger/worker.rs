@@ -34,6 +34,7 @@ pub(super) struct Worker {
     queue: mpsc::Sender<Order>,
     waiting: Arc<AtomicUsize>,
     ended: Arc<tokio::sync::Notify>,
+    committed: Arc<tokio::sync::Notify>,
     trouble: Trouble,
 }
 
@@ -82,10 +83,13 @@ impl<T> Future for Pending<T> {
 impl Worker {
     /// The thread keeps `beside` until its connection is closed.
     pub(super) fn writer(connection: Connection, beside: impl Send + 'static) -> Self {
-        Self::start("ledger-writer", move |orders, waiting, trouble| {
-            write_groups(connection, orders, waiting, trouble);
+        let committed = Arc::new(tokio::sync::Notify::new());
+        let told = Arc::clone(&committed);
+        let run = move |orders: mpsc::Receiver<Order>, waiting: &AtomicUsize, trouble: &Trouble| {
+            write_groups(connection, orders, waiting, trouble, &told);
             drop(beside);
-        })
+        };
+        Self { committed, ..Self::start("ledger-writer", run) }
     }
 
     pub(super) fn reader(connection: Connection) -> Self {
@@ -105,7 +109,7 @@ impl Worker {
                 done.notify_one();
             })
             .expect("the system can start a thread");
-        Self { queue, waiting, ended, trouble }
+        Self { queue, waiting, ended, committed: Arc::default(), trouble }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -114,6 +118,11 @@ impl Worker {
 
     pub(super) fn trouble(&self) -> Option<LedgerError> {
         self.trouble.get()
+    }
+
+    /// Resolves once something was committed after the last time it did. For one who waits.
+    pub(super) async fn committed(&self) {
+        self.committed.notified().await;
     }
 
     pub(super) fn submit_write<T, F>(&self, job: F) -> Pending<T>
@@ -176,6 +185,7 @@ fn write_groups(
     mut orders: mpsc::Receiver<Order>,
     waiting: &AtomicUsize,
     trouble: &Trouble,
+    told: &tokio::sync::Notify,
 ) {
     let mut open = true;
     while open {
@@ -184,6 +194,9 @@ fn write_groups(
         let committed = commit_group(&mut connection, first, &mut orders, &mut replies, &mut open);
         waiting.fetch_sub(replies.len(), Ordering::Relaxed);
         trouble.note(&committed);
+        if committed.is_ok() {
+            told.notify_one();
+        }
         for reply in replies {
             reply(committed.clone());
         }

@@ -61,7 +61,7 @@ fn pick<'a>(lang: Lang, zh: &'a str, en: &'a str) -> &'a str {
 }
 
 /// Code, Chinese, English.
-const VERBS: [(&str, &str, &str); 39] = [
+const VERBS: [(&str, &str, &str); 40] = [
     ("decided", "决定", "decided"),
     ("decision refused", "不能决定，没有执行", "may not decide; nothing was done"),
     ("decision honoured", "之前的决定算数", "an earlier decision was honoured"),
@@ -100,6 +100,7 @@ const VERBS: [(&str, &str, &str); 39] = [
     ("continue", "继续旧会话", "took up an old conversation"),
     ("network refused", "不能开放网络", "may not let it use the network"),
     ("decision taken back", "决定作废，没有执行", "a decision was taken back; nothing was done"),
+    ("restored", "决定恢复的账本里没做完的", "decided about what a restored ledger calls unfinished"),
     ("right refused", "不能给出或拿走权限", "may not give or take a right"),
 ];
 

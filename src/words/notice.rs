@@ -32,8 +32,8 @@ super::messages! {
             "The app lacks {scope}: what a group said during a downtime and the platform never delivers again is not found; direct chats are";
         /// In `ally status`.
         RestoredWaits { turns: usize, messages: i64, inbound: i64 } =>
-            "账本回到了以前的状态：有 {turns} 个任务、{messages} 条待发、{inbound} 条待处理，都停着等所有者在聊天里决定。新消息照常处理",
-            "The ledger was put back to an earlier state: {turns} tasks, {messages} unsent and {inbound} unread messages wait for the owner's word in the chat. New messages are worked on";
+            "账本回到了以前的状态：有 {turns} 个任务、{messages} 条待发、{inbound} 条待处理，都停着等所有者决定：在聊天里的卡片上，或运行 `ally restored`。新消息照常处理",
+            "The ledger was put back to an earlier state: {turns} tasks, {messages} unsent and {inbound} unread messages wait for the owner's word: on the card in the chat, or by `ally restored`. New messages are worked on";
         Restored { turns: usize, messages: i64, inbound: i64 } =>
             "账本回到了以前的状态（恢复了备份？）。当时没做完的可能早已做完，所以都停着：{turns} 个任务，{messages} 条待发，{inbound} 条待处理。「继续」让它们接着做，结果可能重复；「不用了」全部放弃。新消息照常处理",
             "The ledger was put back to an earlier state (from a backup?). What it calls unfinished may long be done, so it all waits: {turns} tasks, {messages} unsent and {inbound} unread messages. \"Continue\" lets it go on, and answers may come twice; \"Dismiss\" drops it all. New messages are worked on";

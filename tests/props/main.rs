@@ -1,8 +1,10 @@
-//! Properties of what reads foreign bytes or foreign words: proptest with inputs that are nearly right, and, for what
-//! reads raw bytes, a bolero target that replays its corpus and tries random bytes (docs/fuzzing.md).
+//! Properties of what reads foreign bytes or foreign words, and of what the ledger forgets: proptest with inputs that are
+//! nearly right, and, for what reads raw bytes, a bolero target that replays its corpus and tries random bytes
+//! (docs/fuzzing.md).
 
 mod command;
 mod config;
+mod forgetting;
 mod fragments;
 mod frames;
 mod lines;

@@ -240,6 +240,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
 
     turns::all_working(tx)?;
     restored::marks(tx)?;
+    restored::mark(tx)?;
     restored::hold(tx, 1)?;
     restored::held(tx, 1)?;
     restored::go_on(tx)?;

@@ -1,5 +1,6 @@
 //! A ledger or a home that cannot be used, at `ally start`: what is wrong, what to do, and the exit code.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -112,6 +113,22 @@ fn a_home_that_may_not_be_written_is_named() {
         fs::set_permissions(home.path(path), fs::Permissions::from_mode(0o700)).unwrap();
     }
     check(&output, 78, &[], &["cannot be used", "0700"]);
+}
+
+#[test]
+fn the_doctor_writes_the_file_anew_only_while_nobody_has_it() {
+    let home = Home::new();
+    check(&english(&home, &["doctor", "ledger", "--compact"]), 1, &[], &["there is no ledger"]);
+    check(&home.ally(&["start"]), 0, &[], &["ally is running"]);
+    let before = fs::metadata(home.path("ledger.db")).unwrap();
+    check(&english(&home, &["doctor", "ledger", "--compact"]), 75, &[], &["ally is running", "run `ally stop` first"]);
+    check(&home.ally(&["stop"]), 0, &[], &[]);
+    check(&english(&home, &["doctor", "ledger", "--compact"]), 0, &["hold"], &["written anew"]);
+    let after = fs::metadata(home.path("ledger.db")).unwrap();
+    assert_ne!(after.ino(), before.ino());
+    check(&home.ally(&["doctor", "ledger", "--compact", "--json"]), 0, &["\"compacted\"", "\"after\""], &[]);
+    check(&home.ally(&["start"]), 0, &[], &["ally is running"]);
+    check(&home.ally(&["stop"]), 0, &[], &[]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A ledger that was put back to an earlier state: what it calls unfinished is not done a second time by itself.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
@@ -103,6 +104,185 @@ async fn a_file_that_was_put_back_by_hand_is_recognised() {
     world.sim.redeliver(&since);
     world.settled_surfaces().await;
     assert_eq!((world.answers(&first).len(), world.answers(&since).len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_without_a_chat_is_asked_when_he_has_one() {
+    let mut world = World::start(Kind::Embedded).await;
+    let asks = world.sim.say(GROUP, LI, "@bot [[escalate true]] [[say in the group]]");
+    world.card_with(&asks, "Allow once").await;
+    let copy = world.file("copy.db");
+    assert!(world.run(&["backup", &copy.to_string_lossy()]).1);
+    world.down().await;
+    assert!(world.run(&["restore", &copy.to_string_lossy()]).1);
+    world.up().await;
+    assert!(is_restored(&world));
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[say hello]]");
+    assert_eq!(world.answer(&first).await.said(), "hello");
+    let card = question(&world).await;
+    world.sim.click(&card.id, "Dismiss", OWNER).await;
+    world.settled().await;
+    assert!(!is_restored(&world));
+}
+
+/// A copy of a ledger of many megabytes is made beside tasks that run, and is of one moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_big_ledger_is_copied_while_tasks_run_and_put_back() {
+    let mut world = World::start(Kind::Embedded).await;
+    world.down().await;
+    let ledger = rusqlite::Connection::open(world.paths().ledger).unwrap();
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                INSERT INTO said (key, at_ms) SELECT 'k' || i || hex(zeroblob(1500)), i FROM n";
+    ledger.execute_batch(&format!("PRAGMA synchronous = OFF; {rows}")).unwrap();
+    drop(ledger);
+    world.up().await;
+    let (file, copy) = (world.file("nonce.txt"), world.file("copy.db"));
+    let asks = format!("[[escalate echo held >> {}]] [[say held]]", file.display());
+    let held = world.sim.say(GROUP, OWNER, &format!("@bot {asks}"));
+    let card = world.card_with(&held, "Allow once").await;
+    let say = |n: usize| format!("[[shell echo {n} >> {}]] [[say done {n}]]", file.display());
+    let mut copying = world.ally(&["backup", &copy.to_string_lossy(), "--json"]);
+    let mut copying = copying.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut during = Vec::new();
+    while copying.try_wait().unwrap().is_none() {
+        let n = during.len();
+        let message = world.sim.say(OWNER_CHAT, OWNER, &say(n));
+        assert_eq!(world.answer(&message).await.said(), format!("done {n}"));
+        during.push(message);
+    }
+    let copied = copying.wait_with_output().unwrap();
+    assert!(copied.status.success(), "{copied:?}");
+    let bytes = std::fs::metadata(&copy).unwrap().len();
+    assert!(bytes > 50 << 20, "{bytes} bytes");
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&held).await.said(), "held");
+    world.settled().await;
+    world.down().await;
+    assert!(world.run(&["restore", &copy.to_string_lossy()]).1);
+    world.up().await;
+    // Those that the copy does not know come again, are asked about, and are not done.
+    for message in &during {
+        world.sim.redeliver(message);
+        world.sim.wait_ack(message).await;
+    }
+    question(&world).await;
+    assert!(world.run(&["restored", "dismiss"]).1);
+    world.settled().await;
+    assert_eq!(world.answers(&held).len(), 1);
+    let done = world.nonces(&file);
+    assert_eq!(done.len(), during.len() + 1);
+    assert!(done.values().all(|times| *times == 1), "{done:?}");
+}
+
+/// The ledger's file as it is, with nothing beside it.
+fn keep(world: &World, names: &[&str]) {
+    for name in names {
+        std::fs::copy(world.paths().home.join(name), world.file(&name.replace('/', "-"))).unwrap();
+    }
+}
+
+fn put_back(world: &World, names: &[&str]) {
+    for name in names {
+        std::fs::copy(world.file(&name.replace('/', "-")), world.paths().home.join(name)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_was_put_back_with_its_own_note_is_recognised() {
+    let mut world = World::start(Kind::Embedded).await;
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[say first]]");
+    world.answer(&first).await;
+    world.settled().await;
+    world.down().await;
+    let files = ["ledger.db", "run/high-water"];
+    keep(&world, &files);
+    world.up().await;
+    let since = world.sim.say(OWNER_CHAT, OWNER, "[[say since]]");
+    world.answer(&since).await;
+    world.settled().await;
+    world.down().await;
+    put_back(&world, &files);
+    world.up().await;
+    question(&world).await;
+    assert!(is_restored(&world));
+}
+
+/// Every note of how far the ledger has come is lost, and a task is queued that the runtime has done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_runtime_knows_is_not_done_again() {
+    let mut world = World::start(Kind::Embedded).await;
+    let file = world.file("nonce.txt");
+    // The conversation has a thread.
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[say first]]");
+    world.answer(&first).await;
+    world.settled().await;
+    let busy = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo b >> {}]] [[say busy]]", file.display()));
+    world.card_with(&busy, "Allow once").await;
+    let queued = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo n >> {}]] [[say done]]", file.display()));
+    world.wait("it to be queued", |world| (world.status()?["turns"]["queued"] == 1).then_some(())).await;
+    let copy = world.file("copy.db");
+    assert!(world.run(&["lock"]).1);
+    world
+        .wait("nothing to run", |world| {
+            let turns = &world.status()?["turns"];
+            (turns["waiting"] == 0 && turns["running"] == 0 && turns["queued"] == 1).then_some(())
+        })
+        .await;
+    assert!(world.run(&["backup", &copy.to_string_lossy()]).1);
+    assert!(world.run(&["unlock"]).1);
+    assert_eq!(world.answer(&queued).await.said(), "done");
+    world.settled().await;
+    world.down().await;
+    // An old file that was put back by hand, on a machine that knows nothing else. It is not locked.
+    let ledger = rusqlite::Connection::open(&copy).unwrap();
+    ledger.execute("DELETE FROM meta WHERE key = 'locked'", []).unwrap();
+    drop(ledger);
+    std::fs::copy(&copy, world.paths().ledger).unwrap();
+    std::fs::remove_file(world.paths().high_water()).unwrap();
+    std::fs::remove_dir_all(world.file(".cache/ally")).unwrap();
+    world.up().await;
+    question(&world).await;
+    world.ready().await;
+    assert!(is_restored(&world));
+    assert_eq!(world.answers(&queued).len(), 1);
+    assert_eq!(world.nonces(&file).get("n"), Some(&1), "nothing is done a second time");
+    world.sim.redeliver(&queued);
+    assert!(world.run(&["restored", "dismiss"]).1);
+    world.settled().await;
+    assert_eq!(world.nonces(&file).get("n"), Some(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_computer_decides_as_the_card_does() {
+    let mut world = World::start(Kind::Embedded).await;
+    let (copy, messages, file) = done_since(&mut world).await;
+    assert!(!world.run(&["restored", "dismiss"]).1, "there is nothing to decide");
+    world.down().await;
+    assert!(world.run(&["restore", &copy.to_string_lossy()]).1);
+    world.up().await;
+    let card = question(&world).await;
+    let told = world.status().unwrap()["warnings"].to_string();
+    assert!(told.contains("`ally restored`"), "{told}");
+    let listed =
+        |world: &World| -> serde_json::Value { serde_json::from_str(&world.run(&["restored", "--json"]).0).unwrap() };
+    let waits = listed(&world);
+    assert!(waits["at_ms"].is_i64() && waits["tasks"].as_array().unwrap().len() == 2, "{waits}");
+    let (told, well) = world.run(&["restored", "dismiss", "--json"]);
+    assert!(well && told.contains(waits["tasks"][0]["turn"].as_str().unwrap()), "{told}");
+    assert!(!is_restored(&world) && listed(&world)["at_ms"].is_null());
+    world
+        .wait("the card to say so", |world| {
+            world.sim.message(&card.id).text().contains("the owner, at the computer").then_some(())
+        })
+        .await;
+    world.settled().await;
+    for message in &messages {
+        assert_eq!(world.answers(message).len(), 1);
+    }
+    assert_eq!(world.nonces(&file).values().sum::<usize>(), 1);
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    assert_eq!(world.answer(&next).await.said(), "next");
+    assert!(world.run(&["audit"]).0.contains("restored ledger"), "it is kept who decided");
 }
 
 #[tokio::test(flavor = "multi_thread")]

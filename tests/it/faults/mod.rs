@@ -7,6 +7,7 @@ mod child;
 mod disk;
 mod flood;
 mod input;
+mod limits;
 mod machine;
 mod members;
 mod model;
