@@ -391,6 +391,30 @@ async fn a_part_of_the_bridge_fails_and_codex_goes_on() {
     assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
 }
 
+/// Somebody ends the bridge alone, gently: that is a death like another, and ally goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_is_told_to_end_by_somebody_else_leaves_codex_as_it_is() {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let asks = format!("@bot [[escalate echo n1 >> {}]] [[say done]]", file.display());
+    let asked = world.sim.say(GROUP, OWNER, &asks);
+    let card = world.card_with(&asked, "Allow once").await;
+    let allow = card.button("Allow once").unwrap();
+    let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 150 50]]");
+    runs_turn(&world).await;
+    for _ in 0..2 {
+        let before = ["bridge", "runtime"].map(|which| world.pid(which).unwrap());
+        kill(before[0], "-TERM");
+        world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != before[0])).await;
+        world.ready().await;
+        assert_eq!(world.pid("runtime"), Some(before[1]), "codex lives on");
+    }
+    world.sim.click_value(&card.id, OWNER, allow, serde_json::Value::Null).await;
+    assert_answered_once(&world, &asked, "done").await;
+    assert_answered_once(&world, &long, "w150").await;
+    assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_supervisor_dies_and_codex_with_it() {
     let mut world = World::prepare(Kind::Codex, "[turn]\ngrace = \"1s\"\n").await;
