@@ -305,6 +305,9 @@ impl Follow {
             debug!(native.turn = %theirs, "A fact of another turn");
             return Ok(false);
         }
+        if self.hears_again && self.native.is_none() && self.is_of_a_former(envelope.turn.as_ref()).await? {
+            return Ok(false);
+        }
         if self.compacts && self.native.is_none() && !matches!(envelope.fact, Fact::TurnStarted | Fact::Exited { .. }) {
             debug!("A fact of an earlier turn, before the compaction began");
             return Ok(false);
@@ -347,6 +350,13 @@ impl Follow {
             Fact::Exited { .. } => return Ok(true),
         }
         Ok(false)
+    }
+
+    /// What is heard again begins where the oldest turn of all did: turns of this thread that were before ours, whose own id
+    /// is not known yet, may be in it.
+    async fn is_of_a_former(&self, turn: Option<&NativeTurnId>) -> Result<bool, LedgerError> {
+        let Some(turn) = turn.cloned() else { return Ok(false) };
+        self.core.ledger.read(move |tx| turns::is_over(tx, &turn)).await
     }
 
     // -------------------------------------------------------------------------------------------- facts

@@ -300,6 +300,27 @@ async fn two_conversations_and_a_queue_go_on_in_their_order() {
     assert_eq!(order, ["queued 0", "queued 1", "queued 2"]);
 }
 
+/// A request that waits elsewhere has the next bridge hear everything since then: also the turn that was before on the same
+/// thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_turn_before_said_is_not_taken_for_the_next_ones() {
+    let world = World::start(Kind::Codex).await;
+    let waits = world.sim.say(GROUP, OWNER, "@bot [[escalate true]] [[say allowed]]");
+    let card = world.card_with(&waits, "Allow once").await;
+    for place in ["w2.after", "w2.told", "w3.before"] {
+        let first = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo {place}]] [[say first {place}]]"));
+        assert_eq!(world.answer(&first).await.said(), format!("first {place}"));
+        arm(&world, place);
+        let second = world.sim.say(OWNER_CHAT, OWNER, &format!("[[stream 20 50]] [[say second {place}]]"));
+        died(&world, place).await;
+        let answer = world.answer(&second).await.said();
+        assert!(answer.ends_with(&format!("second {place}")) && answer.contains("w20"), "{answer:?} at {place}");
+        assert_eq!(world.answers(&second).len(), 1);
+    }
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_answered_once(&world, &waits, "allowed").await;
+}
+
 /// A thread that an earlier bridge loaded keeps its level and is not loaded twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_goes_on_at_its_level_with_the_next_bridge() {
