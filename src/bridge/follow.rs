@@ -545,7 +545,9 @@ impl Follow {
         let (id, frame, core) = (self.turn.id.clone(), self.frame(), Arc::clone(&self.core));
         let again = move |tx: &Transaction<'_>| gate_flow::answer_again(tx, &frame, &id, |gate| core.has_secret(gate));
         self.core.ledger.write(again).await?;
+        self.hears_again = false;
         self.core.wakes.painter.notify_one();
+        self.core.wakes.outbox.notify_one();
         Ok(())
     }
 
@@ -659,6 +661,11 @@ impl Follow {
 
     /// True when the turn is over (settled by somebody else).
     async fn heed_wishes(&mut self) -> Result<bool, LedgerError> {
+        if self.hears_again {
+            // What is still to be heard may say that it is over; and what this bridge has answered is not to be answered
+            // again, as what an earlier one had.
+            return Ok(false);
+        }
         let wishes = self.wishes().await?;
         if wishes.state.is_settled() {
             return Ok(true);

@@ -10,6 +10,7 @@ mod main_path;
 mod manners;
 mod points;
 mod restored;
+mod secrets;
 mod things;
 mod walk;
 mod words;

@@ -448,10 +448,10 @@ impl World {
     }
 
     fn seen(&self) -> String {
-        [OWNER_CHAT, GROUP]
-            .iter()
-            .flat_map(|chat| self.sim.messages(chat))
-            .map(|m| format!("  {} {} {}: {}\n", m.chat, m.sender, m.msg_type, m.text().replace('\n', " / ")))
+        let mut all = self.sim.messages_since(0).0;
+        all.sort_by(|a, b| a.chat.cmp(&b.chat));
+        all.iter()
+            .map(|m| format!("  {} {} {}: {:.300}\n", m.chat, m.sender, m.msg_type, m.text().replace('\n', " / ")))
             .collect()
     }
 
