@@ -9,6 +9,7 @@ mod held;
 mod main_path;
 mod manners;
 mod points;
+mod restart;
 mod restored;
 mod secrets;
 mod things;
