@@ -8,6 +8,7 @@ mod fate;
 mod held;
 mod main_path;
 mod manners;
+mod matrix;
 mod points;
 mod restart;
 mod restored;
