@@ -6,6 +6,7 @@ mod compact;
 mod death;
 mod fate;
 mod held;
+mod load;
 mod main_path;
 mod manners;
 mod matrix;
