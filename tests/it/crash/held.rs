@@ -224,12 +224,12 @@ async fn with_a_stop_under_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_within_one_turn() {
     let world = World::start(Kind::Codex).await;
-    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 450 100]]");
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 300 150]]");
     runs_turn(&world).await;
     for _ in 0..10 {
         kill_only_the_bridge(&world).await;
     }
-    assert_answered_once(&world, &message, "w450").await;
+    assert_answered_once(&world, &message, "w300").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
