@@ -46,6 +46,10 @@ pub const PLACES: [&str; 34] = [
     "migration.after",
 ];
 
+/// Where a part of the bridge can be made to fail: its task ends with an error, and the process lives. Asked for as a
+/// death is.
+pub const FAILURES: [&str; 1] = ["outbox.fails"];
+
 /// Deliberate faults, each the breach of one rule that the ledger rests on; and a supervisor that does not wait.
 pub const FAULTS: [&str; 9] = [
     // A bridge that died is started again at once, however often.
@@ -80,16 +84,29 @@ pub fn arm(file: std::path::PathBuf) {
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {
     debug_assert!(PLACES.contains(&name), "{name} is not in the list");
-    let Some(Armed { file, .. }) = ARMED.get() else { return };
+    if taken(name) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}
+
+/// Whether the part that comes by here is to fail now.
+#[cfg(debug_assertions)]
+pub fn fails(name: &str) -> bool {
+    debug_assert!(FAILURES.contains(&name), "{name} is not in the list");
+    taken(name)
+}
+
+/// Whether this was asked for, which holds once.
+#[cfg(debug_assertions)]
+fn taken(name: &str) -> bool {
+    let Some(Armed { file, .. }) = ARMED.get() else { return false };
     let wanted = std::fs::read_to_string(file).unwrap_or_default();
     let (first, others) = wanted.split_once('\n').unwrap_or((&wanted, ""));
     if first.trim() != name {
-        return;
+        return false;
     }
     let taken = if others.is_empty() { std::fs::remove_file(file) } else { std::fs::write(file, others) };
-    if taken.is_ok() {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    }
+    taken.is_ok()
 }
 
 /// Whether this process is to make a mistake on purpose.
@@ -106,6 +123,12 @@ pub fn arm(_file: std::path::PathBuf) {}
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_name: &str) {}
+
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn fails(_name: &str) -> bool {
+    false
+}
 
 #[cfg(not(debug_assertions))]
 #[inline(always)]

@@ -425,6 +425,66 @@ fn is_a_test(name: &str) -> bool {
     })
 }
 
+/// What a bridge must be able to die at: one place before and one after, or the one that lies between.
+const DEATHS: [(&str, &[&str]); 20] = [
+    ("W1", &["w1.before", "w1.after"]),
+    ("W1b", &["w1b.before", "w1b.after"]),
+    ("W2", &["w2.before", "w2.after"]),
+    ("W3", &["w3.before", "w3.after"]),
+    ("W4", &["w4.before", "w4.after"]),
+    ("W5", &["w5.before", "w5.after"]),
+    ("W5a", &["w5a.before", "w5a.after"]),
+    ("W6", &["w6.before", "w6.after"]),
+    ("W7", &["w7.before", "w7.after"]),
+    ("the end of a request", &["gate.over.before", "gate.over.after"]),
+    ("a burial", &["bury.before", "bury.after"]),
+    ("a timer", &["reminder.before", "reminder.after"]),
+    ("a migration", &["migration.before", "migration.after"]),
+    ("a group of writes", &["commit.before", "commit.after"]),
+    ("the middle of a group of writes", &["commit.middle"]),
+    ("the runtime has a turn and we do not know", &["w2.told"]),
+    ("the runtime has a decision and we do not know", &["w5a.told"]),
+    ("the platform has a message and we do not know", &["w7.told"]),
+    ("the platform has a file and we do not know", &["upload.told"]),
+    ("the platform has a card and we do not know", &["card.told"]),
+];
+
+#[test]
+fn there_is_a_place_to_die_at_around_every_write_and_each_is_tried() {
+    let mut complaints = Complaints::default();
+    let wanted: Vec<&str> = DEATHS.iter().flat_map(|(_, places)| places.iter().copied()).collect();
+    let sources = sources();
+    let tests: String = files(&root().join("tests/it/crash"))
+        .into_iter()
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "walk"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    for (what, places) in DEATHS {
+        let stands = |place: &str| {
+            let call = format!("crash::point(\"{place}\")");
+            sources.iter().filter(|source| source.code.contains(&call)).map(|source| source.path.as_str()).collect()
+        };
+        let found: Vec<Vec<&str>> = places.iter().map(|place| stands(place)).collect();
+        for (place, files) in places.iter().zip(&found) {
+            if files.is_empty() || !ally::crash::PLACES.contains(place) {
+                complaints.add("crash.rs", 1, &format!("nobody dies at {place} ({what})"));
+            }
+            if !tests.contains(&format!("\"{place}\"")) {
+                complaints.add("tests/it/crash", 1, &format!("no test dies at {place} ({what})"));
+            }
+        }
+        if let [before, after] = found.as_slice()
+            && before != after
+        {
+            complaints.add("crash.rs", 1, &format!("before and after {what} stand in different files"));
+        }
+    }
+    for place in ally::crash::PLACES.iter().filter(|place| !wanted.contains(place)) {
+        complaints.add("crash.rs", 1, &format!("{place} belongs to nothing in DEATHS"));
+    }
+    complaints.check("Each write has a place to die at on both sides of it, and a test that dies there.");
+}
+
 #[test]
 fn paths_are_found_in_all_their_forms() {
     let code = "use crate::a::b;\nuse crate::{c::d, e::{f, g}};\nlet x = crate::h::i();\n// crate::j\n";

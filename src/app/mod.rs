@@ -32,7 +32,7 @@ use crate::ledger::{Ledger, LedgerLock, OpenError, Places};
 use crate::runtimes::codex::{CodexConfig, CodexLauncher};
 use crate::runtimes::embedded::{EmbeddedConfig, EmbeddedLauncher};
 use crate::runtimes::process::Holder;
-use crate::supervisor::{BridgeLink, Lock, LockError};
+use crate::supervisor::{BridgeLink, EXIT_TERMINATED, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
 use service::Daemon;
@@ -56,12 +56,17 @@ pub enum StartError {
     Ledger(#[from] crate::ledger::OpenError),
 }
 
+/// Who ends all of ally's processes at once reaches them all within this.
+const FOR_ALL: Duration = Duration::from_millis(500);
+
 /// What ends the bridge, and how quickly.
 #[derive(Default)]
 pub(crate) struct Ending {
     wanted: Notify,
     /// No grace any more. May come before the drain or in the middle of it.
     hurry: CancellationToken,
+    /// TERM came.
+    terminated: CancellationToken,
     draining: AtomicBool,
     ready: AtomicBool,
 }
@@ -141,6 +146,8 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
             error!(error = %why, "The bridge ended because a part of it failed");
             ExitCode::FAILURE
         }
+        // A wish to end comes by the supervisor; without one another bridge has to go on.
+        None if leaves && ending.terminated.is_cancelled() => ExitCode::from(EXIT_TERMINATED),
         None => ExitCode::SUCCESS,
     })
 }
@@ -186,13 +193,15 @@ fn app_lock(config: &Config) -> anyhow::Result<Option<Lock>> {
     }
 }
 
-/// TERM means "at once", for as long as the bridge lives: also to one that drains already.
+/// TERM means "at once", for as long as the bridge lives: also to one that drains already. To one that nobody wants to
+/// end it means that this process ends, and no other.
 fn heed_term(ending: &Arc<Ending>, tasks: &Tasks) -> anyhow::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let ending = Arc::clone(ending);
     tasks.spawn("term", OnExit::LogOnly, |cancel| async move {
         while let Some(Some(())) = cancel.run_until_cancelled(term.recv()).await {
-            info!("TERM: ending at once");
+            info!("TERM came");
+            ending.terminated.cancel();
             ending.hurry.cancel();
         }
         Ok(())
@@ -235,10 +244,19 @@ async fn until_wanted(link: &BridgeLink, holder: Option<&Holder>, ending: &Endin
         }
         () = link.closed() => info!("The supervisor wants the bridge to end"),
         () = ending.wanted.notified() => info!("A stop was asked for"),
-        () = ending.hurry.cancelled() => {}
+        () = ending.hurry.cancelled() => return ending.terminated.is_cancelled() && is_ended_alone(link).await,
         () = ended.cancelled() => {}
     }
     false
+}
+
+/// TERM came to this process alone: the supervisor, which gets it as well where everything is to end, goes on.
+async fn is_ended_alone(link: &BridgeLink) -> bool {
+    let alone = tokio::time::timeout(FOR_ALL, link.closed()).await.is_err();
+    if alone {
+        info!("This bridge is ended alone; another one is to go on");
+    }
+    alone
 }
 
 /// Intake, conversations, runtime, outbox. The ledger is closed last, by the caller.

@@ -13,6 +13,9 @@ use crate::domain::view::Toast;
 use crate::ledger::{LedgerError, conversations, gates};
 use crate::words;
 
+/// Who answers here, in place of a person of a platform.
+pub const COMPUTER: &str = "computer";
+
 /// What came of it.
 #[derive(Debug, Clone)]
 pub struct Answered {
@@ -27,7 +30,7 @@ pub async fn by_computer(core: &Arc<Core>, gate: &GateId, answers: Vec<String>) 
     let id = gate.clone();
     let conversation = core.ledger.read(move |tx| conversations::get(tx, &gates::get(tx, &id)?.conversation)).await?;
     let person = Person {
-        user: UserId::new("computer"),
+        user: UserId::new(COMPUTER),
         name: words::owner_at_computer(conversation.lang).to_owned(),
         role: Role::Owner,
     };

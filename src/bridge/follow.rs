@@ -304,6 +304,9 @@ impl Follow {
             debug!(native.turn = %theirs, "A fact of another turn");
             return Ok(false);
         }
+        if self.hears_again && self.native.is_none() && self.is_of_a_former(envelope.turn.as_ref()).await? {
+            return Ok(false);
+        }
         if self.compacts && self.native.is_none() && !matches!(envelope.fact, Fact::TurnStarted | Fact::Exited { .. }) {
             debug!("A fact of an earlier turn, before the compaction began");
             return Ok(false);
@@ -346,6 +349,13 @@ impl Follow {
             Fact::Exited { .. } => return Ok(true),
         }
         Ok(false)
+    }
+
+    /// What is heard again begins where the oldest turn of all did: turns of this thread that were before ours, whose own id
+    /// is not known yet, may be in it.
+    async fn is_of_a_former(&self, turn: Option<&NativeTurnId>) -> Result<bool, LedgerError> {
+        let Some(turn) = turn.cloned() else { return Ok(false) };
+        self.core.ledger.read(move |tx| turns::is_over(tx, &turn)).await
     }
 
     // -------------------------------------------------------------------------------------------- facts
@@ -534,7 +544,9 @@ impl Follow {
         let (id, frame, core) = (self.turn.id.clone(), self.frame(), Arc::clone(&self.core));
         let again = move |tx: &Transaction<'_>| gate_flow::answer_again(tx, &frame, &id, |gate| core.has_secret(gate));
         self.core.ledger.write(again).await?;
+        self.hears_again = false;
         self.core.wakes.painter.notify_one();
+        self.core.wakes.outbox.notify_one();
         Ok(())
     }
 
@@ -648,6 +660,11 @@ impl Follow {
 
     /// True when the turn is over (settled by somebody else).
     async fn heed_wishes(&mut self) -> Result<bool, LedgerError> {
+        if self.hears_again {
+            // What is still to be heard may say that it is over; and what this bridge has answered is not to be answered
+            // again, as what an earlier one had.
+            return Ok(false);
+        }
         let wishes = self.wishes().await?;
         if wishes.state.is_settled() {
             return Ok(true);

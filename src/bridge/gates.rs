@@ -5,10 +5,13 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::actions::may_decide;
+use super::answering::COMPUTER;
 use super::core::Core;
 use super::host::{Burial, LiveRuntime, OnDeath};
 use super::pictures::{self, Frame};
 use super::ports::*;
+use super::reminders::under_card;
+use super::say;
 use crate::crash;
 use crate::domain::gate::{Decision, GateState};
 use crate::domain::ids::*;
@@ -285,9 +288,17 @@ pub fn answer_again(
         if gate.state == GateState::Decided && needs_secret(&gate) && !has_secret(&gate.id) {
             gates::taken_back(tx, &gate)?;
             pictures::gate(tx, frame, &gates::get(tx, &gate.id)?)?;
+            ask_for_it_again(tx, frame, &gate)?;
         }
     }
     Ok(())
+}
+
+/// Whoever answered believes that it is done.
+fn ask_for_it_again(tx: &Transaction<'_>, frame: &Frame, answered: &Gate) -> Result<(), LedgerError> {
+    let lang = conversations::get(tx, &answered.conversation)?.lang;
+    let by = answered.decided_by.clone().filter(|by| by.as_str() != COMPUTER);
+    under_card(tx, frame, answered, say::secret_again(lang, answered.number), by)
 }
 
 /// Its answer is not in the ledger.

@@ -75,6 +75,8 @@ pub struct Bridge {
 impl Bridge {
     /// Starts the workers. Channels may hand in events as soon as this returns.
     pub async fn start(core: Arc<Core>) -> Result<Self, LedgerError> {
+        // The one before may have died between the wiping of a row and the emptying of the log that still has it.
+        core.ledger.scrub();
         core.refresh_access().await?;
         outbox::after_restart(&core).await?;
         alive::after_restart(&core).await?;

@@ -78,6 +78,9 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
         let now = core.now_ms();
         let look = move |tx: &Transaction<'_>| Ok((messages::due(tx, now, BATCH)?, messages::next_due_ms(tx, now)?));
         let (due, next) = core.ledger.read(look).await?;
+        if !due.is_empty() && crash::fails("outbox.fails") {
+            anyhow::bail!("made to fail by a test");
+        }
         for message in due {
             if busy.enter(&message) {
                 dispatch(&core, &busy, &unrecorded, message);

@@ -127,7 +127,6 @@ async fn reissue(core: &Core, now: i64) -> Result<(), LedgerError> {
 /// One reminder for all that waits in a chat, as an answer to the first card.
 fn remind_chat(tx: &Transaction<'_>, frame: &Frame, waiting: &[(Conversation, Gate)]) -> Result<(), LedgerError> {
     let Some((conversation, first)) = waiting.first() else { return Ok(()) };
-    let turn = turns::get(tx, &first.turn)?;
     // Requests of several topics may have the same number: each line is about one group of deciders.
     let (mut lines, mut mention): (Vec<(String, String, i64)>, Vec<UserId>) = Default::default();
     for (conversation, gate) in waiting {
@@ -142,27 +141,34 @@ fn remind_chat(tx: &Transaction<'_>, frame: &Frame, waiting: &[(Conversation, Ga
         .iter()
         .map(|(numbers, names, since_ms)| say::reminder(conversation.lang, numbers, names, *since_ms, frame.now_ms));
     let text = lines.collect::<Vec<_>>().join("\n");
-    let card = surfaces::find(tx, SurfaceKind::Gate, first.card.as_str())?.and_then(|card| card.platform_id);
-    let asked_in = pictures::target_of(conversation, &turn);
+    under_card(tx, frame, first, text, mention.into_iter().next())?;
+    waiting.iter().try_for_each(|(_, gate)| gates::reminded(tx, &gate.id, frame.now_ms))
+}
+
+/// Words about a request, as an answer to its card: a card that changes rings nowhere. In a group somebody is mentioned.
+pub(super) fn under_card(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    gate: &Gate,
+    text: String,
+    mention: Option<UserId>,
+) -> Result<(), LedgerError> {
+    let conversation = conversations::get(tx, &gate.conversation)?;
+    let turn = turns::get(tx, &gate.turn)?;
+    let card = surfaces::find(tx, SurfaceKind::Gate, gate.card.as_str())?.and_then(|card| card.platform_id);
+    let asked_in = pictures::target_of(&conversation, &turn);
     let target = Target { reply_to: card.map(MessageId::from).or(asked_in.reply_to.clone()), ..asked_in };
     let in_group = conversation.chat_kind == ChatKind::Group;
-    let body = Body::Answer {
-        markdown: text,
-        part: 1,
-        parts: 1,
-        footer: None,
-        mention: mention.into_iter().next().filter(|_| in_group),
-    };
+    let body = Body::Answer { markdown: text, part: 1, parts: 1, footer: None, mention: mention.filter(|_| in_group) };
     let new = NewMessage {
-        conversation: Some(conversation.id.clone()),
+        conversation: Some(conversation.id),
         turn: None,
-        channel: conversation.channel.clone(),
+        channel: conversation.channel,
         target,
         body,
         lang: conversation.lang,
         after: None,
         sending: None,
     };
-    messages::insert(tx, &new, frame.now_ms)?;
-    waiting.iter().try_for_each(|(_, gate)| gates::reminded(tx, &gate.id, frame.now_ms))
+    messages::insert(tx, &new, frame.now_ms).map(|_| ())
 }

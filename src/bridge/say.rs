@@ -326,6 +326,11 @@ pub fn waits_for_directory(lang: Lang) -> String {
     NoticeMsg::WaitsForDirectory.text(lang)
 }
 
+/// An answer that was in memory only went with the bridge.
+pub fn secret_again(lang: Lang, number: i64) -> String {
+    NoticeMsg::SecretAgain { number }.text(lang)
+}
+
 /// Once, for all that waits in a chat.
 pub fn reminder(lang: Lang, numbers: &str, names: &str, since_ms: i64, now_ms: i64) -> String {
     NoticeMsg::GateReminder { numbers, names, at: at(since_ms, now_ms) }.text(lang)

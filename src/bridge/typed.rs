@@ -11,6 +11,7 @@ use super::overtake::Order;
 use super::pictures::Frame;
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
 use super::{route, say};
+use crate::crash;
 use crate::domain::command::{Meant, Shortcut};
 use crate::domain::gate::{Decision, GateState};
 use crate::domain::ids::*;
@@ -35,6 +36,15 @@ enum Came {
 impl Came {
     fn done(performed: Vec<Performed>) -> Self {
         Self::Done { performed, wiped: false }
+    }
+
+    /// Before anybody can be woken by the decision: without it the runtime would be told nothing.
+    fn with_secrets_kept(mut self, core: &Core) -> Self {
+        if let Self::Done { performed, .. } = &mut self {
+            let secrets = performed.iter_mut().filter_map(|performed| performed.secret.take());
+            secrets.for_each(|(gate, decision)| core.keep_secret(&gate, decision));
+        }
+        self
     }
 }
 
@@ -66,7 +76,7 @@ async fn until_cards_are_out(core: &Core, letter: &Letter) -> Result<(), LedgerE
 
 pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcut, order: Order) -> anyhow::Result<()> {
     until_cards_are_out(core, &letter).await?;
-    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
+    let (frame, scope, keeper) = (core.frame(&letter.row.channel), core.config.scope, Arc::clone(core));
     let (came, letter) = core
         .ledger
         .write(move |tx| {
@@ -95,7 +105,7 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
                 (Meant::Pick { allow, decline }, open) => pick(tx, &frame, &letter, open, allow, decline)?,
                 (Meant::AllSafe, open) => all_safe(tx, &frame, &letter, open)?,
             };
-            Ok((came, letter))
+            Ok((came.with_secrets_kept(&keeper), letter))
         })
         .await?;
     conclude(core, letter, came, order).await
@@ -104,6 +114,7 @@ pub(super) async fn shortcut(core: &Arc<Core>, letter: Letter, shortcut: Shortcu
 async fn conclude(core: &Arc<Core>, letter: Letter, came: Came, order: Order) -> anyhow::Result<()> {
     match came {
         Came::Done { performed, wiped } => {
+            crash::point("w5.after");
             if wiped {
                 core.ledger.scrub();
             }
@@ -299,6 +310,7 @@ fn pick(
 
 /// The message was a decision: its row ends, and whoever could not decide is told in words.
 fn done(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, performed: Vec<Performed>) -> Result<Came, LedgerError> {
+    crash::point("w5.before");
     inbound::resolve(tx, letter.row.seq, InboundState::Decision, None, None)?;
     let refused = performed.iter().find(|performed| !matches!(performed.told, Told::Recorded));
     receipt(tx, frame, letter, if refused.is_some() { Receipt::Failed } else { Receipt::Done })?;
@@ -390,7 +402,7 @@ pub(super) async fn near_miss(core: &Arc<Core>, letter: Letter) -> anyhow::Resul
 /// Plain words: an answer to the one open question of this person, a steer when they answer a live card, else a turn.
 pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyhow::Result<()> {
     until_cards_are_out(core, &letter).await?;
-    let (frame, scope) = (core.frame(&letter.row.channel), core.config.scope);
+    let (frame, scope, keeper) = (core.frame(&letter.row.channel), core.config.scope, Arc::clone(core));
     let (came, letter) = core
         .ledger
         .write(move |tx| {
@@ -415,7 +427,7 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
                 Some(gate) => answer(tx, &frame, &letter, &gate, &letter.text)?,
                 None => Came::Message(None),
             };
-            Ok((came, letter))
+            Ok((came.with_secrets_kept(&keeper), letter))
         })
         .await?;
     conclude(core, letter, came, order).await

@@ -10,7 +10,7 @@ use super::error::{CliError, Code};
 use super::output::{self, Progress};
 use super::{Context, start, stop};
 use crate::config::Paths;
-use crate::control::{Client, ClientError, StatusReport};
+use crate::control::{Client, ClientError, StatusReport, TurnCounts};
 use crate::supervisor::{self, Presence};
 
 #[derive(Debug, clap::Args)]
@@ -43,25 +43,25 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
 
 /// The supervisor stays and replaces the bridge.
 async fn replace(context: &Context, paths: &Paths, pid: u32, timeout: Duration) -> Result<ExitCode, CliError> {
-    let former = start::ready(paths).await.and_then(|status| status.pids.bridge);
+    let before = start::ready(paths).await;
+    let former = supervisor::left_bridge(paths);
     supervisor::signal(pid, Signal::USR1);
     let mut progress = Progress::new(context.say("正在重启", "restarting"));
     loop {
-        if let Some(status) = start::ready(paths).await
-            && status.pids.bridge != former
+        let late = progress.elapsed() > timeout;
+        if let Some(status) = start::ready(paths).await.filter(|status| status.pids.bridge != former)
+            && (late || has_found_its_runtime(&status))
         {
             progress.end();
-            let running = status.turns.submitting + status.turns.running + status.turns.waiting;
-            output::note(&match running {
-                0 => context.say("ally 已重启", "ally is restarted"),
-                _ => context.say(
-                    &format!("ally 已重启；{running} 个任务没有中断"),
-                    &format!("ally is restarted; tasks that go on: {running}"),
-                ),
-            });
+            output::note(&outcome(context, before.as_ref(), &status));
             return Ok(ExitCode::SUCCESS);
         }
-        if progress.elapsed() > timeout {
+        if supervisor::presence(paths) == Presence::Stopped {
+            progress.end();
+            return Err(CliError::new("ally ended instead of being restarted")
+                .hint("看 `ally logs`，再 `ally start`", "see `ally logs`, then run `ally start`"));
+        }
+        if late {
             progress.end();
             return Err(CliError::new(format!("ally is not ready after {} s; it goes on trying", timeout.as_secs()))
                 .code(Code::Temporary)
@@ -73,6 +73,41 @@ async fn replace(context: &Context, paths: &Paths, pid: u32, timeout: Duration) 
         progress.tick();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Or knows that it has none.
+fn has_found_its_runtime(status: &StatusReport) -> bool {
+    status.runtime.as_ref().is_none_or(|runtime| runtime.state != "starting")
+}
+
+/// What became of the tasks: they went on where the runtime is the same process.
+fn outcome(context: &Context, before: Option<&StatusReport>, after: &StatusReport) -> String {
+    let generation = |status: &StatusReport| status.runtime.as_ref().and_then(|runtime| runtime.generation);
+    let under_way = |turns: &TurnCounts| turns.submitting + turns.running + turns.waiting;
+    let turns = &after.turns;
+    let cut = before.map_or(0, |before| under_way(&before.turns));
+    if cut > 0 && before.and_then(generation) != generation(after) {
+        return context.say(
+            &format!("ally 已重启，运行时也重新启动了：{cut} 个任务中断，可以在聊天里接着做"),
+            &format!("ally is restarted, and so is the runtime: interrupted tasks, to be continued in the chat: {cut}"),
+        );
+    }
+    let counts = [
+        (turns.submitting + turns.running, "进行中", "running"),
+        (turns.waiting, "等人回答", "waiting for a person"),
+        (turns.queued, "排队", "queued"),
+    ];
+    let list = |zh: bool| {
+        let some = counts.iter().filter(|(count, ..)| *count > 0);
+        some.map(|(count, in_zh, in_en)| format!("{} {count}", if zh { in_zh } else { in_en })).collect::<Vec<_>>()
+    };
+    if list(true).is_empty() {
+        return context.say("ally 已重启", "ally is restarted");
+    }
+    context.say(
+        &format!("ally 已重启，任务都没有中断（{}）", list(true).join("，")),
+        &format!("ally is restarted, and no task was interrupted ({})", list(false).join(", ")),
+    )
 }
 
 async fn wait_idle(context: &Context) -> Result<(), CliError> {
@@ -88,5 +123,53 @@ async fn wait_idle(context: &Context) -> Result<(), CliError> {
         }
         progress.tick();
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use crate::control::{DaemonState, RuntimeReport};
+    use crate::domain::view::Lang;
+
+    fn status(generation: i64, [running, waiting, queued]: [u64; 3]) -> StatusReport {
+        let mut status = StatusReport::empty(String::new(), DaemonState::Running);
+        status.turns = TurnCounts { running, waiting, queued, ..TurnCounts::default() };
+        status.runtime = Some(RuntimeReport {
+            kind: "codex".to_owned(),
+            version: None,
+            generation: Some(generation),
+            since_ms: None,
+            state: "ready".to_owned(),
+            problem: None,
+            warnings: Vec::new(),
+        });
+        status
+    }
+
+    fn told(lang: Lang, before: &StatusReport, after: &StatusReport) -> String {
+        outcome(&Context { environment: Environment::default(), lang }, Some(before), after)
+    }
+
+    #[test]
+    fn only_what_went_on_is_said_to_have_gone_on() {
+        let (idle, busy) = (status(1, [0, 0, 0]), status(1, [2, 1, 3]));
+        assert_eq!(told(Lang::En, &idle, &idle), "ally is restarted");
+        let went_on = "ally is restarted, and no task was interrupted (running 2, waiting for a person 1, queued 3)";
+        assert_eq!(told(Lang::En, &busy, &busy), went_on);
+        assert_eq!(told(Lang::Zh, &busy, &busy), "ally 已重启，任务都没有中断（进行中 2，等人回答 1，排队 3）");
+        let anew = status(2, [0, 0, 3]);
+        assert!(told(Lang::En, &busy, &anew).ends_with("to be continued in the chat: 3"));
+        assert!(told(Lang::Zh, &busy, &anew).contains("3 个任务中断"));
+        assert_eq!(told(Lang::En, &idle, &anew), "ally is restarted, and no task was interrupted (queued 3)");
+    }
+
+    #[test]
+    fn nothing_is_said_of_tasks_before_the_runtime_is_found() {
+        let mut early = status(1, [1, 0, 0]);
+        assert!(has_found_its_runtime(&early));
+        early.runtime.as_mut().unwrap().state = "starting".to_owned();
+        assert!(!has_found_its_runtime(&early));
     }
 }

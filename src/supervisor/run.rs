@@ -55,9 +55,10 @@ pub struct SupervisorConfig {
 
 /// Runs until it is told to end, the bridge ends by itself, or crashes again and again. Gives the exit code.
 pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
+    // Whoever sees the lock held may send a signal.
+    let mut wishes = Wishes::listen(config.with_parent)?;
     let _lock = Lock::take(&config.paths.supervisor_lock())?;
     orphans::become_subreaper();
-    let mut wishes = Wishes::listen(config.with_parent)?;
     let hold = Hold::new(unread_limit(&config.paths));
     let mut policy = Policy::default();
     Crashes::forget(&config.paths);
@@ -83,7 +84,9 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
         }
         let next = match end.killed {
             _ if end.replaced => Next::Restart(Duration::ZERO),
-            _ if end.code.is_none() && crash::has_fault("restart at once") => Next::Restart(Duration::ZERO),
+            _ if (end.killed || end.code.is_none()) && crash::has_fault("restart at once") => {
+                Next::Restart(Duration::ZERO)
+            }
             true => policy.after_a_kill(),
             false => policy.after(end.code, started.elapsed(), Instant::now()),
         };
@@ -259,13 +262,15 @@ impl Bridge {
                 status = self.child.wait() => {
                     let status = status?;
                     self.hear_the_rest(hold).await;
-                    let by_kill = status.signal() == Some(Signal::KILL.as_raw());
+                    let by_signal = [Signal::KILL, Signal::TERM].map(|signal| Some(signal.as_raw()));
+                    let by_somebody = by_signal.contains(&status.signal())
+                        || status.code() == Some(i32::from(super::EXIT_TERMINATED));
                     return Ok(End {
                         code: status.code(),
                         how: status.to_string(),
                         wanted: !matches!(ending, Ending::No | Ending::Leaving),
                         replaced: ending == Ending::Leaving,
-                        killed: by_kill && is_ready && !hangs,
+                        killed: by_somebody && is_ready && !hangs,
                     });
                 }
                 wish = wishes.next() => match wish {

@@ -159,6 +159,10 @@ super::messages! {
         SecretByCard { number: i64 } =>
             "#{number} 的答案要保密：请填在卡片里。这条没有保存",
             "The answer to #{number} is secret: use its card. This was not kept";
+        /// Neither is it stored: the process that had it in memory died.
+        SecretAgain { number: i64 } =>
+            "ally 刚重启过，#{number} 的答案可能没有交给 Codex。保密的答案不保存，请再填一次",
+            "ally was restarted, and the answer to #{number} may not have reached Codex. Secrets are not stored: give it again";
         ShortcutTooEarly { number: i64 } =>
             "这句话早于 #{number} 的卡片，没有决定任何事", "This was sent before the card of #{number} appeared; it decided nothing";
         ShortcutUnknown { numbers: &'a str } =>

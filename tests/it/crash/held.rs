@@ -8,19 +8,19 @@ use super::points::{arm, died};
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
-async fn runs_turn(world: &World) {
+pub(super) async fn runs_turn(world: &World) {
     world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
 }
 
 /// Kills the bridge: the runtime stays the same.
-async fn kill_only_the_bridge(world: &World) {
+pub(super) async fn kill_only_the_bridge(world: &World) {
     let runtime = world.wait("the runtime's pid", |world| world.pid("runtime")).await;
     world.kill_bridge().await;
     assert_eq!(world.pid("runtime"), Some(runtime), "codex lives on");
 }
 
 /// One answer and nothing besides: nobody was told of a death.
-async fn assert_answered_once(world: &World, message: &str, last_word: &str) {
+pub(super) async fn assert_answered_once(world: &World, message: &str, last_word: &str) {
     let answer = world.answer(message).await.said();
     // The last of several parts says so behind its words.
     let whole = answer.ends_with(last_word) || answer.contains(&format!("{last_word}\n("));
@@ -31,14 +31,14 @@ async fn assert_answered_once(world: &World, message: &str, last_word: &str) {
     world.assert_nothing_runs_on_cards(&[OWNER_CHAT, GROUP]);
 }
 
-fn assert_nothing_was_told(world: &World, message: &str) {
+pub(super) fn assert_nothing_was_told(world: &World, message: &str) {
     for card in world.cards(message) {
         let told = card.button("Continue").is_some() || card.text().contains("did not run");
         assert!(!told, "a card tells of a death: {}", card.text());
     }
 }
 
-fn workspaces(world: &World) -> std::path::PathBuf {
+pub(super) fn workspaces(world: &World) -> std::path::PathBuf {
     world.home.path().join("ally/workspaces")
 }
 
@@ -224,12 +224,12 @@ async fn with_a_stop_under_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_within_one_turn() {
     let world = World::start(Kind::Codex).await;
-    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 450 100]]");
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 300 150]]");
     runs_turn(&world).await;
     for _ in 0..10 {
         kill_only_the_bridge(&world).await;
     }
-    assert_answered_once(&world, &message, "w450").await;
+    assert_answered_once(&world, &message, "w300").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,6 +300,27 @@ async fn two_conversations_and_a_queue_go_on_in_their_order() {
     assert_eq!(order, ["queued 0", "queued 1", "queued 2"]);
 }
 
+/// A request that waits elsewhere has the next bridge hear everything since then: also the turn that was before on the same
+/// thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_turn_before_said_is_not_taken_for_the_next_ones() {
+    let world = World::start(Kind::Codex).await;
+    let waits = world.sim.say(GROUP, OWNER, "@bot [[escalate true]] [[say allowed]]");
+    let card = world.card_with(&waits, "Allow once").await;
+    for place in ["w2.after", "w2.told", "w3.before"] {
+        let first = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo {place}]] [[say first {place}]]"));
+        assert_eq!(world.answer(&first).await.said(), format!("first {place}"));
+        arm(&world, place);
+        let second = world.sim.say(OWNER_CHAT, OWNER, &format!("[[stream 20 50]] [[say second {place}]]"));
+        died(&world, place).await;
+        let answer = world.answer(&second).await.said();
+        assert!(answer.ends_with(&format!("second {place}")) && answer.contains("w20"), "{answer:?} at {place}");
+        assert_eq!(world.answers(&second).len(), 1);
+    }
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_answered_once(&world, &waits, "allowed").await;
+}
+
 /// A thread that an earlier bridge loaded keeps its level and is not loaded twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_goes_on_at_its_level_with_the_next_bridge() {
@@ -363,6 +384,56 @@ async fn a_restart_with_other_settings_waits_for_the_task() {
     world.wait("another codex", |world| world.pid("runtime").filter(|now| Some(*now) != codex)).await;
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
     assert_eq!(world.answer(&next).await.said(), "still here");
+}
+
+/// An error that ends the bridge is no reason to end what it serves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_the_bridge_fails_and_codex_goes_on() {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let asks = format!("@bot [[escalate echo n1 >> {}]] [[say done]]", file.display());
+    let asked = world.sim.say(GROUP, OWNER, &asks);
+    let card = world.card_with(&asked, "Allow once").await;
+    let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 150 50]]");
+    runs_turn(&world).await;
+    let before = ["bridge", "runtime"].map(|which| world.pid(which).unwrap());
+    // The next message that is to be sent has the outbox fail.
+    std::fs::write(world.paths().crash_point(), ally::crash::FAILURES[0]).unwrap();
+    let short = world.sim.say(GROUP, LI, "@bot [[say short]]");
+    world.wait("a failure", |world| (!world.paths().crash_point().exists()).then_some(())).await;
+    world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != before[0])).await;
+    world.ready().await;
+    assert!(world.whole_log().contains("ended because a part of it failed"));
+    assert_eq!(world.pid("runtime"), Some(before[1]), "codex lives on");
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    for (message, word) in [(&short, "short"), (&asked, "done"), (&long, "w150")] {
+        assert_answered_once(&world, message, word).await;
+    }
+    assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
+}
+
+/// Somebody ends the bridge alone, gently: that is a death like another, and ally goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_is_told_to_end_by_somebody_else_leaves_codex_as_it_is() {
+    let world = World::start(Kind::Codex).await;
+    let file = world.file("approved.txt");
+    let asks = format!("@bot [[escalate echo n1 >> {}]] [[say done]]", file.display());
+    let asked = world.sim.say(GROUP, OWNER, &asks);
+    let card = world.card_with(&asked, "Allow once").await;
+    let allow = card.button("Allow once").unwrap();
+    let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 150 50]]");
+    runs_turn(&world).await;
+    for _ in 0..2 {
+        let before = ["bridge", "runtime"].map(|which| world.pid(which).unwrap());
+        kill(before[0], "-TERM");
+        world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != before[0])).await;
+        world.ready().await;
+        assert_eq!(world.pid("runtime"), Some(before[1]), "codex lives on");
+    }
+    world.sim.click_value(&card.id, OWNER, allow, serde_json::Value::Null).await;
+    assert_answered_once(&world, &asked, "done").await;
+    assert_answered_once(&world, &long, "w150").await;
+    assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ fn feed(mut command: Command, words: &str) -> (i32, String) {
 }
 
 /// Files below a folder that hold these bytes.
-fn holding(folder: &Path, words: &str) -> Vec<std::path::PathBuf> {
+pub(crate) fn holding(folder: &Path, words: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
@@ -39,7 +39,7 @@ fn holding(folder: &Path, words: &str) -> Vec<std::path::PathBuf> {
 }
 
 /// Nothing of ally's own holds these words, and nothing that the chats ever showed.
-fn assert_kept_nowhere(world: &World, words: &str) {
+pub(crate) fn assert_kept_nowhere(world: &World, words: &str) {
     let home = world.home.path().join("ally");
     // The ledger with its write-ahead log, the logs, what is on its way out, attachments.
     let kept: Vec<_> = holding(&home, words).into_iter().filter(|path| !path.starts_with(home.join("codex"))).collect();

@@ -1,6 +1,6 @@
 //! People in the loop: who decides what and how, and what they say to ally itself.
 
-mod answer;
+pub mod answer;
 mod compact;
 mod context;
 mod control;

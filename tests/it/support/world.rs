@@ -104,6 +104,19 @@ impl World {
         proxy
     }
 
+    /// More chats of the owner's with the bot, each with a working directory of its own.
+    pub fn add_chats(&self, chats: &[&str]) {
+        chats.iter().for_each(|chat| self.sim.add_direct(chat, OWNER));
+    }
+
+    /// Faults of [`ally::crash::FAULTS`]; before the start.
+    pub fn set_faults(&self, faults: &[&str]) {
+        assert!(faults.iter().all(|fault| ally::crash::FAULTS.contains(fault)), "{faults:?}");
+        let file = self.paths().crash_point().with_extension("faults");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, faults.join("\n")).unwrap();
+    }
+
     fn rewrite(&self, file: &str, from: &str, to: &str) {
         let file = self.home.path().join("ally").join(file);
         let text = std::fs::read_to_string(&file).unwrap();
@@ -159,7 +172,8 @@ impl World {
 
     fn begin(&mut self, mut command: Command) {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.supervisor = Some(child.unwrap());
+        let program = command.get_program().to_owned();
+        self.supervisor = Some(child.unwrap_or_else(|error| panic!("{program:?} could not be started: {error}")));
     }
 
     /// Another build of ally lives in this world.
@@ -480,10 +494,10 @@ impl World {
     }
 
     fn seen(&self) -> String {
-        [OWNER_CHAT, GROUP]
-            .iter()
-            .flat_map(|chat| self.sim.messages(chat))
-            .map(|m| format!("  {} {} {}: {}\n", m.chat, m.sender, m.msg_type, m.text().replace('\n', " / ")))
+        let mut all = self.sim.messages_since(0).0;
+        all.sort_by(|a, b| a.chat.cmp(&b.chat));
+        all.iter()
+            .map(|m| format!("  {} {} {}: {:.300}\n", m.chat, m.sender, m.msg_type, m.text().replace('\n', " / ")))
             .collect()
     }
 

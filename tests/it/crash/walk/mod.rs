@@ -40,10 +40,9 @@ impl Stage {
     /// Most play the runtime themselves; one in ten has the real codex, one in ten loses its power, and one in ten is a
     /// release build where there is one.
     fn of_block(block: u64) -> Self {
-        let release = std::env::var_os("ALLY_CRASH_RELEASE").map(PathBuf::from);
         let (kind, program) = match block % 10 {
             7 => (Kind::Codex, None),
-            3 => (Kind::Embedded, release),
+            3 => (Kind::Embedded, release_build()),
             _ => (Kind::Embedded, None),
         };
         Self {
@@ -88,10 +87,7 @@ impl Stage {
         let chats = format!("chats = [\"{GROUP}\", \"{}\"]", plan::OTHER_GROUP);
         std::fs::write(&settings, text.replace(&format!("chats = [\"{GROUP}\"]"), &chats)).unwrap();
         let faults: Vec<&str> = ["restart at once"].into_iter().chain(self.fault).collect();
-        assert!(faults.iter().all(|fault| ally::crash::FAULTS.contains(fault)));
-        let file = world.paths().crash_point().with_extension("faults");
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, faults.join("\n")).unwrap();
+        world.set_faults(&faults);
         world.up().await;
         world
     }
@@ -248,6 +244,36 @@ async fn walk(first: u64, rounds: u64, worlds: usize) -> Summary {
     summary
 }
 
+/// A program without named places, where one is named.
+fn release_build() -> Option<PathBuf> {
+    let program = PathBuf::from(std::env::var_os("ALLY_CRASH_RELEASE")?);
+    assert!(is_program(&program), "{}", no_program(&program));
+    Some(program)
+}
+
+fn is_program(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+fn no_program(path: &std::path::Path) -> String {
+    format!(
+        "ALLY_CRASH_RELEASE names {}, which is no program: build one with `./ally.sh crash --release`, or leave it out",
+        path.display()
+    )
+}
+
+#[test]
+fn a_release_build_that_is_none_is_told_before_anything_is_played() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let missing = folder.path().join("ally");
+    assert!(!is_program(&missing) && !is_program(folder.path()));
+    std::fs::write(&missing, "no program").unwrap();
+    assert!(!is_program(&missing), "nobody may run it");
+    assert!(no_program(&missing).contains("`./ally.sh crash --release`"));
+    assert!(is_program(std::path::Path::new(env!("CARGO_BIN_EXE_ally"))));
+}
+
 fn asked_for(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
@@ -270,6 +296,8 @@ async fn nothing_is_lost_nothing_is_doubled_nothing_hangs() {
     let first = asked_for("ALLY_CRASH_SEED").unwrap_or(1);
     let rounds = asked_for("ALLY_CRASH_ROUNDS").unwrap_or(40);
     let worlds = asked_for("ALLY_CRASH_WORLDS").unwrap_or(3);
+    // Before anything is played, and not in the block that needs it.
+    let _ = release_build();
     let began = Instant::now();
     assert_nothing_was_found(&walk(first, rounds, worlds as usize).await, began);
 }
