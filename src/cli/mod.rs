@@ -17,6 +17,7 @@ mod pair;
 mod restart;
 mod rules;
 mod run;
+mod runtime_embedded;
 mod start;
 mod status;
 mod stop;
@@ -103,6 +104,8 @@ enum Command {
     #[command(hide = true)]
     Bridge(bridge::Args),
     #[command(hide = true)]
+    RuntimeEmbedded(runtime_embedded::Args),
+    #[command(hide = true)]
     DemoModel(demo::ModelArgs),
 }
 
@@ -112,6 +115,8 @@ impl Command {
         match self {
             Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) => true,
             Command::Cards(_) | Command::DemoModel(_) => true,
+            // It is a runtime itself, and steers nothing.
+            Command::RuntimeEmbedded(_) => true,
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
@@ -238,6 +243,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Bench(args) => bench::run(context, &args).await,
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
+        Command::RuntimeEmbedded(args) => Ok(runtime_embedded::run(context, args).await),
         Command::DemoModel(args) => demo::model(&args).await,
     }
 }

@@ -14,6 +14,8 @@ struct Fault {
     /// Where the bridge dies: there the fault shows.
     places: &'static [&'static str],
     tasks: &'static [Task],
+    /// It shows where the runtime dies as well: what outlives the bridge is not judged.
+    with_runtime: bool,
     /// Stands in what is found.
     found: &'static str,
 }
@@ -25,6 +27,7 @@ async fn is_found(fault: Fault) {
         fault: Some(fault.name),
         places: fault.places,
         tasks: fault.tasks,
+        with_runtime: fault.with_runtime,
         patience: Duration::from_secs(8),
     };
     let mut found = Summary::default();
@@ -40,41 +43,41 @@ async fn is_found(fault: Fault) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ack_before_its_commit_is_noticed() {
     let (places, tasks) = (["commit.before"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "ack before commit", places, tasks, found: "lost:" }).await;
+    is_found(Fault { name: "ack before commit", places, tasks, with_runtime: false, found: "lost:" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_redelivery_is_noticed() {
     let (places, tasks) = (["w1.after"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "no dedupe", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "no dedupe", places, tasks, with_runtime: false, found: "doubled:" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_a_key_is_noticed() {
     let (places, tasks) = (["w7.told"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "no uuid", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "no uuid", places, tasks, with_runtime: false, found: "doubled:" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_only_the_stream_told_is_noticed() {
     let (places, tasks) = (["w6.after"].as_slice(), [Task::Shell].as_slice());
-    is_found(Fault { name: "settle from the stream", places, tasks, found: "lost:" }).await;
+    is_found(Fault { name: "settle from the stream", places, tasks, with_runtime: false, found: "lost:" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_runs_again_by_itself_is_noticed() {
     let (places, tasks) = (["commit.after"].as_slice(), [Task::SlowShell].as_slice());
-    is_found(Fault { name: "submit again without asking", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "submit again without asking", places, tasks, with_runtime: true, found: "doubled:" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_is_honoured_twice_is_noticed() {
     let (places, tasks) = (["gate.over.before"].as_slice(), [Task::Request].as_slice());
-    is_found(Fault { name: "w5a not committed", places, tasks, found: "doubled:" }).await;
+    is_found(Fault { name: "w5a not committed", places, tasks, with_runtime: true, found: "doubled:" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_taken_for_sent_is_noticed() {
     let (places, tasks) = (["w7.before"].as_slice(), [Task::Words].as_slice());
-    is_found(Fault { name: "doubt counts as sent", places, tasks, found: "lost:" }).await;
+    is_found(Fault { name: "doubt counts as sent", places, tasks, with_runtime: false, found: "lost:" }).await;
 }

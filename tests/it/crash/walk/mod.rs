@@ -30,12 +30,13 @@ struct Stage {
     /// Where the bridge dies and what is asked for, where that is not drawn from everything.
     places: &'static [&'static str],
     tasks: &'static [Task],
+    with_runtime: bool,
     /// How long a round may take to come to rest.
     patience: Duration,
 }
 
 impl Stage {
-    /// Most play the runtime themselves; one in ten has the real codex, and one in ten is a release build where there is
+    /// Most have the runtime that is part of ally; one in ten has the real codex, and one in ten is a release build where there is
     /// one.
     fn of_block(block: u64) -> Self {
         let release = std::env::var_os("ALLY_CRASH_RELEASE").map(PathBuf::from);
@@ -44,16 +45,13 @@ impl Stage {
             3 => (Kind::Embedded, release),
             _ => (Kind::Embedded, None),
         };
-        Self { kind, program, fault: None, places: &[], tasks: &[], patience: Duration::from_secs(60) }
+        let (places, tasks) = (&[], &[]);
+        Self { kind, program, fault: None, places, tasks, with_runtime: false, patience: Duration::from_secs(60) }
     }
 
     fn cast(&self) -> Cast {
-        Cast {
-            has_child: self.kind == Kind::Codex,
-            has_places: self.program.is_none(),
-            places: self.places,
-            tasks: self.tasks,
-        }
+        let Self { places, tasks, with_runtime, .. } = *self;
+        Cast { has_places: self.program.is_none(), places, tasks, with_runtime }
     }
 
     async fn build(&self, seed: u64) -> World {
@@ -108,7 +106,7 @@ impl Summary {
         let Death { who, how, when, .. } = &played.round.death;
         match (played.died, when) {
             (false, _) => self.missed += 1,
-            (true, When::At(place)) => *self.deaths.entry(format!("Bridge at {place}")).or_default() += 1,
+            (true, When::At(place)) => *self.deaths.entry(format!("{who:?} at {place}")).or_default() += 1,
             (true, When::Now) => {
                 let how = format!("{how:?}");
                 let how = how.split('(').next().unwrap_or_default();
@@ -167,7 +165,7 @@ async fn block(stage: &Stage, seeds: impl Iterator<Item = u64>, told: impl Fn(&P
             world = Some(stage.build(seed).await);
         }
         let Some(here) = world.as_mut() else { continue };
-        let own_wait = stage.program.is_some() && round.death.who == Who::Bridge;
+        let own_wait = stage.program.is_some() && matches!(round.death.who, Who::Bridge | Who::Both);
         let played = play::play(here, round, stage.patience).await;
         told(&played);
         summary.add(&played);

@@ -10,10 +10,6 @@ use super::play::{Played, Sent, What};
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
-/// Whether a turn goes on when the bridge dies and its runtime is a process of its own. As long as it does not, whoever
-/// waits for it is asked what shall become of it.
-const TURNS_OUTLIVE_THE_BRIDGE: bool = true;
-
 /// What the ledger says of one message.
 #[derive(Debug, Clone, Default)]
 struct Known {
@@ -208,8 +204,7 @@ impl Judged<'_> {
 
     /// Whatever died, the runtime did not.
     fn goes_on(&self) -> bool {
-        let is_child = self.kind == Kind::Codex;
-        TURNS_OUTLIVE_THE_BRIDGE && is_child && self.played.round.death.who == Who::Bridge
+        self.played.round.death.who == Who::Bridge
     }
 
     /// Each answer is there once, and whole.
