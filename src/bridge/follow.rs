@@ -3,6 +3,7 @@
 //! Deltas draw the live card and nothing else. Only [`Fact::TurnEnded`], confirmed by a pull, ends the turn here; the end
 //! of the process ends the following, and [`super::recovery`] asks what became of the turn.
 
+mod again;
 mod doubt;
 mod seen;
 mod watchdog;
@@ -226,20 +227,6 @@ impl Follow {
         }
         self.let_go();
         Ok(Next::Again)
-    }
-
-    /// Whatever of this an earlier bridge had heard and done is not done twice. True when the turn is over.
-    async fn catch_up(&mut self) -> bool {
-        while let Some(envelope) = self.facts.recv().await {
-            let caught_up = envelope.fact == Fact::CaughtUp;
-            if self.take_for_sure(envelope).await {
-                return true;
-            }
-            if caught_up {
-                return false;
-            }
-        }
-        true
     }
 
     /// A fact is told once: a ledger that fails for a moment must not lose it. All of it may be done twice.

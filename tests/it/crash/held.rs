@@ -381,6 +381,31 @@ async fn two_conversations_and_a_queue_go_on_in_their_order() {
     }
 }
 
+/// What a thread did before is heard again for the sake of another chat: it is not taken for the turn that follows.
+async fn next_turn(kind: Kind) {
+    let world = World::start(kind).await;
+    let long = world.sim.say(GROUP, OWNER, "@bot [[stream 100 100]]");
+    runs_turn(&world).await;
+    let first = world.sim.say(OWNER_CHAT, OWNER, "[[say first]]");
+    world.answer(&first).await;
+    for place in ["w2.told", "w3.before"] {
+        arm(&world, place);
+        let next = world.sim.say(OWNER_CHAT, OWNER, &format!("[[say after {place}]]"));
+        died(&world, place).await;
+        let answer = world.answer(&next).await.said();
+        assert_eq!(answer, format!("after {place}"));
+    }
+    assert_answered_once(&world, &long, "w100").await;
+    assert_eq!(world.answers(&first).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_is_not_taken_for_the_one_before_it() {
+    for kind in BOTH {
+        next_turn(kind).await;
+    }
+}
+
 /// A thread that an earlier bridge loaded keeps its level and is not loaded twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_goes_on_at_its_level_with_the_next_bridge() {
