@@ -5,6 +5,7 @@ mod high_water;
 mod service;
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -20,17 +22,18 @@ use tracing::{error, info, warn};
 use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use crate::bridge::host::{Host, HostState};
-use crate::bridge::ports::{Channel, Launcher, Probe};
+use crate::bridge::ports::{Channel, Launcher, Probe, SpawnSpec};
 use crate::channels::feishu::{self, Feishu, FeishuConfig, Proxy};
 use crate::channels::local::{LocalChannel, LocalConfig, routes};
 use crate::clock::Clock;
-use crate::config::{self, Config, Directory, RuntimeConfig};
+use crate::config::{self, Config, Directory, Environment, RuntimeConfig};
 use crate::control::Control;
 use crate::domain::access::Access;
+use crate::domain::ids::Generation;
 use crate::domain::safety::{Outcome, Tried};
 use crate::ledger::{Ledger, LedgerLock, OpenError, Places};
 use crate::runtimes::codex::{CodexConfig, CodexLauncher};
-use crate::runtimes::embedded::{EmbeddedConfig, EmbeddedLauncher};
+use crate::runtimes::embedded::{self, EmbeddedConfig, EmbeddedLauncher};
 use crate::runtimes::process::Holder;
 use crate::supervisor::{BridgeLink, EXIT_TERMINATED, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
@@ -154,7 +157,7 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
 
 /// Tries what the sandbox of the configured runtime promises; needs no daemon. The runtime's name, and what came of it.
 pub async fn try_security(config: &Config) -> (&'static str, Vec<Tried>) {
-    let launcher = launcher(config, &Clock::default(), None);
+    let launcher = launcher(config, &Clock::default(), None, None);
     let tried = launcher.probe(&probe(config, "doctor")).await;
     (launcher.kind(), tried)
 }
@@ -305,7 +308,8 @@ impl Parts {
         };
         let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(local.clone())];
         channels.extend(feishu.clone().map(|feishu| feishu as Arc<dyn Channel>));
-        let host = Host::new(launcher(config, &clock, holder), ledger.clone(), clock.clone());
+        let program = std::env::current_exe()?;
+        let host = Host::new(launcher(config, &clock, Some(program), holder), ledger.clone(), clock.clone());
         let bridge_config = bridge_config(config, &local);
         let core = Arc::new(Core::new(ledger.clone(), clock, working.clone(), bridge_config, channels, host));
         Ok(Self { core, local, feishu, listening, working })
@@ -324,7 +328,8 @@ fn feishu_config(settings: &config::FeishuConfig) -> FeishuConfig {
     }
 }
 
-fn launcher(config: &Config, clock: &Clock, holder: Option<Holder>) -> Box<dyn Launcher> {
+/// `program` is this one, where it may be started as a runtime.
+fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Option<Holder>) -> Box<dyn Launcher> {
     let paths = &config.paths;
     let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let path = config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
@@ -351,9 +356,32 @@ fn launcher(config: &Config, clock: &Clock, holder: Option<Holder>) -> Box<dyn L
         }
         RuntimeConfig::Embedded => {
             let settings = EmbeddedConfig { home: paths.home.join("embedded"), run_dir: paths.run.clone(), env };
-            Box::new(EmbeddedLauncher::new(settings, clock.clone(), own))
+            let launcher = EmbeddedLauncher::new(settings, clock.clone(), own);
+            Box::new(match program {
+                Some(program) => launcher.as_process(program, holder),
+                None => launcher,
+            })
         }
     }
+}
+
+/// This process is the embedded runtime: it plays for whoever has the other ends of its stdin and stdout, until its input
+/// ends.
+///
+/// # Errors
+/// What keeps it from playing.
+pub async fn play_embedded(
+    home: PathBuf,
+    generation: Generation,
+    mark: String,
+    environment: &Environment,
+) -> anyhow::Result<()> {
+    let env = environment.for_children().into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let run_dir = home.clone();
+    let input = pipe::Receiver::from_file(std::io::stdin().as_fd().try_clone_to_owned()?.into())?;
+    let output = pipe::Sender::from_file(std::io::stdout().as_fd().try_clone_to_owned()?.into())?;
+    let spec = SpawnSpec { generation, mark };
+    embedded::serve(EmbeddedConfig { home, run_dir, env }, spec, input, output).await
 }
 
 /// The home of the person that ally runs as; without one nothing counts as theirs but ally's own.

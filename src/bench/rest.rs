@@ -17,7 +17,7 @@ pub async fn rows(options: &Options) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// With the real codex where there is one: as a child it is not counted, the runtime inside ally would be.
+/// With the real codex where there is one. The runtime, whichever it is, is a child and not counted.
 async fn idle(options: &Options) -> anyhow::Result<Vec<Row>> {
     let worker = if options.codex.is_some() { Worker::Codex } else { Worker::Embedded };
     let mut site = Site::prepare(options, Plan::of(worker, 1)).await?;
@@ -79,7 +79,7 @@ async fn conversations(options: &Options) -> anyhow::Result<Row> {
     site.end().await?;
     let more = after.resident - before.resident;
     Ok(Row {
-        what: "the same with 1,000 conversations (runtime inside ally, counted)",
+        what: "the same with 1,000 conversations",
         measured: format!("+ {more:.1} MB for {chats}: VmRSS {:.1} MB", after.resident),
         target: "+ ≤ 20 MB".to_owned(),
         met: more <= 20.0,

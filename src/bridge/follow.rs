@@ -3,6 +3,7 @@
 //! Deltas draw the live card and nothing else. Only [`Fact::TurnEnded`], confirmed by a pull, ends the turn here; the end
 //! of the process ends the following, and [`super::recovery`] asks what became of the turn.
 
+mod again;
 mod doubt;
 mod seen;
 mod watchdog;
@@ -227,20 +228,6 @@ impl Follow {
         Ok(Next::Again)
     }
 
-    /// Whatever of this an earlier bridge had heard and done is not done twice. True when the turn is over.
-    async fn catch_up(&mut self) -> bool {
-        while let Some(envelope) = self.facts.recv().await {
-            let caught_up = envelope.fact == Fact::CaughtUp;
-            if self.take_for_sure(envelope).await {
-                return true;
-            }
-            if caught_up {
-                return false;
-            }
-        }
-        true
-    }
-
     /// A fact is told once: a ledger that fails for a moment must not lose it. All of it may be done twice.
     async fn take_for_sure(&mut self, envelope: Envelope) -> bool {
         loop {
@@ -304,9 +291,6 @@ impl Follow {
             debug!(native.turn = %theirs, "A fact of another turn");
             return Ok(false);
         }
-        if self.hears_again && self.native.is_none() && self.is_of_a_former(envelope.turn.as_ref()).await? {
-            return Ok(false);
-        }
         if self.compacts && self.native.is_none() && !matches!(envelope.fact, Fact::TurnStarted | Fact::Exited { .. }) {
             debug!("A fact of an earlier turn, before the compaction began");
             return Ok(false);
@@ -349,13 +333,6 @@ impl Follow {
             Fact::Exited { .. } => return Ok(true),
         }
         Ok(false)
-    }
-
-    /// What is heard again begins where the oldest turn of all did: turns of this thread that were before ours, whose own id
-    /// is not known yet, may be in it.
-    async fn is_of_a_former(&self, turn: Option<&NativeTurnId>) -> Result<bool, LedgerError> {
-        let Some(turn) = turn.cloned() else { return Ok(false) };
-        self.core.ledger.read(move |tx| turns::is_over(tx, &turn)).await
     }
 
     // -------------------------------------------------------------------------------------------- facts

@@ -549,7 +549,7 @@ pub trait Runtime: Send + Sync {
     fn shutdown(&self) -> Boxed<'_, ()>;
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// `None` starts a new thread.
     pub thread: Option<ThreadId>,
@@ -557,7 +557,7 @@ pub struct Open {
     pub posture: Posture,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fork {
     /// The thread to be copied.
     pub thread: ThreadId,
@@ -567,7 +567,7 @@ pub struct Fork {
 
 /// How far the commands of a thread may go. It holds for everything that is opened, forked and submitted with it; a
 /// runtime never falls back to settings of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posture {
     pub level: Level,
     /// The network is granted for this task, whatever the level. Whoever grants it grants sending as well.
@@ -630,7 +630,7 @@ pub struct KeptThread {
     pub active_at_ms: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submit {
     pub thread: ThreadId,
     pub client: ClientId,
@@ -676,7 +676,7 @@ impl Prompt {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Steer {
     pub thread: ThreadId,
     pub turn: NativeTurnId,
@@ -684,13 +684,13 @@ pub struct Steer {
     pub text: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
     pub turn: Option<NativeTurnId>,
     pub evidence: Evidence,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateAnswer {
     pub thread: ThreadId,
     pub native: NativeGateId,
@@ -699,7 +699,7 @@ pub struct GateAnswer {
     pub decision: Decision,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
     pub thread: ThreadId,
     /// Stop at the turn that carries this id …
@@ -711,7 +711,8 @@ pub struct Pull {
     pub cursor: Option<NativeTurnId>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ThreadStatus {
     NotLoaded,
     Idle,
@@ -751,7 +752,7 @@ pub enum CallError {
 }
 
 /// One thing that happened in a runtime.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
     pub generation: Generation,
     pub thread: Option<ThreadId>,
@@ -759,7 +760,8 @@ pub struct Envelope {
     pub fact: Fact,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fact {
     TurnStarted,
     /// An input of ours is in the runtime's durable history.
@@ -816,14 +818,15 @@ pub enum Fact {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TurnEnd {
     Completed,
     Failed,
     Interrupted,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateRequest {
     pub native: NativeGateId,
     pub ask: Ask,

@@ -18,6 +18,7 @@ mod restart;
 mod restored;
 mod rules;
 mod run;
+mod runtime_embedded;
 mod start;
 mod status;
 mod stop;
@@ -106,6 +107,8 @@ enum Command {
     #[command(hide = true)]
     Bridge(bridge::Args),
     #[command(hide = true)]
+    RuntimeEmbedded(runtime_embedded::Args),
+    #[command(hide = true)]
     DemoModel(demo::ModelArgs),
 }
 
@@ -115,6 +118,8 @@ impl Command {
         match self {
             Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) => true,
             Command::Cards(_) | Command::DemoModel(_) => true,
+            // It is a runtime itself, and steers nothing.
+            Command::RuntimeEmbedded(_) => true,
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
             Command::Restored(args) => args.only_looks(),
@@ -243,6 +248,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Bench(args) => bench::run(context, &args).await,
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
+        Command::RuntimeEmbedded(args) => Ok(runtime_embedded::run(context, args).await),
         Command::DemoModel(args) => demo::model(&args).await,
     }
 }

@@ -8,7 +8,8 @@ use super::verdict::FoundStatus;
 use super::view::Step;
 
 /// How much of the truth a pull can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Completeness {
     /// Items and end state of every turn.
     Full,
@@ -18,14 +19,16 @@ pub enum Completeness {
 }
 
 /// Whether the end of a turn is known or only said. Only a proven end settles as completed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndEvidence {
     Proven,
     Claimed,
 }
 
 /// How sure the runtime is that it has our turn. What it once called durable it may never deny.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Evidence {
     Sent,
     Acknowledged,
@@ -47,7 +50,7 @@ impl Evidence {
 }
 
 /// Turns of one thread, newest first, down to where the pull was asked to stop.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
     pub completeness: Completeness,
     pub turns: Vec<PulledTurn>,
@@ -62,7 +65,7 @@ impl History {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PulledTurn {
     pub native: NativeTurnId,
     pub status: FoundStatus,
@@ -71,7 +74,8 @@ pub struct PulledTurn {
     pub failure: Option<Failure>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PulledItem {
     /// What we sent, with the id that we gave it.
     Input {

@@ -2,6 +2,8 @@
 //!
 //! Only for turns whose generation is *surely dead*. Absence must be proven, never assumed.
 
+use serde::{Deserialize, Serialize};
+
 use super::history::EndEvidence;
 use super::turn::Outcome;
 
@@ -16,7 +18,8 @@ pub enum Found {
     NoHistory(HistoryError),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FoundStatus {
     Completed,
     Failed,

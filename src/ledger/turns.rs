@@ -326,12 +326,6 @@ pub fn settled_as(
     first(tx, sql, params![conversation.as_str(), native.as_str()], |row| id(row, "id"))
 }
 
-/// Whether what the runtime knows by this id was a turn of ours that is over.
-pub fn is_over(tx: &Transaction<'_>, native: &NativeTurnId) -> Result<bool, LedgerError> {
-    let sql = "SELECT id FROM turns INDEXED BY turns_native WHERE native_turn = ?1 AND state = 'settled' LIMIT 1";
-    Ok(first(tx, sql, [native.as_str()], |row| id::<TurnId>(row, "id"))?.is_some())
-}
-
 /// Proven not to have run: back into the queue, not before the given time.
 pub fn not_run(tx: &Transaction<'_>, turn: &Turn, not_before_ms: i64) -> Result<(), LedgerError> {
     advance(tx, turn, TurnEvent::NotRun)?;

@@ -127,7 +127,6 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::queued_in_directory(tx, std::path::Path::new("/d"), &here)?;
     turns::queue_depth(tx, &here, &user)?;
     turns::settled_as(tx, &here, &native)?;
-    turns::is_over(tx, &native)?;
 
     inbound::tombstone(tx, &channel, &message, 1)?;
     let row = inbound::by_message(tx, &channel, &message)?.ok_or(LedgerError::Missing("the inbound row"))?.seq;

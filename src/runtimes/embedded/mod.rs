@@ -1,9 +1,13 @@
-//! A runtime in this very process: it plays the scripts of [`crate::demo::script`] itself, durably.
+//! A runtime that is part of ally: it plays the scripts of [`crate::demo::script`] itself, durably.
 //!
 //! For the demo without any program to install, and for tests of everything around a runtime. Its history follows the
 //! same rules of evidence as codex': a turn that nobody ended was cut off, and a turn without its input is not there.
+//! It plays in a process of its own (`child` is the bridge's side of that, `served` the player's), or in this very one
+//! where there is no program to start.
 
+mod child;
 mod runner;
+mod served;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -20,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::process;
+use super::process::{self, Holder};
 use crate::bridge::ports::{
     Boxed, CallError, Capabilities, Death, Envelope, Evidence, Fact, Fork, GateAnswer, LaunchError, Launcher, Open,
     ProcessIdentity, Pull, Runtime, SpawnSpec, Starting, Steer, StillAlive, Submit, Submitted, ThreadStatus,
@@ -31,7 +35,9 @@ use crate::domain::history::History;
 use crate::domain::ids::{ClientId, Generation, NativeGateId, NativeTurnId, ThreadId};
 use crate::domain::view::Background;
 use crate::tasks::{OnExit, Tasks};
+use child::Outside;
 use runner::Runner;
+pub use served::serve;
 use store::Store;
 use wire::Line;
 
@@ -39,6 +45,20 @@ use wire::Line;
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// What running turns get to write their end at a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
+const CAPABILITIES: Capabilities = Capabilities {
+    resume: true,
+    steer: true,
+    interrupt: true,
+    read_back: true,
+    ask: true,
+    images: true,
+    model_switch: false,
+    per_thread_directory: true,
+    fork: true,
+    compact: true,
+    plan: false,
+    sandbox: true,
+};
 
 /// Where the runtime keeps its history, and what its commands may see.
 #[derive(Debug, Clone)]
@@ -57,16 +77,23 @@ pub fn launcher(config: EmbeddedConfig, clock: Clock, tasks: Tasks) -> EmbeddedL
 }
 
 /// See [`launcher`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EmbeddedLauncher {
     config: EmbeddedConfig,
     clock: Clock,
     tasks: Tasks,
+    outside: Option<Outside>,
 }
 
 impl EmbeddedLauncher {
+    /// It plays in this process.
     pub fn new(config: EmbeddedConfig, clock: Clock, tasks: Tasks) -> Self {
-        Self { config, clock, tasks }
+        Self { config, clock, tasks, outside: None }
+    }
+
+    /// It plays in processes of its own: `program` is an `ally`. With a `holder` they are the supervisor's.
+    pub fn as_process(self, program: PathBuf, holder: Option<Holder>) -> Self {
+        Self { outside: Some(Outside { program, holder }), ..self }
     }
 }
 
@@ -81,6 +108,9 @@ impl Launcher for EmbeddedLauncher {
 
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>> {
         Box::pin(async move {
+            if let Some(outside) = &self.outside {
+                return outside.start(&self.config, spec, self.tasks.child()).await;
+            }
             let failed = |error: io::Error| LaunchError::Failed { detail: error.to_string() };
             tokio::fs::create_dir_all(&self.config.run_dir).await.map_err(failed)?;
             let store = Store::open(&self.config.home).await.map_err(failed)?;
@@ -89,9 +119,25 @@ impl Launcher for EmbeddedLauncher {
         })
     }
 
-    /// There is no process to end: the generation died with the daemon. Its commands may have outlived it.
+    fn attach<'a>(
+        &'a self,
+        former: &'a ProcessIdentity,
+        from: Option<u64>,
+        facts: mpsc::Sender<Envelope>,
+    ) -> Boxed<'a, Option<Box<dyn Runtime>>> {
+        Box::pin(async move {
+            let outside = self.outside.as_ref()?;
+            outside.take_up(&self.config, former, from, facts, self.tasks.child()).await
+        })
+    }
+
+    /// One that played in the daemon died with it. Its commands may have outlived it.
     fn make_dead<'a>(&'a self, former: &'a ProcessIdentity) -> Boxed<'a, Result<Death, StillAlive>> {
-        Box::pin(process::make_dead(former))
+        Box::pin(async move {
+            let death = process::make_dead(former).await?;
+            process::forget(&self.config.run_dir, former.generation);
+            Ok(death)
+        })
     }
 }
 
@@ -113,27 +159,45 @@ impl Starting for EmbeddedStarting {
     }
 
     fn ready(self: Box<Self>, facts: mpsc::Sender<Envelope>) -> Boxed<'static, Result<Box<dyn Runtime>, LaunchError>> {
-        let EmbeddedLauncher { config, clock, tasks } = self.launcher;
-        let passed_on = |name: &OsString| PASSED_ON.iter().any(|allowed| name == allowed);
-        let mut env: Vec<(OsString, OsString)> = config.env.into_iter().filter(|(name, _)| passed_on(name)).collect();
-        env.push((process::MARK.into(), self.spec.mark.into()));
-        let inner = Inner {
-            generation: self.spec.generation,
-            env,
-            store: self.store,
-            clock,
-            tasks: tasks.child(),
-            facts,
-            threads: Mutex::default(),
-            exited: AtomicBool::new(false),
-        };
-        Box::pin(std::future::ready(Ok(Box::new(Embedded { inner: Arc::new(inner) }) as Box<dyn Runtime>)))
+        let EmbeddedStarting { launcher: EmbeddedLauncher { config, clock, tasks, .. }, store, spec } = *self;
+        let player = Embedded::begin(store, config.env, spec, clock, &tasks, facts);
+        Box::pin(std::future::ready(Ok(Box::new(player) as Box<dyn Runtime>)))
     }
 }
 
 /// One generation.
 struct Embedded {
     inner: Arc<Inner>,
+}
+
+impl Embedded {
+    fn begin(
+        store: Store,
+        env: Vec<(OsString, OsString)>,
+        spec: SpawnSpec,
+        clock: Clock,
+        tasks: &Tasks,
+        facts: mpsc::Sender<Envelope>,
+    ) -> Self {
+        let mut env = passed_on(&env);
+        env.push((process::MARK.into(), spec.mark.into()));
+        let inner = Inner {
+            generation: spec.generation,
+            env,
+            store,
+            clock,
+            tasks: tasks.child(),
+            facts,
+            threads: Mutex::default(),
+            exited: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+/// Of an environment, what commands get.
+fn passed_on(env: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    env.iter().filter(|(name, _)| PASSED_ON.iter().any(|allowed| name == allowed)).cloned().collect()
 }
 
 /// What the runtime and its running turns share.
@@ -337,20 +401,7 @@ impl Runtime for Embedded {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            resume: true,
-            steer: true,
-            interrupt: true,
-            read_back: true,
-            ask: true,
-            images: true,
-            model_switch: false,
-            per_thread_directory: true,
-            fork: true,
-            compact: true,
-            plan: false,
-            sandbox: true,
-        }
+        CAPABILITIES
     }
 
     fn warnings(&self) -> Vec<String> {

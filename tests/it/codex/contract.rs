@@ -14,6 +14,12 @@ async fn embedded_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn embedded_in_a_process_of_its_own_keeps_the_contract() {
+    let site = Site::new("contract-embedded-child").await;
+    keeps_the_contract(&site, site.embedded_child()).await;
+}
+
+#[tokio::test]
 async fn codex_keeps_the_contract() {
     let site = Site::new("contract-codex").await;
     keeps_the_contract(&site, site.codex()).await;

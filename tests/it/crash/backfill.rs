@@ -102,13 +102,14 @@ async fn recalls_strangers_and_the_time_before_are_left_alone() {
     let closed = world.sim.say("oc_closed", OWNER, "@bot [[say hello]]");
     world.answer(&li).await;
     world.answer(&closed).await;
-    let bridge = world.pid("bridge").unwrap();
+    let (bridge, runtime) = (world.pid("bridge").unwrap(), world.pid("runtime").unwrap());
     kill(bridge, "-STOP");
     world.sim.recall_unheard(&queued);
     let recalled = world.sim.hold_back("oc_li", LI, "[[say recalled]]");
     world.sim.recall_unheard(&recalled);
     let stranger = world.sim.hold_back("oc_closed", STRANGER, "@bot [[say stranger]]");
     let idle = world.sim.hold_back("oc_closed", OWNER, "not for the bot");
+    kill(runtime, "-KILL");
     kill(bridge, "-KILL");
     world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != bridge)).await;
     looked(&world, 1).await;

@@ -83,9 +83,8 @@ async fn killed_while_it_compacts(kind: Kind, kill: impl AsyncFn(&World)) {
     world.assert_nothing_runs_on_cards(&[OWNER_CHAT]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn codex_compacts_on_when_the_bridge_dies() {
-    let world = World::start(Kind::Codex).await;
+async fn it_compacts_on_when_the_bridge_dies(kind: Kind) {
+    let world = World::start(kind).await;
     let first = world.sim.say(OWNER_CHAT, OWNER, "[[compacting 4000]] [[say first]]");
     world.answer(&first).await;
     let compact = world.sim.say(OWNER_CHAT, OWNER, "/compact");
@@ -93,6 +92,16 @@ async fn codex_compacts_on_when_the_bridge_dies() {
     world.kill_bridge().await;
     assert_eq!(one_outcome(&world, &compact).await, Done);
     still_here(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codex_compacts_on_when_the_bridge_dies() {
+    it_compacts_on_when_the_bridge_dies(Kind::Codex).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_runtime_compacts_on_when_the_bridge_dies() {
+    it_compacts_on_when_the_bridge_dies(Kind::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,8 +115,9 @@ async fn both_die_while_codex_compacts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bridge_dies_while_it_compacts_itself() {
-    killed_while_it_compacts(Kind::Embedded, World::kill_bridge).await;
+async fn the_embedded_runtime_dies_while_it_compacts() {
+    killed_while_it_compacts(Kind::Embedded, World::kill_runtime).await;
+    killed_while_it_compacts(Kind::Embedded, World::kill_both).await;
 }
 
 async fn around(kind: Kind, places: &[(&str, Expect)]) {

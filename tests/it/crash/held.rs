@@ -1,4 +1,4 @@
-//! The bridge dies and codex lives on: every turn goes on, every request stays answerable on its card, nothing is said
+//! The bridge dies and the runtime lives on: every turn goes on, every request stays answerable on its card, nothing is said
 //! twice and nothing is told to anybody.
 
 use std::time::Duration;
@@ -8,6 +8,13 @@ use super::points::{arm, died};
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
+const BOTH: [Kind; 2] = [Kind::Embedded, Kind::Codex];
+
+/// Each place with each kind.
+fn with_both<const N: usize>(places: [&'static str; N]) -> impl Iterator<Item = (Kind, &'static str)> {
+    BOTH.into_iter().flat_map(move |kind| places.map(|place| (kind, place)))
+}
+
 pub(super) async fn runs_turn(world: &World) {
     world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
 }
@@ -16,7 +23,7 @@ pub(super) async fn runs_turn(world: &World) {
 pub(super) async fn kill_only_the_bridge(world: &World) {
     let runtime = world.wait("the runtime's pid", |world| world.pid("runtime")).await;
     world.kill_bridge().await;
-    assert_eq!(world.pid("runtime"), Some(runtime), "codex lives on");
+    assert_eq!(world.pid("runtime"), Some(runtime), "the runtime lives on");
 }
 
 /// One answer and nothing besides: nobody was told of a death.
@@ -42,9 +49,8 @@ pub(super) fn workspaces(world: &World) -> std::path::PathBuf {
     world.home.path().join("ally/workspaces")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn in_streaming_text() {
-    let world = World::start(Kind::Codex).await;
+async fn streaming(kind: Kind) {
+    let world = World::start(kind).await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 120 50]]");
     runs_turn(&world).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -55,8 +61,14 @@ async fn in_streaming_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_tool_call_and_its_end_comes_while_nobody_is_there() {
-    let world = World::start(Kind::Codex).await;
+async fn in_streaming_text() {
+    for kind in BOTH {
+        streaming(kind).await;
+    }
+}
+
+async fn tool_call(kind: Kind) {
+    let world = World::start(kind).await;
     let file = "nonce.txt";
     let text = format!("[[shell echo n1 >> {file}; sleep 1; echo n2 >> {file}]] [[say done]]");
     let message = world.sim.say(OWNER_CHAT, OWNER, &text);
@@ -67,8 +79,14 @@ async fn in_a_tool_call_and_its_end_comes_while_nobody_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_an_open_request_its_card_is_good_for_an_answer() {
-    let world = World::start(Kind::Codex).await;
+async fn in_a_tool_call_and_its_end_comes_while_nobody_is_there() {
+    for kind in BOTH {
+        tool_call(kind).await;
+    }
+}
+
+async fn open_request(kind: Kind) {
+    let world = World::start(kind).await;
     let file = world.file("approved.txt");
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo n1 >> {}]] [[say done]]", file.display()));
     let card = world.card_with(&message, "Allow once").await;
@@ -82,9 +100,16 @@ async fn with_an_open_request_its_card_is_good_for_an_answer() {
     assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_open_request_its_card_is_good_for_an_answer() {
+    for kind in BOTH {
+        open_request(kind).await;
+    }
+}
+
 /// The bridge dies at a place in the life of a request.
-async fn at_a_place_of_a_request(place: &str) {
-    let world = World::start(Kind::Codex).await;
+async fn at_a_place_of_a_request(kind: Kind, place: &str) {
+    let world = World::start(kind).await;
     let file = world.file("approved.txt");
     let text = format!("[[escalate echo n1 >> {}]] [[say done]]", file.display());
     let asks_before = place.starts_with("w4") || place == "card.told";
@@ -118,28 +143,27 @@ async fn at_a_place_of_a_request(place: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn around_the_opening_of_a_request() {
-    for place in ["w4.before", "w4.after", "card.told"] {
-        at_a_place_of_a_request(place).await;
+    for (kind, place) in with_both(["w4.before", "w4.after", "card.told"]) {
+        at_a_place_of_a_request(kind, place).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn around_a_decision() {
-    for place in ["w5.before", "w5.after", "w5a.before"] {
-        at_a_place_of_a_request(place).await;
+    for (kind, place) in with_both(["w5.before", "w5.after", "w5a.before"]) {
+        at_a_place_of_a_request(kind, place).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn around_an_answer_to_codex() {
-    for place in ["w5a.after", "w5a.told"] {
-        at_a_place_of_a_request(place).await;
+async fn around_an_answer() {
+    for (kind, place) in with_both(["w5a.after", "w5a.told"]) {
+        at_a_place_of_a_request(kind, place).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn around_each_write_of_a_turn() {
-    let world = World::start(Kind::Codex).await;
+async fn each_write(kind: Kind) {
+    let world = World::start(kind).await;
     for (n, place) in ["w2.before", "w2.after", "w2.told", "w3.before", "w3.after", "w6.before"].iter().enumerate() {
         let file = format!("nonce-{n}.txt");
         arm(&world, place);
@@ -153,40 +177,60 @@ async fn around_each_write_of_a_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_question_waits() {
-    let world = World::start(Kind::Codex).await;
+async fn around_each_write_of_a_turn() {
+    for kind in BOTH {
+        each_write(kind).await;
+    }
+}
+
+async fn question(kind: Kind) {
+    let world = World::start(kind).await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[ask Which one?|Alpha|Beta]] [[say thanks]]");
     let asked = world.card_with(&message, "2 Beta").await;
     kill_only_the_bridge(&world).await;
     world.settled_surfaces().await;
     world.sim.click(&asked.id, "2 Beta", OWNER).await;
-    assert_answered_once(&world, &message, "thanks").await;
+    // The embedded runtime adds what it was answered.
+    let last = if kind == Kind::Codex { "thanks" } else { "(answer: Beta)" };
+    assert_answered_once(&world, &message, last).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn during_the_handing_over_of_a_turn() {
-    let world = World::start(Kind::Codex).await;
+async fn while_a_question_waits() {
+    for kind in BOTH {
+        question(kind).await;
+    }
+}
+
+async fn handing_over(kind: Kind) {
+    let world = World::start(kind).await;
     let warm = world.sim.say(OWNER_CHAT, OWNER, "[[say warm]]");
     world.answer(&warm).await;
     world.settled().await;
-    let codex = world.pid("runtime").unwrap();
-    kill(codex, "-STOP");
+    let runtime = world.pid("runtime").unwrap();
+    kill(runtime, "-STOP");
     let file = "nonce.txt";
     let message = world.sim.say(OWNER_CHAT, OWNER, &format!("[[shell echo n1 >> {file}]] [[say done]]"));
     world.wait("the submit", |world| (world.status()?["turns"]["submitting"] == 1).then_some(())).await;
     let bridge = world.pid("bridge").unwrap();
     kill(bridge, "-KILL");
     world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != bridge)).await;
-    kill(codex, "-CONT");
+    kill(runtime, "-CONT");
     assert_answered_once(&world, &message, "done").await;
-    assert_eq!(world.pid("runtime"), Some(codex));
+    assert_eq!(world.pid("runtime"), Some(runtime));
     let nonce = find(&workspaces(&world), file).unwrap();
     assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1)].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_steer_under_way() {
-    let world = World::start(Kind::Codex).await;
+async fn during_the_handing_over_of_a_turn() {
+    for kind in BOTH {
+        handing_over(kind).await;
+    }
+}
+
+async fn steer(kind: Kind) {
+    let world = World::start(kind).await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 5]] [[say done]]");
     runs_turn(&world).await;
     let steer = world.sim.say(OWNER_CHAT, OWNER, "/steer [[say steered words]]");
@@ -201,29 +245,41 @@ async fn with_a_steer_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_stop_under_way() {
-    let world = World::start(Kind::Codex).await;
+async fn with_a_steer_under_way() {
+    for kind in BOTH {
+        steer(kind).await;
+    }
+}
+
+async fn stop(kind: Kind) {
+    let world = World::start(kind).await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
     runs_turn(&world).await;
-    let codex = world.pid("runtime").unwrap();
+    let runtime = world.pid("runtime").unwrap();
     // The stop is committed and cannot be passed on.
-    kill(codex, "-STOP");
+    kill(runtime, "-STOP");
     let stop = world.sim.say(OWNER_CHAT, OWNER, "/stop");
     world.sim.wait_ack(&stop).await;
     let bridge = world.pid("bridge").unwrap();
     kill(bridge, "-KILL");
     world.wait("a new bridge", |world| world.pid("bridge").filter(|pid| *pid != bridge)).await;
-    kill(codex, "-CONT");
+    kill(runtime, "-CONT");
     world.settled().await;
-    assert_eq!(world.pid("runtime"), Some(codex));
+    assert_eq!(world.pid("runtime"), Some(runtime));
     let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
     assert_eq!(turns[0]["outcome"], "interrupted", "{turns}");
     assert!(world.answers(&message).iter().all(|said| !said.text().contains("done")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_times_within_one_turn() {
-    let world = World::start(Kind::Codex).await;
+async fn with_a_stop_under_way() {
+    for kind in BOTH {
+        stop(kind).await;
+    }
+}
+
+async fn ten_times(kind: Kind) {
+    let world = World::start(kind).await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 300 150]]");
     runs_turn(&world).await;
     for _ in 0..10 {
@@ -233,8 +289,14 @@ async fn ten_times_within_one_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nobody_reads_codex_waits() {
-    let mut world = World::prepare(Kind::Codex, "").await;
+async fn ten_times_within_one_turn() {
+    for kind in BOTH {
+        ten_times(kind).await;
+    }
+}
+
+async fn nobody_reads(kind: Kind) {
+    let mut world = World::prepare(kind, "").await;
     let limit = 150_000;
     std::fs::create_dir_all(world.file("ally/run")).unwrap();
     std::fs::write(world.file("ally/run/hold-limit"), limit.to_string()).unwrap();
@@ -258,8 +320,14 @@ async fn while_nobody_reads_codex_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_it_said_is_taken_away_when_nothing_runs_and_all_of_it_when_it_is_dead() {
-    let world = World::start(Kind::Codex).await;
+async fn while_nobody_reads_it_waits() {
+    for kind in BOTH {
+        nobody_reads(kind).await;
+    }
+}
+
+async fn output(kind: Kind) {
+    let world = World::start(kind).await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 50 1]]");
     world.answer(&message).await;
     let kept = |world: &World| {
@@ -280,8 +348,14 @@ async fn what_it_said_is_taken_away_when_nothing_runs_and_all_of_it_when_it_is_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_conversations_and_a_queue_go_on_in_their_order() {
-    let world = World::start(Kind::Codex).await;
+async fn what_it_said_is_taken_away_when_nothing_runs_and_all_of_it_when_it_is_dead() {
+    for kind in BOTH {
+        output(kind).await;
+    }
+}
+
+async fn queue(kind: Kind) {
+    let world = World::start(kind).await;
     let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 100 50]]");
     let other = world.sim.say(GROUP, LI, "@bot [[stream 100 40]]");
     world.wait("both to run", |world| (world.status()?["turns"]["running"] == 2).then_some(())).await;
@@ -300,11 +374,17 @@ async fn two_conversations_and_a_queue_go_on_in_their_order() {
     assert_eq!(order, ["queued 0", "queued 1", "queued 2"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_conversations_and_a_queue_go_on_in_their_order() {
+    for kind in BOTH {
+        queue(kind).await;
+    }
+}
+
 /// A request that waits elsewhere has the next bridge hear everything since then: also the turn that was before on the same
 /// thread.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_turn_before_said_is_not_taken_for_the_next_ones() {
-    let world = World::start(Kind::Codex).await;
+async fn next_turn(kind: Kind) {
+    let world = World::start(kind).await;
     let waits = world.sim.say(GROUP, OWNER, "@bot [[escalate true]] [[say allowed]]");
     let card = world.card_with(&waits, "Allow once").await;
     for place in ["w2.after", "w2.told", "w3.before"] {
@@ -319,6 +399,13 @@ async fn what_the_turn_before_said_is_not_taken_for_the_next_ones() {
     }
     world.sim.click(&card.id, "Allow once", OWNER).await;
     assert_answered_once(&world, &waits, "allowed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_is_not_taken_for_the_one_before_it() {
+    for kind in BOTH {
+        next_turn(kind).await;
+    }
 }
 
 /// A thread that an earlier bridge loaded keeps its level and is not loaded twice.
@@ -338,9 +425,8 @@ async fn a_thread_goes_on_at_its_level_with_the_next_bridge() {
     assert_answered_once(&world, &second, "two").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_restart_in_the_middle_cuts_nothing() {
-    let world = World::start(Kind::Codex).await;
+async fn restart(kind: Kind) {
+    let world = World::start(kind).await;
     let file = world.file("approved.txt");
     let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 150 50]]");
     let asks = format!("@bot [[escalate echo n1 >> {}]] [[say done]]", file.display());
@@ -365,6 +451,13 @@ async fn a_restart_in_the_middle_cuts_nothing() {
     assert_eq!(world.answer(&next).await.said(), "still here");
     // That one left our hands: it is ended here.
     assert!(world.run(&["stop"]).1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_the_middle_cuts_nothing() {
+    for kind in BOTH {
+        restart(kind).await;
+    }
 }
 
 /// Settings of codex that change while a task runs hold from the next one on.
@@ -436,9 +529,30 @@ async fn a_bridge_that_is_told_to_end_by_somebody_else_leaves_codex_as_it_is() {
     assert_eq!(world.nonces(&file), [("n1".to_owned(), 1)].into());
 }
 
+/// A newer build of ally plays from the next task on.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_supervisor_dies_and_codex_with_it() {
-    let mut world = World::prepare(Kind::Codex, "[turn]\ngrace = \"1s\"\n").await;
+async fn a_restart_with_a_newer_program_waits_for_the_task() {
+    let mut world = World::prepare(Kind::Embedded, "").await;
+    let program = world.file("ally-of-its-own");
+    std::fs::copy(env!("CARGO_BIN_EXE_ally"), &program).unwrap();
+    world.use_program(program.clone());
+    world.up().await;
+    let long = world.sim.say(OWNER_CHAT, OWNER, "[[stream 150 50]]");
+    runs_turn(&world).await;
+    let runtime = world.pid("runtime");
+    let built = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    std::fs::File::open(&program).unwrap().set_modified(built).unwrap();
+    assert!(world.run(&["restart"]).1);
+    world.ready().await;
+    assert_eq!(world.pid("runtime"), runtime, "the task goes on");
+    assert_answered_once(&world, &long, "w150").await;
+    world.wait("the newer one", |world| world.pid("runtime").filter(|now| Some(*now) != runtime)).await;
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
+    assert_eq!(world.answer(&next).await.said(), "still here");
+}
+
+async fn supervisor_dies(kind: Kind) {
+    let mut world = World::prepare(kind, "[turn]\ngrace = \"1s\"\n").await;
     world.up().await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
     runs_turn(&world).await;
@@ -449,4 +563,11 @@ async fn the_supervisor_dies_and_codex_with_it() {
     world.card_with(&message, "Continue").await;
     world.settled().await;
     assert_eq!(world.answers(&message).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_supervisor_dies_and_the_runtime_with_it() {
+    for kind in BOTH {
+        supervisor_dies(kind).await;
+    }
 }

@@ -108,7 +108,7 @@ async fn what_was_queued_through_an_outage_asks_before_it_runs() {
     let hour_ago = world.sim.now_ms() - 3_000_000;
     let beat = |world: &World| world.ledger(ally::ledger::alive::last_beat).filter(|at| *at < hour_ago);
     world.wait("a beat", beat).await;
-    world.kill_bridge().await;
+    world.kill_both().await;
     let card = world.card_with(&wanted, "Do it").await;
     let other = world.card_with(&unwanted, "Do it").await;
     assert!(card.text().contains("offline"), "{}", card.text());
@@ -301,10 +301,11 @@ async fn a_stop_ends_commands_that_outlived_everybody() {
     let world = World::start(Kind::Embedded).await;
     world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
     world.wait("the turn to run", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
-    world.wait("the command", |world| (world.processes().len() > 2).then_some(())).await;
+    world.wait("the command", |world| (world.processes().len() > 3).then_some(())).await;
     let pids = world.status().unwrap()["pids"].clone();
     let pid = |which: &str| pids[which].as_u64().unwrap() as u32;
     kill(pid("bridge"), "-STOP");
+    kill(pid("runtime"), "-KILL");
     kill(pid("supervisor"), "-KILL");
     kill(pid("bridge"), "-KILL");
     assert!(!world.processes().is_empty(), "the command runs on");

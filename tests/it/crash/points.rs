@@ -33,10 +33,10 @@ pub(super) async fn died(world: &World, place: &str) {
     world.sim.advance(std::time::Duration::from_secs(16));
 }
 
-/// The same, and codex dies at the same time.
-async fn both_died(world: &World, place: &str, codex: u32) {
+/// The same, and the runtime dies at the same time.
+async fn both_died(world: &World, place: &str, runtime: u32) {
     world.wait(&format!("a death at {place}"), |world| (!file_of(world).exists()).then_some(())).await;
-    crate::support::world::kill(codex, "-KILL");
+    crate::support::world::kill(runtime, "-KILL");
     died(world, place).await;
 }
 
@@ -215,10 +215,11 @@ async fn after_w4() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_whose_id_was_never_told_stops_asking() {
     let world = World::start(Kind::Embedded).await;
+    let runtime = world.pid("runtime").unwrap();
     world.sim.rules(|rules| rules.uuid_repeat = UuidRepeat::Refused);
     arm(&world, "card.told");
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo x]] [[say done]]");
-    died(&world, "card.told").await;
+    both_died(&world, "card.told", runtime).await;
     assert!(matches!(assert_one_outcome(&world, &message).await, Outcome::Unknown(_)));
 }
 
@@ -371,7 +372,7 @@ async fn around_the_burial_of_a_dead_process() {
         let message = world.sim.say(OWNER_CHAT, OWNER, "[[escalate echo x]] [[say done]]");
         let card = world.card_with(&message, "Allow once").await;
         arm(&world, place);
-        crate::support::world::kill(world.pid("bridge").unwrap(), "-KILL");
+        crate::support::world::kill(world.pid("runtime").unwrap(), "-KILL");
         died(&world, place).await;
         assert!(matches!(assert_one_outcome(&world, &message).await, Outcome::Unknown(_)), "at {place}");
         let void = world.sim.message(&card.id);
@@ -384,12 +385,13 @@ async fn around_a_reminder() {
     for (place, reminders) in [("reminder.before", 0), ("reminder.after", 1)] {
         let world = World::start(Kind::Embedded).await;
         let message = world.sim.say(GROUP, OWNER, "@bot [[escalate echo x]] [[say done]]");
-        world.card_with(&message, "Allow once").await;
+        let card = world.card_with(&message, "Allow once").await;
         world.settled_surfaces().await;
         arm(&world, place);
         world.warp(std::time::Duration::from_secs(31 * 60)).await;
         died(&world, place).await;
-        assert!(matches!(assert_one_outcome(&world, &message).await, Outcome::Unknown(_)), "at {place}");
+        world.sim.click(&card.id, "Allow once", OWNER).await;
+        assert!(matches!(assert_one_outcome(&world, &message).await, Outcome::Answered), "at {place}");
         let told = world.sim.messages(GROUP).into_iter().filter(|one| one.text().contains("has been waiting for"));
         assert_eq!(told.count(), reminders, "at {place}");
     }

@@ -231,7 +231,7 @@ async fn who_may_press_what_begins_and_joins_a_task() {
     let toast = clicks(&world, APPROVER, &card.id, &card.button("Cancel").unwrap()).await;
     assert!(toast.contains("Cancelled"), "{toast}");
     // The task is cut by a death, and offers what can be done about it.
-    world.kill_bridge().await;
+    world.kill_runtime().await;
     let cut = world.card_with(&first, "Continue").await;
     for button in ["Continue", "Run again", "Dismiss"] {
         for who in others() {
@@ -428,7 +428,7 @@ async fn clicks_that_are_not_what_they_seem_do_nothing() {
     let asked = world.sim.say(OPEN, LI, &ask);
     let card = world.card_with(&asked, "Allow once").await;
     let value = card.button("Allow once").unwrap();
-    world.kill_bridge().await;
+    world.kill_both().await;
     world.wait("the request to be void", |world| (open_gates(world) == 0).then_some(())).await;
     let toast = clicks(&world, OWNER_HERE, &card.id, &value).await;
     refused(toast, "ally restarted", "of a former process");

@@ -11,7 +11,7 @@ use ally::domain::gate::Decision;
 use ally::domain::history::{Failure, PulledTurn};
 use ally::domain::ids::{ClientId, Generation, NativeTurnId, ThreadId};
 use ally::runtimes::codex::{CodexConfig, CodexLauncher};
-use ally::runtimes::embedded::{self, EmbeddedConfig};
+use ally::runtimes::embedded::{self, EmbeddedConfig, EmbeddedLauncher};
 use ally::tasks::Tasks;
 use tokio::sync::mpsc;
 
@@ -90,10 +90,20 @@ impl Site {
         Box::new(CodexLauncher::new(config, self.tasks.clone()))
     }
 
+    /// It plays in this process.
     pub fn embedded(&self) -> Box<dyn Launcher> {
+        Box::new(self.embedded_launcher())
+    }
+
+    /// It plays in a process of its own.
+    pub fn embedded_child(&self) -> Box<dyn Launcher> {
+        Box::new(self.embedded_launcher().as_process(env!("CARGO_BIN_EXE_ally").into(), None))
+    }
+
+    fn embedded_launcher(&self) -> EmbeddedLauncher {
         let config =
             EmbeddedConfig { home: self.root.join("embedded"), run_dir: self.root.join("run"), env: self.env() };
-        Box::new(embedded::launcher(config, Clock::default(), self.tasks.clone()))
+        embedded::launcher(config, Clock::default(), self.tasks.clone())
     }
 }
 

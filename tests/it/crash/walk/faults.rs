@@ -17,6 +17,8 @@ struct Fault {
     /// Where the bridge dies: there the fault shows.
     places: &'static [&'static str],
     tasks: &'static [Task],
+    /// It shows where the runtime dies as well: what outlives the bridge is not judged.
+    with_runtime: bool,
     /// Stands in what is found.
     found: &'static str,
 }
@@ -29,6 +31,7 @@ async fn is_found(fault: Fault) {
         power: fault.power,
         places: fault.places,
         tasks: fault.tasks,
+        with_runtime: fault.with_runtime,
         patience: Duration::from_secs(8),
     };
     let mut found = Summary::default();
@@ -68,13 +71,29 @@ async fn an_end_that_only_the_stream_told_is_noticed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_runs_again_by_itself_is_noticed() {
     let (places, tasks) = (["commit.after"].as_slice(), [Task::SlowShell].as_slice());
-    is_found(Fault { name: "submit again without asking", places, tasks, found: "doubled:", ..Fault::default() }).await;
+    is_found(Fault {
+        name: "submit again without asking",
+        places,
+        tasks,
+        with_runtime: true,
+        found: "doubled:",
+        ..Fault::default()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_is_honoured_twice_is_noticed() {
     let (places, tasks) = (["gate.over.before"].as_slice(), [Task::Request].as_slice());
-    is_found(Fault { name: "w5a not committed", places, tasks, found: "doubled:", ..Fault::default() }).await;
+    is_found(Fault {
+        name: "w5a not committed",
+        places,
+        tasks,
+        with_runtime: true,
+        found: "doubled:",
+        ..Fault::default()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

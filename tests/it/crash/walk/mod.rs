@@ -32,38 +32,29 @@ struct Stage {
     /// Where the bridge dies and what is asked for, where that is not drawn from everything.
     places: &'static [&'static str],
     tasks: &'static [Task],
+    with_runtime: bool,
     /// How long a round may take to come to rest.
     patience: Duration,
 }
 
 impl Stage {
-    /// Most play the runtime themselves; one in ten has the real codex, one in ten loses its power, and one in ten is a
-    /// release build where there is one.
+    /// Most have the runtime that is part of ally; one in ten has the real codex, one in ten loses its power, and one in ten is
+    /// a release build where there is one.
     fn of_block(block: u64) -> Self {
         let (kind, program) = match block % 10 {
             7 => (Kind::Codex, None),
             3 => (Kind::Embedded, release_build()),
             _ => (Kind::Embedded, None),
         };
-        Self {
-            kind,
-            program,
-            fault: None,
-            power: cfg!(target_os = "linux") && block % 10 == 5,
-            places: &[],
-            tasks: &[],
-            patience: Duration::from_secs(60),
-        }
+        let (places, tasks) = (&[], &[]);
+        let power = cfg!(target_os = "linux") && block % 10 == 5;
+        let patience = Duration::from_secs(60);
+        Self { kind, program, fault: None, power, places, tasks, with_runtime: false, patience }
     }
 
     fn cast(&self) -> Cast {
-        Cast {
-            has_child: self.kind == Kind::Codex,
-            has_places: self.program.is_none(),
-            has_power: self.power,
-            places: self.places,
-            tasks: self.tasks,
-        }
+        let Self { power: has_power, places, tasks, with_runtime, .. } = *self;
+        Cast { has_places: self.program.is_none(), has_power, places, tasks, with_runtime }
     }
 
     async fn build(&self, seed: u64) -> World {
@@ -118,7 +109,7 @@ impl Summary {
         let Death { who, how, when, .. } = &played.round.death;
         match (played.died, when) {
             (false, _) => self.missed += 1,
-            (true, When::At(place)) => *self.deaths.entry(format!("Bridge at {place}")).or_default() += 1,
+            (true, When::At(place)) => *self.deaths.entry(format!("{who:?} at {place}")).or_default() += 1,
             (true, When::Now) => {
                 let how = format!("{how:?}");
                 let how = how.split(['(', ' ']).next().unwrap_or_default();
@@ -177,7 +168,7 @@ async fn block(stage: &Stage, seeds: impl Iterator<Item = u64>, told: impl Fn(&P
             world = Some(stage.build(seed).await);
         }
         let Some(here) = world.as_mut() else { continue };
-        let own_wait = stage.program.is_some() && round.death.who == Who::Bridge;
+        let own_wait = stage.program.is_some() && matches!(round.death.who, Who::Bridge | Who::Both);
         let played = play::play(here, round, stage.patience).await;
         told(&played);
         summary.add(&played);

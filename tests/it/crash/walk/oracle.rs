@@ -10,10 +10,6 @@ use super::play::{Played, Sent, What};
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
-/// Whether a turn goes on when the bridge dies and its runtime is a process of its own. As long as it does not, whoever
-/// waits for it is asked what shall become of it.
-const TURNS_OUTLIVE_THE_BRIDGE: bool = true;
-
 /// What the ledger says of one message.
 #[derive(Debug, Clone, Default)]
 struct Known {
@@ -165,12 +161,13 @@ impl Judged<'_> {
         if is_own && turns == 0 {
             problems.push("lost: it became a turn, and there is none".to_owned());
         }
-        // Only so many may wait, and whoever sends more is told so.
-        let is_full = reason.as_deref() == Some("queue full");
+        // Only so many may wait. What is more is marked, and told once a minute.
+        let is_marked = |one: &SimMessage| one.id == self.sent.id && one.receipts() == ["CrossMark"];
+        let is_full = reason.as_deref() == Some("queue full") && self.seen.iter().any(is_marked);
         // Nor does a word decide what nobody had seen.
         let is_early = reason.as_deref() == Some("shortcut") && matches!(self.sent.what, What::Typed(_));
         let was_told = self.replies().filter(|one| is_answer(one)).count() == 1;
-        if state == "refused" && !(was_told && (is_full || is_early)) {
+        if state == "refused" && !(is_full || (was_told && is_early)) {
             problems.push(format!("lost: it was refused ({reason:?})"));
         }
         if self.known.void > 0 && self.goes_on() {
@@ -208,8 +205,7 @@ impl Judged<'_> {
 
     /// Whatever died, the runtime did not.
     fn goes_on(&self) -> bool {
-        let is_child = self.kind == Kind::Codex;
-        TURNS_OUTLIVE_THE_BRIDGE && is_child && self.played.round.death.who == Who::Bridge
+        self.played.round.death.who == Who::Bridge
     }
 
     /// Each answer is there once, and whole.

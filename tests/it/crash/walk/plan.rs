@@ -77,6 +77,8 @@ pub struct Step {
 pub enum Who {
     Bridge,
     Runtime,
+    /// The bridge, and the runtime right after it.
+    Both,
     Supervisor,
     All,
 }
@@ -111,8 +113,6 @@ pub struct Death {
 /// What rounds may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Cast {
-    /// There is a child to kill.
-    pub has_child: bool,
     /// The program has named places.
     pub has_places: bool,
     /// It is known what a disk would keep.
@@ -120,6 +120,8 @@ pub struct Cast {
     /// Only these places and tasks, where any are named.
     pub places: &'static [&'static str],
     pub tasks: &'static [Task],
+    /// Whoever dies there takes the runtime along.
+    pub with_runtime: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -244,15 +246,18 @@ fn death(rng: &mut Rng, cast: Cast) -> Death {
     }
     if cast.has_places && !cast.places.is_empty() {
         let when = When::At(cast.places[rng.usize(0..cast.places.len())]);
-        return Death { after, who: Who::Bridge, how: How::Kill, when };
+        let who = if cast.with_runtime { Who::Both } else { Who::Bridge };
+        return Death { after, who, how: How::Kill, when };
     }
     if cast.has_places && rng.u8(0..100) < 45 {
         let when = When::At(ON_THE_WAY[rng.usize(0..ON_THE_WAY.len())]);
-        return Death { after, who: Who::Bridge, how: How::Kill, when };
+        let who = if rng.u8(0..100) < 35 { Who::Both } else { Who::Bridge };
+        return Death { after, who, how: How::Kill, when };
     }
     let who = match rng.u8(0..100) {
-        0..40 if cast.has_child => Who::Runtime,
-        0..65 => Who::Bridge,
+        0..35 => Who::Runtime,
+        35..45 => Who::Both,
+        45..65 => Who::Bridge,
         65..82 => Who::Supervisor,
         _ => Who::All,
     };

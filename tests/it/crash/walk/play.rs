@@ -72,6 +72,8 @@ pub struct Player<'w> {
     asleep: Vec<u32>,
     /// When something was last said about a picture that waited for words.
     worded: Option<Instant>,
+    /// Waits for the bridge's death to end the runtime, too.
+    follower: Option<tokio::task::JoinHandle<()>>,
 }
 
 enum Event {
@@ -94,7 +96,8 @@ pub async fn play(world: &mut World, round: Round, patience: Duration) -> Played
         outcomes: BTreeMap::new(),
     };
     let began = Instant::now();
-    let mut player = Player { world, played, from, began, pressed: BTreeMap::new(), asleep: Vec::new(), worded: None };
+    let (pressed, asleep) = (BTreeMap::new(), Vec::new());
+    let mut player = Player { world, played, from, began, pressed, asleep, worded: None, follower: None };
     player.act().await;
     player.come_to_rest(patience).await;
     let Player { world, mut played, from, .. } = player;
@@ -231,8 +234,11 @@ impl Player<'_> {
     fn die(&mut self) {
         let Death { who, how, when, .. } = self.played.round.death.clone();
         if let When::At(place) = when {
-            std::fs::write(self.world.paths().crash_point(), place).unwrap();
-            return self.note(format!("the bridge is to die at {place}"));
+            let file = self.world.paths().crash_point();
+            let runtime = self.world.pid("runtime").filter(|_| who == Who::Both);
+            std::fs::write(&file, place).unwrap();
+            self.follower = runtime.map(|runtime| tokio::spawn(end_after(file, runtime)));
+            return self.note(format!("{who:?} to die at {place}"));
         }
         if let How::Power { rest } = how {
             let others = self.world.lose_power(rest);
@@ -243,10 +249,10 @@ impl Player<'_> {
         if matches!(who, Who::Supervisor | Who::All) {
             pids.extend(self.world.supervisor_pid());
         }
-        if matches!(who, Who::Bridge | Who::All) {
+        if matches!(who, Who::Bridge | Who::Both | Who::All) {
             pids.extend(self.world.bridge_pid());
         }
-        if who == Who::Runtime || (who == Who::All && self.world.kind == Kind::Codex) {
+        if matches!(who, Who::Runtime | Who::Both | Who::All) {
             pids.extend(self.world.pid("runtime"));
         }
         let signal = match how {
@@ -298,6 +304,9 @@ impl Player<'_> {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        if let Some(follower) = self.follower.take() {
+            follower.abort();
         }
         if let When::At(place) = self.played.round.death.when {
             self.played.died = std::fs::remove_file(crash_point).is_err();
@@ -354,6 +363,14 @@ impl Player<'_> {
         self.pressed.insert(key, Instant::now());
         self.note(format!("{way:?} is pressed for {about}"));
     }
+}
+
+/// The runtime dies as soon as the bridge has died at its place.
+async fn end_after(place: std::path::PathBuf, runtime: u32) {
+    while place.exists() {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    kill(runtime, "-KILL");
 }
 
 /// The message that a card is about, and the ways that it offers, where it waits for one of them.
