@@ -9,7 +9,7 @@
 //! it and before what may follow it, `.told` when the other side has been told and we know nothing of it yet.
 
 /// Every place there is: what is not in here cannot be armed.
-pub const PLACES: [&str; 34] = [
+pub const PLACES: [&str; 35] = [
     "w1.before",
     "w1.after",
     "w1b.before",
@@ -28,6 +28,7 @@ pub const PLACES: [&str; 34] = [
     "w5a.told",
     "gate.over.before",
     "gate.over.after",
+    "spawn.told",
     "bury.before",
     "bury.after",
     "w6.before",

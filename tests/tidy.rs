@@ -426,7 +426,7 @@ fn is_a_test(name: &str) -> bool {
 }
 
 /// What a bridge must be able to die at: one place before and one after, or the one that lies between.
-const DEATHS: [(&str, &[&str]); 20] = [
+const DEATHS: [(&str, &[&str]); 21] = [
     ("W1", &["w1.before", "w1.after"]),
     ("W1b", &["w1b.before", "w1b.after"]),
     ("W2", &["w2.before", "w2.after"]),
@@ -442,6 +442,7 @@ const DEATHS: [(&str, &[&str]); 20] = [
     ("a migration", &["migration.before", "migration.after"]),
     ("a group of writes", &["commit.before", "commit.after"]),
     ("the middle of a group of writes", &["commit.middle"]),
+    ("a process runs and we do not know", &["spawn.told"]),
     ("the runtime has a turn and we do not know", &["w2.told"]),
     ("the runtime has a decision and we do not know", &["w5a.told"]),
     ("the platform has a message and we do not know", &["w7.told"]),

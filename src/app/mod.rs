@@ -131,10 +131,11 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let failed = tasks.fatal();
     // What a part that failed has left undone the next bridge does.
     let leaves = leaves || failed.is_some();
-    if let Some(holder) = holder.filter(|_| leaves) {
+    // A part that failed has ended the others by now, and what is held must hear nothing of that.
+    if let Some(holder) = holder.as_ref().filter(|_| failed.is_some()) {
         holder.leave();
     }
-    stop(&bridge, parts, &ending, leaves).await;
+    stop(&bridge, parts, &ending, leaves, holder.as_ref()).await;
     serving.stop(Duration::from_secs(3)).await;
     noting.stop(Duration::from_secs(2)).await;
     tasks.stop(Duration::from_secs(2)).await;
@@ -263,7 +264,7 @@ async fn is_ended_alone(link: &BridgeLink) -> bool {
 }
 
 /// Intake, conversations, runtime, outbox. The ledger is closed last, by the caller.
-async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending, leaves: bool) {
+async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending, leaves: bool, holder: Option<&Holder>) {
     ending.draining.store(true, Ordering::Release);
     parts.listening.stop(Duration::from_secs(3)).await;
     let leaves = leaves
@@ -273,6 +274,10 @@ async fn stop(bridge: &Bridge, parts: Parts, ending: &Ending, leaves: bool) {
             true
         });
     if leaves {
+        // Not before: until now the work went on, and what it committed has to be said as well.
+        if let Some(holder) = holder {
+            holder.leave();
+        }
         parts.working.stop(Duration::from_secs(3)).await;
         return;
     }

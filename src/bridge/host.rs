@@ -270,6 +270,11 @@ impl Host {
         self.inner.leaves.load(Ordering::Acquire)
     }
 
+    /// Whether the process is left to the next bridge as this one ends: it was told so, or a part of it has failed.
+    fn stays(&self, bridge: &dyn OnDeath) -> bool {
+        self.leaves() || (bridge.has_failed() && self.leave())
+    }
+
     /// Keeps a runtime alive until `cancel`, then ends it. The bridge settles what it cuts before that.
     pub async fn run(self, bridge: Arc<dyn OnDeath>, cancel: CancellationToken) -> anyhow::Result<()> {
         let mut failures = 0u32;
@@ -282,7 +287,7 @@ impl Host {
             }
         }
         self.inner.state.send_replace(HostState::Stopped);
-        if self.leaves() {
+        if self.stays(bridge.as_ref()) {
             return Ok(());
         }
         match self.bury_former(bridge.as_ref()).await {
@@ -305,7 +310,7 @@ impl Host {
             self.serve(bridge, live, facts, cancel).await;
             return Ok(Duration::ZERO);
         }
-        if self.leaves() {
+        if cancel.is_cancelled() && self.stays(bridge) {
             return Ok(Duration::ZERO);
         }
         if let Err(stuck) = self.bury_former(bridge).await? {
@@ -338,7 +343,8 @@ impl Host {
             return Ok(None);
         }
         let rows = self.inner.ledger.read(generations::not_dead).await?;
-        let ours = |row: &&GenerationRow| row.kind == self.kind() && row.home == self.home() && row.state != "stuck";
+        // With another home it is as with any other setting: it goes on, and is replaced when no turn is under way.
+        let ours = |row: &&GenerationRow| row.kind == self.kind() && row.state != "stuck";
         let former = rows.last().filter(ours).and_then(|row| Some((row.number, identity_of(row)?, row.started_at_ms)));
         let mut active = self.inner.ledger.read(turns::all_active).await?;
         self.inner.has_looked.store(true, Ordering::Release);
@@ -427,12 +433,8 @@ impl Host {
     /// Every generation that is not known to be dead is made dead, and what hung on it is told so.
     async fn bury_former(&self, bridge: &dyn OnDeath) -> Result<Result<(), StillAlive>, LedgerError> {
         for row in self.inner.ledger.read(generations::not_dead).await? {
-            let death = match identity_of(&row) {
-                Some(identity) => self.inner.launcher.make_dead(&identity).await,
-                // It never came to be: the number was taken and the process was not started.
-                None => Ok(Death { boot_changed: false, orphans_killed: 0 }),
-            };
-            match death {
+            let identity = identity_of(&row).unwrap_or_else(|| self.unseen(row.number));
+            match self.inner.launcher.make_dead(&identity).await {
                 Ok(death) => self.mark_dead(bridge, row.number, death).await?,
                 Err(stuck) => {
                     let number = row.number;
@@ -442,6 +444,16 @@ impl Host {
             }
         }
         Ok(Ok(()))
+    }
+
+    fn mark_of(&self, number: Generation) -> String {
+        format!("{}:{number}", self.inner.ledger.id())
+    }
+
+    /// A process that may have been started and was not written down: its mark is all that is known.
+    fn unseen(&self, generation: Generation) -> ProcessIdentity {
+        let mark = self.mark_of(generation);
+        ProcessIdentity { generation, mark, pid: None, start_time: None, boot_id: String::new() }
     }
 
     async fn mark_dead(&self, bridge: &dyn OnDeath, number: Generation, death: Death) -> Result<(), LedgerError> {
@@ -470,11 +482,12 @@ impl Host {
         let launcher = &self.inner.launcher;
         let (kind, home, now) = (launcher.kind(), self.home(), self.inner.clock.now_ms());
         let number = self.inner.ledger.write(move |tx| generations::begin(tx, kind, &home, now)).await?;
-        let spec = SpawnSpec { generation: number, mark: format!("{}:{number}", self.inner.ledger.id()) };
+        let spec = SpawnSpec { generation: number, mark: self.mark_of(number) };
         let starting = match launcher.spawn(spec).await {
             Ok(starting) => starting,
             Err(problem) => return Ok(Err(problem)),
         };
+        crash::point("spawn.told");
         let identity = starting.identity();
         let stored = serde_json::to_string(&identity)?;
         self.inner.ledger.write(move |tx| generations::spawned(tx, number, &stored)).await?;
@@ -501,12 +514,11 @@ impl Host {
         cancel: &CancellationToken,
     ) {
         self.inner.state.send_replace(HostState::Live(Arc::clone(&live)));
-        let mut idle_at: Option<Instant> = None;
+        let mut idle_at = Some(Instant::now() + SETTLED);
         loop {
             let envelope = tokio::select! {
                 () = cancel.cancelled() => {
-                    let stays = self.leaves() || (bridge.has_failed() && self.leave());
-                    if !stays {
+                    if !self.stays(bridge) {
                         live.runtime.shutdown().await;
                     }
                     break;
@@ -517,8 +529,10 @@ impl Host {
                     break;
                 }
                 () = sleep_until(idle_at.unwrap_or_else(Instant::now)), if idle_at.is_some() => {
-                    idle_at = None;
-                    if !self.is_idle(&live).await {
+                    let is_idle = self.is_idle(&live).await;
+                    // An end may take a while to be settled, and not every one is told.
+                    idle_at = (!is_idle).then(|| Instant::now() + LOOK_AGAIN);
+                    if !is_idle {
                         continue;
                     }
                     if live.runtime.is_outdated() {
@@ -534,6 +548,7 @@ impl Host {
             if matches!(&envelope, Some(Envelope { fact: Fact::TurnEnded { .. }, .. })) {
                 idle_at = Some(Instant::now() + SETTLED);
             }
+            idle_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN);
             match envelope {
                 Some(Envelope { fact: Fact::Exited { detail }, generation, .. }) => {
                     warn!(generation = generation.0, %detail, "The runtime process ended");
@@ -569,6 +584,8 @@ fn identity_of(row: &GenerationRow) -> Option<ProcessIdentity> {
 
 /// After its end a turn is settled so soon, as a rule.
 const SETTLED: Duration = Duration::from_secs(1);
+/// How soon it is looked again whether all is settled.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long nothing is started while the ledger takes no writes.
 const OUTAGE_WAIT: Duration = Duration::from_secs(1);
 

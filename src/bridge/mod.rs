@@ -84,9 +84,8 @@ impl Bridge {
         let tasks = core.tasks.clone();
         let host = core.host.clone();
         for turn in core.ledger.read(turns::all_active).await? {
-            if turn.state != TurnState::Waiting {
-                core.leases.reserve(&turn.id, &turn.directory);
-            }
+            // One that waits for a person may work beside that; where it does not it gives way soon.
+            core.leases.reserve(&turn.id, &turn.directory);
         }
         let undertaker = Arc::new(Undertaker::new(Arc::clone(&core)));
         tasks.spawn("runtime", OnExit::StopDaemon, move |cancel| async move { host.run(undertaker, cancel).await });

@@ -384,7 +384,8 @@ pub(super) fn kill_marked(mark: &str) -> u32 {
 /// # Errors
 /// [`StillAlive`] when even KILL did not end it: nothing of that generation may be concluded.
 pub async fn make_dead(former: &ProcessIdentity) -> Result<Death, StillAlive> {
-    let boot_changed = former.boot_id != boot_id();
+    // Of one that was not written down the boot is not known; its mark is then looked for in this one.
+    let boot_changed = !former.boot_id.is_empty() && former.boot_id != boot_id();
     if boot_changed {
         return Ok(Death { boot_changed, orphans_killed: 0 });
     }
@@ -423,7 +424,7 @@ async fn ended_within(former: &ProcessIdentity, patience: Duration) -> bool {
 
 /// Takes away what was kept of a generation that is surely dead.
 pub fn forget(run_dir: &Path, generation: Generation) {
-    for file in [held::output_of(run_dir, generation), memory_of(run_dir, generation)] {
+    for file in [held::output_of(run_dir, generation), memory_of(run_dir, generation), lock_of(run_dir, generation)] {
         let _ = std::fs::remove_file(file);
     }
 }

@@ -240,7 +240,10 @@ impl Bridge {
             .process_group(0)
             .spawn()?;
         let pid = child.id().unwrap_or_default();
-        daemon::remember_bridge(&config.paths, pid)?;
+        if let Err(error) = daemon::remember_bridge(&config.paths, pid) {
+            // It runs, and what is held needs it; a disk that is full has room again some time.
+            warn!(%error, "The bridge's process could not be noted");
+        }
         info!(bridge.pid = pid, "The bridge is started");
         let stdin = child.stdin.take();
         let (heard, words) = UnixStream::from_std(ours)?.into_split();

@@ -12,6 +12,7 @@ use super::install::install;
 use super::locate::{Found, locate, native_below, pinned_folder};
 use super::memory;
 use super::session::{Kept, Ready, Session};
+use super::wire::Memory;
 use crate::bridge::ports::*;
 use crate::domain::safety::Tried;
 use crate::runtimes::process::{self, Holder, Spawn, Spawned};
@@ -123,8 +124,16 @@ impl CodexLauncher {
         facts: mpsc::Sender<Envelope>,
     ) -> Option<Box<dyn Runtime>> {
         let file = process::memory_of(&self.config.run_dir, former.generation);
-        let known = memory::recall(&file)?;
         let holder = self.holder.clone()?;
+        let known = match memory::recall(&file) {
+            Some(known) => known,
+            // It could not be kept: every thread is let go before it is used, and the process is replaced when it is idle.
+            None if from.is_some() => {
+                let Found { program, version, .. } = locate(&self.config).await.ok()?;
+                Memory { program, version, ..Memory::default() }
+            }
+            None => return None,
+        };
         let settings = self.config.in_short();
         if from.is_none() && known.settings != settings {
             // Nothing runs: a new one has the settings of now.

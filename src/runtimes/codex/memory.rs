@@ -3,7 +3,7 @@
 //! It is for the death of this process only, and the machine's takes codex along: nothing is synced.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::wire::Memory;
@@ -12,8 +12,9 @@ use super::wire::Memory;
 pub(super) fn keep(file: &Path, memory: &Memory) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let beside = file.with_extension("json.new");
-    let new = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
-    serde_json::to_writer(io::BufWriter::new(&new), memory)?;
+    let mut new = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
+    // A full disk is to be an error here, and not half a file in the other's place.
+    new.write_all(&serde_json::to_vec(memory)?)?;
     fs::rename(beside, file)
 }
 

@@ -133,7 +133,7 @@ impl Shared {
             models: self.models().clone(),
         };
         if let Err(error) = memory::keep(file, &memory) {
-            // A bridge that finds less, or what was, lets threads go before it uses them.
+            // What was may claim too much; a bridge that finds nothing lets threads go before it uses them.
             warn!(%error, "What is known of codex's threads could not be kept");
             let _ = std::fs::remove_file(file);
         }

@@ -34,7 +34,7 @@ fn item<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Item>, D::Error> {
 }
 
 /// Not codex's own: what is known of a process besides what it says, as it lies beside it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Memory {
     pub program: PathBuf,
     pub version: String,

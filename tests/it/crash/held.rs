@@ -571,3 +571,53 @@ async fn the_supervisor_dies_and_the_runtime_with_it() {
         supervisor_dies(kind).await;
     }
 }
+
+/// A full disk may have kept it from being written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_goes_on_although_what_was_known_of_its_process_is_lost() {
+    for kind in BOTH {
+        let world = World::start(kind).await;
+        let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 100 50]]");
+        runs_turn(&world).await;
+        for file in std::fs::read_dir(world.paths().run).unwrap().flatten() {
+            if file.path().extension().is_some_and(|end| end == "json") && is_of_a_generation(&file.file_name()) {
+                std::fs::remove_file(file.path()).unwrap();
+            }
+        }
+        kill_only_the_bridge(&world).await;
+        assert_answered_once(&world, &message, "w100").await;
+        let next = world.sim.say(OWNER_CHAT, OWNER, "[[say still here]]");
+        assert_eq!(world.answer(&next).await.said(), "still here");
+    }
+}
+
+fn is_of_a_generation(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().starts_with("gen-")
+}
+
+/// The bridge dies between a process and the note of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_not_written_down_is_ended() {
+    for kind in BOTH {
+        let world = World::start(kind).await;
+        arm(&world, "spawn.told");
+        kill(world.pid("runtime").unwrap(), "-KILL");
+        died(&world, "spawn.told").await;
+        world.ready().await;
+        let message = world.sim.say(OWNER_CHAT, OWNER, "[[say alive]]");
+        assert_eq!(world.answer(&message).await.said(), "alive");
+        let files = std::fs::read_dir(world.paths().run).unwrap().flatten();
+        let names = files.map(|file| file.file_name()).filter(|name| is_of_a_generation(name));
+        let generations: std::collections::BTreeSet<String> =
+            names.filter_map(|name| Some(name.to_str()?.split('.').next()?.to_owned())).collect();
+        assert_eq!(generations.len(), 1, "nothing of a former process is left: {generations:?}");
+        let runtimes = world.processes().into_iter().filter(|pid| is_runtime(*pid)).count();
+        assert_eq!(runtimes, 1, "and no process");
+    }
+}
+
+/// Codex itself, or the player of `embedded`; not what they start.
+fn is_runtime(pid: u32) -> bool {
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    command.split(|byte| *byte == 0).any(|word| word == b"app-server" || word == b"runtime-embedded")
+}

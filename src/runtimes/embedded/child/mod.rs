@@ -82,7 +82,9 @@ impl Outside {
     ) -> Option<Box<dyn Runtime>> {
         let holder = self.holder.clone()?;
         let file = process::memory_of(&config.run_dir, former.generation);
-        let known: Memory = serde_json::from_slice(&tokio::fs::read(file).await.ok()?).ok()?;
+        let known = tokio::fs::read(file).await.ok().and_then(|text| serde_json::from_slice::<Memory>(&text).ok());
+        // Where it could not be kept the process is replaced when it is idle.
+        let known = known.unwrap_or_default();
         let is_outdated = known.settings != self.settings(config);
         if from.is_none() && is_outdated {
             // Nothing runs: a new one is what is wanted now.

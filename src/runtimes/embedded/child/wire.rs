@@ -94,7 +94,7 @@ pub(in super::super) struct Hello {
 }
 
 /// What a bridge must know of the process that it did not start. Kept in a file beside its output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Default, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Memory {
     pub version: String,
     /// What it was started with, in short.
