@@ -616,8 +616,10 @@ async fn a_process_that_was_not_written_down_is_ended() {
     }
 }
 
-/// Codex itself, or the player of `embedded`; not what they start.
+/// Codex itself, or the player of `embedded`; not what they start, and not the codex of a probe.
 fn is_runtime(pid: u32) -> bool {
-    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    command.split(|byte| *byte == 0).any(|word| word == b"app-server" || word == b"runtime-embedded")
+    let read = |what: &str| std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let (command, environ) = (read("cmdline"), read("environ"));
+    let probes = environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(b"ALLY_GENERATION=probe"));
+    !probes && command.split(|byte| *byte == 0).any(|word| word == b"app-server" || word == b"runtime-embedded")
 }
