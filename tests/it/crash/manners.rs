@@ -55,7 +55,9 @@ async fn a_lone_stop_word_stops_and_a_near_miss_approves_nothing() {
     world.card_with(&asked, "Allow once").await;
     let near = world.sim.say(OWNER_CHAT, OWNER, "ok");
     // Beside the card of the queue, whichever comes first.
-    assert!(world.answer(&near).await.text().contains("did not approve"), "a near miss says so");
+    let says_so =
+        |world: &World| world.sim.answers_to(&near).into_iter().find(|one| one.text().contains("did not approve"));
+    world.wait("the word that a near miss approves nothing", says_so).await;
     world.sim.say(OWNER_CHAT, OWNER, "停");
     world.settled().await;
     assert_eq!(world.nonces(&file).len(), 0);

@@ -34,10 +34,11 @@ struct Busy {
 
 impl Busy {
     /// In the words of the world's language: a request, a question and a secret.
-    async fn begin(world: &World, labels: [&str; 3]) -> Self {
+    async fn begin(world: &World, labels: [&str; 3], tool_s: u32) -> Self {
         let say = |chat: &str, text: &str| world.sim.say(chat, OWNER, text);
         let text = world.sim.say(OWNER_CHAT, OWNER, "[[stream 160 60]]");
-        let tool = say(TOOL, "[[shell echo n1 >> nonces.txt; sleep 8; echo n2 >> nonces.txt]] [[say done]]");
+        let command = format!("echo n1 >> nonces.txt; sleep {tool_s}; echo n2 >> nonces.txt");
+        let tool = say(TOOL, &format!("[[shell {command}]] [[say done]]"));
         let approved = world.file("approved.txt");
         let asked = [
             say(REQUEST, &format!("[[escalate echo n1 >> {}]] [[say allowed]]", approved.display())),
@@ -67,7 +68,7 @@ async fn nothing_that_is_under_way_is_cut_and_the_terminal_says_so() {
     let mut world = World::prepare(Kind::Codex, SETTINGS).await;
     world.add_chats(&CHATS);
     world.up().await;
-    let busy = Busy::begin(&world, ["Allow once", "2 Beta", "Send"]).await;
+    let busy = Busy::begin(&world, ["Allow once", "2 Beta", "Send"], 8).await;
     let before = ["supervisor", "bridge", "runtime"].map(|which| world.pid(which).unwrap());
     let (said, code) = terminal(&world, &["restart"]);
     let went_on = "ally is restarted, and no task was interrupted (running 2, waiting for a person 3, queued 2)";
@@ -97,7 +98,7 @@ async fn a_restart_of_all_cuts_what_runs_and_says_what_it_cuts() {
     let mut world = World::prepare(Kind::Codex, SETTINGS).await;
     world.add_chats(&CHATS);
     world.up().await;
-    let busy = Busy::begin(&world, ["Allow once", "2 Beta", "Send"]).await;
+    let busy = Busy::begin(&world, ["Allow once", "2 Beta", "Send"], 120).await;
     let (said, code) = terminal(&world, &["restart", "--all"]);
     let told =
         ["running tasks; they get 1 s", "waiting for a person; interrupted", "2 queued tasks are kept", "is running"];
@@ -124,7 +125,7 @@ async fn it_is_said_in_chinese_as_well() {
     let mut world = World::prepare_in("zh", Kind::Codex, SETTINGS).await;
     world.add_chats(&CHATS);
     world.up().await;
-    let busy = Busy::begin(&world, ["允许一次", "2 Beta", "发送"]).await;
+    let busy = Busy::begin(&world, ["允许一次", "2 Beta", "发送"], 120).await;
     let (said, code) = terminal(&world, &["restart"]);
     assert!(code == 0 && said.contains("ally 已重启，任务都没有中断（进行中 2，等人回答 3，排队 2）"), "{said}");
     world.ready().await;

@@ -340,12 +340,13 @@ impl FeishuSim {
         self.emit("card.action.trigger", None, body);
     }
 
-    /// Whatever was not acknowledged is delivered again now, as it is after the platform's own waits; gives how much.
+    /// Whatever was not acknowledged is delivered again now, as it is after the platform's own waits, and however often it
+    /// was tried; gives how much. A click is delivered once.
     pub fn deliver_again(&self) -> usize {
         self.with(|state| {
             let now = state.now_ms();
             let open = state.deliveries.iter_mut().filter(|one| one.acks.iter().all(|ack| ack.code != 200));
-            open.filter_map(|one| one.due_ms.as_mut()).map(|due| *due = now).count()
+            open.filter(|one| one.kind != "card.action.trigger").map(|one| one.due_ms = Some(now)).count()
         })
     }
 
