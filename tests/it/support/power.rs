@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Not ally's own, or there before it.
-const LEFT_ALONE: [&str; 4] = ["workspaces", "codex", "ally.toml", ".env"];
+const LEFT_ALONE: [&str; 5] = ["workspaces", "codex", "embedded", "ally.toml", ".env"];
 
 /// The disk of one home.
 pub struct Disk {
