@@ -80,9 +80,10 @@ pub fn config(ground: &Ground) -> Value {
     })
 }
 
-/// The same profiles for somebody who only looks around from the directory, without and with the network. Commands under
-/// them leave no trace in it: where a command may write or a pattern denies, codex makes `.git` and other folders that are
-/// missing for as long as the command runs, and another command there that begins just then fails.
+/// Profiles to look around with from the directory, without and with the network: around it the rules of [`config`], in it
+/// reading and no rule besides. Commands under them leave no trace in it: where a command may write or a pattern denies,
+/// codex makes `.git` and other folders that are missing for as long as the command runs, and another command there that
+/// begins just then fails.
 pub fn looking(ground: &Ground) -> Map<String, Value> {
     [("ally-project", false), ("ally-project-network", true)]
         .map(|(name, network)| (name.to_owned(), profile(filesystem(ground, json!({ ".": "read" })), network)))
