@@ -99,11 +99,11 @@ async fn what_was_refused_is_settled_and_can_be_said_again() {
         // Nobody tries it again: not the platform, and not another bridge.
         world.sim.redeliver(&over);
         world.sim.wait_ack(&over).await;
-        world.kill_bridge().await;
+        world.kill_both().await;
         world.settled_surfaces().await;
         is_refused(&world);
         assert_eq!(world.sim.message(&over).receipts(), ["CrossMark"]);
-        // The embedded runtime went with the bridge: its task asks, and lets the queue go on once that is decided.
+        // The runtime went with the bridge: its task asks, and lets the queue go on once that is decided.
         let dismiss = if lang == "en" { "Dismiss" } else { "不用了" };
         let lost = world.wait("the card of the interrupted task", |world| {
             world.cards(&held).into_iter().find(|one| one.id != card.id && one.button(dismiss).is_some())
