@@ -38,6 +38,11 @@ async fn is_found(fault: Fault) {
     for seed in 1..=ROUNDS {
         found.join(block(&stage, std::iter::once(seed), |_| {}).await);
         if found.count(fault.found) > 0 {
+            // It is the fault that was found, and not the round.
+            let patience = Duration::from_secs(60);
+            let sound = Stage { fault: None, patience, ..stage.clone() };
+            let without = block(&sound, std::iter::once(seed), |_| {}).await;
+            assert!(without.failed.is_empty(), "without the fault: {:#?}", without.failed);
             return;
         }
     }

@@ -58,7 +58,9 @@ impl Stage {
     }
 
     async fn build(&self, seed: u64) -> World {
-        let mut world = World::prepare(self.kind, "[turn]\ngrace = \"300ms\"\n").await;
+        // In codex's sandbox most chats may not write, and a command's effect is what is counted.
+        let may_write = if self.kind == Kind::Codex { "[runtime.codex]\nsandbox = \"workspace-write\"\n" } else { "" };
+        let mut world = World::prepare(self.kind, &format!("{may_write}[turn]\ngrace = \"300ms\"\n")).await;
         if let Some(program) = &self.program {
             world.use_program(program.clone());
         }
@@ -69,6 +71,9 @@ impl Stage {
         world.sim.add_group(plan::OTHER_GROUP, "Works", &[OWNER, LI]);
         world.sim.rules(|rules| {
             rules.chat_limit = false;
+            // What was not written down cannot be found by asking what was said: the writes alone must do. (Where a repeated
+            // key is refused as well, nobody could tell the id of a card that was sent and not written down.)
+            rules.refuse_lists = seed / BLOCK % 4 == 2;
             if seed / BLOCK % 2 == 1 {
                 rules.uuid_repeat = UuidRepeat::Refused;
             }
@@ -121,6 +126,19 @@ impl Summary {
         }
     }
 
+    /// The last look at a world and all of its rounds.
+    fn add_end(&mut self, world: &World, mut rounds: Vec<Played>, has_failed: bool) {
+        let (Some(seed), false) = (rounds.last().map(|played| played.round.seed), has_failed) else { return };
+        let problems = oracle::judge_all(world, &mut rounds);
+        if problems.is_empty() {
+            return;
+        }
+        let seeds: Vec<u64> = rounds.iter().map(|played| played.round.seed).collect();
+        eprintln!("\nafter the rounds {seeds:?} of one world:");
+        problems.iter().for_each(|problem| eprintln!("  ! {problem}"));
+        self.failed.push((seed, problems));
+    }
+
     fn join(&mut self, other: Summary) {
         self.rounds += other.rounds;
         self.messages += other.messages;
@@ -158,10 +176,11 @@ impl Summary {
     }
 }
 
-/// Plays rounds in one world, until one fails.
+/// Plays rounds in one world, until one fails. Before a world goes, all of its rounds are judged once more.
 async fn block(stage: &Stage, seeds: impl Iterator<Item = u64>, told: impl Fn(&Played)) -> Summary {
     let mut summary = Summary::default();
     let mut world: Option<World> = None;
+    let mut rounds: Vec<Played> = Vec::new();
     for seed in seeds {
         let round = Round::draw(seed, stage.cast());
         if world.is_none() {
@@ -172,14 +191,19 @@ async fn block(stage: &Stage, seeds: impl Iterator<Item = u64>, told: impl Fn(&P
         let played = play::play(here, round, stage.patience).await;
         told(&played);
         summary.add(&played);
-        if !played.problems.is_empty() {
+        let has_failed = !played.problems.is_empty();
+        if has_failed {
             tell(here, &played);
-            // What comes after it would only be about the same.
-            world = None;
-        } else if own_wait {
-            // A real supervisor waits longer each time.
+        }
+        rounds.push(played);
+        // What comes after a failure would only be about the same, and a real supervisor waits longer each time.
+        if has_failed || own_wait {
+            summary.add_end(here, std::mem::take(&mut rounds), has_failed);
             world = None;
         }
+    }
+    if let Some(here) = &world {
+        summary.add_end(here, rounds, false);
     }
     summary
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ally::ledger::{LedgerError, Transaction};
 
 use super::plan::*;
-use super::play::{Played, Sent, What};
+use super::play::{PARAGRAPHS, Played, Sent, What};
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
@@ -25,8 +25,29 @@ struct Known {
 
 #[derive(Debug, Clone)]
 struct KnownTurn {
+    id: String,
     state: String,
     outcome: Option<String>,
+    /// Why it was stopped, if it was.
+    stopped: Option<String>,
+    /// It was given to the runtime so often.
+    attempts: i64,
+    /// Somebody allowed something in it.
+    allowed: bool,
+    /// Words were added to it.
+    was_steered: bool,
+}
+
+impl KnownTurn {
+    fn ended_as(&self, outcome: &str) -> bool {
+        self.outcome.as_deref() == Some(outcome)
+    }
+
+    /// It was cut off by no wish of a person: he is asked what becomes of it.
+    fn was_cut_off(&self) -> bool {
+        let by_shutdown = self.stopped.as_deref() == Some("shutdown");
+        self.ended_as("lost") || (self.ended_as("interrupted") && by_shutdown)
+    }
 }
 
 fn look(tx: &Transaction<'_>, message: &str) -> Result<Known, LedgerError> {
@@ -38,9 +59,23 @@ fn look(tx: &Transaction<'_>, message: &str) -> Result<Known, LedgerError> {
         Some((row, ended)) => (Some(row), ended),
         None => (None, false),
     };
-    let turns = "SELECT state, outcome FROM turns WHERE reply_to = ?1 ORDER BY created_at_ms, id";
+    let turns = "SELECT id, state, outcome, stop_reason, attempt,
+                   EXISTS (SELECT 1 FROM gates g WHERE g.turn = t.id AND g.decision LIKE '%\"allow\"%'),
+                   EXISTS (SELECT 1 FROM inbound i WHERE i.turn = t.id AND i.steer IN ('sent', 'taken'))
+                 FROM turns t WHERE reply_to = ?1 ORDER BY created_at_ms, id";
     let mut statement = tx.prepare(turns)?;
-    let turns = statement.query_map([message], |row| Ok(KnownTurn { state: row.get(0)?, outcome: row.get(1)? }))?;
+    let turns = statement.query_map([message], |row| {
+        let (id, state, outcome, stopped) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(KnownTurn {
+            id,
+            state,
+            outcome,
+            stopped,
+            attempts: row.get(4)?,
+            allowed: row.get(5)?,
+            was_steered: row.get(6)?,
+        })
+    })?;
     let turns = turns.collect::<Result<_, _>>()?;
     let void = "SELECT count(*) FROM gates g JOIN turns t ON t.id = g.turn WHERE t.reply_to = ?1 AND g.state = 'void'";
     let void = tx.query_row(void, [message], |row| row.get(0))?;
@@ -83,15 +118,16 @@ pub fn what_is_under_way(world: &World, played: &Played) -> Option<String> {
 /// Compares what is there with what was said; what does not fit goes into `problems`.
 pub fn judge(world: &World, played: &mut Played, from: usize) {
     let seen = world.sim.messages_since(from).0;
-    let nonces = nonces(world);
+    let done = Done { effects: nonces(world), inputs: inputs(world) };
     let mut problems = Vec::new();
+    played.outcomes.clear();
     for sent in played.sent.clone() {
         let known = world.ledger(|tx| look(tx, &sent.id));
         for turn in &known.turns {
             *played.outcomes.entry(turn.outcome.clone().unwrap_or_default()).or_default() += 1;
         }
-        let judged = Judged { kind: world.kind, played, sent: &sent, known: &known, seen: &seen };
-        let mut found = judged.all(nonces.get(&sent.nonce().unwrap_or_default()).copied().unwrap_or(0));
+        let judged = Judged { kind: world.kind, played, sent: &sent, known: &known, seen: &seen, done: &done };
+        let mut found = judged.all();
         if !found.is_empty() {
             found.push(format!("   known of it: {known:?}"));
             found.extend(
@@ -109,20 +145,88 @@ pub fn judge(world: &World, played: &mut Played, from: usize) {
     played.problems.extend(problems);
 }
 
+/// From the other side: whatever the bot said in all these rounds was said about something that somebody had said, and no
+/// mark stands where nobody asked for it. Rounds that are over were judged before; nothing may have become of them since.
+pub fn judge_all(world: &World, rounds: &mut [Played]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let all = world.sim.messages_since(0).0;
+    let sent: BTreeMap<String, Sent> =
+        rounds.iter().flat_map(|played| &played.sent).map(|sent| (sent.id.clone(), sent.clone())).collect();
+    for one in all.iter().filter(|one| one.by_bot()) {
+        match one.replied_to.as_ref().map(|about| (about, sent.get(about))) {
+            None if !is_free(one) => problems.push(format!("{} was said to nobody: {}", one.id, short(&one.text()))),
+            Some((about, None)) => {
+                problems.push(format!("{} was said about {about}, which nobody said: {}", one.id, short(&one.text())));
+            }
+            _ => {}
+        }
+    }
+    let answers: Vec<(&SimMessage, String)> =
+        all.iter().filter(|one| one.by_bot() && is_answer(one)).map(|one| (one, one.text())).collect();
+    for one in sent.values().filter(|one| matches!(one.what, What::Task(_) | What::Steer)) {
+        let known = world.ledger(|tx| look(tx, &one.id));
+        let completed = known.turns.iter().filter(|turn| turn.ended_as("completed")).count();
+        // A steer stands in the answer of the turn that took it, what answered a question in that of the turn that asked.
+        let has_answered = known.row.as_ref().is_some_and(|(state, ..)| state == "decision");
+        let most = match one.what {
+            // At its beginning and at its end.
+            What::Task(Task::Long) => 2 * completed,
+            What::Steer => completed.max(1),
+            _ if has_answered => 1,
+            _ => completed,
+        };
+        let holds = |text: &str| text.contains(one.mark.as_str());
+        let places: Vec<String> = (answers.iter().filter(|(_, text)| holds(text)))
+            .map(|(answer, text)| format!("to {:?}: {}", answer.replied_to, short(text)))
+            .collect();
+        if places.len() > most {
+            let (id, what) = (&one.id, one.what);
+            problems.push(format!(
+                "doubled: the mark of {id} ({what:?}) stands in {places:#?}, in {most} it is due; {known:?}"
+            ));
+        }
+    }
+    for played in rounds {
+        let former = std::mem::take(&mut played.problems);
+        judge(world, played, played.from);
+        problems
+            .extend(played.problems.iter().map(|problem| format!("later, of round {}: {problem}", played.round.seed)));
+        played.problems = former;
+    }
+    problems
+}
+
+/// What may be said without anybody having said something: to the owner, about ally itself, and where the message that it
+/// would answer was taken back.
+fn is_free(one: &SimMessage) -> bool {
+    one.chat == OWNER_CHAT || one.parent.is_none()
+}
+
+/// What the runtime did and was told, in all rounds.
+struct Done {
+    /// How often each command had its effect.
+    effects: BTreeMap<String, usize>,
+    /// How often the runtime took each input, by our id without the attempt.
+    inputs: BTreeMap<String, usize>,
+}
+
 struct Judged<'a> {
     kind: Kind,
     played: &'a Played,
     sent: &'a Sent,
     known: &'a Known,
     seen: &'a [SimMessage],
+    done: &'a Done,
 }
 
 impl Judged<'_> {
-    fn all(&self, effects: usize) -> Vec<String> {
+    fn all(&self) -> Vec<String> {
         let mut problems = Vec::new();
         problems.extend(self.one_outcome());
         problems.extend(self.answers());
-        problems.extend(self.effects(effects));
+        problems.extend(self.other_ends());
+        problems.extend(self.effects());
+        problems.extend(self.inputs());
         problems.extend(self.receipt());
         problems.extend(self.doubled_words());
         problems
@@ -139,7 +243,15 @@ impl Judged<'_> {
     }
 
     fn completed(&self) -> usize {
-        self.known.turns.iter().filter(|turn| turn.outcome.as_deref() == Some("completed")).count()
+        self.known.turns.iter().filter(|turn| turn.ended_as("completed")).count()
+    }
+
+    /// How many of its turns certainly did all that it asks for. codex heeds what it was told last: words that were added
+    /// at once may be all that it does.
+    fn certainly_done(&self) -> usize {
+        let heeds_the_last = self.kind == Kind::Codex;
+        let turns = self.known.turns.iter().filter(|turn| turn.ended_as("completed"));
+        turns.filter(|turn| !(heeds_the_last && turn.was_steered)).count()
     }
 
     /// It is recorded, came to an end, and became as many turns as people wanted.
@@ -177,6 +289,9 @@ impl Judged<'_> {
             let outcome = turn.outcome.as_deref().unwrap_or("none");
             if turn.state != "settled" || !self.may_end_as(outcome) {
                 problems.push(format!("a turn ended as {outcome}, and nothing was done that explains it"));
+            }
+            if outcome == "lost" && turn.attempts == 0 {
+                problems.push("lost: a turn that was never given to the runtime".to_owned());
             }
         }
         problems
@@ -220,45 +335,98 @@ impl Judged<'_> {
         }
         let texts: Vec<String> = self.replies().filter(|one| is_answer(one)).map(SimMessage::text).collect();
         let count = |needle: &str| texts.iter().filter(|text| text.contains(needle)).count();
-        let (first, last) = match self.sent.what {
-            What::Task(Task::Long) => (count("Paragraph 0."), count(&format!("the end of {mark}"))),
-            _ => (count(mark), count(mark)),
-        };
-        match first == completed && last == completed {
-            true => None,
-            false if first > completed || last > completed => {
-                Some(format!("doubled: {completed} turns are done, and their answer is there {first} times"))
+        let times: Vec<usize> = match self.sent.what {
+            What::Task(Task::Long) => {
+                let parts = (0..PARAGRAPHS).map(|n| format!("Paragraph {n}. "));
+                parts.chain([format!("the end of {mark}")]).map(|part| count(&part)).collect()
             }
-            false => {
-                Some(format!("lost: {completed} turns are done, and their answer is there {first} to {last} times"))
+            _ => vec![count(mark)],
+        };
+        if let Some(more) = times.iter().find(|times| **times > completed) {
+            return Some(format!("doubled: {completed} turns are done, and their answer is there {more} times"));
+        }
+        let least = self.certainly_done();
+        if times.iter().any(|times| *times < least) {
+            return Some(format!("lost: {completed} turns are done, and their answer is there {times:?} times"));
+        }
+        let one_after_another = texts.join("\n");
+        let shown: Vec<usize> = (one_after_another.match_indices("Paragraph "))
+            .filter_map(|(at, word)| one_after_another[at + word.len()..].split('.').next()?.parse().ok())
+            .collect();
+        let as_written: Vec<usize> = (0..times[0]).flat_map(|_| 0..PARAGRAPHS).collect();
+        let is_long = self.sent.what == What::Task(Task::Long);
+        (is_long && shown != as_written).then(|| format!("its parts are out of order: {shown:?}"))
+    }
+
+    /// An end without an answer is told as well, once.
+    fn other_ends(&self) -> Vec<String> {
+        if self.sent.recalled || !matches!(self.sent.what, What::Task(_)) {
+            return Vec::new();
+        }
+        let offered = |one: &SimMessage, label: &str| {
+            let label = format!("\"{label}\"");
+            one.history.iter().chain([&one.content]).any(|content| content.contains(&label))
+        };
+        let cards = |has: &dyn Fn(&SimMessage) -> bool| self.replies().filter(|one| has(one)).count();
+        let cut_off = (
+            "was cut off",
+            self.known.turns.iter().filter(|turn| turn.was_cut_off()).count(),
+            cards(&|one| offered(one, "Dismiss")),
+        );
+        let failed = (
+            "failed",
+            self.known.turns.iter().filter(|turn| turn.ended_as("failed")).count(),
+            cards(&|one| offered(one, "Run again") && !offered(one, "Dismiss")),
+        );
+        let mut problems = Vec::new();
+        for (what, turns, cards) in [cut_off, failed] {
+            let kind = if cards > turns { "doubled" } else { "lost" };
+            if cards != turns {
+                problems.push(format!("{kind}: {turns} of its turns {what}, and {cards} cards say so"));
             }
         }
+        problems
     }
 
     /// What a command did, it did as often as it was run, and never without having been allowed.
-    fn effects(&self, effects: usize) -> Option<String> {
-        self.sent.nonce()?;
-        let (turns, completed) = (self.known.turns.len(), self.completed());
+    fn effects(&self) -> Option<String> {
+        let effects = self.done.effects.get(&self.sent.nonce()?).copied().unwrap_or(0);
+        let turns = self.known.turns.len();
         if effects > turns {
             return Some(format!("doubled: its command ran {effects} times in {turns} turns"));
         }
-        if self.sent.what == What::Task(Task::Request) {
-            let typed = |sent: &&Sent| sent.place == self.sent.place && sent.what == What::Typed(true);
-            let allowed = self.pressed(&self.played.allowed) + self.played.sent.iter().filter(typed).count();
-            return (effects > allowed)
-                .then(|| format!("doubled: its command ran {effects} times and was allowed {allowed} times"));
-        }
-        // In codex' sandbox most chats may not write.
-        (effects < completed && self.kind == Kind::Embedded)
-            .then(|| format!("lost: its command ran {effects} times in {completed} turns that are done"))
+        let due = match self.sent.what {
+            What::Task(Task::Request) => {
+                let typed = |sent: &&Sent| sent.place == self.sent.place && sent.what == What::Typed(true);
+                let allowed = self.pressed(&self.played.allowed) + self.played.sent.iter().filter(typed).count();
+                if effects > allowed {
+                    return Some(format!("doubled: its command ran {effects} times and was allowed {allowed} times"));
+                }
+                self.known.turns.iter().filter(|turn| turn.ended_as("completed") && turn.allowed).count()
+            }
+            _ => self.certainly_done(),
+        };
+        (effects < due).then(|| format!("lost: its command ran {effects} times and was due {due} times"))
+    }
+
+    /// The runtime took what a turn asks for once, however often it was given.
+    fn inputs(&self) -> Option<String> {
+        let doubled =
+            self.known.turns.iter().find(|turn| self.done.inputs.get(&turn.id).is_some_and(|times| *times > 1))?;
+        Some(format!(
+            "doubled: the runtime took the words of turn {} {} times",
+            doubled.id, self.done.inputs[&doubled.id]
+        ))
     }
 
     /// One sign under it, and the last one.
     fn receipt(&self) -> Option<String> {
         let is_task = matches!(self.sent.what, What::Task(_)) && !self.known.turns.is_empty();
         let message = self.seen.iter().find(|one| one.id == self.sent.id).filter(|one| is_task && !one.recalled)?;
+        let newest = self.known.turns.last()?;
+        let due = if newest.ended_as("completed") || newest.ended_as("merged") { "DONE" } else { "CrossMark" };
         let receipts = message.receipts();
-        (!matches!(receipts.as_slice(), ["DONE"] | ["CrossMark"])).then(|| format!("its receipts are {receipts:?}"))
+        (receipts != [due]).then(|| format!("its receipts are {receipts:?}, where {due} is due"))
     }
 
     /// ally's own words about it are not said twice.
@@ -305,6 +473,36 @@ fn nonces(world: &World) -> BTreeMap<String, usize> {
         }
     }
     all
+}
+
+/// How often the runtime took each input of ours, by its id without the attempt, out of the runtime's own files.
+fn inputs(world: &World) -> BTreeMap<String, usize> {
+    let home = world.home.path().join("ally");
+    let (mut folders, mut all) = (vec![home.join("embedded"), home.join("codex/sessions")], BTreeMap::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for id in text.lines().filter_map(input) {
+                let turn = id.rsplit_once('.').map_or(id.as_str(), |(turn, _)| turn);
+                *all.entry(turn.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    all
+}
+
+/// Our id of an input that a line of a runtime's history tells.
+fn input(line: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_ours = line["line"] == "input";
+    let is_codex = line["type"] == "event_msg" && line["payload"]["type"] == "user_message";
+    let id = if is_ours { &line["client"] } else { &line["payload"]["client_id"] };
+    (is_ours || is_codex).then(|| id.as_str().map(str::to_owned))?
 }
 
 fn short(text: &str) -> String {

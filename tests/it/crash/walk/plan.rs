@@ -192,11 +192,13 @@ impl Round {
 }
 
 fn deed(rng: &mut Rng, place: usize, only: &[Task]) -> Deed {
-    if !only.is_empty() {
-        return Deed::Ask(only[rng.usize(0..only.len())]);
-    }
     // Nobody in Li's own chat may decide but the owner, who is not there.
     let may_ask = PLACES[place].chat != LI_CHAT;
+    if !only.is_empty() {
+        let task = only[rng.usize(0..only.len())];
+        let asks = matches!(task, Task::Request | Task::Question);
+        return Deed::Ask(if asks && !may_ask { Task::Words } else { task });
+    }
     Deed::Ask(match rng.u8(0..100) {
         0..20 => Task::Words,
         20..42 => Task::Shell,

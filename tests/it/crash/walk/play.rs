@@ -46,6 +46,8 @@ impl Sent {
 /// Everything that is known of a round from the outside.
 pub struct Played {
     pub round: Round,
+    /// The simulator had so many messages when it began.
+    pub from: usize,
     pub sent: Vec<Sent>,
     /// By the message that they were about: cards on which *Allow* was pressed, and those on which a turn was to run again.
     pub allowed: BTreeMap<String, BTreeSet<String>>,
@@ -59,14 +61,15 @@ pub struct Played {
     pub outcomes: BTreeMap<String, usize>,
 }
 
+/// A long answer has so many.
+pub const PARAGRAPHS: usize = 30;
+
 /// A button that does nothing is pressed again after this.
 const PRESS_AGAIN: Duration = Duration::from_millis(1500);
 
 pub struct Player<'w> {
     world: &'w mut World,
     played: Played,
-    /// The simulator had so many messages when the round began.
-    from: usize,
     began: Instant,
     pressed: BTreeMap<String, Instant>,
     asleep: Vec<u32>,
@@ -86,6 +89,7 @@ pub async fn play(world: &mut World, round: Round, patience: Duration) -> Played
     let from = world.sim.messages_since(0).1;
     let played = Played {
         round,
+        from,
         sent: Vec::new(),
         allowed: BTreeMap::new(),
         resumed: BTreeMap::new(),
@@ -97,10 +101,10 @@ pub async fn play(world: &mut World, round: Round, patience: Duration) -> Played
     };
     let began = Instant::now();
     let (pressed, asleep) = (BTreeMap::new(), Vec::new());
-    let mut player = Player { world, played, from, began, pressed, asleep, worded: None, follower: None };
+    let mut player = Player { world, played, began, pressed, asleep, worded: None, follower: None };
     player.act().await;
     player.come_to_rest(patience).await;
-    let Player { world, mut played, from, .. } = player;
+    let Player { world, mut played, .. } = player;
     played.took = began.elapsed();
     oracle::judge(world, &mut played, from);
     played
@@ -328,7 +332,7 @@ impl Player<'_> {
 
     /// The bot's cards of this round on which somebody is asked something.
     fn cards(&self) -> Vec<SimMessage> {
-        let (all, _) = self.world.sim.messages_since(self.from);
+        let (all, _) = self.world.sim.messages_since(self.played.from);
         all.into_iter().filter(|card| card.by_bot() && way_on(card).is_some()).collect()
     }
 
@@ -403,6 +407,6 @@ fn way_on(card: &SimMessage) -> Option<(String, &'static [&'static str])> {
 
 /// An answer of several messages, which begins and ends with the mark.
 pub fn long(mark: &str) -> String {
-    let paragraphs: String = (0..30).map(|n| format!("Paragraph {n}. {}\n\n", "word ".repeat(60))).collect();
+    let paragraphs: String = (0..PARAGRAPHS).map(|n| format!("Paragraph {n}. {}\n\n", "word ".repeat(60))).collect();
     format!("{mark}\n\n{paragraphs}the end of {mark}")
 }
