@@ -3,7 +3,7 @@
 #
 #   ./ally.sh demo [--say TEXT]   try ally: no account, no network, nothing is left behind
 #   ./ally.sh test                everything that must hold before a commit
-#   ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--release]
+#   ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--no-release]
 #                                 kills ally at random moments, and checks that nothing is lost or done twice
 #   ./ally.sh bench [--quick] …   how fast it is on this machine (an optimised build)
 #   ./ally.sh WORD …              any other word goes to the binary: start, stop, status, chat …
@@ -77,6 +77,14 @@ new_processes() {
 
 step() { say "— $*"; }
 
+# Two for each processor, and not fewer than four.
+test_threads() {
+    local processors
+    processors="$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)"
+    [ "$processors" -ge 2 ] || processors=2
+    echo "$((processors * 2))"
+}
+
 run_tests() {
     local missing="" tool before left="" program
     for tool in "$cargo" node npm git; do
@@ -94,6 +102,8 @@ run_tests() {
     step "lints"
     "$cargo" clippy --locked --all-targets -- -D warnings
     step "tests"
+    # Most of them wait for processes and not for the processor.
+    export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(test_threads)}"
     "$cargo" test --locked
     step "documentation"
     RUSTDOCFLAGS="-D warnings" "$cargo" doc --locked --no-deps --quiet
@@ -110,7 +120,7 @@ $left"
 
 crash_help() {
     cat <<'END'
-usage: ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--release]
+usage: ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--no-release]
 
 Plays rounds of random messages, clicks, recalls and redeliveries, in each of which something of ally is killed, stopped
 or told to end, at a random moment or at a named place of its code. After each round it is checked that every message has
@@ -119,21 +129,21 @@ one outcome, every answer is there once, no command ran twice, nothing hangs, an
   --seed N     the first round's seed (default: drawn); a failing round is printed with its own
   --rounds N   how many (default 1000)
   --worlds N   how many daemons play at a time (default 4)
-  --release    builds a release binary, too, and plays a tenth of the rounds on it
+  --no-release builds no release binary. A hundred rounds or more play a tenth of them on one, which has no named places
 
 Exit code 0: nothing was found.
 END
 }
 
 run_crash() {
-    local seed="" rounds=1000 worlds=4 release="" program
+    local seed="" rounds=1000 worlds=4 release=1 program
     while [ $# -gt 0 ]; do
         case "$1" in
             --seed|--rounds|--worlds)
                 case "${2:-}" in ""|*[!0-9]*) die "$1 needs a number" "see ./ally.sh crash --help" ;; esac
                 case "$1" in --seed) seed="$2" ;; --rounds) rounds="$2" ;; --worlds) worlds="$2" ;; esac
                 shift 2 ;;
-            --release) release=1; shift ;;
+            --no-release) release=""; shift ;;
             -h|--help) crash_help; exit 0 ;;
             *) die "crash does not know $1" "see ./ally.sh crash --help" ;;
         esac
@@ -144,8 +154,8 @@ run_crash() {
         program="$(install_codex)" || die "a tenth of the rounds need the real codex" "check npm's registry setting and the network"
         export ALLY_RUNTIME_BIN="$program"
     fi
-    if [ -n "$release" ]; then
-        step "release build"
+    if [ -n "$release" ] && [ "$rounds" -ge 100 ]; then
+        step "release build (--no-release leaves it out)"
         "$cargo" build --locked --release --bin ally
         export ALLY_CRASH_RELEASE="${CARGO_TARGET_DIR:-$here/target}/release/ally"
     fi

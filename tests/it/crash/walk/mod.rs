@@ -273,7 +273,7 @@ fn is_program(path: &std::path::Path) -> bool {
 
 fn no_program(path: &std::path::Path) -> String {
     format!(
-        "ALLY_CRASH_RELEASE names {}, which is no program: build one with `./ally.sh crash --release`, or leave it out",
+        "ALLY_CRASH_RELEASE names {}, which is no program: build one with `./ally.sh crash`, or leave it out",
         path.display()
     )
 }
@@ -285,7 +285,7 @@ fn a_release_build_that_is_none_is_told_before_anything_is_played() {
     assert!(!is_program(&missing) && !is_program(folder.path()));
     std::fs::write(&missing, "no program").unwrap();
     assert!(!is_program(&missing), "nobody may run it");
-    assert!(no_program(&missing).contains("`./ally.sh crash --release`"));
+    assert!(no_program(&missing).contains("`./ally.sh crash`"));
     assert!(is_program(std::path::Path::new(env!("CARGO_BIN_EXE_ally"))));
 }
 
