@@ -363,20 +363,20 @@ impl Judged<'_> {
         if self.sent.recalled || !matches!(self.sent.what, What::Task(_)) {
             return Vec::new();
         }
-        let offered = |one: &SimMessage, label: &str| {
-            let label = format!("\"{label}\"");
-            one.history.iter().chain([&one.content]).any(|content| content.contains(&label))
+        // Somebody may have decided before it could be shown.
+        let says = |one: &SimMessage, any: &[&str]| {
+            let mut shown = one.history.iter().chain([&one.content]);
+            one.msg_type == "interactive" && shown.any(|content| any.iter().any(|words| content.contains(words)))
         };
-        let cards = |has: &dyn Fn(&SimMessage) -> bool| self.replies().filter(|one| has(one)).count();
-        let cut_off = (
-            "was cut off",
-            self.known.turns.iter().filter(|turn| turn.was_cut_off()).count(),
-            cards(&|one| offered(one, "Dismiss")),
-        );
+        let tells_the_cut = |one: &SimMessage| says(one, &["the task did not finish"]);
+        let tells_a_failure = |one: &SimMessage| says(one, &["Run again", "chosen by"]) && !tells_the_cut(one);
+        let turns = |is: &dyn Fn(&KnownTurn) -> bool| self.known.turns.iter().filter(|turn| is(turn)).count();
+        let cut_off =
+            ("was cut off", turns(&KnownTurn::was_cut_off), self.replies().filter(|one| tells_the_cut(one)).count());
         let failed = (
             "failed",
-            self.known.turns.iter().filter(|turn| turn.ended_as("failed")).count(),
-            cards(&|one| offered(one, "Run again") && !offered(one, "Dismiss")),
+            turns(&|turn| turn.ended_as("failed")),
+            self.replies().filter(|one| tells_a_failure(one)).count(),
         );
         let mut problems = Vec::new();
         for (what, turns, cards) in [cut_off, failed] {
