@@ -65,16 +65,14 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     crash::arm(config.paths.crash_point());
     let code = loop {
         let started = Instant::now();
-        let end = live(&config, &hold, &mut wishes).await.unwrap_or_else(|error| {
-            error!(error = %format!("{error:#}"), "The bridge could not be started");
-            End { code: None, how: format!("not started: {error:#}"), wanted: false, ..End::default() }
-        });
-        daemon::forget_bridge(&config.paths);
-        orphans::reap(&hold.pids());
+        let end = live(&config, &hold, &mut wishes, Ending::No).await;
         if end.wanted {
             Crashes::forget(&config.paths);
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
-            break u8::from(end.code != Some(0));
+            break match end.unfinished {
+                true => drain(&config, &hold, &mut wishes).await,
+                false => u8::from(end.code != Some(0)),
+            };
         }
         if end.code != Some(0)
             && !end.replaced
@@ -103,7 +101,7 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
                     warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
                 }
                 if wishes.within(wait, &hold).await {
-                    break 0;
+                    break drain(&config, &hold, &mut wishes).await;
                 }
             }
         }
@@ -116,13 +114,35 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// One life of the bridge.
-async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes) -> anyhow::Result<End> {
-    let (mut bridge, words) = Bridge::start(config)?;
-    let telling = hold.serve(words);
-    let end = bridge.watch(wishes, config, hold).await;
-    telling.stop(Duration::from_millis(100)).await;
+/// One life of the bridge. With [`Ending::Draining`] it is to end from the beginning.
+async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes, ending: Ending) -> End {
+    let lived = async {
+        let (mut bridge, words) = Bridge::start(config)?;
+        let telling = hold.serve(words);
+        let end = bridge.watch(wishes, config, hold, ending).await;
+        telling.stop(Duration::from_millis(100)).await;
+        end
+    };
+    let end = lived.await.unwrap_or_else(|error| {
+        error!(error = %format!("{error:#}"), "The bridge could not be started");
+        End { code: None, how: format!("not started: {error:#}"), wanted: false, ..End::default() }
+    });
+    daemon::forget_bridge(&config.paths);
+    orphans::reap(&hold.pids());
     end
+}
+
+/// The end was wished for when no bridge was there that could give what runs its grace and settle it: one more is started
+/// for that alone. Gives the exit code.
+async fn drain(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes) -> u8 {
+    if hold.pids().is_empty() {
+        return 0;
+    }
+    info!("A runtime may have work: a bridge is started once more, to end it");
+    let end = live(config, hold, wishes, Ending::Draining).await;
+    Crashes::forget(&config.paths);
+    info!(exit.code = end.code, "The bridge has ended");
+    u8::from(end.code != Some(0))
 }
 
 /// In test builds a file may name a smaller one.
@@ -209,6 +229,8 @@ struct End {
     /// In the system's words.
     how: String,
     wanted: bool,
+    /// Wanted, and what is held was left as it is.
+    unfinished: bool,
     /// By somebody else, after it had taken work.
     killed: bool,
     /// It was to make room for another.
@@ -251,11 +273,20 @@ impl Bridge {
     }
 
     /// Until it has ended.
-    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig, hold: &Hold) -> anyhow::Result<End> {
+    async fn watch(
+        &mut self,
+        wishes: &mut Wishes,
+        config: &SupervisorConfig,
+        hold: &Hold,
+        mut ending: Ending,
+    ) -> anyhow::Result<End> {
         let grace = config.grace;
-        let mut ending = Ending::No;
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
+        if ending == Ending::Draining {
+            (ending, patience) = self.press(Ending::No, grace);
+        }
+        let mut was_to_leave = false;
         let (mut hears, mut is_ready, mut hangs) = (true, false, false);
         let mut awake = Awake::from(Instant::now());
         loop {
@@ -272,6 +303,7 @@ impl Bridge {
                         code: status.code(),
                         how: status.to_string(),
                         wanted: !matches!(ending, Ending::No | Ending::Leaving),
+                        unfinished: ending == Ending::Draining && (was_to_leave || status.code() != Some(0)),
                         replaced: ending == Ending::Leaving,
                         killed: by_somebody && is_ready && !hangs,
                     });
@@ -282,6 +314,7 @@ impl Bridge {
                     Wish::Replace if ending == Ending::No => {
                         info!(bridge.pid = self.pid, "The bridge is to make room for another");
                         hold.tell_to_leave();
+                        was_to_leave = true;
                         // One that cannot leave its runtime drains.
                         (ending, patience) = (Ending::Leaving, Some(Instant::now() + grace + AFTER_GRACE));
                     }

@@ -625,3 +625,56 @@ fn is_runtime(pid: u32) -> bool {
     has("environ", |entry| entry.starts_with(b"ALLY_GENERATION="))
         && has("cmdline", |word| word == b"app-server" || word == b"runtime-embedded")
 }
+
+/// When the end of all is wished for.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// The bridge dies at the same time.
+    Death,
+    /// The next one is waited for.
+    NoBridge,
+    /// It makes room for another one.
+    Replaced,
+}
+
+async fn ends_without_a_bridge(kind: Kind, moment: Moment) {
+    let mut world = World::prepare(kind, "[turn]\ngrace = \"8s\"\n").await;
+    world.up().await;
+    let long = world.sim.say(GROUP, OWNER, "@bot [[shell sleep 300]] [[say done]]");
+    runs_turn(&world).await;
+    let short = world.sim.say(OWNER_CHAT, OWNER, "[[stream 30 50]]");
+    world.wait("both to run", |world| (world.status()?["turns"]["running"] == 2).then_some(())).await;
+    let supervisor = world.pid("supervisor").unwrap();
+    match moment {
+        Moment::Death => kill(world.pid("bridge").unwrap(), "-KILL"),
+        Moment::NoBridge => {
+            kill(world.pid("bridge").unwrap(), "-KILL");
+            let seen = |world: &World| world.whole_log().contains("The bridge died").then_some(());
+            world.wait("the death to be seen", seen).await;
+        }
+        Moment::Replaced => {
+            kill(supervisor, "-USR1");
+            let begun = |world: &World| world.whole_log().contains("is to make room").then_some(());
+            world.wait("the replacement to begin", begun).await;
+        }
+    }
+    kill(supervisor, "-TERM");
+    world.wait("the end of all of it", |world| world.processes().is_empty().then_some(())).await;
+    world.down().await;
+    world.up().await;
+    assert_answered_once(&world, &short, "w30").await;
+    world.card_with(&long, "Continue").await;
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    let outcomes: std::collections::BTreeSet<&str> =
+        turns.as_array().unwrap().iter().filter_map(|turn| turn["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["completed", "interrupted"].into(), "{kind:?}, {moment:?}");
+}
+
+/// Whoever stops ally while no bridge is there cuts nothing without its grace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_without_a_bridge_gives_what_runs_its_grace() {
+    use Moment::{Death, NoBridge, Replaced};
+    for (kind, moment) in [(Kind::Codex, Death), (Kind::Embedded, NoBridge), (Kind::Embedded, Replaced)] {
+        ends_without_a_bridge(kind, moment).await;
+    }
+}
