@@ -14,7 +14,7 @@ mod policy;
 mod run;
 
 pub use crashes::Crashes;
-pub use daemon::{Presence, end_marked, left_bridge, presence, signal, spawn_detached};
+pub use daemon::{Presence, can_replace, end_marked, left_bridge, presence, signal, spawn_detached};
 pub use link::{BridgeLink, HoldLink};
 pub use lock::{Lock, LockError};
 pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};

@@ -57,7 +57,7 @@ pub struct SupervisorConfig {
 pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     // Whoever sees the lock held may send a signal.
     let mut wishes = Wishes::listen(config.with_parent)?;
-    let _lock = Lock::take(&config.paths.supervisor_lock())?;
+    let _lock = Lock::take_saying(&config.paths.supervisor_lock(), &daemon::can_hold())?;
     orphans::become_subreaper();
     let hold = Hold::new(unread_limit(&config.paths));
     let mut policy = Policy::default();
