@@ -86,12 +86,13 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
                 Next::Restart(Duration::ZERO)
             }
             true => policy.after_a_kill(),
-            false => policy.after(end.code, started.elapsed(), Instant::now()),
+            false => policy.after(end.code, started.elapsed(), Instant::now(), !hold.pids().is_empty()),
         };
         match next {
             Next::End(code) => break code,
             Next::GiveUp => {
                 error!("The bridge crashed ten times within ten minutes; ally stops. See the log above for the cause");
+                drain(&config, &hold, &mut wishes).await;
                 break 1;
             }
             Next::Restart(wait) => {

@@ -231,7 +231,16 @@ async fn what_it_leaves_in_its_group_ends_with_it() {
     spawn(&hold, dir.path(), "env -i sleep 300 & echo $!");
     bridge.until("end", |state| state.ended.is_some()).await;
     let left = std::fs::read_to_string(output(dir.path())).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
-    let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().next());
-    assert!(matches!(state, None | Some("Z" | "X")), "{stat}");
+    // Its pipes are closed a moment before it is gone.
+    let gone = async {
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+            let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().next());
+            if matches!(state, None | Some("Z" | "X")) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it lives on");
 }

@@ -263,10 +263,10 @@ fn a_daemon_that_keeps_dying_is_told_as_such() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     let logs = home.path("logs").display().to_string();
-    check(&home.ally(&["status"]), 70, &["failing", "exit status: 1", &logs, "ally logs"], &[]);
+    check(&home.ally(&["status"]), 70, &["failing", "exit status: 74", &logs, "ally logs"], &[]);
     let status: serde_json::Value = serde_json::from_slice(&home.ally(&["status", "--json"]).stdout).unwrap();
     assert!(status["state"] == "failing" && status["crashes"]["count"].as_u64() > Some(0), "{status}");
-    check(&home.ally(&["start"]), 70, &[], &["failing", "exit status: 1", "ally restart"]);
+    check(&home.ally(&["start"]), 70, &[], &["failing", "exit status: 74", "ally restart"]);
     check(&home.ally(&["stop"]), 0, &[], &["ally has stopped"]);
     check(&home.ally(&["status"]), 69, &["stopped"], &["ally start"]);
 }

@@ -678,3 +678,21 @@ async fn a_stop_without_a_bridge_gives_what_runs_its_grace() {
         ends_without_a_bridge(kind, moment).await;
     }
 }
+
+/// It is found when the next bridge reads it; a person mends it while the task goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_nobody_can_read_ends_no_task() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 100 100]]");
+    runs_turn(&world).await;
+    let codex = world.pid("runtime");
+    let file = world.file("ally/ally.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{good}\nthis is no toml\n")).unwrap();
+    kill(world.pid("bridge").unwrap(), "-KILL");
+    let deaths = |world: &World| world.whole_log().matches("The bridge died").count();
+    world.wait("bridges that cannot start", |world| (deaths(world) >= 3).then_some(())).await;
+    std::fs::write(&file, good).unwrap();
+    assert_answered_once(&world, &message, "w100").await;
+    assert_eq!(world.pid("runtime"), codex, "the same one");
+}
