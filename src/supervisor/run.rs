@@ -222,6 +222,8 @@ struct Bridge {
     /// Open means "go on".
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<OwnedReadHalf>>,
+    /// It takes work, and heeds TERM.
+    is_ready: bool,
 }
 
 #[derive(Default)]
@@ -270,7 +272,7 @@ impl Bridge {
         info!(bridge.pid = pid, "The bridge is started");
         let stdin = child.stdin.take();
         let (heard, words) = UnixStream::from_std(ours)?.into_split();
-        Ok((Self { child, pid, stdin, lines: BufReader::new(heard).lines() }, words))
+        Ok((Self { child, pid, stdin, lines: BufReader::new(heard).lines(), is_ready: false }, words))
     }
 
     /// Until it has ended.
@@ -288,7 +290,7 @@ impl Bridge {
             (ending, patience) = self.press(Ending::No, grace);
         }
         let mut was_to_leave = false;
-        let (mut hears, mut is_ready, mut hangs) = (true, false, false);
+        let (mut hears, mut hangs) = (true, false);
         let mut awake = Awake::from(Instant::now());
         loop {
             // What has come is looked at before any deadline is: after a pause of our own both are there at once.
@@ -306,7 +308,7 @@ impl Bridge {
                         wanted: !matches!(ending, Ending::No | Ending::Leaving),
                         unfinished: ending == Ending::Draining && (was_to_leave || status.code() != Some(0)),
                         replaced: ending == Ending::Leaving,
-                        killed: by_somebody && is_ready && !hangs,
+                        killed: by_somebody && self.is_ready && !hangs,
                     });
                 }
                 wish = wishes.next() => match wish {
@@ -327,9 +329,12 @@ impl Bridge {
                         if word.starts_with('{') {
                             hold.take(&word);
                         } else if word == "ready" {
-                            is_ready = true;
+                            self.is_ready = true;
                             info!(bridge.pid = self.pid, "The bridge is ready");
                             Crashes::forget(&config.paths);
+                            if ending == Ending::Terminated {
+                                self.send(Signal::TERM);
+                            }
                         }
                     }
                     _ => hears = false,
@@ -381,7 +386,10 @@ impl Bridge {
             }
             Ending::Draining => {
                 warn!(bridge.pid = self.pid, "The bridge is told to end at once");
-                self.send(Signal::TERM);
+                // One that is just starting would die of it instead, and what is held is not settled then.
+                if self.is_ready {
+                    self.send(Signal::TERM);
+                }
                 (Ending::Terminated, Some(Instant::now() + AFTER_TERM))
             }
             Ending::Terminated | Ending::Killed => {
