@@ -123,9 +123,10 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
         parts.listening.spawn("feishu", OnExit::StopDaemon, |cancel| feishu.run(intake, cancel));
     }
     ending.ready.store(true, Ordering::Release);
+    // Whoever hears that it is ready may send it.
+    heed_term(&ending, &tasks)?;
     link.ready().await;
     info!(home = %paths.home.display(), "ally is ready");
-    heed_term(&ending, &tasks)?;
     let damage = look_for_damage(&ledger, &ending, &tasks);
     let leaves = until_wanted(&link, holder.as_ref(), &ending, &tasks).await;
     let failed = tasks.fatal();

@@ -481,7 +481,7 @@ impl Follow {
         {
             *directory = self.turn.directory.to_string_lossy().into_owned();
         }
-        let sandbox = self.live.capabilities().sandbox;
+        let sandbox = self.live.holds(&self.thread);
         let judged = judge(&self.core.config, &self.turn.directory, sandbox, &request.ask);
         crash::point("w4.before");
         let open = move |tx: &Transaction<'_>| gate_flow::open(tx, &frame, &id, generation, request, judged);

@@ -62,6 +62,11 @@ impl LiveRuntime {
         self.runtime.capabilities()
     }
 
+    /// See [`Runtime::holds`].
+    pub fn holds(&self, thread: &ThreadId) -> bool {
+        self.runtime.holds(thread)
+    }
+
     pub fn warnings(&self) -> Vec<String> {
         self.runtime.warnings()
     }

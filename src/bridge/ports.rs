@@ -487,6 +487,12 @@ pub trait Runtime: Send + Sync {
     fn generation(&self) -> Generation;
     fn version(&self) -> String;
     fn capabilities(&self) -> Capabilities;
+
+    /// Whether a sandbox holds what the thread's present turn runs, unless a request says otherwise. A turn goes on as it
+    /// was begun, whatever the settings are by now.
+    fn holds(&self, _thread: &ThreadId) -> bool {
+        self.capabilities().sandbox
+    }
     /// Warnings that belong into `status` (configuration keys that were ignored …).
     fn warnings(&self) -> Vec<String>;
 

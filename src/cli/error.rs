@@ -16,6 +16,8 @@ pub(super) enum Code {
     Failed = 1,
     NotRunning = 69,
     Unwell = 70,
+    /// Of the bridge, to its supervisor.
+    Outage = 74,
     Temporary = 75,
     Exposed = 77,
     Config = 78,

@@ -35,7 +35,13 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     if !args.all
         && let Presence::Running { pid: Some(pid) } = supervisor::presence(&paths)
     {
-        return replace(context, &paths, pid, args.start.timeout).await;
+        if supervisor::can_replace(&paths) {
+            return replace(context, &paths, pid, args.start.timeout).await;
+        }
+        output::note(&context.say(
+            "正在运行的 ally 不能把任务交给这个版本，全部重新启动",
+            "the ally that runs cannot hand its tasks over to this version; all of it is started anew",
+        ));
     }
     stop::run(context, &stop::Args::default()).await?;
     start::run(context, &args.start).await

@@ -72,10 +72,21 @@ pub struct HeldState {
     pub base: u64,
     /// The position behind its last byte.
     pub written: u64,
+    /// The process is dead; what it said may not all be there yet.
+    #[serde(default)]
+    pub died: Option<HeldEnd>,
+    /// It is dead, and its output is complete.
     pub ended: Option<HeldEnd>,
 }
 
-/// The end of a held process; its output is complete.
+impl HeldState {
+    /// How it died, where it has.
+    pub fn end(&self) -> Option<&HeldEnd> {
+        self.ended.as_ref().or(self.died.as_ref())
+    }
+}
+
+/// The end of a held process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldEnd {
     /// In the system's words.
@@ -96,9 +107,13 @@ mod tests {
         assert_eq!(line, r#"{"ask":"write","generation":7,"line":"{\"id\":1}\n"}"#);
         assert_eq!(serde_json::from_str::<Ask>(&line).unwrap(), write);
         let ended = Some(HeldEnd { how: "exit status: 1".to_owned(), stderr: "a\nb".to_owned() });
-        let state = Told::State(HeldState { generation, pid: Some(1), bridges: 2, base: 3, written: 4, ended });
+        let state =
+            Told::State(HeldState { generation, pid: Some(1), bridges: 2, base: 3, written: 4, died: None, ended });
         let line = serde_json::to_string(&state).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<Told>(&line).unwrap(), state);
+        // A supervisor that was started by an earlier program says less.
+        let less = line.replace("\"died\":null,", "");
+        assert!(less != line && serde_json::from_str::<Told>(&less).unwrap() == state, "{less}");
     }
 }

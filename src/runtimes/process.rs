@@ -272,8 +272,10 @@ impl Handle {
             }
         }
         // Reaped just now: as long as its group has members, nobody else can have been given the group's number. This
-        // reaches what has lost the mark, and all of it where there is no /proc.
-        if let Some(pid) = pid_of(&self.identity)
+        // reaches what has lost the mark, and all of it where there is no /proc. A held one's group is ended by whoever
+        // reaps it, which may be long ago by now.
+        if matches!(&self.kin, Kin::Own { .. })
+            && let Some(pid) = pid_of(&self.identity)
             && test_kill_process_group(pid).is_ok()
         {
             let _ = kill_process_group(pid, Signal::KILL);

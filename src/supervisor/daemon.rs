@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal};
 
 use super::lock;
 use crate::config::{Paths, write_private};
+use crate::domain::hold::VERSION;
 
 /// A `daemon.log` larger than this begins anew.
 const LONGEST_LOG: u64 = 4 * 1024 * 1024;
@@ -34,6 +35,17 @@ pub fn presence(paths: &Paths) -> Presence {
         Some(pid) => Presence::Running { pid },
         None => Presence::Stopped,
     }
+}
+
+/// What a supervisor writes into its lock: it replaces its bridge when it is told to, and holds runtimes in these words.
+pub(super) fn can_hold() -> String {
+    format!("holds {VERSION}")
+}
+
+/// Whether the supervisor of a home can replace its bridge by this program while the runtime works on. One that does not
+/// say so may even end by the signal.
+pub fn can_replace(paths: &Paths) -> bool {
+    lock::word(&paths.supervisor_lock()) == Some(can_hold())
 }
 
 /// Starts `ally run` in the background; what it says goes to `logs/daemon.log`. It leaves our session by itself.

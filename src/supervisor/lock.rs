@@ -1,4 +1,4 @@
-//! One process a home: a lock file that the kernel frees, with the holder's pid inside for people.
+//! One process a home: a lock file that the kernel frees. Inside is who holds it, and what it can do for whoever looks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -29,6 +29,11 @@ pub enum LockError {
 impl Lock {
     /// Takes the lock. Waits half a second, because somebody who only looks (`holder`) holds it for a moment.
     pub fn take(path: &Path) -> Result<Self, LockError> {
+        Self::take_saying(path, "")
+    }
+
+    /// The same, with a word for whoever looks.
+    pub fn take_saying(path: &Path, word: &str) -> Result<Self, LockError> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         for attempt in 0.. {
             match file.try_lock() {
@@ -40,7 +45,7 @@ impl Lock {
         }
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
+        file.write_all(format!("{}\n{word}\n", std::process::id()).as_bytes())?;
         Ok(Self { _file: file })
     }
 }
@@ -48,17 +53,32 @@ impl Lock {
 /// Whether somebody holds the lock, and who. Without the right to look the answer is no.
 pub fn holder(path: &Path) -> Option<Option<u32>> {
     let mut file = File::open(path).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Some(read_pid(&mut file)),
-        _ => None,
+    for _ in 0..10 {
+        match (file.try_lock_shared(), read_pid(&mut file)) {
+            (Err(TryLockError::WouldBlock), Some(pid)) => return Some(Some(pid)),
+            // Whoever has just taken it is about to write who it is.
+            (Err(TryLockError::WouldBlock), None) => std::thread::sleep(Duration::from_millis(50)),
+            _ => return None,
+        }
     }
+    Some(None)
+}
+
+/// What the holder says besides who it is.
+pub fn word(path: &Path) -> Option<String> {
+    holder(path)?;
+    read(&mut File::open(path).ok()?)?.lines().nth(1).map(str::to_owned)
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {
+    read(file)?.lines().next()?.trim().parse().ok()
+}
+
+fn read(file: &mut File) -> Option<String> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    Some(text)
 }
 
 #[cfg(test)]
@@ -75,7 +95,23 @@ mod tests {
         let second = Lock::take(&path).unwrap_err();
         assert!(matches!(second, LockError::Held { pid } if pid == Some(std::process::id())));
         drop(lock);
-        assert_eq!(holder(&path), None);
-        Lock::take(&path).unwrap();
+        assert_eq!((holder(&path), word(&path)), (None, None));
+        let _lock = Lock::take_saying(&path, "can this").unwrap();
+        assert_eq!((holder(&path), word(&path)), (Some(Some(std::process::id())), Some("can this".to_owned())));
+    }
+
+    #[test]
+    fn whoever_is_just_taking_it_is_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("lock");
+        let mut file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        let looks = std::thread::spawn({
+            let path = path.clone();
+            move || holder(&path)
+        });
+        file.write_all(b"12\n").unwrap();
+        assert_eq!(looks.join().unwrap(), Some(Some(12)));
+        assert_eq!(word(&path), None, "an earlier program says no more");
     }
 }

@@ -14,7 +14,7 @@ mod policy;
 mod run;
 
 pub use crashes::Crashes;
-pub use daemon::{Presence, end_marked, left_bridge, presence, signal, spawn_detached};
+pub use daemon::{Presence, can_replace, end_marked, left_bridge, presence, signal, spawn_detached};
 pub use link::{BridgeLink, HoldLink};
 pub use lock::{Lock, LockError};
 pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
@@ -23,5 +23,7 @@ pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
 pub const EXIT_CONFIG: u8 = 78;
 /// Exit code of a bridge whose app another home holds: only a person ends that.
 pub const EXIT_HELD: u8 = 75;
+/// Exit code of a bridge for which the machine has no room just now, or whose ledger another program holds.
+pub const EXIT_OUTAGE: u8 = 74;
 /// Exit code of a bridge that somebody ended by TERM, and nobody else of ally's: another one goes on.
 pub const EXIT_TERMINATED: u8 = 143;

@@ -36,16 +36,21 @@ impl Policy {
         Next::Restart(Duration::from_secs(1))
     }
 
-    /// Judges one end. `code` is `None` when a signal ended it.
-    pub fn after(&mut self, code: Option<i32>, lived: Duration, now: Instant) -> Next {
-        match code {
-            Some(0) => return Next::End(0),
-            Some(code) if code == i32::from(super::EXIT_CONFIG) => return Next::End(super::EXIT_CONFIG),
-            Some(code) if code == i32::from(super::EXIT_HELD) => return Next::End(super::EXIT_HELD),
-            _ => {}
+    /// Judges one end. `code` is `None` when a signal ended it. `holds`: runtimes live, and end with the supervisor.
+    pub fn after(&mut self, code: Option<i32>, lived: Duration, now: Instant, holds: bool) -> Next {
+        let is = |exit: u8| code == Some(i32::from(exit));
+        if is(0) {
+            return Next::End(0);
         }
         if lived >= HEALTHY {
             self.in_a_row = 0;
+        }
+        // It is not the bridge that fails, and what works can wait longer than a person needs to mend it.
+        if holds && [super::EXIT_OUTAGE, super::EXIT_CONFIG, super::EXIT_HELD].into_iter().any(is) {
+            return Next::Restart(self.wait());
+        }
+        if let Some(exit) = [super::EXIT_CONFIG, super::EXIT_HELD].into_iter().find(|exit| is(*exit)) {
+            return Next::End(exit);
         }
         self.crashes.push_back(now);
         while self.crashes.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
@@ -54,9 +59,13 @@ impl Policy {
         if self.crashes.len() >= LOOP {
             return Next::GiveUp;
         }
+        Next::Restart(self.wait())
+    }
+
+    fn wait(&mut self) -> Duration {
         let wait = Duration::from_secs(1 << self.in_a_row.min(6)).min(LONGEST_WAIT);
         self.in_a_row += 1;
-        Next::Restart(wait)
+        wait
     }
 }
 
@@ -98,9 +107,9 @@ mod tests {
         let mut policy = Policy::default();
         let now = Instant::now();
         let second = Duration::from_secs(1);
-        let waits: Vec<Next> = (0..3).map(|_| policy.after(None, second, now)).collect();
+        let waits: Vec<Next> = (0..3).map(|_| policy.after(None, second, now, false)).collect();
         assert_eq!(waits, [1, 2, 4].map(|s| Next::Restart(Duration::from_secs(s))));
-        assert_eq!(policy.after(Some(1), HEALTHY, now), Next::Restart(second));
+        assert_eq!(policy.after(Some(1), HEALTHY, now, false), Next::Restart(second));
     }
 
     #[test]
@@ -109,19 +118,38 @@ mod tests {
         for _ in 0..30 {
             assert_eq!(policy.after_a_kill(), Next::Restart(Duration::from_secs(1)));
         }
-        assert_eq!(policy.after(None, Duration::ZERO, Instant::now()), Next::Restart(Duration::from_secs(1)));
+        assert_eq!(policy.after(None, Duration::ZERO, Instant::now(), false), Next::Restart(Duration::from_secs(1)));
     }
 
     #[test]
     fn a_loop_ends() {
         let mut policy = Policy::default();
         let now = Instant::now();
-        let last = (0..10).map(|_| policy.after(Some(101), Duration::ZERO, now)).last();
+        let last = (0..10).map(|_| policy.after(Some(101), Duration::ZERO, now, false)).last();
         assert_eq!(last, Some(Next::GiveUp));
         // The same number spread over hours is no loop.
         let mut policy = Policy::default();
-        let last = (0..30).map(|n| policy.after(Some(101), HEALTHY, now + n * Duration::from_secs(300))).last();
+        let last = (0..30).map(|n| policy.after(Some(101), HEALTHY, now + n * Duration::from_secs(300), false)).last();
         assert_eq!(last, Some(Next::Restart(Duration::from_secs(1))));
+    }
+
+    /// What it holds would end with the supervisor, and the next bridge would fail for the same reason.
+    #[test]
+    fn what_only_time_or_a_person_mends_ends_nothing_that_works() {
+        let now = Instant::now();
+        for code in [74, 75, 78] {
+            let mut policy = Policy::default();
+            let waits: Vec<Next> = (0..30).map(|_| policy.after(Some(code), Duration::ZERO, now, true)).collect();
+            assert_eq!(waits[..2], [1, 2].map(|s| Next::Restart(Duration::from_secs(s))));
+            assert_eq!(waits[29], Next::Restart(LONGEST_WAIT), "{code}");
+            assert_eq!(policy.after(Some(0), Duration::ZERO, now, true), Next::End(0));
+        }
+        let mut policy = Policy::default();
+        let last = (0..10).map(|_| policy.after(Some(101), Duration::ZERO, now, true)).last();
+        assert_eq!(last, Some(Next::GiveUp), "a fault of its own is a loop whatever it holds");
+        let mut policy = Policy::default();
+        let last = (0..10).map(|_| policy.after(Some(74), Duration::ZERO, now, false)).last();
+        assert_eq!(last, Some(Next::GiveUp), "and so is any where nothing is held");
     }
 
     #[test]
@@ -137,8 +165,8 @@ mod tests {
     #[test]
     fn wanted_ends_are_ends() {
         let mut policy = Policy::default();
-        assert_eq!(policy.after(Some(0), Duration::ZERO, Instant::now()), Next::End(0));
-        assert_eq!(policy.after(Some(78), Duration::ZERO, Instant::now()), Next::End(78));
-        assert_eq!(policy.after(Some(75), Duration::ZERO, Instant::now()), Next::End(75));
+        assert_eq!(policy.after(Some(0), Duration::ZERO, Instant::now(), false), Next::End(0));
+        assert_eq!(policy.after(Some(78), Duration::ZERO, Instant::now(), false), Next::End(78));
+        assert_eq!(policy.after(Some(75), Duration::ZERO, Instant::now(), false), Next::End(75));
     }
 }

@@ -57,7 +57,7 @@ pub struct SupervisorConfig {
 pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     // Whoever sees the lock held may send a signal.
     let mut wishes = Wishes::listen(config.with_parent)?;
-    let _lock = Lock::take(&config.paths.supervisor_lock())?;
+    let _lock = Lock::take_saying(&config.paths.supervisor_lock(), &daemon::can_hold())?;
     orphans::become_subreaper();
     let hold = Hold::new(unread_limit(&config.paths));
     let mut policy = Policy::default();
@@ -65,16 +65,14 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     crash::arm(config.paths.crash_point());
     let code = loop {
         let started = Instant::now();
-        let end = live(&config, &hold, &mut wishes).await.unwrap_or_else(|error| {
-            error!(error = %format!("{error:#}"), "The bridge could not be started");
-            End { code: None, how: format!("not started: {error:#}"), wanted: false, ..End::default() }
-        });
-        daemon::forget_bridge(&config.paths);
-        orphans::reap(&hold.pids());
+        let end = live(&config, &hold, &mut wishes, Ending::No).await;
         if end.wanted {
             Crashes::forget(&config.paths);
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
-            break u8::from(end.code != Some(0));
+            break match end.unfinished {
+                true => drain(&config, &hold, &mut wishes).await,
+                false => u8::from(end.code != Some(0)),
+            };
         }
         if end.code != Some(0)
             && !end.replaced
@@ -88,12 +86,13 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
                 Next::Restart(Duration::ZERO)
             }
             true => policy.after_a_kill(),
-            false => policy.after(end.code, started.elapsed(), Instant::now()),
+            false => policy.after(end.code, started.elapsed(), Instant::now(), !hold.pids().is_empty()),
         };
         match next {
             Next::End(code) => break code,
             Next::GiveUp => {
                 error!("The bridge crashed ten times within ten minutes; ally stops. See the log above for the cause");
+                drain(&config, &hold, &mut wishes).await;
                 break 1;
             }
             Next::Restart(wait) => {
@@ -103,7 +102,7 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
                     warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
                 }
                 if wishes.within(wait, &hold).await {
-                    break 0;
+                    break drain(&config, &hold, &mut wishes).await;
                 }
             }
         }
@@ -116,13 +115,35 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// One life of the bridge.
-async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes) -> anyhow::Result<End> {
-    let (mut bridge, words) = Bridge::start(config)?;
-    let telling = hold.serve(words);
-    let end = bridge.watch(wishes, config, hold).await;
-    telling.stop(Duration::from_millis(100)).await;
+/// One life of the bridge. With [`Ending::Draining`] it is to end from the beginning.
+async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes, ending: Ending) -> End {
+    let lived = async {
+        let (mut bridge, words) = Bridge::start(config)?;
+        let telling = hold.serve(words);
+        let end = bridge.watch(wishes, config, hold, ending).await;
+        telling.stop(Duration::from_millis(100)).await;
+        end
+    };
+    let end = lived.await.unwrap_or_else(|error| {
+        error!(error = %format!("{error:#}"), "The bridge could not be started");
+        End { code: None, how: format!("not started: {error:#}"), wanted: false, ..End::default() }
+    });
+    daemon::forget_bridge(&config.paths);
+    orphans::reap(&hold.pids());
     end
+}
+
+/// The end was wished for when no bridge was there that could give what runs its grace and settle it: one more is started
+/// for that alone. Gives the exit code.
+async fn drain(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes) -> u8 {
+    if hold.pids().is_empty() {
+        return 0;
+    }
+    info!("A runtime may have work: a bridge is started once more, to end it");
+    let end = live(config, hold, wishes, Ending::Draining).await;
+    Crashes::forget(&config.paths);
+    info!(exit.code = end.code, "The bridge has ended");
+    u8::from(end.code != Some(0))
 }
 
 /// In test builds a file may name a smaller one.
@@ -201,6 +222,8 @@ struct Bridge {
     /// Open means "go on".
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<OwnedReadHalf>>,
+    /// It takes work, and heeds TERM.
+    is_ready: bool,
 }
 
 #[derive(Default)]
@@ -209,6 +232,8 @@ struct End {
     /// In the system's words.
     how: String,
     wanted: bool,
+    /// Wanted, and what is held was left as it is.
+    unfinished: bool,
     /// By somebody else, after it had taken work.
     killed: bool,
     /// It was to make room for another.
@@ -247,16 +272,25 @@ impl Bridge {
         info!(bridge.pid = pid, "The bridge is started");
         let stdin = child.stdin.take();
         let (heard, words) = UnixStream::from_std(ours)?.into_split();
-        Ok((Self { child, pid, stdin, lines: BufReader::new(heard).lines() }, words))
+        Ok((Self { child, pid, stdin, lines: BufReader::new(heard).lines(), is_ready: false }, words))
     }
 
     /// Until it has ended.
-    async fn watch(&mut self, wishes: &mut Wishes, config: &SupervisorConfig, hold: &Hold) -> anyhow::Result<End> {
+    async fn watch(
+        &mut self,
+        wishes: &mut Wishes,
+        config: &SupervisorConfig,
+        hold: &Hold,
+        mut ending: Ending,
+    ) -> anyhow::Result<End> {
         let grace = config.grace;
-        let mut ending = Ending::No;
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
-        let (mut hears, mut is_ready, mut hangs) = (true, false, false);
+        if ending == Ending::Draining {
+            (ending, patience) = self.press(Ending::No, grace);
+        }
+        let mut was_to_leave = false;
+        let (mut hears, mut hangs) = (true, false);
         let mut awake = Awake::from(Instant::now());
         loop {
             // What has come is looked at before any deadline is: after a pause of our own both are there at once.
@@ -272,8 +306,9 @@ impl Bridge {
                         code: status.code(),
                         how: status.to_string(),
                         wanted: !matches!(ending, Ending::No | Ending::Leaving),
+                        unfinished: ending == Ending::Draining && (was_to_leave || status.code() != Some(0)),
                         replaced: ending == Ending::Leaving,
-                        killed: by_somebody && is_ready && !hangs,
+                        killed: by_somebody && self.is_ready && !hangs,
                     });
                 }
                 wish = wishes.next() => match wish {
@@ -282,6 +317,7 @@ impl Bridge {
                     Wish::Replace if ending == Ending::No => {
                         info!(bridge.pid = self.pid, "The bridge is to make room for another");
                         hold.tell_to_leave();
+                        was_to_leave = true;
                         // One that cannot leave its runtime drains.
                         (ending, patience) = (Ending::Leaving, Some(Instant::now() + grace + AFTER_GRACE));
                     }
@@ -293,9 +329,12 @@ impl Bridge {
                         if word.starts_with('{') {
                             hold.take(&word);
                         } else if word == "ready" {
-                            is_ready = true;
+                            self.is_ready = true;
                             info!(bridge.pid = self.pid, "The bridge is ready");
                             Crashes::forget(&config.paths);
+                            if ending == Ending::Terminated {
+                                self.send(Signal::TERM);
+                            }
                         }
                     }
                     _ => hears = false,
@@ -347,7 +386,10 @@ impl Bridge {
             }
             Ending::Draining => {
                 warn!(bridge.pid = self.pid, "The bridge is told to end at once");
-                self.send(Signal::TERM);
+                // One that is just starting would die of it instead, and what is held is not settled then.
+                if self.is_ready {
+                    self.send(Signal::TERM);
+                }
                 (Ending::Terminated, Some(Instant::now() + AFTER_TERM))
             }
             Ending::Terminated | Ending::Killed => {

@@ -41,6 +41,8 @@ mod tests {
             directory: "/p".into(),
             profiles: "a1".to_owned(),
             level: Level::Ask,
+            approval: Some("untrusted".to_owned()),
+            sandbox: None,
             left: Left::Under("ally-temp".to_owned()),
         };
         let memory = Memory {

@@ -98,6 +98,8 @@ struct Shared {
     kept: Option<Keeping>,
     /// An earlier bridge may have loaded threads that are not known here.
     attached: bool,
+    /// What an earlier bridge knew of its threads is lost.
+    has_forgotten: bool,
     /// The process shall end. Fires with the family of the pipes as well.
     stopping: CancellationToken,
     /// The process is gone.
@@ -154,18 +156,41 @@ impl Shared {
         self.config.approval_policy.as_deref().unwrap_or_else(|| profile::approval(level))
     }
 
-    /// The approval policy of a thread's newest turn.
+    /// The approval policy of a thread's newest turn, which may be older than the settings of now. Where nobody knows it,
+    /// the one under which a request may mean anything.
     fn approval_of(&self, thread: Option<&str>) -> String {
-        let level = thread.and_then(|thread| self.loaded().get(&ThreadId::new(thread)).map(|loaded| loaded.level));
-        self.approval(level.unwrap_or(Level::Edit)).to_owned()
+        match thread.and_then(|thread| self.loaded().get(&ThreadId::new(thread)).cloned()) {
+            Some(Loaded { approval: Some(approval), .. }) => approval,
+            Some(loaded) => self.approval(loaded.level).to_owned(),
+            None if self.has_forgotten => "untrusted".to_owned(),
+            None => self.approval(Level::Edit).to_owned(),
+        }
+    }
+
+    /// The same for the sandbox that it was loaded with.
+    fn is_held(&self, thread: &ThreadId) -> bool {
+        match self.loaded().get(thread) {
+            Some(loaded) => is_sandbox(loaded.sandbox.as_deref()),
+            None => !self.has_forgotten && is_sandbox(self.config.sandbox.as_deref()),
+        }
+    }
+
+    /// A thread as it is loaded with the settings of now.
+    fn loaded_for(&self, directory: &Path, profiles: &Value, posture: &Posture) -> Loaded {
+        Loaded {
+            directory: directory.to_owned(),
+            profiles: mark_of(profiles),
+            level: posture.level,
+            approval: Some(self.approval(posture.level).to_owned()),
+            sandbox: self.config.sandbox.clone(),
+            left: Left::Nothing,
+        }
     }
 }
 
-impl Loaded {
-    fn new(directory: &Path, profiles: &Value, posture: &Posture) -> Self {
-        let profiles = mark_of(profiles);
-        Self { directory: directory.to_owned(), profiles, level: posture.level, left: Left::Nothing }
-    }
+/// Whether a configured sandbox is one; where none is configured the profiles are.
+fn is_sandbox(configured: Option<&str>) -> bool {
+    configured != Some("danger-full-access")
 }
 
 fn mark_of(profiles: &Value) -> String {
@@ -191,6 +216,7 @@ impl Session {
             None => (None, None),
         };
         let attached = former.is_some();
+        let has_forgotten = former.as_ref().is_some_and(|former| former.settings.is_empty());
         let (loaded, models) = former.map(|former| (former.loaded, former.models)).unwrap_or_default();
         let shared = Arc::new(Shared {
             config,
@@ -203,6 +229,7 @@ impl Session {
             version,
             kept,
             attached,
+            has_forgotten,
             stopping: tasks.token().child_token(),
             ended: CancellationToken::new(),
         });
@@ -268,7 +295,11 @@ impl Session {
             None => self.call("thread/start", params, SOON).await?,
             Some(thread) => {
                 let wanted = mark_of(&profiles);
-                let same = |loaded: &Loaded| loaded.directory == how.directory && loaded.profiles == wanted;
+                let same = |loaded: &Loaded| {
+                    loaded.directory == how.directory
+                        && loaded.profiles == wanted
+                        && loaded.sandbox == self.shared.config.sandbox
+                };
                 let loaded = self.shared.loaded().get(thread).map(same);
                 match loaded {
                     Some(true) => return Ok(thread.clone()),
@@ -283,7 +314,7 @@ impl Session {
             }
         };
         let thread = self.opened(opened);
-        self.shared.load(&thread, Loaded::new(&how.directory, &profiles, &how.posture));
+        self.shared.load(&thread, self.shared.loaded_for(&how.directory, &profiles, &how.posture));
         Ok(thread)
     }
 
@@ -339,6 +370,7 @@ impl Session {
         }
         if let Some(loaded) = self.shared.loaded().get_mut(&turn.thread) {
             loaded.level = turn.posture.level;
+            loaded.approval = Some(self.shared.approval(turn.posture.level).to_owned());
             loaded.left = now;
         }
         self.shared.remember();
@@ -467,8 +499,12 @@ impl Runtime for Session {
             fork: true,
             compact: true,
             plan: true,
-            sandbox: self.shared.config.sandbox.as_deref() != Some("danger-full-access"),
+            sandbox: is_sandbox(self.shared.config.sandbox.as_deref()),
         }
+    }
+
+    fn holds(&self, thread: &ThreadId) -> bool {
+        self.shared.is_held(thread)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -543,7 +579,7 @@ impl Runtime for Session {
             params["threadId"] = json!(how.thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
             let fork = self.opened(forked);
-            self.shared.load(&fork, Loaded::new(&how.directory, &profiles, &how.posture));
+            self.shared.load(&fork, self.shared.loaded_for(&how.directory, &profiles, &how.posture));
             Ok(fork)
         })
     }

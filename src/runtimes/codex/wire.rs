@@ -54,6 +54,12 @@ pub struct Loaded {
     pub profiles: String,
     /// Of its newest turn.
     pub level: Level,
+    /// The approval policy of its newest turn.
+    #[serde(default)]
+    pub approval: Option<String>,
+    /// The sandbox that it was loaded with instead of profiles.
+    #[serde(default)]
+    pub sandbox: Option<String>,
     /// What commands that outlive their turn may do.
     pub left: Left,
 }

@@ -55,7 +55,7 @@ pub(super) enum Known {
 impl Known {
     fn ended(&self) -> Option<&HeldEnd> {
         match self {
-            Known::State(state) => state.ended.as_ref(),
+            Known::State(state) => state.end(),
             _ => None,
         }
     }
@@ -155,7 +155,7 @@ impl Holder {
     pub async fn attach(&self, former: &ProcessIdentity, run_dir: &Path, from: Option<u64>) -> Option<Attached> {
         let generation = former.generation;
         let (held, state) = self.ask(Ask::Attach { generation }, generation).await.ok()?;
-        if state.ended.is_some() || state.pid != former.pid || !super::runs(former) {
+        if state.end().is_some() || state.pid != former.pid || !super::runs(former) {
             return None;
         }
         let output = output_of(run_dir, generation);

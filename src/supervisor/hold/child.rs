@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -34,6 +35,8 @@ pub(super) enum Order {
     Close,
     Read(u64),
     Cut(u64),
+    /// If it is dead nobody comes for the rest of what it said.
+    Finish,
 }
 
 /// Starts a process in a group of its own, with its lock.
@@ -58,8 +61,10 @@ pub(super) fn start(spec: &HeldChild, shared: Arc<Shared>, unread: u64) -> io::R
     let mut child = child?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let generation = spec.generation;
+    let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     Ok(HeldProcess {
         generation,
+        group,
         shared,
         unread,
         child,
@@ -94,6 +99,7 @@ fn hand_down(command: &mut Command, file: File) {
 
 pub(super) struct HeldProcess {
     generation: Generation,
+    group: Option<Pid>,
     shared: Arc<Shared>,
     /// So many bytes may be unread.
     unread: u64,
@@ -119,18 +125,35 @@ pub(super) struct HeldProcess {
 impl HeldProcess {
     /// As it has just been started.
     pub(super) fn state(&self) -> HeldState {
-        HeldState { generation: self.generation, pid: self.child.id(), bridges: 1, base: 0, written: 0, ended: None }
+        HeldState {
+            generation: self.generation,
+            pid: self.child.id(),
+            bridges: 1,
+            base: 0,
+            written: 0,
+            died: None,
+            ended: None,
+        }
     }
 
-    /// Until it has ended and all its output is kept.
+    /// Until it has ended and all its output is kept, or nobody wants what is not.
     pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> anyhow::Result<()> {
         let mut chunk = vec![0; 64 * 1024];
         let mut words = vec![0; 4 * 1024];
-        let mut ended: Option<(String, Instant)> = None;
+        let mut ended: Option<(HeldEnd, Instant)> = None;
+        let mut has_read = true;
         while ended.is_none() || self.stdout.is_some() || self.stderr.is_some() || !self.unkept.is_empty() {
             let reads = self.unkept.is_empty() && self.written.saturating_sub(self.read) < self.unread;
+            if let Some((_, at)) = ended.as_mut().filter(|_| reads && !has_read) {
+                // Only time in which it was listened to counts.
+                *at = Instant::now() + LAST_WORDS;
+            }
+            has_read = reads;
             tokio::select! {
-                Some(order) = orders.recv() => self.heed(order),
+                Some(order) = orders.recv() => match order {
+                    Order::Finish if ended.is_some() => break,
+                    order => self.heed(order),
+                },
                 taken = write(&mut self.stdin, self.input.front()), if !self.input.is_empty() => self.taken(taken),
                 came = read(&mut self.stdout, &mut chunk), if reads && self.stdout.is_some() => match came {
                     0 => self.stdout = None,
@@ -146,7 +169,7 @@ impl HeldProcess {
                 () = sleep_until(self.again.unwrap_or_else(Instant::now)), if self.again.is_some() => self.keep(),
                 status = self.child.wait(), if ended.is_none() => {
                     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                    ended = Some((how, Instant::now() + LAST_WORDS));
+                    ended = Some((self.has_died(how), Instant::now() + LAST_WORDS));
                 }
                 // Somebody else has its pipes.
                 () = until(&ended), if ended.is_some() && reads => (self.stdout, self.stderr) = (None, None),
@@ -154,7 +177,9 @@ impl HeldProcess {
             let surplus = self.said.len().saturating_sub(STDERR);
             self.said.drain(..surplus);
         }
-        self.has_ended(ended.map_or_else(String::new, |(how, _)| how));
+        if let Some((end, _)) = ended {
+            self.has_ended(end);
+        }
         Ok(())
     }
 
@@ -173,6 +198,7 @@ impl HeldProcess {
             Order::Close => self.input.push_back(None),
             Order::Read(to) => self.read = self.read.max(to.min(self.written)),
             Order::Cut(at) => self.cut(at),
+            Order::Finish => {}
         }
     }
 
@@ -229,10 +255,27 @@ impl HeldProcess {
         }
     }
 
-    fn has_ended(&self, how: String) {
+    fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.said).into_owned()
+    }
+
+    /// It was reaped just now: as long as its group has members nobody else has been given the group's number. Later only
+    /// those can be found that carry the mark.
+    fn has_died(&self, how: String) -> HeldEnd {
         info!(generation = self.generation.0, %how, "A held runtime ended");
-        let stderr = String::from_utf8_lossy(&self.said).into_owned();
-        self.shared.change(self.generation, |state| state.ended = Some(HeldEnd { how, stderr }));
+        if let Some(group) = self.group
+            && test_kill_process_group(group).is_ok()
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let end = HeldEnd { how, stderr: self.stderr() };
+        self.shared.change(self.generation, |state| state.died = Some(end.clone()));
+        end
+    }
+
+    fn has_ended(&self, end: HeldEnd) {
+        let end = HeldEnd { stderr: self.stderr(), ..end };
+        self.shared.change(self.generation, |state| state.ended = Some(end));
     }
 }
 
@@ -251,7 +294,7 @@ async fn read<R: AsyncRead + Unpin>(pipe: &mut Option<R>, into: &mut [u8]) -> us
     }
 }
 
-async fn until(ended: &Option<(String, Instant)>) {
+async fn until(ended: &Option<(HeldEnd, Instant)>) {
     if let Some((_, at)) = ended {
         sleep_until(*at).await;
     }

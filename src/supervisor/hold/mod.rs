@@ -46,6 +46,15 @@ struct Held {
     attached: bool,
 }
 
+impl Held {
+    /// Whoever waited for the rest of what it said is gone.
+    fn finish_if_dead(&self) {
+        if self.state.end().is_some() {
+            let _ = self.orders.send(Order::Finish);
+        }
+    }
+}
+
 impl Shared {
     fn held(&self) -> MutexGuard<'_, HashMap<Generation, Held>> {
         self.held.lock().expect("no code panics while it holds this lock")
@@ -79,7 +88,7 @@ impl Hold {
         self.shared
             .held()
             .values()
-            .filter(|held| held.state.ended.is_none())
+            .filter(|held| held.state.end().is_none())
             .filter_map(|held| held.state.pid)
             .collect()
     }
@@ -97,6 +106,8 @@ impl Hold {
             Ask::Spawn(child) => {
                 let generation = child.generation;
                 self.shared.held().retain(|_, held| held.state.ended.is_none());
+                // Another one is started only when all is done with those before it.
+                self.shared.held().values().for_each(Held::finish_if_dead);
                 if self.shared.held().contains_key(&generation) {
                     let detail = format!("a process of generation {generation} is held already");
                     return self.shared.say(Told::Failed { generation, detail });
@@ -113,6 +124,8 @@ impl Hold {
                 let known = self.shared.held().get_mut(&generation).map(|held| {
                     held.attached = true;
                     held.state.bridges += 1;
+                    // Nobody goes on with a dead one.
+                    held.finish_if_dead();
                 });
                 match known {
                     Some(()) => self.shared.news.notify_one(),
@@ -146,7 +159,10 @@ impl Hold {
     pub(super) fn serve<W: AsyncWrite + Send + Unpin + 'static>(&self, bridge: W) -> Tasks {
         let shared = Arc::clone(&self.shared);
         shared.words().clear();
-        shared.held().values_mut().for_each(|held| held.attached = false);
+        for held in shared.held().values_mut() {
+            held.attached = false;
+            held.finish_if_dead();
+        }
         let tasks = self.tasks.child();
         tasks.spawn("hold-tell", OnExit::Ignore, |cancel| async move {
             cancel.run_until_cancelled(tell(&shared, bridge)).await;

@@ -177,3 +177,70 @@ async fn a_word_that_was_cut_off_is_none() {
     assert_eq!(std::fs::read_to_string(output(dir.path())).unwrap(), "whole\n");
     hold.end().await;
 }
+
+/// Its pipe is full of what nobody has read when it dies.
+const STALLED: &str = "head -c 150000 /dev/zero | tr '\\0' x; exit 3";
+
+/// Whatever has a deadline is late.
+async fn time_passes() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_death_is_told_at_once_and_what_was_said_before_it_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let hold = Hold::new(Some(100_000));
+    let mut bridge = Bridge::of(&hold);
+    spawn(&hold, dir.path(), STALLED);
+    let mut state = bridge.until("death", |state| state.died.is_some()).await;
+    assert_eq!(state.died.as_ref().unwrap().how, "exit status: 3");
+    assert!(state.written < 150_000 && state.ended.is_none(), "it waits: {state:?}");
+    assert_eq!(hold.pids(), Vec::<u32>::new());
+    while state.ended.is_none() {
+        time_passes().await;
+        let read = state.written;
+        ask(&hold, &Ask::Read { generation: NUMBER, to: read });
+        state = bridge.until("more", |state| state.written > read || state.ended.is_some()).await;
+    }
+    assert_eq!(std::fs::metadata(output(dir.path())).unwrap().len(), 150_000);
+}
+
+#[tokio::test]
+async fn a_dead_one_that_nobody_reads_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let hold = Hold::new(Some(100_000));
+    let mut first = Bridge::of(&hold);
+    spawn(&hold, dir.path(), STALLED);
+    first.until("death", |state| state.died.is_some()).await;
+    first.end().await;
+    let mut second = Bridge::of(&hold);
+    ask(&hold, &Ask::Attach { generation: NUMBER });
+    let state = second.until("end", |state| state.ended.is_some()).await;
+    assert_eq!(state.ended.unwrap().how, "exit status: 3");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_it_leaves_in_its_group_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let hold = Hold::new(None);
+    let mut bridge = Bridge::of(&hold);
+    // It carries no mark.
+    spawn(&hold, dir.path(), "env -i sleep 300 & echo $!");
+    bridge.until("end", |state| state.ended.is_some()).await;
+    let left = std::fs::read_to_string(output(dir.path())).unwrap();
+    // Its pipes are closed a moment before it is gone.
+    let gone = async {
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+            let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().next());
+            if matches!(state, None | Some("Z" | "X")) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it lives on");
+}

@@ -39,6 +39,11 @@ impl Home {
         self.command().args(args).output().unwrap()
     }
 
+    fn supervisor(&self) -> String {
+        let lock = fs::read_to_string(self.path("run/supervisor.lock")).unwrap();
+        lock.lines().next().unwrap().to_owned()
+    }
+
     /// Writes a file of mode 0600 into the home.
     fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
@@ -159,6 +164,23 @@ fn the_daemon_starts_restarts_and_ends_without_a_trace() {
     assert!(!home.path("run/control.sock").exists() && !home.path("run/bridge.pid").exists());
 }
 
+/// An earlier ally ends by the signal that has this one's supervisor replace its bridge.
+#[test]
+fn a_restart_from_a_version_that_cannot_hand_over_starts_all_of_it_anew() {
+    let home = Home::new();
+    check(&home.ally(&["start"]), 0, &[], &[]);
+    check(&home.ally(&["stop"]), 0, &[], &[]);
+    let lock = home.path("run/supervisor.lock");
+    let held = fs::OpenOptions::new().read(true).write(true).open(&lock).unwrap();
+    held.lock().unwrap();
+    // Whoever has the open file holds the lock.
+    let mut earlier = std::process::Command::new("sleep").arg("300").stdin(held).spawn().unwrap();
+    fs::write(&lock, format!("{}\nholds 0\n", earlier.id())).unwrap();
+    check(&home.ally(&["restart"]), 0, &[], &["started anew", "ally has stopped", "ally is running"]);
+    earlier.wait().unwrap();
+    check(&home.ally(&["restart"]), 0, &[], &["ally is restarted"]);
+}
+
 #[test]
 fn a_bridge_that_dies_is_started_again() {
     let home = Home::new();
@@ -204,7 +226,7 @@ fn a_pause_of_all_kills_nobody() {
     check(&home.ally(&["start"]), 0, &[], &[]);
     let note = fs::read_to_string(home.path("run/bridge.pid")).unwrap();
     let bridge = note.split_whitespace().next().unwrap().to_owned();
-    let supervisor = fs::read_to_string(home.path("run/supervisor.lock")).unwrap().trim().to_owned();
+    let supervisor = home.supervisor();
     let send = |signal: &str, pid: &str| {
         assert!(std::process::Command::new("kill").args([signal, pid]).status().unwrap().success());
     };
@@ -241,10 +263,10 @@ fn a_daemon_that_keeps_dying_is_told_as_such() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     let logs = home.path("logs").display().to_string();
-    check(&home.ally(&["status"]), 70, &["failing", "exit status: 1", &logs, "ally logs"], &[]);
+    check(&home.ally(&["status"]), 70, &["failing", "exit status: 74", &logs, "ally logs"], &[]);
     let status: serde_json::Value = serde_json::from_slice(&home.ally(&["status", "--json"]).stdout).unwrap();
     assert!(status["state"] == "failing" && status["crashes"]["count"].as_u64() > Some(0), "{status}");
-    check(&home.ally(&["start"]), 70, &[], &["failing", "exit status: 1", "ally restart"]);
+    check(&home.ally(&["start"]), 70, &[], &["failing", "exit status: 74", "ally restart"]);
     check(&home.ally(&["stop"]), 0, &[], &["ally has stopped"]);
     check(&home.ally(&["status"]), 69, &["stopped"], &["ally start"]);
 }
@@ -338,8 +360,7 @@ fn an_agent_may_look_and_not_steer() {
 fn a_supervisor_that_is_killed_takes_the_bridge_along() {
     let home = Home::new();
     check(&home.ally(&["start"]), 0, &[], &[]);
-    let pid = fs::read_to_string(home.path("run/supervisor.lock")).unwrap();
-    assert!(std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
+    assert!(std::process::Command::new("kill").args(["-KILL", &home.supervisor()]).status().unwrap().success());
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while home.path("run/control.sock").exists() {
         assert!(std::time::Instant::now() < until, "the bridge lives on");

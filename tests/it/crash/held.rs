@@ -555,7 +555,9 @@ async fn supervisor_dies(kind: Kind) {
     let mut world = World::prepare(kind, "[turn]\ngrace = \"1s\"\n").await;
     world.up().await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[shell sleep 300]] [[say done]]");
-    runs_turn(&world).await;
+    // Before that it may prove not to have run, and then it runs again.
+    let step = |world: &World| world.cards(&message).iter().any(|card| card.text().contains("Step 1")).then_some(());
+    world.wait("the step to be seen", step).await;
     kill(world.pid("supervisor").unwrap(), "-KILL");
     world.wait("the end of all of it", |world| world.processes().is_empty().then_some(())).await;
     world.down().await;
@@ -624,4 +626,88 @@ fn is_runtime(pid: u32) -> bool {
     };
     has("environ", |entry| entry.starts_with(b"ALLY_GENERATION="))
         && has("cmdline", |word| word == b"app-server" || word == b"runtime-embedded")
+}
+
+/// When the end of all is wished for.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// The bridge dies at the same time.
+    Death,
+    /// The next one is waited for.
+    NoBridge,
+    /// It makes room for another one.
+    Replaced,
+    /// No bridge is there, and the end is wished for a second time while the one starts that is to drain.
+    Hurry,
+}
+
+async fn ends_without_a_bridge(kind: Kind, moment: Moment) {
+    let mut world = World::prepare(kind, "[turn]\ngrace = \"8s\"\n").await;
+    world.up().await;
+    let long = world.sim.say(GROUP, OWNER, "@bot [[shell sleep 300]] [[say done]]");
+    runs_turn(&world).await;
+    let short = world.sim.say(OWNER_CHAT, OWNER, "[[stream 30 50]]");
+    world.wait("both to run", |world| (world.status()?["turns"]["running"] == 2).then_some(())).await;
+    let supervisor = world.pid("supervisor").unwrap();
+    match moment {
+        Moment::Death => kill(world.pid("bridge").unwrap(), "-KILL"),
+        Moment::NoBridge | Moment::Hurry => {
+            kill(world.pid("bridge").unwrap(), "-KILL");
+            let seen = |world: &World| world.whole_log().contains("The bridge died").then_some(());
+            world.wait("the death to be seen", seen).await;
+        }
+        Moment::Replaced => {
+            kill(supervisor, "-USR1");
+            let begun = |world: &World| world.whole_log().contains("is to make room").then_some(());
+            world.wait("the replacement to begin", begun).await;
+        }
+    }
+    kill(supervisor, "-TERM");
+    if matches!(moment, Moment::Hurry) {
+        world.wait("the bridge that drains", |world| world.bridge_pid()).await;
+        kill(supervisor, "-TERM");
+    }
+    world.wait("the end of all of it", |world| world.processes().is_empty().then_some(())).await;
+    world.down().await;
+    world.up().await;
+    world.card_with(&long, "Continue").await;
+    if !matches!(moment, Moment::Hurry) {
+        assert_answered_once(&world, &short, "w30").await;
+    }
+    let turns: serde_json::Value = serde_json::from_str(&world.run(&["turns", "--json"]).0).unwrap();
+    let outcomes: std::collections::BTreeSet<&str> =
+        turns.as_array().unwrap().iter().filter_map(|turn| turn["outcome"].as_str()).collect();
+    assert!(outcomes.contains("interrupted") && !outcomes.contains("lost"), "{outcomes:?} {kind:?} {moment:?}");
+}
+
+/// Whoever stops ally while no bridge is there cuts nothing without its grace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_without_a_bridge_gives_what_runs_its_grace() {
+    use Moment::{Death, NoBridge, Replaced};
+    for (kind, moment) in [(Kind::Codex, Death), (Kind::Embedded, NoBridge), (Kind::Embedded, Replaced)] {
+        ends_without_a_bridge(kind, moment).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_stop_without_a_bridge_settles_what_runs_as_well() {
+    ends_without_a_bridge(Kind::Codex, Moment::Hurry).await;
+}
+
+/// It is found when the next bridge reads it; a person mends it while the task goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_nobody_can_read_ends_no_task() {
+    let world = World::start(Kind::Codex).await;
+    let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 100 100]]");
+    runs_turn(&world).await;
+    let codex = world.pid("runtime");
+    let file = world.file("ally/ally.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{good}\nthis is no toml\n")).unwrap();
+    kill(world.pid("bridge").unwrap(), "-KILL");
+    let deaths = |world: &World| world.whole_log().matches("The bridge died").count();
+    world.wait("bridges that cannot start", |world| (deaths(world) >= 3).then_some(())).await;
+    std::fs::write(&file, good).unwrap();
+    assert_answered_once(&world, &message, "w100").await;
+    assert_eq!(world.pid("runtime"), codex, "the same one");
 }

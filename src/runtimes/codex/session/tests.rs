@@ -38,6 +38,10 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_of(config(Path::new("x")), false)
+}
+
+fn bench_of(config: CodexConfig, has_forgotten: bool) -> Bench {
     let tasks = Tasks::default();
     let (near_in, far_in) = tokio::io::duplex(1 << 16);
     let (near_out, far_out) = tokio::io::duplex(1 << 16);
@@ -46,7 +50,7 @@ fn bench() -> Bench {
     let shared = Shared {
         program: "/opt/codex/bin/codex".into(),
         loaded: Mutex::default(),
-        config: config(Path::new("x")),
+        config,
         peer,
         asked: Mutex::default(),
         warnings: Mutex::default(),
@@ -56,6 +60,7 @@ fn bench() -> Bench {
         version: "0".to_owned(),
         kept: None,
         attached: false,
+        has_forgotten,
     };
     let (sender, facts) = mpsc::channel(64);
     let pump = Pump {
@@ -248,4 +253,42 @@ async fn absence_is_proven_by_the_cursor_only() {
         assert_eq!((history.turns.len(), history.reached_cursor), (turns, reached), "{cursor:?}");
     }
     session.shutdown().await;
+}
+
+/// What a request of a thread is taken for: whether it leaves the sandbox, whether nobody can tell, and whether there is one.
+async fn taken_for(bench: &mut Bench, thread: &str) -> (bool, bool, bool) {
+    let params = json!({ "threadId": thread, "turnId": "t", "itemId": "i", "command": "touch x", "cwd": "/p" });
+    bench.take(json!({ "id": 1, "method": "item/commandExecution/requestApproval", "params": params })).await;
+    let Fact::GateOpened(gate) = bench.facts.recv().await.unwrap().fact else { panic!("a request") };
+    let Ask::Command { outside_sandbox, unsure, .. } = gate.ask else { panic!("{:?}", gate.ask) };
+    (outside_sandbox, unsure, bench.pump.shared.is_held(&ThreadId::new(thread)))
+}
+
+/// The next bridge may have other settings than the one that began the turn.
+#[tokio::test]
+async fn a_request_is_taken_for_what_it_was_when_its_turn_began() {
+    let of = |approval: &str, sandbox: Option<&str>| {
+        let (approval, sandbox) = (Some(approval.to_owned()), sandbox.map(str::to_owned));
+        let (directory, profiles) = ("/p".into(), String::new());
+        Loaded { directory, profiles, level: Level::Edit, approval, sandbox, left: Left::Nothing }
+    };
+    let begun = [
+        ("asks", of("untrusted", None), (false, true, true)),
+        ("open", of("on-request", Some("danger-full-access")), (true, false, false)),
+        ("held", of("on-request", Some("workspace-write")), (true, false, true)),
+    ];
+    for [approval, sandbox] in [[None; 2], [Some("never"), Some("danger-full-access")], [Some("untrusted"), None]] {
+        let settings = CodexConfig {
+            approval_policy: approval.map(str::to_owned),
+            sandbox: sandbox.map(str::to_owned),
+            ..config(Path::new("x"))
+        };
+        let mut bench = bench_of(settings, false);
+        for (thread, loaded, wanted) in &begun {
+            bench.pump.shared.loaded().insert(ThreadId::new(*thread), loaded.clone());
+            assert_eq!(taken_for(&mut bench, thread).await, *wanted, "{thread} with {approval:?} {sandbox:?}");
+        }
+    }
+    let mut bench = bench_of(config(Path::new("x")), true);
+    assert_eq!(taken_for(&mut bench, "of nobody knows what").await, (false, true, false));
 }
