@@ -57,14 +57,13 @@ pub fn copy(from: &Path, to: &Path) -> Result<Copied, BackupError> {
         return Err(BackupError::Taken(to.to_owned()));
     }
     let part = unfinished(to);
-    // What is left of a copy that was cut short.
-    let _ = std::fs::remove_file(&part);
+    clear(&part);
     let copied = copy_into(from, &part).and_then(|copied| {
         std::fs::rename(&part, to).and_then(|()| sync_folder(to)).map_err(|source| io_error(to, source))?;
         Ok(copied)
     });
     if copied.is_err() {
-        let _ = std::fs::remove_file(&part);
+        clear(&part);
     }
     copied
 }
@@ -134,7 +133,7 @@ pub struct Replaced {
 /// See [`BackupError`]; the ledger is as it was.
 pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) -> Result<Replaced, BackupError> {
     let fresh = beside(&places.file, ".restoring");
-    let _ = std::fs::remove_file(&fresh);
+    clear(&fresh);
     let copied = copy(from, &fresh)?;
     mark(&fresh).map_err(|error| classify(&fresh, error))?;
     let aside = set_aside(places, now_ms)?;
@@ -161,7 +160,7 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
         return Err(BackupError::Missing(places.file.clone()));
     }
     let fresh = beside(&places.file, ".compact");
-    let _ = std::fs::remove_file(&fresh);
+    clear(&fresh);
     let size = |file: &Path| std::fs::metadata(file).map(|meta| meta.len()).map_err(|source| io_error(file, source));
     let compacted = writer(places).map_err(BackupError::from).and_then(|ledger| {
         // With what is still in its log.
@@ -176,7 +175,7 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
     });
     let replaced = compacted.and_then(|compacted| {
         // They belong to the old file, and hold nothing more.
-        for end in ["-wal", "-shm"] {
+        for end in LOGS.into_iter().chain([INDEX]) {
             let _ = std::fs::remove_file(beside(&places.file, end));
         }
         std::fs::rename(&fresh, &places.file)
@@ -185,7 +184,7 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
         Ok(compacted)
     });
     if replaced.is_err() {
-        let _ = std::fs::remove_file(&fresh);
+        clear(&fresh);
     }
     replaced
 }
@@ -204,22 +203,33 @@ fn mark(copy: &Path) -> rusqlite::Result<()> {
     connection.execute(sql, [RESTORING]).map(drop)
 }
 
-/// Moves the ledger and its log away, the log first kept under the same name: together they are what was committed.
+/// What may lie beside a file that SQLite has written, and is taken for its own by whoever opens a file of that name.
+const LOGS: [&str; 2] = ["-wal", "-journal"];
+const INDEX: &str = "-shm";
+
+/// Moves the ledger and its logs away, the logs first and each for itself: one whose ledger is gone would be played into
+/// the file that comes in its place.
 fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupError> {
-    if !places.file.exists() {
-        return Ok(None);
-    }
-    std::fs::create_dir_all(&places.backups).map_err(|source| io_error(&places.backups, source))?;
     let aside = places.backups.join(format!("ledger-replaced-{now_ms}.db"));
-    for end in ["-wal", ""] {
+    let mut kept = None;
+    for end in LOGS.into_iter().chain([""]) {
         let (from, to) = (beside(&places.file, end), beside(&aside, end));
         if from.exists() {
+            std::fs::create_dir_all(&places.backups).map_err(|source| io_error(&places.backups, source))?;
             std::fs::rename(&from, &to).map_err(|source| io_error(&to, source))?;
+            kept = Some(to);
         }
     }
     // Made anew by whoever opens it.
-    let _ = std::fs::remove_file(beside(&places.file, "-shm"));
-    Ok(Some(aside))
+    let _ = std::fs::remove_file(beside(&places.file, INDEX));
+    Ok(kept)
+}
+
+/// What is left of a file that was being made when it was cut short.
+fn clear(unfinished: &Path) {
+    for end in LOGS.into_iter().chain([INDEX, ""]) {
+        let _ = std::fs::remove_file(beside(unfinished, end));
+    }
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {
@@ -257,15 +267,10 @@ mod tests {
     fn a_copy_is_of_one_moment_whole_and_private() {
         let (dir, places) = places();
         let mut open = writer(&places).unwrap();
-        let write = |open: &mut Connection, note: &str| {
-            let tx = open.transaction().unwrap();
-            said::set_meta(&tx, "note", note).unwrap();
-            tx.commit().unwrap();
-        };
-        write(&mut open, "before");
+        note(&mut open, "before");
         let to = dir.path().join("copy.db");
         let copied = copy(&places.file, &to).unwrap();
-        write(&mut open, "after");
+        note(&mut open, "after");
         assert_eq!((copied.turns, copied.schema), (0, known_schema()));
         assert_eq!(noted(&to).as_deref(), Some("before"));
         assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
@@ -308,9 +313,7 @@ mod tests {
     fn a_copy_takes_the_ledgers_place_and_what_was_there_is_kept() {
         let (dir, places) = places();
         let mut open = writer(&places).unwrap();
-        let tx = open.transaction().unwrap();
-        said::set_meta(&tx, "note", "old").unwrap();
-        tx.commit().unwrap();
+        note(&mut open, "old");
         let to = dir.path().join("copy.db");
         copy(&places.file, &to).unwrap();
         open.execute("UPDATE meta SET value = 'new' WHERE key = 'note'", []).unwrap();
@@ -323,5 +326,32 @@ mod tests {
         assert_eq!(marked.as_deref(), Some("1"));
         assert!(restore(&places, &lock, &dir.path().join("none"), 8).is_err());
         assert_eq!(noted(&places.file).as_deref(), Some("old"), "a failed one changes nothing");
+    }
+
+    fn note(open: &mut Connection, note: &str) {
+        let tx = open.transaction().unwrap();
+        said::set_meta(&tx, "note", note).unwrap();
+        tx.commit().unwrap();
+    }
+
+    /// SQLite takes whatever has the log's name for the log of the file beside it.
+    #[test]
+    fn the_log_of_a_ledger_that_is_gone_is_not_played_into_another() {
+        let (dir, places) = places();
+        let mut open = writer(&places).unwrap();
+        note(&mut open, "old");
+        let to = dir.path().join("copy.db");
+        copy(&places.file, &to).unwrap();
+        note(&mut open, "new");
+        let (wal, kept) = (beside(&places.file, "-wal"), dir.path().join("kept"));
+        std::fs::copy(&wal, &kept).unwrap();
+        drop(open);
+        std::fs::remove_file(&places.file).unwrap();
+        std::fs::rename(&kept, &wal).unwrap();
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        let replaced = restore(&places, &lock, &to, 7).unwrap();
+        drop(writer(&places).unwrap());
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
+        assert!(replaced.aside.unwrap().exists(), "what was committed last is kept");
     }
 }
