@@ -83,7 +83,8 @@ impl Bridge {
         restored::after_restart(&core).await?;
         let tasks = core.tasks.clone();
         let host = core.host.clone();
-        for turn in core.ledger.read(turns::all_active).await? {
+        // Those that are held since the ledger was put back work nowhere, and wait for longer than others can.
+        for turn in core.ledger.read(turns::all_working).await? {
             // One that waits for a person may work beside that; where it does not it gives way soon.
             core.leases.reserve(&turn.id, &turn.directory);
         }
