@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::config::write_private;
 use crate::ledger::restored::{self, Marks};
-use crate::ledger::{Ledger, LedgerError, Transaction};
+use crate::ledger::{Ledger, LedgerError, OpenError, Places, Transaction, backup};
 
 /// Commits of so long are noted together: a note is synced, and the ledger's own syncs are waited for by people.
 const PACE: Duration = Duration::from_secs(1);
@@ -43,6 +43,12 @@ impl Notes {
             }
         }
     }
+}
+
+/// Refuses to begin an empty ledger in a home that had one.
+pub(super) fn refuse_if_gone(places: &Places, inside: &Path) -> Result<(), OpenError> {
+    let known = read(inside).is_some_and(|known| known.generations > 0 || known.inbound > 0);
+    backup::refuse_if_gone(places, known.then(|| inside.to_owned()))
 }
 
 /// Holds everything that is not over, where this is an earlier state of the ledger. Before anything works on it.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use super::points::arm;
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
@@ -73,6 +74,33 @@ async fn what_was_done_since_the_backup_is_done_once() {
     assert!(!is_restored(&world));
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
     assert_eq!(world.answer(&next).await.said(), "next");
+    world.settled().await;
+    for message in &messages {
+        assert_eq!(world.answers(message).len(), 1);
+    }
+    assert_eq!(world.nonces(&file).values().sum::<usize>(), 1);
+}
+
+/// Killed in the middle of it: the former ledger is there, or the restored one, and nothing in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn around_a_restore() {
+    let mut world = World::start(Kind::Embedded).await;
+    let (copy, messages, file) = done_since(&mut world).await;
+    let place = copy.to_string_lossy().into_owned();
+    for (dies_at, restored) in [("restore.middle", false), ("restore.before", false), ("restore.after", true)] {
+        world.down().await;
+        arm(&world, dies_at);
+        assert!(!world.run(&["restore", &place]).1, "it dies at {dies_at}");
+        assert!(!world.paths().crash_point().exists(), "it died at {dies_at}");
+        world.up().await;
+        assert_eq!(is_restored(&world), restored, "at {dies_at}");
+        let next = world.sim.say(GROUP, OWNER, &format!("@bot [[say after {dies_at}]]"));
+        assert_eq!(world.answer(&next).await.said(), format!("after {dies_at}"));
+        let asides = std::fs::read_dir(world.paths().backups).unwrap().count();
+        assert_eq!(asides, usize::from(restored), "what is kept, at {dies_at}");
+    }
+    question(&world).await;
+    assert!(world.run(&["restored", "dismiss"]).1);
     world.settled().await;
     for message in &messages {
         assert_eq!(world.answers(message).len(), 1);
