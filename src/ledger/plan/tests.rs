@@ -243,6 +243,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::mark(tx)?;
     restored::hold(tx, 1)?;
     restored::held(tx, 1)?;
+    restored::former(tx, &here)?;
     restored::go_on(tx)?;
     restored::drop_rest(tx)?;
     let old = prune::Step { before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };
