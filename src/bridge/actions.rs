@@ -5,7 +5,8 @@ pub(super) mod answers;
 mod late;
 
 use self::answers::{choose, field, from_form, without_secrets};
-use self::late::{close_question, late};
+use self::late::late;
+pub(super) use self::late::{close_question, still_wanted};
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::intake::notice;

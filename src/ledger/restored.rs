@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::conversations::{self, HeldWhy};
+use super::inbound::{self, InboundRow};
 use super::said::{self, meta, set_meta};
 use super::sql::{all, first, id, run};
 use super::turns::{self, Turn};
@@ -88,9 +89,10 @@ pub fn hold(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
          WHERE state = 'received' AND kind = 'message'",
         [HELD],
     )?;
-    let without_words =
-        "UPDATE inbound INDEXED BY inbound_waiting SET reason = ?1 WHERE state = 'waiting' AND reason <> 'late'";
-    run(tx, without_words, [HELD])?;
+    // Also what somebody is asked about: his card may say by now that it is decided, and ask nothing more.
+    let waiting =
+        "UPDATE inbound INDEXED BY inbound_waiting SET reason = ?1 WHERE state = 'waiting' AND reason IS NOT ?1";
+    run(tx, waiting, [HELD])?;
     // What a card shows by now is newer than what this ledger would paint.
     for sql in [
         "UPDATE surfaces INDEXED BY surfaces_due SET state = 'gone', problem = 'restored'
@@ -177,6 +179,11 @@ fn turns_held(tx: &Transaction<'_>, at_ms: i64) -> Result<Vec<Turn>, LedgerError
     found.iter().map(|turn| turns::get(tx, turn)).collect()
 }
 
+/// The messages among it.
+pub fn inbound_held(tx: &Transaction<'_>) -> Result<Vec<InboundRow>, LedgerError> {
+    inbound::waiting_since_restore(tx, HELD)
+}
+
 /// Lets everything go on: the conversations that wait for their tasks now.
 pub fn go_on(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
     let messages = "UPDATE messages INDEXED BY messages_open SET next_at_ms = 0 WHERE state IN ('ready', 'sending') AND next_at_ms = ?1";
@@ -216,6 +223,7 @@ mod tests {
     use crate::domain::message::ChatKind;
     use crate::domain::turn::Outcome;
     use crate::domain::view::Lang;
+    use crate::ledger::inbound::InboundState;
     use crate::ledger::open::{Places, writer};
 
     #[test]
@@ -304,6 +312,42 @@ mod tests {
             assert_eq!((why(&elsewhere), why(&open)), (None, None), "somebody said so meanwhile");
             conversations::release(tx, &lost).unwrap();
             assert_eq!(why(&lost), None);
+        });
+    }
+
+    /// Its card may ask nothing any more.
+    #[test]
+    fn what_somebody_was_asked_about_waits_with_the_rest() {
+        on_a_ledger(|tx| {
+            let row = |n: &str, state, reason| {
+                let new = inbound::NewInbound {
+                    channel: "c".into(),
+                    dedupe_key: n.to_owned(),
+                    kind: "message",
+                    state,
+                    reason,
+                    chat: Some("chat".into()),
+                    chat_kind: Some("direct"),
+                    message: Some(n.into()),
+                    sender: Some("u".into()),
+                    raw: Some("words".to_owned()),
+                    sent_at_ms: Some(1),
+                    received_at_ms: 1,
+                };
+                let inbound::Admission::New(seq) = inbound::admit(tx, &new).unwrap() else { panic!("{n} is new") };
+                seq
+            };
+            let late = row("late", InboundState::Waiting, Some("late"));
+            let file = row("file", InboundState::Waiting, Some(inbound::COMPANION));
+            let words = row("words", InboundState::Received, None);
+            hold(tx, 4).unwrap();
+            assert_eq!(held(tx, 4).unwrap().inbound, 3);
+            let state = |seq| inbound::get(tx, seq).unwrap().state;
+            go_on(tx).unwrap();
+            assert_eq!([late, file, words].map(state), [InboundState::Received; 3]);
+            hold(tx, 5).unwrap();
+            drop_rest(tx).unwrap();
+            assert_eq!([late, file, words].map(state), [InboundState::Cancelled; 3]);
         });
     }
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use ally::ledger::surfaces::{self, SurfaceKind};
+
 use super::points::arm;
-use crate::support::feishu_sim::SimMessage;
+use crate::support::feishu_sim::{Fault, SimMessage};
 use crate::support::world::*;
 
 /// The card that asks the owner; it answers nobody's message.
@@ -311,6 +313,45 @@ async fn the_computer_decides_as_the_card_does() {
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
     assert_eq!(world.answer(&next).await.said(), "next");
     assert!(world.run(&["audit"]).0.contains("restored ledger"), "it is kept who decided");
+}
+
+/// Somebody decided since the backup: his card asks nothing any more, and the ledger says that it does. And the owner's own
+/// card cannot be shown at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_late_is_for_the_owner_to_decide_where_its_card_asks_no_more() {
+    let mut world = World::prepare(Kind::Embedded, "[intake]\nbackfill_run = \"0s\"\n").await;
+    world.up().await;
+    let hello = world.sim.say(OWNER_CHAT, OWNER, "[[say hello]]");
+    world.answer(&hello).await;
+    world.settled().await;
+    world.down().await;
+    let late = world.sim.hold_back(OWNER_CHAT, OWNER, "[[say done late]]");
+    world.up().await;
+    let card = world.card_with(&late, "Do it").await;
+    world.settled_surfaces().await;
+    let copy = world.file("copy.db");
+    assert!(world.run(&["backup", &copy.to_string_lossy()]).1);
+    world.sim.click(&card.id, "Cancel", OWNER).await;
+    world.wait("its end", |world| world.sim.message(&card.id).button("Do it").is_none().then_some(())).await;
+    world.settled().await;
+    world.down().await;
+    assert!(world.run(&["restore", &copy.to_string_lossy()]).1);
+    world.sim.fault("POST /open-apis/im/v1/messages", Fault::BeforeEffect { status: 400, code: 230013 }, 1);
+    world.up().await;
+    let given_up = |tx: &ally::ledger::Transaction<'_>| {
+        Ok(surfaces::under(tx, SurfaceKind::Notice, "restored:")?.iter().any(|card| card.is_gone))
+    };
+    world.wait("the card to be given up", |world| world.ledger(given_up).then_some(())).await;
+    let waits: serde_json::Value = serde_json::from_str(&world.run(&["restored", "--json"]).0).unwrap();
+    assert_eq!(waits["inbound"], 1, "{waits}");
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    assert_eq!(world.answer(&next).await.said(), "next");
+    let card = question(&world).await;
+    assert!(card.text().contains("1 unread"), "{}", card.text());
+    world.sim.click(&card.id, "Continue", OWNER).await;
+    assert_eq!(world.answer(&late).await.said(), "done late");
+    world.settled().await;
+    assert!(!is_restored(&world));
 }
 
 #[tokio::test(flavor = "multi_thread")]
