@@ -8,7 +8,7 @@ use super::LedgerError;
 use super::conversations::{self, HeldWhy};
 use super::inbound::{self, InboundRow};
 use super::said::{self, meta, set_meta};
-use super::sql::{all, first, id, run};
+use super::sql::{all, first, id, json, run};
 use super::turns::{self, Turn};
 use crate::domain::ids::*;
 
@@ -16,6 +16,8 @@ use crate::domain::ids::*;
 pub(super) const RESTORING: &str = "restoring";
 /// When it was recognised, while nobody has decided.
 const RESTORED: &str = "restored";
+/// What it was recognised by.
+const KNOWN: &str = "restored_marks";
 /// The newest turn that was there then.
 const TURNS: &str = "restored_turns";
 /// When it last was.
@@ -58,6 +60,16 @@ pub fn marks(tx: &Transaction<'_>) -> Result<Marks, LedgerError> {
         turns: newest_turn(tx)?,
         messages: newest("SELECT rowid FROM messages ORDER BY rowid DESC LIMIT 1")?,
     })
+}
+
+/// The marks that it was recognised by: who finds them again knows nothing new, where they could not be brought up to date.
+pub fn recognised_by(tx: &Transaction<'_>) -> Result<Vec<Marks>, LedgerError> {
+    // What cannot be read says nothing.
+    Ok(meta(tx, KNOWN)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+pub fn set_recognised_by(tx: &Transaction<'_>, known: &[Marks]) -> Result<(), LedgerError> {
+    set_meta(tx, KNOWN, &json(&known)?)
 }
 
 fn newest_turn(tx: &Transaction<'_>) -> Result<i64, LedgerError> {
