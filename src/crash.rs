@@ -9,7 +9,7 @@
 //! it and before what may follow it, `.told` when the other side has been told and we know nothing of it yet.
 
 /// Every place there is: what is not in here cannot be armed.
-pub const PLACES: [&str; 35] = [
+pub const PLACES: [&str; 38] = [
     "w1.before",
     "w1.after",
     "w1b.before",
@@ -45,6 +45,9 @@ pub const PLACES: [&str; 35] = [
     "reminder.after",
     "migration.before",
     "migration.after",
+    "restore.middle",
+    "restore.before",
+    "restore.after",
 ];
 
 /// Where a part of the bridge can be made to fail: its task ends with an error, and the process lives. Asked for as a

@@ -326,7 +326,7 @@ fn every_promise_names_tests_that_exist() {
 }
 
 /// What can go wrong outside of ally. Each has a row in docs/reliability.md.
-const FAULTS: [&str; 44] = [
+const FAULTS: [&str; 45] = [
     "frame lost",
     "ack lost",
     "redelivered",
@@ -366,6 +366,7 @@ const FAULTS: [&str; 44] = [
     "codex version",
     "disk full",
     "read-only home",
+    "ledger gone",
     "ledger damaged",
     "clock jumps",
     "suspend",
@@ -426,7 +427,7 @@ fn is_a_test(name: &str) -> bool {
 }
 
 /// What a bridge must be able to die at: one place before and one after, or the one that lies between.
-const DEATHS: [(&str, &[&str]); 21] = [
+const DEATHS: [(&str, &[&str]); 23] = [
     ("W1", &["w1.before", "w1.after"]),
     ("W1b", &["w1b.before", "w1b.after"]),
     ("W2", &["w2.before", "w2.after"]),
@@ -440,6 +441,8 @@ const DEATHS: [(&str, &[&str]); 21] = [
     ("a burial", &["bury.before", "bury.after"]),
     ("a timer", &["reminder.before", "reminder.after"]),
     ("a migration", &["migration.before", "migration.after"]),
+    ("a restore", &["restore.before", "restore.after"]),
+    ("the middle of a restore", &["restore.middle"]),
     ("a group of writes", &["commit.before", "commit.after"]),
     ("the middle of a group of writes", &["commit.middle"]),
     ("a process runs and we do not know", &["spawn.told"]),

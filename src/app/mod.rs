@@ -95,6 +95,7 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
         warn!("{warning}");
     }
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
+    high_water::refuse_if_gone(&places, &paths.high_water()).map_err(StartError::from)?;
     let ledger = Ledger::open(&places, &lock).map_err(StartError::from)?;
     let app_lock = app_lock(&config)?;
     let outside = config.feishu.as_ref().map(|feishu| config.app_locks.join(format!("{}.high-water", feishu.app_id)));

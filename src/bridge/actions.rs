@@ -5,7 +5,8 @@ pub(super) mod answers;
 mod late;
 
 use self::answers::{choose, field, from_form, without_secrets};
-use self::late::{close_question, late};
+use self::late::late;
+pub(super) use self::late::{close_question, still_wanted};
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::intake::notice;
@@ -619,9 +620,7 @@ pub fn resume(
     if how == Resume::StartFresh {
         conversations::set_thread(tx, &conversation.id, None, None)?;
     }
-    if conversation
-        .held
-        .as_ref()
+    if conversations::held_for(tx, &conversation)?
         .is_some_and(|held| held.turn.as_ref() == Some(&turn.id) || held.why == HeldWhy::HistoryGone)
     {
         conversations::release(tx, &conversation.id)?;
@@ -731,7 +730,7 @@ fn reopen(
         return Ok(Performed::told(Told::OnlyThese { names: String::new() }));
     }
     let conversation = conversations::get(tx, conversation)?;
-    if conversation.held.as_ref().is_none_or(|held| held.why == HeldWhy::Lost) {
+    if conversations::held_for(tx, &conversation)?.is_none_or(|held| held.why == HeldWhy::Lost) {
         return Ok(Performed::told(Told::NoLongerValid));
     }
     let role = match how {

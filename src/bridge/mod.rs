@@ -57,9 +57,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::turn::{StopReason, TurnState};
-use crate::ledger::conversations::HeldWhy;
-use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, conversations, turns};
+use crate::ledger::{LedgerError, conversations, turns};
 use crate::tasks::OnExit;
 
 use self::core::Core;
@@ -68,19 +66,6 @@ use self::intake::BridgeIntake;
 
 pub use prompts::{of_text as prompt_of, text_of as prompt_text};
 pub use say::launch_in_status;
-
-/// Turns whose process may be at work in their directory. What an earlier state of the ledger calls unfinished waits for
-/// its owner's word, and works nowhere.
-fn may_work(tx: &Transaction<'_>) -> Result<Vec<Turn>, LedgerError> {
-    let mut found = Vec::new();
-    for turn in turns::all_active(tx)? {
-        let held = conversations::get(tx, &turn.conversation)?.held;
-        if held.is_none_or(|held| held.why != HeldWhy::Restored) {
-            found.push(turn);
-        }
-    }
-    Ok(found)
-}
 
 /// A running bridge.
 pub struct Bridge {
@@ -98,7 +83,8 @@ impl Bridge {
         restored::after_restart(&core).await?;
         let tasks = core.tasks.clone();
         let host = core.host.clone();
-        for turn in core.ledger.read(may_work).await? {
+        // Those that are held since the ledger was put back work nowhere, and wait for longer than others can.
+        for turn in core.ledger.read(turns::all_working).await? {
             // One that waits for a person may work beside that; where it does not it gives way soon.
             core.leases.reserve(&turn.id, &turn.directory);
         }

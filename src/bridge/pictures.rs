@@ -494,6 +494,10 @@ pub fn failed_subject(turn: &TurnId) -> String {
 
 // ------------------------------------------------------------------------------------------------ late messages
 
+pub fn late_subject(row: InboundSeq) -> String {
+    format!("late:{}", row.0)
+}
+
 /// C15 for one late message.
 pub fn late(
     tx: &Transaction<'_>,
@@ -507,7 +511,7 @@ pub fn late(
     let asked = inbound::asked_about(tx, &row.channel, &chat)?;
     let others = asked.iter().filter(|other| other.seq != row.seq).count() as u32;
     let up_to = asked.iter().map(|other| other.seq).max().unwrap_or(row.seq);
-    let subject = format!("late:{}", row.seq.0);
+    let subject = late_subject(row.seq);
     let mut offered = vec![(ButtonRole::DoIt, Late::DoIt), (ButtonRole::Cancel, Late::Cancel)];
     if others > 0 {
         offered.push((ButtonRole::CancelAll, Late::CancelAll));

@@ -103,6 +103,7 @@ fn dispatch(
         let (mut seq, mut left) = (first.seq, IN_A_ROW);
         while try_one(&core, &failures, seq).await && left > 0 && !cancel.is_cancelled() {
             if core.owner_is_to_be_asked.load(Ordering::Acquire)
+                && restored::is_of_owner(&core, &first)
                 && let Err(error) = restored::ask_owner(&core).await
             {
                 warn!(%error, "The owner could not be asked what becomes of a ledger that was put back");
@@ -721,7 +722,7 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
                 Some(turn) => recall_turn(tx, &frame, &original, turn, without),
                 None => {
                     inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
-                    if original.state == InboundState::Waiting && original.reason.as_deref() == Some("late") {
+                    if original.state == InboundState::Waiting {
                         // Nothing is asked about it any more, and the question no longer shows its words.
                         let by = match &original.sender {
                             Some(user) => said::name_of(tx, &row.channel, user)?.map(|(name, _)| name),

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::actions::{Performed, Person, Told};
+use super::actions::{self, Performed, Person, Told};
+use super::alive;
 use super::core::Core;
 use super::host::LiveRuntime;
 use super::intake::after;
@@ -13,10 +14,12 @@ use super::ports::{CallError, Pull};
 use super::say;
 use crate::domain::access::Role;
 use crate::domain::action::Action;
+use crate::domain::delivery::Target;
 use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::ButtonRole;
 use crate::ledger::conversations::Conversation;
+use crate::ledger::inbound::InboundRow;
 use crate::ledger::restored::Held;
 use crate::ledger::surfaces::{self, SurfaceKind};
 use crate::ledger::turns::{Settlement, Turn};
@@ -33,24 +36,37 @@ pub(super) async fn after_restart(core: &Core) -> Result<(), LedgerError> {
     ask_owner(core).await
 }
 
-/// The same as soon as the owner has a chat, where the ledger that was put back knew none.
+/// The same as soon as the owner has a chat, where the ledger that was put back knew none; and once more when he writes,
+/// where the card could not be shown.
 pub(super) async fn ask_owner(core: &Core) -> Result<(), LedgerError> {
-    let mut asked = true;
-    if let Some(at_ms) = core.ledger.read(restored::undecided).await? {
-        let mut channels: Vec<ChannelName> = core.channels.keys().cloned().collect();
-        channels.sort();
-        asked = false;
-        for channel in channels {
-            let frame = core.frame(&channel);
-            asked = core.ledger.write(move |tx| ask(tx, &frame, at_ms)).await?;
-            if asked {
-                break;
+    let look = |tx: &Transaction<'_>| {
+        let Some(at_ms) = restored::undecided(tx)? else { return Ok(None) };
+        Ok(Some((at_ms, surfaces::find(tx, SurfaceKind::Notice, &subject(at_ms))?)))
+    };
+    let asked = match core.ledger.read(look).await? {
+        None => true,
+        Some((_, Some(card))) if !card.is_gone => card.platform_id.is_some(),
+        Some((at_ms, _)) => {
+            let mut channels: Vec<ChannelName> = core.channels.keys().cloned().collect();
+            channels.sort();
+            for channel in channels {
+                let frame = core.frame(&channel);
+                if core.ledger.write(move |tx| ask(tx, &frame, at_ms)).await? {
+                    break;
+                }
             }
+            // It is not there yet.
+            false
         }
-    }
+    };
     core.owner_is_to_be_asked.store(!asked, Ordering::Release);
     core.wakes.painter.notify_one();
     Ok(())
+}
+
+/// Whether it was the owner who wrote, where he can be asked.
+pub(super) fn is_of_owner(core: &Core, row: &InboundRow) -> bool {
+    !row.in_group && row.sender.is_some() && row.sender == core.frame(&row.channel).access.owner
 }
 
 fn subject(at_ms: i64) -> String {
@@ -76,7 +92,9 @@ fn ask(tx: &Transaction<'_>, frame: &Frame, at_ms: i64) -> Result<bool, LedgerEr
         (ButtonRole::Continue, Action::Restored { go_on: true, at_ms }),
         (ButtonRole::Dismiss, Action::Restored { go_on: false, at_ms }),
     ];
+    let target = Target { chat: home.clone(), reply_to: None, in_topic: false };
     pictures::notice_at(tx, frame, home, lang, &subject(at_ms), text, &offered)?;
+    surfaces::show_after_all(tx, SurfaceKind::Notice, &subject(at_ms), &target)?;
     Ok(true)
 }
 
@@ -95,14 +113,19 @@ pub(super) fn decide(
         return Ok(Performed::told(Told::NoLongerValid));
     }
     let held = restored::held(tx, at_ms)?;
-    let woken = if go_on {
-        restored::go_on(tx)?
-    } else {
-        for turn in &held.turns {
-            give_up(tx, turn, frame.now_ms)?;
+    close_questions(tx, frame, go_on, person)?;
+    for turn in &held.turns {
+        let asked_about = alive::words_of(tx, turn)?.filter(|_| turn.is_asked());
+        match asked_about {
+            Some(row) if go_on => actions::still_wanted(tx, frame, turn, &row, person)?,
+            _ if go_on => {}
+            _ => {
+                actions::close_question(tx, frame, turn, &person.name)?;
+                give_up(tx, turn, frame.now_ms)?;
+            }
         }
-        restored::drop_rest(tx)?
-    };
+    }
+    let woken = if go_on { restored::go_on(tx)? } else { restored::drop_rest(tx)? };
     let (told, what) = if go_on { (Told::Queued, "go on") } else { (Told::Dismissed, "drop") };
     let detail = format!("{} tasks, {} messages", held.turns.len(), held.messages);
     audit::note(tx, person.user.as_str(), "restored", what, &detail, frame.now_ms)?;
@@ -165,6 +188,17 @@ pub(super) async fn begin_anew(core: &Core) -> Result<(), LedgerError> {
     core.tasks.spawn("restored", OnExit::StopDaemon, |_| async {
         Err(anyhow::anyhow!("the runtime has a turn that the ledger has not handed over: the ledger was put back"))
     });
+    Ok(())
+}
+
+/// The cards that ask about late messages ask no more: it is decided about them as well.
+fn close_questions(tx: &Transaction<'_>, frame: &Frame, go_on: bool, person: &Person) -> Result<(), LedgerError> {
+    let role = if go_on { ButtonRole::DoIt } else { ButtonRole::Cancel };
+    for row in restored::inbound_held(tx)? {
+        if surfaces::find(tx, SurfaceKind::Stale, &pictures::late_subject(row.seq))?.is_some_and(|card| !card.is_gone) {
+            pictures::late(tx, frame, &row, frame.lang, "", Some((role.clone(), person.name.clone())))?;
+        }
+    }
     Ok(())
 }
 

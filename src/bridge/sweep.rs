@@ -16,22 +16,52 @@ use crate::ledger::{inbound, prune};
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 const EVERY: Duration = Duration::from_secs(86_400);
 
+/// The same where nobody says for sure how late it is.
+const SOON: Duration = Duration::from_secs(3600);
+
 /// Looks once a day, and at the start.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     loop {
-        // A disk that is in trouble must not end the work; it is tried again tomorrow.
-        if let Err(error) = sweep(&core).await {
-            warn!(%error, "Old attachments could not be looked at");
-        }
-        if let Err(error) = sent_files(&core).await {
-            warn!(%error, "Files that were sent could not be looked at");
-        }
-        if let Err(error) = forget(&core, &cancel).await {
-            warn!(%error, "What was said long ago could not be forgotten");
-        }
-        if cancel.run_until_cancelled(core.clock.sleep(EVERY)).await.is_none() {
+        let rest = match earliest_ms(&core).await {
+            Some(now_ms) => {
+                look(&core, now_ms, &cancel).await;
+                EVERY
+            }
+            None => SOON,
+        };
+        if cancel.run_until_cancelled(core.clock.sleep(rest)).await.is_none() {
             return Ok(());
         }
+    }
+}
+
+/// How late it is by the slowest of all clocks: what a clock that has jumped ahead takes away is gone once it is set right.
+/// `None` while a platform cannot be asked.
+async fn earliest_ms(core: &Core) -> Option<i64> {
+    let ours = core.now_ms();
+    let mut earliest = ours;
+    for channel in core.channels.values() {
+        earliest = earliest.min(channel.ask_platform_ms().await?);
+    }
+    if ours - earliest > AHEAD_MS {
+        warn!(
+            hours = (ours - earliest) / HOUR_MS,
+            "Our clock is ahead of the platform's: what is old is told by that one"
+        );
+    }
+    Some(earliest)
+}
+
+async fn look(core: &Core, now_ms: i64, cancel: &CancellationToken) {
+    // A disk that is in trouble must not end the work; it is tried again tomorrow.
+    if let Err(error) = sweep(core, now_ms).await {
+        warn!(%error, "Old attachments could not be looked at");
+    }
+    if let Err(error) = sent_files(core, now_ms).await {
+        warn!(%error, "Files that were sent could not be looked at");
+    }
+    if let Err(error) = forget(core, now_ms, cancel).await {
+        warn!(%error, "What was said long ago could not be forgotten");
     }
 }
 
@@ -39,14 +69,17 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
 const STEP: u32 = 100;
 const REST: Duration = Duration::from_millis(200);
 const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+/// So far apart two clocks may be that nobody set.
+const AHEAD_MS: i64 = HOUR_MS;
 
 /// Has the ledger forget, step by step.
-async fn forget(core: &Core, cancel: &CancellationToken) -> anyhow::Result<()> {
+async fn forget(core: &Core, now_ms: i64, cancel: &CancellationToken) -> anyhow::Result<()> {
     let keep_days = core.config.limits.keep_days;
     if keep_days == 0 {
         return Ok(());
     }
-    let before = |days: u32| core.now_ms() - i64::from(days) * DAY_MS;
+    let before = |days: u32| now_ms - i64::from(days) * DAY_MS;
     let step = prune::Step {
         before_ms: before(keep_days),
         audit_before_ms: before(KEEP_AUDIT_DAYS.max(keep_days)),
@@ -59,13 +92,13 @@ async fn forget(core: &Core, cancel: &CancellationToken) -> anyhow::Result<()> {
 }
 
 /// A file that nobody is to be sent any more.
-async fn sent_files(core: &Core) -> anyhow::Result<()> {
+async fn sent_files(core: &Core, now_ms: i64) -> anyhow::Result<()> {
     let entries = match std::fs::read_dir(&core.config.outbox) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let before_ms = core.now_ms() - KEPT.as_millis() as i64;
+    let before_ms = now_ms - KEPT.as_millis() as i64;
     let old = entries.flatten().filter(|entry| written_ms(entry).is_some_and(|at| at < before_ms));
     let old: Vec<_> = old.map(|entry| entry.path()).collect();
     // Read after the list: what is needed from now on is newer than that.
@@ -84,7 +117,7 @@ fn written_ms(entry: &std::fs::DirEntry) -> Option<i64> {
     i64::try_from(modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
-async fn sweep(core: &Core) -> anyhow::Result<()> {
+async fn sweep(core: &Core, now_ms: i64) -> anyhow::Result<()> {
     let folder = core.config.attachments.clone();
     let rows = match std::fs::read_dir(&folder) {
         Ok(entries) => entries
@@ -93,7 +126,7 @@ async fn sweep(core: &Core) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let before_ms = core.now_ms() - KEPT.as_millis() as i64;
+    let before_ms = now_ms - KEPT.as_millis() as i64;
     let spent = core.ledger.read(move |tx| inbound::spent(tx, &rows, before_ms)).await?;
     for seq in spent {
         match tokio::fs::remove_dir_all(folder.join(seq.0.to_string())).await {

@@ -110,6 +110,7 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
     let paths = context.paths()?;
     paths.create()?;
     refuse_while_it_runs(&paths)?;
+    crate::crash::arm(paths.crash_point());
     let lock = LedgerLock::take(&paths.ledger_lock(), &paths.ledger)?;
     let places = Places { file: paths.ledger.clone(), backups: paths.backups.clone() };
     let replaced = backup::restore(&places, &lock, &std::path::absolute(&args.file)?, Clock::default().now_ms())?;

@@ -2,18 +2,22 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
 use super::open::{classify, known_schema, reader, schema_of, writer};
 use super::restored::RESTORING;
 use super::{LedgerLock, OpenError, Places};
+use crate::crash;
 
 /// Pages that are copied in one go.
 const STEP: i32 = 4096;
+/// How long whoever reads the ledger is waited for.
+const READERS: Duration = Duration::from_secs(5);
 
 /// What a copy holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,14 +61,13 @@ pub fn copy(from: &Path, to: &Path) -> Result<Copied, BackupError> {
         return Err(BackupError::Taken(to.to_owned()));
     }
     let part = unfinished(to);
-    // What is left of a copy that was cut short.
-    let _ = std::fs::remove_file(&part);
+    clear(&part);
     let copied = copy_into(from, &part).and_then(|copied| {
         std::fs::rename(&part, to).and_then(|()| sync_folder(to)).map_err(|source| io_error(to, source))?;
         Ok(copied)
     });
     if copied.is_err() {
-        let _ = std::fs::remove_file(&part);
+        clear(&part);
     }
     copied
 }
@@ -128,20 +131,87 @@ pub struct Replaced {
 }
 
 /// Puts a copy in the ledger's place, marked as restored: the next start lets nothing of it run or be sent by itself. What
-/// was there before is kept.
+/// was there before is kept. Whenever it is cut short, the one or the other lies there.
 ///
 /// # Errors
 /// See [`BackupError`]; the ledger is as it was.
 pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) -> Result<Replaced, BackupError> {
-    let fresh = beside(&places.file, ".restoring");
-    let _ = std::fs::remove_file(&fresh);
-    let copied = copy(from, &fresh)?;
-    mark(&fresh).map_err(|error| classify(&fresh, error))?;
-    let aside = set_aside(places, now_ms)?;
-    std::fs::rename(&fresh, &places.file)
-        .and_then(|()| sync_folder(&places.file))
-        .map_err(|source| io_error(&places.file, source))?;
-    Ok(Replaced { copied, aside })
+    end_what_was_cut_short(places);
+    let fresh = fresh(places);
+    clear(&fresh);
+    let replaced = copy(from, &fresh).and_then(|copied| {
+        mark(&fresh).map_err(|error| classify(&fresh, error))?;
+        crash::point("restore.middle");
+        let aside = set_aside(places, now_ms)?;
+        crash::point("restore.before");
+        std::fs::rename(&fresh, &places.file)
+            .and_then(|()| sync_folder(&places.file))
+            .map_err(|source| io_error(&places.file, source))?;
+        crash::point("restore.after");
+        Ok(Replaced { copied, aside })
+    });
+    if replaced.is_err() {
+        clear(&fresh);
+        end_what_was_cut_short(places);
+    }
+    replaced
+}
+
+/// Where a copy lies that is about to take the ledger's place.
+fn fresh(places: &Places) -> PathBuf {
+    beside(&places.file, ".restoring")
+}
+
+/// Refuses where a ledger was and is not: nobody begins an empty one without a word. `noted` says of it outside, where it
+/// does.
+///
+/// # Errors
+/// [`OpenError::Gone`].
+pub fn refuse_if_gone(places: &Places, noted: Option<PathBuf>) -> Result<(), OpenError> {
+    let mut signs: Vec<PathBuf> = noted.into_iter().collect();
+    if has_bytes(&places.file) {
+        return Ok(());
+    }
+    // An empty one may just have been begun, with a log of its own.
+    if !places.file.exists() {
+        let fresh = fresh(places);
+        let logs = LOGS.into_iter().map(|end| beside(&places.file, end));
+        signs.extend(logs.chain([unfinished(&fresh), fresh]).filter(|file| has_bytes(file)));
+    }
+    if signs.is_empty() {
+        return Ok(());
+    }
+    Err(OpenError::Gone { path: places.file.clone(), copy: newest(&places.backups), signs })
+}
+
+/// The newest copy in a folder.
+fn newest(backups: &Path) -> Option<PathBuf> {
+    let copies = std::fs::read_dir(backups).ok()?.flatten();
+    let copies = copies.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "db"));
+    copies.max_by_key(|path| std::fs::metadata(path).and_then(|found| found.modified()).ok())
+}
+
+/// Takes away what a restore leaves that was cut short before its last step, where the ledger is as it was: the copy, and
+/// a second name of the ledger itself, which is no copy and would change with it.
+pub(super) fn end_what_was_cut_short(places: &Places) {
+    let Ok(ledger) = std::fs::metadata(&places.file) else { return };
+    let fresh = fresh(places);
+    if fresh.exists() {
+        tracing::warn!("The ledger is as it was: what was to take its place was cut short before it did");
+    }
+    clear(&unfinished(&fresh));
+    clear(&fresh);
+    if ledger.nlink() < 2 {
+        return;
+    }
+    for name in std::fs::read_dir(&places.backups).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let is_the_ledger = std::fs::symlink_metadata(&name)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (ledger.dev(), ledger.ino()));
+        // With a log it is what the ledger was, together with that.
+        if is_the_ledger && !LOGS.iter().any(|end| has_bytes(&beside(&name, end))) {
+            clear(&name);
+        }
+    }
 }
 
 /// What compacting did to the file.
@@ -161,7 +231,7 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
         return Err(BackupError::Missing(places.file.clone()));
     }
     let fresh = beside(&places.file, ".compact");
-    let _ = std::fs::remove_file(&fresh);
+    clear(&fresh);
     let size = |file: &Path| std::fs::metadata(file).map(|meta| meta.len()).map_err(|source| io_error(file, source));
     let compacted = writer(places).map_err(BackupError::from).and_then(|ledger| {
         // With what is still in its log.
@@ -176,7 +246,7 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
     });
     let replaced = compacted.and_then(|compacted| {
         // They belong to the old file, and hold nothing more.
-        for end in ["-wal", "-shm"] {
+        for end in LOGS.into_iter().chain([INDEX]) {
             let _ = std::fs::remove_file(beside(&places.file, end));
         }
         std::fs::rename(&fresh, &places.file)
@@ -185,7 +255,7 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
         Ok(compacted)
     });
     if replaced.is_err() {
-        let _ = std::fs::remove_file(&fresh);
+        clear(&fresh);
     }
     replaced
 }
@@ -204,22 +274,91 @@ fn mark(copy: &Path) -> rusqlite::Result<()> {
     connection.execute(sql, [RESTORING]).map(drop)
 }
 
-/// Moves the ledger and its log away, the log first kept under the same name: together they are what was committed.
+/// What may lie beside a file that SQLite has written, and is taken for its own by whoever opens a file of that name.
+const LOGS: [&str; 2] = ["-wal", "-journal"];
+const INDEX: &str = "-shm";
+
+/// Keeps the ledger and its logs under another name, each for itself, and takes the logs away: one that stays would be
+/// played into the file that comes in its place. The ledger stays where it is, too, for whoever comes after a sudden end.
 fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupError> {
-    if !places.file.exists() {
-        return Ok(None);
+    if places.file.exists() {
+        empty_log(&places.file)?;
     }
-    std::fs::create_dir_all(&places.backups).map_err(|source| io_error(&places.backups, source))?;
-    let aside = places.backups.join(format!("ledger-replaced-{now_ms}.db"));
-    for end in ["-wal", ""] {
-        let (from, to) = (beside(&places.file, end), beside(&aside, end));
-        if from.exists() {
-            std::fs::rename(&from, &to).map_err(|source| io_error(&to, source))?;
+    let left = [""].into_iter().chain(LOGS).filter(|end| has_bytes(&beside(&places.file, end)));
+    let left: Vec<&str> = left.collect();
+    let mut kept = None;
+    if !left.is_empty() {
+        std::fs::create_dir_all(&places.backups).map_err(|source| io_error(&places.backups, source))?;
+        let aside = unused(places, now_ms);
+        for end in left {
+            let (from, to) = (beside(&places.file, end), beside(&aside, end));
+            second_name(&from, &to).map_err(|source| io_error(&to, source))?;
+            kept.get_or_insert(to);
+        }
+        sync_folder(&aside).map_err(|source| io_error(&aside, source))?;
+    }
+    for end in LOGS.into_iter().chain([INDEX]) {
+        let log = beside(&places.file, end);
+        match std::fs::remove_file(&log) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io_error(&log, source)),
+            _ => {}
         }
     }
-    // Made anew by whoever opens it.
-    let _ = std::fs::remove_file(beside(&places.file, "-shm"));
-    Ok(Some(aside))
+    sync_folder(&places.file).map_err(|source| io_error(&places.file, source))?;
+    Ok(kept)
+}
+
+/// A name under which nothing was kept yet; a clock may show the same time again.
+fn unused(places: &Places, now_ms: i64) -> PathBuf {
+    let mut number = now_ms;
+    loop {
+        let aside = places.backups.join(format!("ledger-replaced-{number}.db"));
+        if ["", LOGS[0], LOGS[1]].iter().all(|end| !beside(&aside, end).exists()) {
+            return aside;
+        }
+        number += 1;
+    }
+}
+
+/// The same bytes under another name: by a link, else by a copy.
+fn second_name(from: &Path, to: &Path) -> io::Result<()> {
+    if std::fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    let part = unfinished(to);
+    let copied = std::fs::copy(from, &part).and_then(|_| File::open(&part)?.sync_all());
+    let copied = copied.and_then(|()| std::fs::rename(&part, to));
+    if copied.is_err() {
+        clear(&part);
+    }
+    copied
+}
+
+/// Brings what was committed into the file itself. A file that is damaged is kept with its log, as it is.
+fn empty_log(file: &Path) -> Result<(), BackupError> {
+    let emptied = || -> rusqlite::Result<bool> {
+        let ledger = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        ledger.busy_timeout(READERS)?;
+        // Else a log that could not be read would be gone with this connection.
+        ledger.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
+    };
+    match emptied().map_err(|error| classify(file, error)) {
+        Ok(true) | Err(OpenError::Corrupt { .. }) => Ok(()),
+        Ok(false) => Err(OpenError::Locked { path: file.to_owned(), pid: None }.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is left of a file that was being made when it was cut short.
+fn clear(unfinished: &Path) {
+    for end in LOGS.into_iter().chain([INDEX, ""]) {
+        let _ = std::fs::remove_file(beside(unfinished, end));
+    }
+}
+
+fn has_bytes(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| found.len() > 0)
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {
@@ -257,15 +396,10 @@ mod tests {
     fn a_copy_is_of_one_moment_whole_and_private() {
         let (dir, places) = places();
         let mut open = writer(&places).unwrap();
-        let write = |open: &mut Connection, note: &str| {
-            let tx = open.transaction().unwrap();
-            said::set_meta(&tx, "note", note).unwrap();
-            tx.commit().unwrap();
-        };
-        write(&mut open, "before");
+        note(&mut open, "before");
         let to = dir.path().join("copy.db");
         let copied = copy(&places.file, &to).unwrap();
-        write(&mut open, "after");
+        note(&mut open, "after");
         assert_eq!((copied.turns, copied.schema), (0, known_schema()));
         assert_eq!(noted(&to).as_deref(), Some("before"));
         assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
@@ -308,9 +442,7 @@ mod tests {
     fn a_copy_takes_the_ledgers_place_and_what_was_there_is_kept() {
         let (dir, places) = places();
         let mut open = writer(&places).unwrap();
-        let tx = open.transaction().unwrap();
-        said::set_meta(&tx, "note", "old").unwrap();
-        tx.commit().unwrap();
+        note(&mut open, "old");
         let to = dir.path().join("copy.db");
         copy(&places.file, &to).unwrap();
         open.execute("UPDATE meta SET value = 'new' WHERE key = 'note'", []).unwrap();
@@ -323,5 +455,105 @@ mod tests {
         assert_eq!(marked.as_deref(), Some("1"));
         assert!(restore(&places, &lock, &dir.path().join("none"), 8).is_err());
         assert_eq!(noted(&places.file).as_deref(), Some("old"), "a failed one changes nothing");
+    }
+
+    fn note(open: &mut Connection, note: &str) {
+        let tx = open.transaction().unwrap();
+        said::set_meta(&tx, "note", note).unwrap();
+        tx.commit().unwrap();
+    }
+
+    /// SQLite takes whatever has the log's name for the log of the file beside it.
+    #[test]
+    fn the_log_of_a_ledger_that_is_gone_is_not_played_into_another() {
+        let (dir, places) = places();
+        let mut open = writer(&places).unwrap();
+        note(&mut open, "old");
+        let to = dir.path().join("copy.db");
+        copy(&places.file, &to).unwrap();
+        note(&mut open, "new");
+        let (wal, kept) = (beside(&places.file, "-wal"), dir.path().join("kept"));
+        std::fs::copy(&wal, &kept).unwrap();
+        drop(open);
+        std::fs::remove_file(&places.file).unwrap();
+        std::fs::rename(&kept, &wal).unwrap();
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        let replaced = restore(&places, &lock, &to, 7).unwrap();
+        drop(writer(&places).unwrap());
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
+        assert!(replaced.aside.unwrap().exists(), "what was committed last is kept");
+    }
+
+    /// A home with a ledger, and a copy of what it was before.
+    fn changed_since(note_then: &str, note_now: &str) -> (tempfile::TempDir, Places, PathBuf, LedgerLock) {
+        let (dir, places) = places();
+        let mut open = writer(&places).unwrap();
+        note(&mut open, note_then);
+        let to = dir.path().join("copy.db");
+        copy(&places.file, &to).unwrap();
+        note(&mut open, note_now);
+        drop(open);
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        (dir, places, to, lock)
+    }
+
+    #[test]
+    fn until_the_last_step_the_ledger_lies_where_it_was() {
+        let (_dir, places, to, lock) = changed_since("old", "new");
+        // As far as a restore comes before its last step.
+        copy(&to, &fresh(&places)).unwrap();
+        let aside = set_aside(&places, 7).unwrap().unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("new"), "it was never away");
+        assert_eq!(noted(&aside).as_deref(), Some("new"));
+        drop(crate::ledger::Ledger::open(&places, &lock).unwrap());
+        assert!(!aside.exists() && !fresh(&places).exists(), "a second name of the ledger is no copy of it");
+        assert_eq!(noted(&places.file).as_deref(), Some("new"));
+        let replaced = restore(&places, &lock, &to, 7).unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
+        let aside = replaced.aside.unwrap();
+        end_what_was_cut_short(&places);
+        assert_eq!(noted(&aside).as_deref(), Some("new"), "what was replaced stays");
+        let again = restore(&places, &lock, &to, 7).unwrap().aside.unwrap();
+        assert_ne!(again, aside, "and is not written over");
+    }
+
+    #[test]
+    fn a_damaged_ledger_is_replaced_and_kept_with_its_log() {
+        let (_dir, places, to, lock) = changed_since("old", "new");
+        std::fs::write(&places.file, vec![0xa5; 64 * 1024]).unwrap();
+        std::fs::write(beside(&places.file, "-wal"), "what was committed last").unwrap();
+        let aside = restore(&places, &lock, &to, 7).unwrap().aside.unwrap();
+        assert_eq!(std::fs::read(&aside).unwrap(), vec![0xa5; 64 * 1024]);
+        assert_eq!(std::fs::read(beside(&aside, "-wal")).unwrap(), b"what was committed last");
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn an_empty_one_is_not_begun_where_one_was() {
+        let (dir, places, to, lock) = changed_since("old", "new");
+        let note = dir.path().join("note");
+        let refused = |noted: Option<&PathBuf>| match refuse_if_gone(&places, noted.cloned()) {
+            Ok(()) => None,
+            Err(OpenError::Gone { copy, signs, .. }) => Some((copy, signs)),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(refused(Some(&note)), None, "it is there");
+        std::fs::remove_file(&places.file).unwrap();
+        assert_eq!(refused(None), None, "nothing says that there was one");
+        assert_eq!(refused(Some(&note)), Some((None, vec![note.clone()])));
+        // A log without its ledger, and a copy that was on its way.
+        let (wal, fresh) = (beside(&places.file, "-wal"), fresh(&places));
+        std::fs::write(&wal, "x").unwrap();
+        assert_eq!(refused(None), Some((None, vec![wal.clone()])));
+        std::fs::remove_file(&wal).unwrap();
+        std::fs::copy(&to, &fresh).unwrap();
+        std::fs::create_dir_all(&places.backups).unwrap();
+        let kept = places.backups.join("ledger-1.db");
+        std::fs::copy(&to, &kept).unwrap();
+        assert_eq!(refused(None), Some((Some(kept.clone()), vec![fresh])));
+        restore(&places, &lock, &kept, 7).unwrap();
+        assert_eq!(refused(Some(&note)), None);
+        std::fs::write(&places.file, "").unwrap();
+        assert!(refused(Some(&note)).is_some(), "an empty file is none");
     }
 }

@@ -136,7 +136,7 @@ fn query(invariant: Invariant) -> &'static str {
         InboundLeads => {
             "SELECT 'inbound:' || seq FROM inbound i WHERE (state = 'turn' AND turn IS NULL)
                 OR (state = 'waiting' AND (reason IS NULL
-                    OR (reason NOT IN ('late', 'companion', 'companion, told') AND reason NOT LIKE 'with %')
+                    OR (reason NOT IN ('late', 'companion', 'companion, told', 'restored') AND reason NOT LIKE 'with %')
                     OR (reason LIKE 'with %' AND NOT EXISTS (
                         SELECT 1 FROM inbound w WHERE w.seq = CAST(substr(i.reason, 6) AS INTEGER)))))"
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Row, Transaction, params};
 
 use super::LedgerError;
+use super::restored;
 use super::said;
 use super::sql::{all, first, id, id_opt, run};
 use super::threads::{self, Thread};
@@ -69,6 +70,10 @@ impl HeldWhy {
             HeldWhy::Locked => "locked",
             HeldWhy::HistoryGone => "history_gone",
         }
+    }
+
+    pub(super) fn find(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.as_str() == text)
     }
 }
 
@@ -341,10 +346,21 @@ pub fn begin_anew(tx: &Transaction<'_>, conversation: &ConversationId) -> Result
     release(tx, conversation)
 }
 
+/// Nothing holds it any more, but for this: since the ledger was put back, its owner has a word to say first.
 pub fn release(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
-    let sql = "UPDATE conversations SET state = 'open', held_why = NULL, held_turn = NULL WHERE id = ?1";
+    restored::forget_former(tx, conversation)?;
+    let sql = "UPDATE conversations SET state = 'open', held_why = NULL, held_turn = NULL
+         WHERE id = ?1 AND held_why IS NOT 'restored'";
     run(tx, sql, [conversation.as_str()])?;
     Ok(())
+}
+
+/// What holds a conversation, whether or not all of it is held since the ledger was put back.
+pub fn held_for(tx: &Transaction<'_>, conversation: &Conversation) -> Result<Option<Held>, LedgerError> {
+    match &conversation.held {
+        Some(held) if held.why == HeldWhy::Restored => restored::former(tx, &conversation.id),
+        held => Ok(held.clone()),
+    }
 }
 
 /// The next gate number of a conversation. Numbers are never reused.
@@ -378,10 +394,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
 
 fn read_held(row: &Row<'_>) -> rusqlite::Result<Option<Held>> {
     let Some(text) = row.get::<_, Option<String>>("held_why")? else { return Ok(None) };
-    let why = HeldWhy::ALL
-        .into_iter()
-        .find(|w| w.as_str() == text)
-        .ok_or_else(|| super::sql::unreadable("held_why", &text))?;
+    let why = HeldWhy::find(&text).ok_or_else(|| super::sql::unreadable("held_why", &text))?;
     Ok(Some(Held { why, turn: id_opt(row, "held_turn")? }))
 }
 

@@ -11,6 +11,15 @@ pub enum OpenError {
     Locked { path: PathBuf, pid: Option<u32> },
     #[error("the ledger {path} is damaged: {detail}")]
     Corrupt { path: PathBuf, detail: String },
+    /// Something says that there was a ledger; nobody begins an empty one without being told to.
+    #[error("the ledger {path} is not there, and there was one: {} is left of it", list(signs))]
+    Gone {
+        path: PathBuf,
+        /// The newest copy.
+        copy: Option<PathBuf>,
+        /// What says so.
+        signs: Vec<PathBuf>,
+    },
     #[error("there is no space left for the ledger {path}")]
     Full { path: PathBuf },
     #[error("the ledger {path} could not be migrated; it is as it was")]
@@ -50,6 +59,15 @@ impl OpenError {
                     path.display()
                 ),
             ),
+            OpenError::Gone { copy, signs, .. } => {
+                let (copy, signs) = (copy.as_ref().map_or("FILE".into(), |copy| copy.to_string_lossy()), list(signs));
+                (
+                    format!("放回一份备份：`ally restore {copy}`。想从空账本开始，就先把 {signs} 移走"),
+                    format!(
+                        "put a copy back: `ally restore {copy}`. To begin with an empty one, move {signs} away first"
+                    ),
+                )
+            }
             OpenError::Full { .. } => (
                 "腾出一些空间（看 `df`）再启动；没有东西丢掉".to_owned(),
                 "free some space (see `df`), then start again; nothing was lost".to_owned(),
@@ -72,6 +90,10 @@ impl OpenError {
     pub fn needs_a_person(&self) -> bool {
         !matches!(self, OpenError::Locked { .. } | OpenError::Full { .. })
     }
+}
+
+fn list(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a read or write did not happen. A write that failed left nothing behind.

@@ -203,6 +203,12 @@ pub fn waiting(
     all(tx, sql, params![channel.as_str(), chat.as_str(), reason], read)
 }
 
+/// Everything that waits since the ledger was put back, oldest first.
+pub(super) fn waiting_since_restore(tx: &Transaction<'_>, reason: &str) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_waiting WHERE state = 'waiting' AND reason = ?1 ORDER BY seq";
+    all(tx, sql, [reason], read)
+}
+
 /// Everything without words that waits for some, or with late words for a decision, oldest first.
 pub fn waiting_for_words(tx: &Transaction<'_>) -> Result<Vec<InboundRow>, LedgerError> {
     let sql = "SELECT * FROM inbound INDEXED BY inbound_waiting WHERE state = 'waiting' AND (reason IN (?1, ?2) OR reason LIKE 'with %') ORDER BY seq";

@@ -62,6 +62,7 @@ impl Ledger {
     /// # Errors
     /// See [`OpenError`]: each says what to do, and in none of them anything was lost.
     pub fn open(places: &Places, _lock: &LedgerLock) -> Result<Self, OpenError> {
+        backup::end_what_was_cut_short(places);
         let mut writer = open::writer(places)?;
         let id = open::ledger_id(&writer)?;
         let checkpoints = open::checkpoints(&mut writer, &places.file)?;

@@ -1,7 +1,7 @@
 //! Opening: lock, backup, migration, pragmas, and a clear word for each way in which it can fail.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -130,18 +130,58 @@ fn migrate(places: &Places, connection: &mut Connection, found: u32) -> Result<(
     Ok(())
 }
 
+/// A copy of the ledger as it was. One of the same schema may lie there from another time: it stays.
 fn back_up(places: &Places, connection: &Connection, found: u32) -> Result<PathBuf, OpenError> {
-    let copy = places.backups.join(format!("ledger-schema-{found}.db"));
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Migration {
         path: places.file.clone(),
         backup: None,
         source,
     };
     std::fs::create_dir_all(&places.backups).map_err(|e| failed(e.into()))?;
-    let mut target = Connection::open(&copy).map_err(|e| failed(e.into()))?;
-    let backup = rusqlite::backup::Backup::new(connection, &mut target).map_err(|e| failed(e.into()))?;
-    backup.run_to_completion(1000, Duration::ZERO, None).map_err(|e| failed(e.into()))?;
-    Ok(copy)
+    let part = places.backups.join(format!("ledger-schema-{found}.db.part"));
+    let _ = std::fs::remove_file(&part);
+    let mut target = Connection::open(&part).map_err(|e| failed(e.into()))?;
+    rusqlite::backup::Backup::new(connection, &mut target)
+        .and_then(|backup| backup.run_to_completion(1000, Duration::ZERO, None))
+        .map_err(|e| failed(e.into()))?;
+    drop(target);
+    let names = (1..).map(|n| match n {
+        1 => format!("ledger-schema-{found}.db"),
+        n => format!("ledger-schema-{found}-{n}.db"),
+    });
+    for name in names {
+        let copy = places.backups.join(name);
+        if !copy.exists() {
+            std::fs::rename(&part, &copy).map_err(|e| failed(e.into()))?;
+            return Ok(copy);
+        }
+        // A migration that is tried again and again fills no disk.
+        if is_same(&part, &copy).map_err(|e| failed(e.into()))? {
+            let _ = std::fs::remove_file(&part);
+            return Ok(copy);
+        }
+    }
+    unreachable!("there is no end of names")
+}
+
+/// Whether two files hold the same bytes.
+fn is_same(one: &Path, other: &Path) -> std::io::Result<bool> {
+    if std::fs::metadata(one)?.len() != std::fs::metadata(other)?.len() {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let n = left.len().min(right.len());
+        if left[..n] != right[..n] {
+            return Ok(false);
+        }
+        if n == 0 {
+            return Ok(true);
+        }
+        one.consume(n);
+        other.consume(n);
+    }
 }
 
 pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
@@ -313,6 +353,34 @@ mod tests {
         assert_eq!(kept(&connection), "yes");
         let copy = Connection::open(places.backups.join("ledger-schema-1.db")).unwrap();
         assert_eq!((schema_of(&copy).unwrap(), kept(&copy).as_str()), (1, "yes"), "the copy is as it was");
+    }
+
+    #[test]
+    fn a_copy_of_the_same_schema_from_another_time_stays() {
+        let (_dir, places) = places();
+        let old = |kept: &str| {
+            let _ = std::fs::remove_file(&places.file);
+            let mut old = Connection::open(&places.file).unwrap();
+            let first = refinery::Target::Version(1);
+            embedded::migrations::runner().set_target(first).run(&mut old).unwrap();
+            old.execute("INSERT INTO meta (key, value) VALUES ('kept', ?1)", [kept]).unwrap();
+            old
+        };
+        let copies = |names: &[&str]| {
+            assert_eq!(std::fs::read_dir(&places.backups).unwrap().count(), names.len());
+            names.iter().all(|name| places.backups.join(name).exists())
+        };
+        let first = old("first");
+        back_up(&places, &first, 1).unwrap();
+        back_up(&places, &first, 1).unwrap();
+        assert!(copies(&["ledger-schema-1.db"]), "the same is not kept twice");
+        drop(first);
+        drop(old("second"));
+        drop(writer(&places).unwrap());
+        assert!(copies(&["ledger-schema-1.db", "ledger-schema-1-2.db"]));
+        let copy = Connection::open(places.backups.join("ledger-schema-1.db")).unwrap();
+        let kept: String = copy.query_row("SELECT value FROM meta WHERE key = 'kept'", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, "first");
     }
 
     #[test]

@@ -5,8 +5,10 @@ use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
+use super::conversations::{self, HeldWhy};
+use super::inbound::{self, InboundRow};
 use super::said::{self, meta, set_meta};
-use super::sql::{all, first, id, run};
+use super::sql::{all, first, id, json, run};
 use super::turns::{self, Turn};
 use crate::domain::ids::*;
 
@@ -14,6 +16,10 @@ use crate::domain::ids::*;
 pub(super) const RESTORING: &str = "restoring";
 /// When it was recognised, while nobody has decided.
 const RESTORED: &str = "restored";
+/// What it was recognised by.
+const KNOWN: &str = "restored_marks";
+/// The newest turn that was there then.
+const TURNS: &str = "restored_turns";
 /// When it last was.
 const LAST: &str = "restored_ms";
 /// Why an inbound row waits: nobody knows whether it was dealt with.
@@ -51,9 +57,23 @@ pub fn marks(tx: &Transaction<'_>) -> Result<Marks, LedgerError> {
         ledger: said::id(tx)?.unwrap_or_default(),
         inbound: newest("SELECT seq FROM inbound ORDER BY seq DESC LIMIT 1")?,
         generations: newest("SELECT number FROM generations ORDER BY number DESC LIMIT 1")?,
-        turns: newest("SELECT rowid FROM turns ORDER BY rowid DESC LIMIT 1")?,
+        turns: newest_turn(tx)?,
         messages: newest("SELECT rowid FROM messages ORDER BY rowid DESC LIMIT 1")?,
     })
+}
+
+/// The marks that it was recognised by: who finds them again knows nothing new, where they could not be brought up to date.
+pub fn recognised_by(tx: &Transaction<'_>) -> Result<Vec<Marks>, LedgerError> {
+    // What cannot be read says nothing.
+    Ok(meta(tx, KNOWN)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+pub fn set_recognised_by(tx: &Transaction<'_>, known: &[Marks]) -> Result<(), LedgerError> {
+    set_meta(tx, KNOWN, &json(&known)?)
+}
+
+fn newest_turn(tx: &Transaction<'_>) -> Result<i64, LedgerError> {
+    Ok(first(tx, "SELECT rowid FROM turns ORDER BY rowid DESC LIMIT 1", [], |row| row.get(0))?.unwrap_or(0))
 }
 
 /// Whether it was put in the ledger's place on purpose.
@@ -71,12 +91,8 @@ pub fn hold(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
     set_meta(tx, RESTORING, "")?;
     set_meta(tx, RESTORED, &now_ms.to_string())?;
     set_meta(tx, LAST, &now_ms.to_string())?;
-    run(
-        tx,
-        "UPDATE conversations SET state = 'held', held_why = 'restored', held_turn = NULL
-         WHERE state = 'open' AND id IN (SELECT conversation FROM turns WHERE state <> 'settled')",
-        [],
-    )?;
+    set_meta(tx, TURNS, &newest_turn(tx)?.to_string())?;
+    hold_conversations(tx)?;
     let messages = "UPDATE messages INDEXED BY messages_open SET next_at_ms = ?1 WHERE state IN ('ready', 'sending')";
     run(tx, messages, [HELD_MS])?;
     run(
@@ -85,9 +101,10 @@ pub fn hold(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
          WHERE state = 'received' AND kind = 'message'",
         [HELD],
     )?;
-    let without_words =
-        "UPDATE inbound INDEXED BY inbound_waiting SET reason = ?1 WHERE state = 'waiting' AND reason <> 'late'";
-    run(tx, without_words, [HELD])?;
+    // Also what somebody is asked about: his card may say by now that it is decided, and ask nothing more.
+    let waiting =
+        "UPDATE inbound INDEXED BY inbound_waiting SET reason = ?1 WHERE state = 'waiting' AND reason IS NOT ?1";
+    run(tx, waiting, [HELD])?;
     // What a card shows by now is newer than what this ledger would paint.
     for sql in [
         "UPDATE surfaces INDEXED BY surfaces_due SET state = 'gone', problem = 'restored'
@@ -102,6 +119,39 @@ pub fn hold(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
         run(tx, sql, [])?;
     }
     Ok(())
+}
+
+/// All that have a turn which is not settled. What held them before waits behind it: a word about that frees no turn.
+fn hold_conversations(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    let sql =
+        "SELECT DISTINCT c.id, c.held_why, c.held_turn FROM turns t CROSS JOIN conversations c ON c.id = t.conversation
+         WHERE t.state <> 'settled' AND c.held_why IS NOT 'restored'";
+    let found: Vec<(ConversationId, Option<String>, Option<String>)> =
+        all(tx, sql, [], |row| Ok((id(row, "id")?, row.get(1)?, row.get(2)?)))?;
+    for (conversation, why, turn) in found {
+        if let Some(why) = why {
+            set_meta(tx, &former_key(&conversation), &format!("{why} {}", turn.unwrap_or_default()))?;
+        }
+        conversations::hold(tx, &conversation, HeldWhy::Restored, None)?;
+    }
+    Ok(())
+}
+
+fn former_key(conversation: &ConversationId) -> String {
+    format!("held before:{conversation}")
+}
+
+/// What held a conversation before the ledger was put back, and will again.
+pub fn former(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<conversations::Held>, LedgerError> {
+    let text = meta(tx, &former_key(conversation))?.unwrap_or_default();
+    let (why, turn) = text.split_once(' ').unwrap_or((&text, ""));
+    let turn = (!turn.is_empty()).then(|| TurnId::from(turn));
+    Ok(HeldWhy::find(why).map(|why| conversations::Held { why, turn }))
+}
+
+/// It will not hold it any more.
+pub(super) fn forget_former(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
+    run(tx, "DELETE FROM meta WHERE key = ?1", [former_key(conversation)]).map(drop)
 }
 
 /// When it was recognised, while nobody has decided.
@@ -131,12 +181,19 @@ pub fn held(tx: &Transaction<'_>, at_ms: i64) -> Result<Held, LedgerError> {
     Ok(Held { turns: turns_held(tx, at_ms)?, messages: count(messages, &HELD_MS)?, inbound: count(inbound, &HELD)? })
 }
 
-/// Those that were there when it was recognised; what came since waits behind them.
+/// Those that were there when it was recognised, whatever a clock says of them; what came since waits behind them.
 fn turns_held(tx: &Transaction<'_>, at_ms: i64) -> Result<Vec<Turn>, LedgerError> {
+    let newest: Option<i64> = meta(tx, TURNS)?.and_then(|number| number.parse().ok());
     let sql = "SELECT t.id FROM turns t INDEXED BY turns_active CROSS JOIN conversations c ON c.id = t.conversation
-         WHERE t.state <> 'settled' AND c.held_why = 'restored' AND t.created_at_ms <= ?1 ORDER BY t.created_at_ms";
-    let found: Vec<TurnId> = all(tx, sql, [at_ms], |row| id(row, "id"))?;
+         WHERE t.state <> 'settled' AND c.held_why = 'restored'
+           AND CASE WHEN ?2 IS NULL THEN t.created_at_ms <= ?1 ELSE t.rowid <= ?2 END ORDER BY t.created_at_ms";
+    let found: Vec<TurnId> = all(tx, sql, params![at_ms, newest], |row| id(row, "id"))?;
     found.iter().map(|turn| turns::get(tx, turn)).collect()
+}
+
+/// The messages among it.
+pub fn inbound_held(tx: &Transaction<'_>) -> Result<Vec<InboundRow>, LedgerError> {
+    inbound::waiting_since_restore(tx, HELD)
 }
 
 /// Lets everything go on: the conversations that wait for their tasks now.
@@ -162,12 +219,24 @@ pub fn drop_rest(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerErro
 fn release(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
     set_meta(tx, RESTORED, "")?;
     let sql = "UPDATE conversations SET state = 'open', held_why = NULL, held_turn = NULL WHERE held_why = 'restored' RETURNING id";
-    all(tx, sql, [], |row| id(row, "id"))
+    let released: Vec<ConversationId> = all(tx, sql, [], |row| id(row, "id"))?;
+    for conversation in &released {
+        if let Some(held) = former(tx, conversation)? {
+            conversations::hold(tx, conversation, held.why, held.turn.as_ref())?;
+            forget_former(tx, conversation)?;
+        }
+    }
+    Ok(released)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::message::ChatKind;
+    use crate::domain::turn::Outcome;
+    use crate::domain::view::Lang;
+    use crate::ledger::inbound::InboundState;
+    use crate::ledger::open::{Places, writer};
 
     #[test]
     fn an_earlier_state_is_recognised_and_a_later_or_a_new_one_is_not() {
@@ -185,5 +254,125 @@ mod tests {
         assert!(with(|marks| marks.ledger = "other".to_owned()));
         let new = Marks { ledger: "fresh".to_owned(), ..Marks::default() };
         assert!(!new.is_behind(&known), "a ledger that was made anew has nothing to hold");
+    }
+
+    fn conversation(tx: &Transaction<'_>, chat: &str) -> ConversationId {
+        let new = conversations::NewConversation {
+            channel: "c".into(),
+            chat: chat.into(),
+            chat_kind: ChatKind::Direct,
+            root: None,
+            topic: None,
+            directory: "/d".into(),
+            lang: Lang::En,
+            runtime_kind: "r".to_owned(),
+            runtime_home: "/h".to_owned(),
+        };
+        conversations::resolve(tx, &new, 1).unwrap().id
+    }
+
+    fn queued(tx: &Transaction<'_>, conversation: &ConversationId, at_ms: i64) -> TurnId {
+        let new = turns::NewTurn {
+            conversation: conversation.clone(),
+            ord: None,
+            requester: "u".into(),
+            requester_name: "U".to_owned(),
+            title: "title".to_owned(),
+            reply_to: None,
+            prompt: "prompt".to_owned(),
+            continues: None,
+            directory: None,
+            network_by: None,
+            not_before_ms: 0,
+        };
+        turns::insert(tx, &new, at_ms).unwrap()
+    }
+
+    fn on_a_ledger(story: impl FnOnce(&Transaction<'_>)) {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        story(&ledger.transaction().unwrap());
+    }
+
+    /// A word about what held it, or a new beginning, lets nothing run that may long be done.
+    #[test]
+    fn what_held_a_conversation_before_holds_it_again_and_frees_nothing_meanwhile() {
+        on_a_ledger(|tx| {
+            let [lost, elsewhere, open] = ["lost", "elsewhere", "open"].map(|chat| conversation(tx, chat));
+            let was_lost = queued(tx, &lost, 1);
+            let cancelled = turns::get(tx, &was_lost).unwrap();
+            turns::settle(tx, &cancelled, Outcome::Cancelled, &turns::Settlement::default(), 2).unwrap();
+            conversations::hold(tx, &lost, HeldWhy::Lost, Some(&was_lost)).unwrap();
+            conversations::hold(tx, &elsewhere, HeldWhy::Elsewhere, None).unwrap();
+            let turns = [&lost, &elsewhere, &open].map(|one| queued(tx, one, 3));
+            hold(tx, 4).unwrap();
+            let why = |one| conversations::get(tx, one).unwrap().held.map(|held| (held.why, held.turn));
+            for one in [&lost, &elsewhere, &open] {
+                assert_eq!(why(one), Some((HeldWhy::Restored, None)));
+            }
+            assert_eq!(held(tx, 4).unwrap().turns.len(), turns.len());
+            // Recognised once more before anybody has decided.
+            hold(tx, 5).unwrap();
+            conversations::release(tx, &elsewhere).unwrap();
+            conversations::begin_anew(tx, &open).unwrap();
+            for one in [&lost, &elsewhere, &open] {
+                assert_eq!(why(one), Some((HeldWhy::Restored, None)));
+            }
+            assert_eq!(go_on(tx).unwrap().len(), 3);
+            assert_eq!(why(&lost), Some((HeldWhy::Lost, Some(was_lost))));
+            assert_eq!((why(&elsewhere), why(&open)), (None, None), "somebody said so meanwhile");
+            conversations::release(tx, &lost).unwrap();
+            assert_eq!(why(&lost), None);
+        });
+    }
+
+    /// Its card may ask nothing any more.
+    #[test]
+    fn what_somebody_was_asked_about_waits_with_the_rest() {
+        on_a_ledger(|tx| {
+            let row = |n: &str, state, reason| {
+                let new = inbound::NewInbound {
+                    channel: "c".into(),
+                    dedupe_key: n.to_owned(),
+                    kind: "message",
+                    state,
+                    reason,
+                    chat: Some("chat".into()),
+                    chat_kind: Some("direct"),
+                    message: Some(n.into()),
+                    sender: Some("u".into()),
+                    raw: Some("words".to_owned()),
+                    sent_at_ms: Some(1),
+                    received_at_ms: 1,
+                };
+                let inbound::Admission::New(seq) = inbound::admit(tx, &new).unwrap() else { panic!("{n} is new") };
+                seq
+            };
+            let late = row("late", InboundState::Waiting, Some("late"));
+            let file = row("file", InboundState::Waiting, Some(inbound::COMPANION));
+            let words = row("words", InboundState::Received, None);
+            hold(tx, 4).unwrap();
+            assert_eq!(held(tx, 4).unwrap().inbound, 3);
+            let state = |seq| inbound::get(tx, seq).unwrap().state;
+            go_on(tx).unwrap();
+            assert_eq!([late, file, words].map(state), [InboundState::Received; 3]);
+            hold(tx, 5).unwrap();
+            drop_rest(tx).unwrap();
+            assert_eq!([late, file, words].map(state), [InboundState::Cancelled; 3]);
+        });
+    }
+
+    /// The clock of a machine that was put back as well, or that had jumped.
+    #[test]
+    fn what_is_held_is_told_from_what_came_since_without_a_clock() {
+        on_a_ledger(|tx| {
+            let one = conversation(tx, "one");
+            let before = queued(tx, &one, 9_000);
+            hold(tx, 4).unwrap();
+            queued(tx, &one, 3);
+            let listed = held(tx, 4).unwrap().turns;
+            assert_eq!(listed.into_iter().map(|turn| turn.id).collect::<Vec<_>>(), [before]);
+        });
     }
 }

@@ -355,6 +355,20 @@ pub fn gone(tx: &Transaction<'_>, surface: &DeliveryId, problem: &str) -> Result
     Ok(())
 }
 
+/// What could not be shown is to be shown after all, where it belongs now: under an id of its own, whose key was never spent.
+pub fn show_after_all(
+    tx: &Transaction<'_>,
+    kind: SurfaceKind,
+    subject: &str,
+    target: &Target,
+) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET id = ?3, target = ?4, state = 'wanted', platform_id = NULL, shown_hash = NULL, problem = NULL,
+                   shown_at_ms = NULL, first_attempt_ms = NULL, attempts = 0, next_at_ms = 0, not_before_ms = 0
+         WHERE kind = ?1 AND subject = ?2 AND state = 'gone'";
+    run(tx, sql, params![kind.as_str(), subject, DeliveryId::fresh().as_str(), json(target)?])?;
+    Ok(())
+}
+
 /// A receipt that the platform does not take, unless another one is wanted by now.
 pub fn left_out(tx: &Transaction<'_>, surface: &DeliveryId, hash: &str, problem: &str) -> Result<(), LedgerError> {
     let sql = "UPDATE surfaces SET state = 'gone', problem = ?3 WHERE id = ?1 AND wanted_hash = ?2";

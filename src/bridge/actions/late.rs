@@ -80,7 +80,7 @@ fn old_turn(tx: &Transaction<'_>, row: &InboundRow) -> Result<Option<Turn>, Ledg
 }
 
 /// It runs in its old place, with the prompt that it had.
-fn still_wanted(
+pub(in crate::bridge) fn still_wanted(
     tx: &Transaction<'_>,
     frame: &Frame,
     turn: &Turn,
@@ -95,7 +95,12 @@ fn still_wanted(
 }
 
 /// What was asked about a queued turn needs no answer any more.
-pub(super) fn close_question(tx: &Transaction<'_>, frame: &Frame, turn: &Turn, by: &str) -> Result<(), LedgerError> {
+pub(in crate::bridge) fn close_question(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    turn: &Turn,
+    by: &str,
+) -> Result<(), LedgerError> {
     match alive::words_of(tx, turn)?.filter(|_| turn.is_asked()) {
         Some(row) => pictures::late(tx, frame, &row, frame.lang, "", Some((ButtonRole::Cancel, by.to_owned()))),
         None => Ok(()),

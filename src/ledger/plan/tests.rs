@@ -243,6 +243,11 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::mark(tx)?;
     restored::hold(tx, 1)?;
     restored::held(tx, 1)?;
+    restored::set_recognised_by(tx, &restored::recognised_by(tx)?)?;
+    restored::inbound_held(tx)?;
+    let nowhere = Target { chat: chat.clone(), reply_to: None, in_topic: false };
+    surfaces::show_after_all(tx, SurfaceKind::Notice, "s", &nowhere)?;
+    restored::former(tx, &here)?;
     restored::go_on(tx)?;
     restored::drop_rest(tx)?;
     let old = prune::Step { before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };

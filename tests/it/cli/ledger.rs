@@ -53,6 +53,27 @@ fn a_damaged_ledger_is_kept_and_the_backups_are_named() {
     check(&english(&home, &["status"]), 69, &["stopped", "not a database"], &[]);
 }
 
+/// As an interrupted restore left it once, or somebody who cleaned up.
+#[test]
+fn an_empty_ledger_is_not_begun_where_one_was() {
+    let home = used();
+    let copy = home.path("backups/mine.db").display().to_string();
+    check(&english(&home, &["backup", &copy]), 0, &["mine.db"], &[]);
+    fs::remove_file(home.path("ledger.db")).unwrap();
+    let said =
+        ["is not there, and there was one", "run/high-water", &format!("hint: put a copy back: `ally restore {copy}`")];
+    check(&english(&home, &["start"]), 78, &[], &said);
+    assert!(!home.path("ledger.db").exists());
+    check(&english(&home, &["restore", &copy]), 0, &[], &["restored"]);
+    check(&english(&home, &["start"]), 0, &[], &["ally is running"]);
+    check(&home.ally(&["stop"]), 0, &[], &[]);
+    // Somebody wants it so.
+    fs::remove_file(home.path("ledger.db")).unwrap();
+    fs::remove_file(home.path("run/high-water")).unwrap();
+    check(&english(&home, &["start"]), 0, &[], &["ally is running"]);
+    check(&home.ally(&["stop"]), 0, &[], &[]);
+}
+
 #[test]
 fn a_ledger_that_another_ally_holds_is_waited_for() {
     let home = used();

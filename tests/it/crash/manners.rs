@@ -354,6 +354,7 @@ async fn a_picture_is_taken_away_a_week_after_its_task() {
     world.settled().await;
     let kept = || std::fs::read_dir(world.file("ally/attachments")).unwrap().count();
     assert_eq!(kept(), 1);
+    world.sim.advance(std::time::Duration::from_secs(8 * 86_400));
     world.warp(std::time::Duration::from_secs(8 * 86_400)).await;
     world.wait("the picture to be taken away", |_| (kept() == 0).then_some(())).await;
 }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::support::feishu_sim::SimMessage;
+use ally::ledger::surfaces::{self, SurfaceKind};
+
+use super::points::arm;
+use crate::support::feishu_sim::{Fault, SimMessage};
 use crate::support::world::*;
 
 /// The card that asks the owner; it answers nobody's message.
@@ -73,6 +76,33 @@ async fn what_was_done_since_the_backup_is_done_once() {
     assert!(!is_restored(&world));
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
     assert_eq!(world.answer(&next).await.said(), "next");
+    world.settled().await;
+    for message in &messages {
+        assert_eq!(world.answers(message).len(), 1);
+    }
+    assert_eq!(world.nonces(&file).values().sum::<usize>(), 1);
+}
+
+/// Killed in the middle of it: the former ledger is there, or the restored one, and nothing in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn around_a_restore() {
+    let mut world = World::start(Kind::Embedded).await;
+    let (copy, messages, file) = done_since(&mut world).await;
+    let place = copy.to_string_lossy().into_owned();
+    for (dies_at, restored) in [("restore.middle", false), ("restore.before", false), ("restore.after", true)] {
+        world.down().await;
+        arm(&world, dies_at);
+        assert!(!world.run(&["restore", &place]).1, "it dies at {dies_at}");
+        assert!(!world.paths().crash_point().exists(), "it died at {dies_at}");
+        world.up().await;
+        assert_eq!(is_restored(&world), restored, "at {dies_at}");
+        let next = world.sim.say(GROUP, OWNER, &format!("@bot [[say after {dies_at}]]"));
+        assert_eq!(world.answer(&next).await.said(), format!("after {dies_at}"));
+        let asides = std::fs::read_dir(world.paths().backups).unwrap().count();
+        assert_eq!(asides, usize::from(restored), "what is kept, at {dies_at}");
+    }
+    question(&world).await;
+    assert!(world.run(&["restored", "dismiss"]).1);
     world.settled().await;
     for message in &messages {
         assert_eq!(world.answers(message).len(), 1);
@@ -283,6 +313,45 @@ async fn the_computer_decides_as_the_card_does() {
     let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
     assert_eq!(world.answer(&next).await.said(), "next");
     assert!(world.run(&["audit"]).0.contains("restored ledger"), "it is kept who decided");
+}
+
+/// Somebody decided since the backup: his card asks nothing any more, and the ledger says that it does. And the owner's own
+/// card cannot be shown at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_late_is_for_the_owner_to_decide_where_its_card_asks_no_more() {
+    let mut world = World::prepare(Kind::Embedded, "[intake]\nbackfill_run = \"0s\"\n").await;
+    world.up().await;
+    let hello = world.sim.say(OWNER_CHAT, OWNER, "[[say hello]]");
+    world.answer(&hello).await;
+    world.settled().await;
+    world.down().await;
+    let late = world.sim.hold_back(OWNER_CHAT, OWNER, "[[say done late]]");
+    world.up().await;
+    let card = world.card_with(&late, "Do it").await;
+    world.settled_surfaces().await;
+    let copy = world.file("copy.db");
+    assert!(world.run(&["backup", &copy.to_string_lossy()]).1);
+    world.sim.click(&card.id, "Cancel", OWNER).await;
+    world.wait("its end", |world| world.sim.message(&card.id).button("Do it").is_none().then_some(())).await;
+    world.settled().await;
+    world.down().await;
+    assert!(world.run(&["restore", &copy.to_string_lossy()]).1);
+    world.sim.fault("POST /open-apis/im/v1/messages", Fault::BeforeEffect { status: 400, code: 230013 }, 1);
+    world.up().await;
+    let given_up = |tx: &ally::ledger::Transaction<'_>| {
+        Ok(surfaces::under(tx, SurfaceKind::Notice, "restored:")?.iter().any(|card| card.is_gone))
+    };
+    world.wait("the card to be given up", |world| world.ledger(given_up).then_some(())).await;
+    let waits: serde_json::Value = serde_json::from_str(&world.run(&["restored", "--json"]).0).unwrap();
+    assert_eq!(waits["inbound"], 1, "{waits}");
+    let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+    assert_eq!(world.answer(&next).await.said(), "next");
+    let card = question(&world).await;
+    assert!(card.text().contains("1 unread"), "{}", card.text());
+    world.sim.click(&card.id, "Continue", OWNER).await;
+    assert_eq!(world.answer(&late).await.said(), "done late");
+    world.settled().await;
+    assert!(!is_restored(&world));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,13 +130,19 @@ async fn what_was_said_long_ago_is_forgotten_and_what_waits_is_not() {
     let waits = world.sim.say(GROUP, OWNER, "@bot [[escalate true]] [[say allowed]]");
     let card = world.card_with(&waits, "Allow once").await;
     world.settled_surfaces().await;
+    // Our clock alone says that it is long ago.
+    world.warp(TWO_DAYS).await;
+    world.wait("the look", |world| world.whole_log().contains("Our clock is ahead").then_some(())).await;
+    world.settled_surfaces().await;
+    assert!(row(&world, &old).raw.is_some(), "nothing is forgotten by a clock that has jumped");
+    world.sim.advance(TWO_DAYS);
     world.warp(TWO_DAYS).await;
     world.wait("the words to be forgotten", |world| row(world, &old).raw.is_none().then_some(())).await;
     let found = turns(&world);
     let of = |message: &str| found.iter().find(|turn| row(&world, message).turn.as_ref() == Some(&turn.id)).unwrap();
     assert!(of(&old).prompt.is_empty() && of(&old).title.is_empty());
     assert!(of(&waits).prompt.contains("allowed"), "what waits for a person is kept");
-    world.warp_back(TWO_DAYS).await;
+    world.warp_back(2 * TWO_DAYS).await;
     world.sim.redeliver(&old);
     world.sim.wait_ack(&old).await;
     world.sim.click(&card.id, "Allow once", OWNER).await;
