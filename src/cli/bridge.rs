@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::Context;
 use super::error::{CliError, Code};
 use crate::app::StartError;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, OpenError};
 use crate::telemetry::{self, LogConfig};
 
 #[derive(Debug, clap::Args)]
@@ -36,52 +36,66 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         ended
     };
     ended.await.map_err(|error| {
-        let is_outage = is_outage(&error);
+        let code = for_the_supervisor(&error);
         let told = CliError::from(error);
-        if is_outage { told.code(Code::Outage) } else { told }
+        match code {
+            Some(code) => told.code(code),
+            None => told,
+        }
     })
 }
 
-/// The machine has no room just now, or another program is in the way: nothing of ours is wrong.
-fn is_outage(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let open = match cause.downcast_ref::<StartError>() {
-            Some(StartError::Ledger(error)) => !error.needs_a_person(),
-            _ => false,
-        };
-        let ledger = cause.downcast_ref::<LedgerError>().is_some_and(|error| {
-            matches!(error, LedgerError::Disk(_) | LedgerError::Locked(_) | LedgerError::Busy | LedgerError::Closed)
-        });
-        let full = cause.downcast_ref::<io::Error>().is_some_and(|error| {
-            use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-            matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-        });
-        open || ledger || full
+/// What decides whether another bridge is of any use: the machine has no room just now or another program is in the way, and
+/// nothing of ours is wrong; or the ledger cannot go on as it is.
+fn for_the_supervisor(error: &anyhow::Error) -> Option<Code> {
+    if error.chain().any(is_outage) {
+        return Some(Code::Outage);
+    }
+    match error.downcast_ref::<StartError>() {
+        Some(StartError::Ledger(error)) => match error {
+            OpenError::Full { .. } | OpenError::Locked { .. } => Some(Code::Outage),
+            OpenError::Corrupt { .. } | OpenError::TooNew { .. } | OpenError::Migration { .. } => Some(Code::Ledger),
+            OpenError::Unusable { .. } => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_outage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<LedgerError>() {
+        use LedgerError::{Busy, Closed, Disk, Locked};
+        return matches!(error, Disk(_) | Locked(_) | Busy | Closed);
+    }
+    let error = cause.downcast_ref::<io::Error>();
+    error.is_some_and(|error| {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::OpenError;
 
     #[test]
-    fn only_what_passes_by_itself_is_an_outage() {
+    fn the_supervisor_is_told_what_passes_and_what_does_not() {
         let path = || std::path::PathBuf::from("/h/ledger.db");
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         let start = |error: OpenError| anyhow::Error::from(StartError::from(error));
-        for (error, is) in [
-            (start(OpenError::Full { path: path() }), true),
-            (start(OpenError::Locked { path: path(), pid: None }), true),
-            (start(OpenError::Unusable { path: path(), source: full().into() }), true),
-            (start(OpenError::Corrupt { path: path(), detail: String::new() }), false),
-            (LedgerError::Disk(String::new()).into(), true),
-            (LedgerError::Corrupt(String::new()).into(), false),
-            (anyhow::Error::from(full()).context("the token"), true),
-            (io::Error::from(io::ErrorKind::PermissionDenied).into(), false),
-            (anyhow::anyhow!("a bug"), false),
+        for (error, code) in [
+            (start(OpenError::Full { path: path() }), Some(Code::Outage)),
+            (start(OpenError::Locked { path: path(), pid: None }), Some(Code::Outage)),
+            (start(OpenError::Unusable { path: path(), source: full().into() }), Some(Code::Outage)),
+            (start(OpenError::Unusable { path: path(), source: "its mode".into() }), None),
+            (start(OpenError::Corrupt { path: path(), detail: String::new() }), Some(Code::Ledger)),
+            (start(OpenError::TooNew { path: path(), found: 9, known: 8 }), Some(Code::Ledger)),
+            (LedgerError::Disk(String::new()).into(), Some(Code::Outage)),
+            (LedgerError::Corrupt(String::new()).into(), None),
+            (anyhow::Error::from(full()).context("the token"), Some(Code::Outage)),
+            (io::Error::from(io::ErrorKind::PermissionDenied).into(), None),
+            (anyhow::anyhow!("a bug"), None),
         ] {
-            assert_eq!(is_outage(&error), is, "{error:?}");
+            assert_eq!(for_the_supervisor(&error), code, "{error:?}");
         }
     }
 }

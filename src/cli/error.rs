@@ -17,6 +17,8 @@ pub(super) enum Code {
     NotRunning = 69,
     Unwell = 70,
     /// Of the bridge, to its supervisor.
+    Ledger = 65,
+    /// The same.
     Outage = 74,
     Temporary = 75,
     Exposed = 77,

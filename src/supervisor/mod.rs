@@ -23,6 +23,8 @@ pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
 pub const EXIT_CONFIG: u8 = 78;
 /// Exit code of a bridge whose app another home holds: only a person ends that.
 pub const EXIT_HELD: u8 = 75;
+/// Exit code of a bridge whose ledger cannot go on as it is: no runtime is of use without it.
+pub const EXIT_LEDGER: u8 = 65;
 /// Exit code of a bridge for which the machine has no room just now, or whose ledger another program holds.
 pub const EXIT_OUTAGE: u8 = 74;
 /// Exit code of a bridge that somebody ended by TERM, and nobody else of ally's: another one goes on.

@@ -42,6 +42,9 @@ impl Policy {
         if is(0) {
             return Next::End(0);
         }
+        if is(super::EXIT_LEDGER) {
+            return Next::End(super::EXIT_CONFIG);
+        }
         if lived >= HEALTHY {
             self.in_a_row = 0;
         }
@@ -143,6 +146,7 @@ mod tests {
             assert_eq!(waits[..2], [1, 2].map(|s| Next::Restart(Duration::from_secs(s))));
             assert_eq!(waits[29], Next::Restart(LONGEST_WAIT), "{code}");
             assert_eq!(policy.after(Some(0), Duration::ZERO, now, true), Next::End(0));
+            assert_eq!(policy.after(Some(65), Duration::ZERO, now, true), Next::End(78), "nothing works without it");
         }
         let mut policy = Policy::default();
         let last = (0..10).map(|_| policy.after(Some(101), Duration::ZERO, now, true)).last();
