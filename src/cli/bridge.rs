@@ -54,7 +54,10 @@ fn for_the_supervisor(error: &anyhow::Error) -> Option<Code> {
     match error.downcast_ref::<StartError>() {
         Some(StartError::Ledger(error)) => match error {
             OpenError::Full { .. } | OpenError::Locked { .. } => Some(Code::Outage),
-            OpenError::Corrupt { .. } | OpenError::TooNew { .. } | OpenError::Migration { .. } => Some(Code::Ledger),
+            OpenError::Corrupt { .. }
+            | OpenError::Gone { .. }
+            | OpenError::TooNew { .. }
+            | OpenError::Migration { .. } => Some(Code::Ledger),
             OpenError::Unusable { .. } => None,
         },
         _ => None,
