@@ -136,11 +136,11 @@ END
 }
 
 run_crash() {
-    local seed="" rounds=1000 worlds=4 release=1 program
+    local seed="" rounds=1000 worlds=4 release=1 program report
     while [ $# -gt 0 ]; do
         case "$1" in
             --seed|--rounds|--worlds)
-                case "${2:-}" in ""|*[!0-9]*) die "$1 needs a number" "see ./ally.sh crash --help" ;; esac
+                case "${2:-}" in ""|0|*[!0-9]*) die "$1 needs a number from 1 on" "see ./ally.sh crash --help" ;; esac
                 case "$1" in --seed) seed="$2" ;; --rounds) rounds="$2" ;; --worlds) worlds="$2" ;; esac
                 shift 2 ;;
             --no-release) release=""; shift ;;
@@ -162,8 +162,12 @@ run_crash() {
     [ -n "$seed" ] || seed="$(( $(date +%s) % 100000 * 1000 ))"
     step "$rounds rounds from seed $seed"
     export ALLY_CRASH_SEED="$seed" ALLY_CRASH_ROUNDS="$rounds" ALLY_CRASH_WORLDS="$worlds" RUST_BACKTRACE=0
+    report="$(mktemp)"
+    export ALLY_CRASH_REPORT="$report"
     "$cargo" test --locked --quiet --test it -- --exact --nocapture \
-        crash::walk::nothing_is_lost_nothing_is_doubled_nothing_hangs
+        crash::walk::nothing_is_lost_nothing_is_doubled_nothing_hangs || { rm -f "$report"; exit 1; }
+    [ -s "$report" ] || { rm -f "$report"; die "no round was played"; }
+    rm -f "$report"
 }
 
 # Figures of a build that is not optimised mean nothing.

@@ -55,10 +55,11 @@ pub const PLACES: [&str; 38] = [
 pub const FAILURES: [&str; 1] = ["outbox.fails"];
 
 /// Deliberate faults, each the breach of one rule that the ledger rests on; and a supervisor that does not wait.
-pub const FAULTS: [&str; 9] = [
+pub const FAULTS: [&str; 10] = [
     // A bridge that died is started again at once, however often.
     "restart at once",
     "ack before commit",
+    "toast before commit",
     "no dedupe",
     "no uuid",
     "settle from the stream",

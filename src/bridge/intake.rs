@@ -310,6 +310,10 @@ fn accept_click(
     let (frame, secrets) = (core.frame(channel), Arc::clone(&core));
     crash::point("w5.before");
     let pending = core.ledger.write(move |tx| {
+        if crash::has_fault("toast before commit") {
+            // So that the toast is out before it.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
         if inbound::admit(tx, &row)? == Admission::Duplicate {
             return Ok(None);
         }

@@ -394,8 +394,15 @@ impl<'a> Session<'a> {
     ) {
         let (feishu, acks) = (Arc::clone(self.feishu), self.acks.clone());
         self.tasks.spawn("feishu-ack", OnExit::LogOnly, |_| async move {
-            if !callback && crash::has_fault("ack before commit") {
-                let _ = acks.send(Answered::new(frame, &nothing(callback), started)).await;
+            let early = match callback {
+                false if crash::has_fault("ack before commit") => Some(nothing(callback)),
+                true if crash::has_fault("toast before commit") => {
+                    Some(Verdict::Answer(toast(&words::toast(ToastMsg::Recorded))))
+                }
+                _ => None,
+            };
+            if let Some(verdict) = early {
+                let _ = acks.send(Answered::new(frame, &verdict, started)).await;
                 let _ = accepted.await;
                 return Ok(());
             }

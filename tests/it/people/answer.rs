@@ -22,7 +22,9 @@ fn feed(mut command: Command, words: &str) -> (i32, String) {
 /// Files below a folder that hold these bytes.
 pub(crate) fn holding(folder: &Path, words: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+    // Folders come and go beside this.
+    let Ok(entries) = std::fs::read_dir(folder) else { return found };
+    for entry in entries.flatten() {
         let path = entry.path();
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => found.extend(holding(&path, words)),

@@ -331,13 +331,22 @@ impl FeishuSim {
         ack.data.expect("the answer to a click has data")
     }
 
-    /// Presses a button and waits for nothing: nobody may be there to answer.
-    pub fn press(&self, card: &SimMessage, user: &str, value: Value) {
+    /// Presses a button and waits for nothing: nobody may be there to answer. Gives the click's delivery.
+    pub fn press(&self, card: &SimMessage, user: &str, value: Value) -> String {
         let body = json!({"operator": {"tenant_key": TENANT, "user_id": null, "open_id": user, "union_id": "on_x"},
             "token": "c-295ee57216a5dc9de90fefd0aadb4b1d7d", "host": "im_message",
             "action": {"value": value, "tag": "button", "timezone": "Asia/Shanghai"},
             "context": {"open_message_id": card.id, "open_chat_id": card.chat}});
-        self.emit("card.action.trigger", None, body);
+        self.emit("card.action.trigger", None, body)
+    }
+
+    /// The kind of the toast that whoever pressed saw, if anybody answered.
+    pub fn toast(&self, click: &str) -> Option<String> {
+        let ack = self.with(|state| {
+            let delivery = state.deliveries.iter().find(|delivery| delivery.id == click)?;
+            delivery.acks.iter().find(|ack| ack.code == 200).cloned()
+        })?;
+        Some(ack.data?["toast"]["type"].as_str()?.to_owned())
     }
 
     /// Whatever was not acknowledged is delivered again now, as it is after the platform's own waits, and however often it

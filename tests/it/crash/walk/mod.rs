@@ -300,9 +300,11 @@ fn once_failed() -> impl Iterator<Item = u64> {
     ONCE_FAILED.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok())
 }
 
-fn assert_nothing_was_found(summary: &Summary, began: Instant) {
-    eprintln!("{}", summary.table(began.elapsed()));
+fn assert_nothing_was_found(summary: &Summary, began: Instant) -> String {
+    let table = summary.table(began.elapsed());
+    eprintln!("{table}");
     assert!(summary.failed.is_empty(), "{:#?}", summary.failed);
+    table
 }
 
 /// `./ally.sh crash` says how many rounds, and from which seed.
@@ -314,7 +316,17 @@ async fn nothing_is_lost_nothing_is_doubled_nothing_hangs() {
     // Before anything is played, and not in the block that needs it.
     let _ = release_build();
     let began = Instant::now();
-    assert_nothing_was_found(&walk(first, rounds, worlds as usize).await, began);
+    let summary = walk(first, rounds, worlds as usize).await;
+    let table = assert_nothing_was_found(&summary, began);
+    assert!(summary.rounds > 0 && summary.missed * 4 < summary.rounds, "next to nothing died");
+    if summary.rounds >= 500 {
+        let died_at = |place: &&str| summary.deaths.keys().any(|death| death.ends_with(&format!(" at {place}")));
+        let never: Vec<&str> = plan::ON_THE_WAY.into_iter().filter(|place| !died_at(place)).collect();
+        assert!(never.is_empty(), "nobody died at {never:?}");
+    }
+    if let Some(report) = std::env::var_os("ALLY_CRASH_REPORT") {
+        std::fs::write(report, table).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,8 @@ use crate::support::world::*;
 /// What the ledger says of one message.
 #[derive(Debug, Clone, Default)]
 struct Known {
+    /// The number of its row.
+    seq: i64,
     /// State, reason and steer of its row.
     row: Option<(String, Option<String>, Option<String>)>,
     /// Turns that answer it, oldest first.
@@ -51,13 +53,14 @@ impl KnownTurn {
 }
 
 fn look(tx: &Transaction<'_>, message: &str) -> Result<Known, LedgerError> {
-    let row = "SELECT i.state, i.reason, i.steer, t.state IS NULL OR t.state = 'settled'
+    let row = "SELECT i.state, i.reason, i.steer, t.state IS NULL OR t.state = 'settled', i.seq
                FROM inbound i LEFT JOIN turns t ON t.id = i.turn WHERE i.message_id = ?1 AND i.kind = 'message'";
     let mut statement = tx.prepare(row)?;
-    let mut rows = statement.query_map([message], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))?;
-    let (row, has_ended) = match rows.next().transpose()? {
-        Some((row, ended)) => (Some(row), ended),
-        None => (None, false),
+    let mut rows = statement
+        .query_map([message], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?, row.get(4)?)))?;
+    let (row, has_ended, seq) = match rows.next().transpose()? {
+        Some((row, ended, seq)) => (Some(row), ended, seq),
+        None => (None, false, 0),
     };
     let turns = "SELECT id, state, outcome, stop_reason, attempt,
                    EXISTS (SELECT 1 FROM gates g WHERE g.turn = t.id AND g.decision LIKE '%\"allow\"%'),
@@ -79,7 +82,7 @@ fn look(tx: &Transaction<'_>, message: &str) -> Result<Known, LedgerError> {
     let turns = turns.collect::<Result<_, _>>()?;
     let void = "SELECT count(*) FROM gates g JOIN turns t ON t.id = g.turn WHERE t.reply_to = ?1 AND g.state = 'void'";
     let void = tx.query_row(void, [message], |row| row.get(0))?;
-    Ok(Known { row, turns, has_ended, void })
+    Ok(Known { seq, row, turns, has_ended, void })
 }
 
 /// How many rows there are of each kind that is not at rest.
@@ -273,6 +276,9 @@ impl Judged<'_> {
         if is_own && turns == 0 {
             problems.push("lost: it became a turn, and there is none".to_owned());
         }
+        if matches!(self.sent.what, What::Task(_)) && !self.sent.recalled && !self.may_become(state) {
+            problems.push(format!("lost: it became {state} ({reason:?}), and nobody asked for that"));
+        }
         // Only so many may wait. What is more is marked, and told once a minute.
         let is_marked = |one: &SimMessage| one.id == self.sent.id && one.receipts() == ["CrossMark"];
         let is_full = reason.as_deref() == Some("queue full") && self.seen.iter().any(is_marked);
@@ -295,6 +301,20 @@ impl Judged<'_> {
             }
         }
         problems
+    }
+
+    /// What may become of a task that nobody took back.
+    fn may_become(&self, state: &str) -> bool {
+        let beside = |is: &dyn Fn(&Sent) -> bool| {
+            self.played.sent.iter().any(|sent| sent.place == self.sent.place && sent.id != self.sent.id && is(sent))
+        };
+        match state {
+            "turn" | "refused" => true,
+            // Words after a question are its answer.
+            "decision" => beside(&|sent| matches!(sent.what, What::Task(Task::Question | Task::Request))),
+            "cancelled" => beside(&|sent| sent.what == What::Stop || sent.recalled),
+            _ => false,
+        }
     }
 
     /// Whether something happened in this round that lets a turn end so.
@@ -411,6 +431,15 @@ impl Judged<'_> {
 
     /// The runtime took what a turn asks for once, however often it was given.
     fn inputs(&self) -> Option<String> {
+        let steer = format!("steer.{}", self.known.seq);
+        let heard = self.done.inputs.get(&steer).copied().unwrap_or(0);
+        let was_taken = self.known.row.as_ref().is_some_and(|(_, _, steer)| steer.as_deref() == Some("taken"));
+        if heard > 1 {
+            return Some(format!("doubled: the runtime took these added words {heard} times"));
+        }
+        if was_taken && heard == 0 {
+            return Some("lost: they count as added, and the runtime never took them".to_owned());
+        }
         let doubled =
             self.known.turns.iter().find(|turn| self.done.inputs.get(&turn.id).is_some_and(|times| *times > 1))?;
         Some(format!(
@@ -488,8 +517,10 @@ fn inputs(world: &World) -> BTreeMap<String, usize> {
             }
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             for id in text.lines().filter_map(input) {
-                let turn = id.rsplit_once('.').map_or(id.as_str(), |(turn, _)| turn);
-                *all.entry(turn.to_owned()).or_default() += 1;
+                // A turn's has the attempt behind it, added words have the number of their row.
+                let is_added = id.starts_with("steer.");
+                let (own, _) = id.rsplit_once('.').filter(|_| !is_added).unwrap_or((&id, ""));
+                *all.entry(own.to_owned()).or_default() += 1;
             }
         }
     }
@@ -499,9 +530,10 @@ fn inputs(world: &World) -> BTreeMap<String, usize> {
 /// Our id of an input that a line of a runtime's history tells.
 fn input(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let ended = &line["payload"]["item"];
     let is_ours = line["line"] == "input";
-    let is_codex = line["type"] == "event_msg" && line["payload"]["type"] == "user_message";
-    let id = if is_ours { &line["client"] } else { &line["payload"]["client_id"] };
+    let is_codex = line["payload"]["type"] == "item_completed" && ended["type"] == "UserMessage";
+    let id = if is_ours { &line["client"] } else { &ended["client_id"] };
     (is_ours || is_codex).then(|| id.as_str().map(str::to_owned))?
 }
 

@@ -132,7 +132,7 @@ pub struct Round {
 }
 
 /// Places that a running daemon passes on the way of a message.
-const ON_THE_WAY: [&str; 26] = [
+pub const ON_THE_WAY: [&str; 26] = [
     "w1.before",
     "w1.after",
     "w1b.before",

@@ -61,6 +61,21 @@ pub struct Played {
     pub outcomes: BTreeMap<String, usize>,
 }
 
+impl Played {
+    /// Whether this death may end the supervisor, too.
+    fn may_end_all(&self) -> bool {
+        let Death { who, how, .. } = &self.round.death;
+        matches!(who, Who::Supervisor | Who::All) || matches!(how, How::Power { .. })
+    }
+}
+
+/// A button that was pressed.
+struct Press {
+    at: Instant,
+    /// The platform's name for the click.
+    click: String,
+}
+
 /// A long answer has so many.
 pub const PARAGRAPHS: usize = 30;
 
@@ -71,7 +86,8 @@ pub struct Player<'w> {
     world: &'w mut World,
     played: Played,
     began: Instant,
-    pressed: BTreeMap<String, Instant>,
+    /// By card and what it shows.
+    pressed: BTreeMap<String, Press>,
     asleep: Vec<u32>,
     /// When something was last said about a picture that waited for words.
     worded: Option<Instant>,
@@ -279,9 +295,14 @@ impl Player<'_> {
         let crash_point = self.world.paths().crash_point();
         let mut quiet = 0;
         let mut delivered = Instant::now();
+        let mut has_ended = false;
         loop {
             if !self.world.keep_running() {
                 quiet = 0;
+                if !self.played.may_end_all() && !has_ended {
+                    has_ended = true;
+                    self.played.problems.push("the supervisor ended, and nobody had ended it".to_owned());
+                }
             }
             if delivered.elapsed() > Duration::from_millis(250) && self.world.sim.connections() > 0 {
                 self.world.sim.deliver_again();
@@ -305,6 +326,12 @@ impl Player<'_> {
                 let shown: Vec<String> = cards.iter().map(SimMessage::text).collect();
                 let waits = waits.unwrap_or_default();
                 self.played.problems.push(format!("stuck: {waits}; cards that ask: {shown:?}"));
+                let again: Vec<&SimMessage> = cards.iter().filter(|card| self.is_recorded(card)).collect();
+                for card in again {
+                    let about = card.replied_to.as_deref().unwrap_or("nothing");
+                    let problem = format!("lost: what was pressed about {about} was taken, and it asks still");
+                    self.played.problems.push(problem);
+                }
                 break;
             }
             tokio::time::sleep(Duration::from_millis(40)).await;
@@ -336,10 +363,17 @@ impl Player<'_> {
         all.into_iter().filter(|card| card.by_bot() && way_on(card).is_some()).collect()
     }
 
+    /// Whoever pressed was told that it is recorded.
+    fn is_recorded(&self, card: &SimMessage) -> bool {
+        let press = self.pressed.get(&key_of(card));
+        press.and_then(|press| self.world.sim.toast(&press.click)).is_some_and(|kind| kind == "success")
+    }
+
     fn press(&mut self, card: &SimMessage) {
         let Some((about, ways)) = way_on(card) else { return };
-        let key = format!("{}{}", card.id, card.content.len());
-        if self.pressed.get(&key).is_some_and(|at| at.elapsed() < PRESS_AGAIN) {
+        let key = key_of(card);
+        // What was told to be recorded is not pressed again, however long the card asks.
+        if self.pressed.get(&key).is_some_and(|press| press.at.elapsed() < PRESS_AGAIN) || self.is_recorded(card) {
             return;
         }
         // By the words that were said and not by ids: those differ from run to run.
@@ -363,10 +397,15 @@ impl Player<'_> {
         let user = place.map_or(OWNER, |place| PLACES[place].master());
         // Some press twice, which is as good as once.
         let times = 1 + usize::from(self.played.round.choose(&format!("{mark} twice {again}"), 5) == 0);
-        (0..times).for_each(|_| self.world.sim.press(card, user, value.clone()));
-        self.pressed.insert(key, Instant::now());
+        let clicks: Vec<String> = (0..times).map(|_| self.world.sim.press(card, user, value.clone())).collect();
+        self.pressed.insert(key, Press { at: Instant::now(), click: clicks[0].clone() });
         self.note(format!("{way:?} is pressed for {about}"));
     }
+}
+
+/// A card, and what it shows.
+fn key_of(card: &SimMessage) -> String {
+    format!("{}{}", card.id, card.content.len())
 }
 
 /// The runtime dies as soon as the bridge has died at its place.
