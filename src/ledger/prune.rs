@@ -89,13 +89,13 @@ fn read_pair(text: Option<String>) -> (i64, i64) {
     (numbers.next().unwrap_or(i64::MIN), numbers.next().unwrap_or(i64::MIN))
 }
 
-/// Nothing of it is still to be sent, asked or gone on with.
+/// Nothing of it is still to be sent, asked or gone on with. A compaction names in its prompt the turn that runs again after it.
 fn is_over(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE turn = ?1 AND state IN ('ready', 'sending'))
          OR EXISTS (SELECT 1 FROM gates WHERE turn = ?1 AND state IN ('open', 'decided', 'answering'))
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1 AND c.held_turn = t.id)
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN turns o INDEXED BY turns_queue ON o.conversation = t.conversation AND o.state <> 'settled'
-                    WHERE t.id = ?1 AND o.continues = t.id)";
+                    WHERE t.id = ?1 AND (o.continues = t.id OR instr(o.prompt, t.id) > 0))";
     Ok(!super::sql::first(tx, sql, [turn.as_str()], |row| row.get::<_, bool>(0))?.unwrap_or(true))
 }
 
