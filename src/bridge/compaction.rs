@@ -102,7 +102,7 @@ mod tests {
             }
             let compaction = prompts::freeze(&prompts::compacting(Some(failed[0].clone())));
             turns::insert(tx, &new(here, compaction), 2)?;
-            while prune::step(tx, prune::Step { before_ms: 9, audit_before_ms: 9, rows: 9 })? {}
+            while prune::step(tx, prune::Step { now_ms: 9, before_ms: 9, audit_before_ms: 9, rows: 9 })? {}
             failed.iter().map(|turn| Ok(turns::get(tx, turn)?.prompt)).collect::<Result<Vec<_>, LedgerError>>()
         });
         let prompts = prompts.await.expect("a commit");

@@ -82,6 +82,7 @@ async fn forget(core: &Core, now_ms: i64, cancel: &CancellationToken) -> anyhow:
     }
     let before = |days: u32| now_ms - i64::from(days) * DAY_MS;
     let step = prune::Step {
+        now_ms,
         before_ms: before(keep_days),
         audit_before_ms: before(KEEP_AUDIT_DAYS.max(keep_days)),
         rows: STEP,

@@ -359,7 +359,7 @@ async fn play(events: Vec<(What, i64)>, keep_days: i64, audit_days: i64, step_ro
     let file = rusqlite::Connection::open(&places.file).unwrap();
     let before: Vec<String> = stories.iter().map(|story| rows(&file, story)).collect();
     let (before_ms, audit_before_ms) = (NOW_MS - keep_days * DAY_MS, NOW_MS - audit_days * DAY_MS);
-    let step = prune::Step { before_ms, audit_before_ms, rows: step_rows };
+    let step = prune::Step { now_ms: NOW_MS, before_ms, audit_before_ms, rows: step_rows };
     while ledger.write(move |tx| prune::step(tx, step)).await.unwrap() {}
     assert_eq!(ledger.read(check::run).await.unwrap(), [], "after it has forgotten");
     for (story, before) in stories.iter().zip(before) {
