@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use crate::domain::gate::hex;
 
@@ -52,14 +53,17 @@ pub fn old(outbox: &Path, before_ms: i64) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// Takes away what [`old`] found, but for what is needed, and for what was stored again since it was looked for.
-pub fn take_away(old: &[PathBuf], before_ms: i64, needed: &[String]) -> std::io::Result<()> {
+/// One that stays where it is keeps no other.
+pub fn take_away(old: &[PathBuf], before_ms: i64, needed: &[String]) {
     for path in old {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        if !needed.iter().any(|sha256| name.starts_with(sha256.as_str())) {
-            remove(path, before_ms)?;
+        if needed.iter().any(|sha256| name.starts_with(sha256.as_str())) {
+            continue;
+        }
+        if let Err(error) = remove(path, before_ms) {
+            warn!(file = %path.display(), %error, "A file that was sent could not be taken away");
         }
     }
-    Ok(())
 }
 
 fn remove(path: &Path, before_ms: i64) -> std::io::Result<()> {
@@ -148,9 +152,19 @@ mod tests {
         assert_eq!(found, expected);
         // Between the look at the files and the end of the removal; its row is not there yet.
         store(dir.path(), b"the same report each week").unwrap();
-        take_away(&found, 2_000, &[asked]).unwrap();
+        take_away(&found, 2_000, &[asked]);
         assert_eq!([&weekly, &done, &waits, &new].map(|path| path.exists()), [true, false, true, true]);
         assert!(!old(dir.path(), 2_000).unwrap().contains(&weekly), "it counts as written now");
+    }
+
+    #[test]
+    fn a_file_that_stays_keeps_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, one) = stored_at(dir.path(), b"one", 1_000);
+        let (_, other) = stored_at(dir.path(), b"other", 1_000);
+        // Nothing can be below a file: to look there fails, and not for being gone.
+        take_away(&[one.join("below"), other.clone()], 2_000, &[]);
+        assert_eq!([&one, &other].map(|path| path.exists()), [true, false]);
     }
 
     #[test]

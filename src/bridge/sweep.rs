@@ -99,7 +99,7 @@ async fn sent_files(core: &Core, now_ms: i64) -> anyhow::Result<()> {
     let old = files::old(&core.config.outbox, before_ms)?;
     // Read after the list: what a later row names was stored after it, and is not old any more.
     let needed = core.ledger.read(prune::files_needed).await?;
-    tokio::task::spawn_blocking(move || files::take_away(&old, before_ms, &needed)).await??;
+    tokio::task::spawn_blocking(move || files::take_away(&old, before_ms, &needed)).await?;
     Ok(())
 }
 
