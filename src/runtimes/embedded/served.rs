@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use tracing::debug;
 
 use super::child::wire::{self, Call, FACT, Hello};
 use super::store::Store;
-use super::{Embedded, EmbeddedConfig, GRACE};
+use super::{Embedded, EmbeddedConfig, GRACE, Inner};
 use crate::bridge::ports::{CallError, Envelope, Fact, Runtime, SpawnSpec};
 use crate::clock::Clock;
 use crate::domain::ids::ThreadId;
@@ -35,15 +36,40 @@ where
     let player = Arc::new(Embedded::begin(store, config.env, spec, Clock::default(), &tasks, facts));
     let (inbox, asked) = mpsc::channel(64);
     let peer = Peer::start(input, output, false, &Tasks::default(), inbox);
+    play(&player, asked, told, &peer, &tasks).await
+}
+
+async fn play(
+    player: &Arc<Embedded>,
+    asked: mpsc::Receiver<Incoming>,
+    told: mpsc::Receiver<Envelope>,
+    peer: &Peer,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
     let playing = async {
-        hear(asked, &player, &peer, &tasks).await;
+        hear(asked, player, peer, tasks).await;
         player.inner.tasks.stop(GRACE).await;
     };
     tokio::select! {
         biased;
         () = playing => Ok(()),
-        trouble = tell(told, &peer) => Err(anyhow!(trouble)),
+        trouble = tell(told, peer) => Err(anyhow!(trouble)),
+        trouble = cut_short(&player.inner) => Err(anyhow!(trouble)),
     }
+}
+
+/// How long what was said before may take to go out.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why the generation is over, also where nobody takes what is told: one that cannot go on must not stay.
+async fn cut_short(inner: &Inner) -> String {
+    inner.tasks.token().cancelled().await;
+    let Some(why) = inner.exited.get() else {
+        // It was asked to stop.
+        return std::future::pending().await;
+    };
+    tokio::time::sleep(LAST_WORDS).await;
+    why.clone()
 }
 
 /// Passes facts on; gives why the generation is over.
@@ -123,8 +149,6 @@ fn value(done: impl Serialize) -> Result<Value, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::bridge::ports::{Level, Open, Posture, Prompt, Pull, Submit, Submitted};
     use crate::domain::history::History;
@@ -220,5 +244,35 @@ mod tests {
         assert_eq!(wire::call_error("submit", answer), CallError::Gone);
         let error = over.await.unwrap_err().to_string();
         assert!(error.contains("history cannot be written"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_history_it_does_not_stay_where_nobody_takes_what_it_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let (tasks, pipes) = (Tasks::default(), Tasks::default());
+        let spec = SpawnSpec { generation: Generation(1), mark: "served:1".to_owned() };
+        let (facts, told) = mpsc::channel(1024);
+        let player = Arc::new(Embedded::begin(store, Vec::new(), spec, Clock::default(), &tasks, facts.clone()));
+        // The other side is there and reads nothing.
+        let (near, far) = tokio::io::duplex(1);
+        let (far_in, far_out) = tokio::io::split(far);
+        let (inbox, asked) = mpsc::channel(64);
+        let peer = Peer::start(far_in, far_out, false, &pipes, inbox);
+        for _ in 0..1000 {
+            let fact = Fact::Usage { total_tokens: 1, request_tokens: 1 };
+            facts.try_send(Envelope { generation: Generation(1), thread: None, turn: None, fact }).unwrap();
+        }
+        let trouble = async {
+            player.inner.exit("the history cannot be written").await;
+            std::future::pending::<()>().await;
+        };
+        let over = tokio::select! {
+            over = play(&player, asked, told, &peer, &tasks) => over,
+            () = trouble => unreachable!("it waits for ever"),
+            () = tokio::time::sleep(SOON) => panic!("it stays"),
+        };
+        assert_eq!(over.unwrap_err().to_string(), "the history cannot be written");
+        drop(near);
     }
 }
