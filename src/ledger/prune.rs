@@ -115,7 +115,7 @@ fn old_turns(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
     })?;
     for (turn, ..) in &found {
         if is_over(tx, turn)? {
-            forget_turn(tx, turn)?;
+            forget_turn(tx, step, turn)?;
         } else {
             pass_by(tx, step, TURNS, turn.as_str())?;
         }
@@ -138,25 +138,19 @@ fn is_over(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
          OR EXISTS (SELECT 1 FROM gates WHERE turn = ?1 AND state IN ('open', 'decided', 'answering'))
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1 AND c.held_turn = t.id)
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN turns o INDEXED BY turns_queue ON o.conversation = t.conversation AND o.state <> 'settled'
-                    WHERE t.id = ?1 AND (o.continues = t.id OR instr(o.prompt, t.id) > 0))";
+                    WHERE t.id = ?1 AND (o.continues = t.id OR instr(o.prompt, t.id) > 0))
+         OR EXISTS (SELECT 1 FROM surfaces WHERE kind = 'queue' AND subject = ?1 AND final = 0 AND state <> 'gone')";
     Ok(!first(tx, sql, [turn.as_str()], |row| row.get::<_, bool>(0))?.unwrap_or(true))
 }
 
-fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
+fn forget_turn(tx: &Transaction<'_>, step: Step, turn: &TurnId) -> Result<(), LedgerError> {
     let key = [turn.as_str()];
     let sql = "UPDATE turns SET title = '', prompt = '', progress = NULL, answer = NULL, failure = NULL WHERE id = ?1";
     run(tx, sql, key)?;
     run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL WHERE turn = ?1", key)?;
     let nothing = json(&Body::Notice { text: String::new() })?;
     run(tx, "UPDATE messages SET body = ?2 WHERE turn = ?1", params![turn.as_str(), nothing])?;
-    // A card stays as people see it; what it would be painted with goes.
-    for subjects in ["SELECT ?1", "SELECT id FROM gates WHERE turn = ?1"] {
-        let cards = format!(
-            "UPDATE surfaces SET wanted = NULL, state = 'gone' WHERE kind IN ('live', 'gate', 'interrupted') AND subject IN ({subjects})"
-        );
-        run(tx, &cards, key)?;
-        run(tx, &format!("DELETE FROM buttons WHERE subject IN ({subjects})"), key)?;
-    }
+    forget_cards(tx, step, turn)?;
     forget_question(tx, "SELECT 'late:' || seq FROM inbound WHERE turn = ?1", &turn.as_str())?;
     let nothing = json(&Ask::Questions { questions: Vec::new() })?;
     // What was decided stays, the words in it go.
@@ -167,6 +161,45 @@ fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
          WHERE turn = ?1";
     run(tx, gates, params![turn.as_str(), nothing, answers, declined])?;
     Ok(())
+}
+
+/// A card stays as people see it; what it would be painted with goes, and what its buttons would do.
+fn forget_cards(tx: &Transaction<'_>, step: Step, turn: &TurnId) -> Result<(), LedgerError> {
+    let gates: Vec<GateId> = all(tx, "SELECT id FROM gates WHERE turn = ?1", [turn.as_str()], |row| id(row, "id"))?;
+    forget_card(tx, turn.as_str())?;
+    for about in ["failed", "recalled", "merged"] {
+        forget_card(tx, &format!("{about}:{turn}"))?;
+    }
+    forget_notices(tx, &format!("watchdog:{turn}:"), None)?;
+    for gate in &gates {
+        forget_card(tx, gate.as_str())?;
+        forget_notices(tx, &format!("near:{gate}:"), None)?;
+    }
+    // Why its conversation waited, or went on elsewhere.
+    let sql = "SELECT conversation AS id FROM turns WHERE id = ?1";
+    let conversation: Option<ConversationId> = first(tx, sql, [turn.as_str()], |row| id(row, "id"))?;
+    for about in ["held", "taken up"] {
+        for conversation in &conversation {
+            forget_notices(tx, &format!("{about}:{conversation}:"), Some(step.before_ms))?;
+        }
+    }
+    Ok(())
+}
+
+fn forget_card(tx: &Transaction<'_>, subject: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET wanted = NULL, state = 'gone'
+         WHERE kind IN ('live', 'gate', 'interrupted', 'queue', 'notice') AND subject = ?1";
+    run(tx, sql, [subject])?;
+    run(tx, "DELETE FROM buttons WHERE subject = ?1", [subject])?;
+    Ok(())
+}
+
+/// Notices whose subjects begin like this. With a time only those from before it that ask nothing any more.
+fn forget_notices(tx: &Transaction<'_>, prefix: &str, before_ms: Option<i64>) -> Result<(), LedgerError> {
+    let sql = "SELECT subject FROM surfaces WHERE kind = 'notice' AND subject > ?1 AND subject < ?1 || char(1114111)
+           AND (?2 IS NULL OR final = 1 AND created_at_ms < ?2)";
+    let subjects: Vec<String> = all(tx, sql, params![prefix, before_ms], |row| row.get(0))?;
+    subjects.iter().try_for_each(|subject| forget_card(tx, subject))
 }
 
 /// The card that asked whether late words are still wanted, once that is decided.
@@ -214,6 +247,10 @@ fn forget_inbound(tx: &Transaction<'_>, seq: i64) -> Result<bool, LedgerError> {
          WHERE seq = ?1 AND turn IS NULL AND state IN ('command', 'decision', 'refused', 'cancelled')";
     if run(tx, sql, [seq])? > 0 {
         forget_question(tx, "SELECT 'late:' || ?1", &seq)?;
+        // What a command showed.
+        for list in ["command", "threads", "settings"] {
+            forget_card(tx, &format!("{list}:{seq}"))?;
+        }
     }
     let waits = "SELECT 1 FROM inbound WHERE seq = ?1 AND state IN ('received', 'waiting')";
     Ok(first(tx, waits, [seq], |_| Ok(()))?.is_none())
@@ -250,7 +287,7 @@ fn is_forgotten_now(tx: &Transaction<'_>, step: Step, mark: &str, which: &str) -
         let is_old = first(tx, sql, params![which, step.before_ms], |_| Ok(()))?.is_some();
         let is_over = is_old && is_over(tx, &turn)?;
         if is_over {
-            forget_turn(tx, &turn)?;
+            forget_turn(tx, step, &turn)?;
         }
         return Ok(is_over);
     }

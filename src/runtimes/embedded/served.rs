@@ -251,7 +251,7 @@ mod tests {
     async fn threads_that_are_done_with_are_not_kept() {
         let mut lanes = Lanes::default();
         let (begun, mut lane_of) = mpsc::unbounded_channel();
-        let mut put = |lanes: &mut Lanes, thread: &str| {
+        let put = |lanes: &mut Lanes, thread: &str| {
             let call = Call::Release { thread: thread.into() };
             lanes.put(Value::from(thread), call, || {
                 let (sender, calls) = mpsc::channel(2);
