@@ -132,9 +132,10 @@ fn read_pair(text: Option<String>) -> (i64, i64) {
     (numbers.next().unwrap_or(i64::MIN), numbers.next().unwrap_or(i64::MIN))
 }
 
-/// Nothing of it is still to be sent, asked or gone on with. A compaction names in its prompt the turn that runs again after it.
+/// Nothing of it is still to be sent, asked or gone on with, and nothing was left that could not be sent: that is read on this
+/// computer only. A compaction names in its prompt the turn that runs again after it.
 fn is_over(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE turn = ?1 AND state IN ('ready', 'sending'))
+    let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE turn = ?1 AND state IN ('ready', 'sending', 'undeliverable'))
          OR EXISTS (SELECT 1 FROM gates WHERE turn = ?1 AND state IN ('open', 'decided', 'answering'))
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1 AND c.held_turn = t.id)
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN turns o INDEXED BY turns_queue ON o.conversation = t.conversation AND o.state <> 'settled'
@@ -365,7 +366,7 @@ mod tests {
             runtime_kind: "r".to_owned(),
             runtime_home: "/h".to_owned(),
         };
-        let kind = fastrand::u32(0..5);
+        let kind = fastrand::u32(0..6);
         if kind == 0 {
             inbound::resolve(tx, seq, InboundState::Command, None, None).unwrap();
             return (seq, None, true);
@@ -409,6 +410,9 @@ mod tests {
         if kind == 4 {
             messages::claim(tx, &messages::get(tx, &delivery).unwrap(), at_ms).unwrap();
             messages::sent(tx, &delivery, None, at_ms).unwrap();
+        }
+        if kind == 5 {
+            messages::undeliverable(tx, &delivery, "gone").unwrap();
         }
         (seq, Some(turn), kind == 4)
     }
