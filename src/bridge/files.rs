@@ -21,24 +21,24 @@ pub fn store(outbox: &Path, bytes: &[u8]) -> std::io::Result<(String, u64)> {
     let name = hex(&Sha256::digest(bytes));
     let path = outbox.join(&name);
     let _alone = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
-    match File::open(&path) {
-        Ok(file) => {
-            file.set_modified(SystemTime::now())?;
-            file.sync_all()?;
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            std::fs::create_dir_all(outbox)?;
-            let part = outbox.join(format!("{name}.part"));
-            let mut file = File::create(&part)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&part, &path)?;
-            // The name must survive a power cut too.
-            File::open(outbox)?.sync_all()?;
-        }
-        Err(error) => return Err(error),
+    // Where it cannot be made as new it is written as new.
+    if touch(&path).is_err() {
+        std::fs::create_dir_all(outbox)?;
+        let part = outbox.join(format!("{name}.part"));
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&part, &path)?;
+        // The name must survive a power cut too.
+        File::open(outbox)?.sync_all()?;
     }
     Ok((name, bytes.len() as u64))
+}
+
+fn touch(path: &Path) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    file.set_modified(SystemTime::now())?;
+    file.sync_all()
 }
 
 /// Files that were stored before that time, and not again since.
