@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
@@ -37,7 +37,9 @@ pub fn store(outbox: &Path, bytes: &[u8]) -> std::io::Result<(String, u64)> {
 
 fn touch(path: &Path) -> std::io::Result<()> {
     let file = File::open(path)?;
-    file.set_modified(SystemTime::now())?;
+    // By the clock that times what is written here.
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    futimens(&file, &Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) })?;
     file.sync_all()
 }
 
@@ -133,7 +135,7 @@ mod tests {
     fn stored_at(dir: &Path, bytes: &[u8], at_ms: u64) -> (String, PathBuf) {
         let (name, _) = store(dir, bytes).unwrap();
         let path = dir.join(&name);
-        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(at_ms);
+        let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(at_ms);
         File::open(&path).unwrap().set_modified(at).unwrap();
         (name, path)
     }

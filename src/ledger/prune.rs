@@ -179,10 +179,9 @@ fn forget_cards(tx: &Transaction<'_>, step: Step, turn: &TurnId) -> Result<(), L
     // Why its conversation waited, or went on elsewhere.
     let sql = "SELECT conversation AS id FROM turns WHERE id = ?1";
     let conversation: Option<ConversationId> = first(tx, sql, [turn.as_str()], |row| id(row, "id"))?;
+    let Some(conversation) = conversation else { return Ok(()) };
     for about in ["held", "taken up"] {
-        for conversation in &conversation {
-            forget_notices(tx, &format!("{about}:{conversation}:"), Some(step.before_ms))?;
-        }
+        forget_notices(tx, &format!("{about}:{conversation}:"), Some(step.before_ms))?;
     }
     Ok(())
 }
