@@ -43,9 +43,70 @@ pub fn over(tx: &Transaction<'_>, frame: &Frame, compaction: &Turn, has_room: bo
         return Ok(());
     };
     let former = turns::get(tx, &former)?;
-    if !has_room || !is_awaited(tx, compaction)? {
+    // Its words may be forgotten: no agent is to get an empty task.
+    if !has_room || former.prompt.is_empty() || !is_awaited(tx, compaction)? {
         return actions::receipts(tx, frame, &former, Receipt::Failed);
     }
     let by = (&compaction.requester, compaction.requester_name.as_str());
     actions::again(tx, frame, &former, former.prompt.clone(), false, by)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::ChatKind;
+    use crate::domain::turn::Outcome;
+    use crate::domain::view::Lang;
+    use crate::ledger::conversations::{self, NewConversation};
+    use crate::ledger::{Ledger, LedgerLock, Places, prune};
+
+    #[tokio::test]
+    async fn a_request_is_not_forgotten_while_its_compaction_waits() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).expect("a lock");
+        let ledger = Ledger::open(&places, &lock).expect("a ledger");
+        let place = NewConversation {
+            channel: "c".into(),
+            chat: "chat".into(),
+            chat_kind: ChatKind::Direct,
+            root: None,
+            topic: None,
+            directory: "/d".into(),
+            lang: Lang::En,
+            runtime_kind: "r".to_owned(),
+            runtime_home: "/h".to_owned(),
+        };
+        let prompts = ledger.write(move |tx| {
+            let new = |conversation, prompt| NewTurn {
+                conversation,
+                ord: None,
+                requester: "u".into(),
+                requester_name: "U".to_owned(),
+                title: "t".to_owned(),
+                reply_to: None,
+                prompt,
+                continues: None,
+                directory: None,
+                network_by: None,
+                not_before_ms: 0,
+            };
+            let here = conversations::resolve(tx, &place, 1)?.id;
+            let asked =
+                prompts::freeze(&super::super::ports::Prompt { text: "asked".to_owned(), ..Default::default() });
+            let mut failed = Vec::new();
+            for _ in 0..2 {
+                let turn = turns::insert(tx, &new(here.clone(), asked.clone()), 1)?;
+                turns::settle(tx, &turns::get(tx, &turn)?, Outcome::Cancelled, &Default::default(), 1)?;
+                failed.push(turn);
+            }
+            let compaction = prompts::freeze(&prompts::compacting(Some(failed[0].clone())));
+            turns::insert(tx, &new(here, compaction), 2)?;
+            while prune::step(tx, prune::Step { now_ms: 9, before_ms: 9, audit_before_ms: 9, rows: 9 })? {}
+            failed.iter().map(|turn| Ok(turns::get(tx, turn)?.prompt)).collect::<Result<Vec<_>, LedgerError>>()
+        });
+        let prompts = prompts.await.expect("a commit");
+        assert!(prompts[0].contains("asked"), "it runs again after the compaction");
+        assert_eq!(prompts[1], "");
+    }
 }

@@ -1,19 +1,28 @@
 //! Files on their way out, by their content's hash: written, synced and renamed into place before any row names them.
 
 use std::fs::{File, Metadata};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use crate::domain::gate::hex;
 
-/// Stores bytes under their SHA-256; gives the hash in hex and the length in bytes.
+/// Held where a file is stored and where one is taken away: nobody takes away what is stored again at that moment.
+static AT_WORK: Mutex<()> = Mutex::new(());
+
+/// Stores bytes under their SHA-256; gives the hash in hex and the length in bytes. A file that is there counts as written
+/// now: the row that will name it comes later than whoever looks for old ones.
 pub fn store(outbox: &Path, bytes: &[u8]) -> std::io::Result<(String, u64)> {
     let name = hex(&Sha256::digest(bytes));
     let path = outbox.join(&name);
-    if !path.exists() {
+    let _alone = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
+    // Where it cannot be made as new it is written as new.
+    if touch(&path).is_err() {
         std::fs::create_dir_all(outbox)?;
         let part = outbox.join(format!("{name}.part"));
         let mut file = File::create(&part)?;
@@ -26,6 +35,56 @@ pub fn store(outbox: &Path, bytes: &[u8]) -> std::io::Result<(String, u64)> {
     Ok((name, bytes.len() as u64))
 }
 
+fn touch(path: &Path) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    // By the clock that times what is written here.
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    futimens(&file, &Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) })?;
+    file.sync_all()
+}
+
+/// Files that were stored before that time, and not again since.
+pub fn old(outbox: &Path, before_ms: i64) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(outbox) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let old = entries.flatten().filter(|entry| entry.metadata().is_ok_and(|meta| is_old(&meta, before_ms)));
+    Ok(old.map(|entry| entry.path()).collect())
+}
+
+/// Takes away what [`old`] found, but for what is needed, and for what was stored again since it was looked for.
+/// One that stays where it is keeps no other.
+pub fn take_away(old: &[PathBuf], before_ms: i64, needed: &[String]) {
+    for path in old {
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        if needed.iter().any(|sha256| name.starts_with(sha256.as_str())) {
+            continue;
+        }
+        if let Err(error) = remove(path, before_ms) {
+            warn!(file = %path.display(), %error, "A file that was sent could not be taken away");
+        }
+    }
+}
+
+fn remove(path: &Path, before_ms: i64) -> std::io::Result<()> {
+    let _alone = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
+    match std::fs::metadata(path) {
+        Ok(meta) if is_old(&meta, before_ms) => std::fs::remove_file(path),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn is_old(meta: &Metadata, before_ms: i64) -> bool {
+    meta.is_file() && changed_ms(meta) < before_ms
+}
+
+fn changed_ms(meta: &Metadata) -> i64 {
+    meta.mtime().saturating_mul(1_000).saturating_add(meta.mtime_nsec() / 1_000_000)
+}
+
 /// What platforms take as one picture.
 const MAX_PICTURE_BYTES: u64 = 10_000_000;
 
@@ -35,9 +94,8 @@ const MAX_PICTURE_BYTES: u64 = 10_000_000;
 pub fn picture(directory: &Path, path: &Path, since_ms: i64) -> Option<Vec<u8>> {
     let (root, path) = (directory.canonicalize().ok()?, directory.join(path));
     let is_fit = |meta: &Metadata| {
-        let changed_ms = meta.mtime().saturating_mul(1_000).saturating_add(meta.mtime_nsec() / 1_000_000);
         let size = 1..=MAX_PICTURE_BYTES;
-        meta.is_file() && meta.nlink() == 1 && size.contains(&meta.len()) && changed_ms >= since_ms
+        meta.is_file() && meta.nlink() == 1 && size.contains(&meta.len()) && changed_ms(meta) >= since_ms
     };
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let real = path.canonicalize().ok().filter(|real| real.starts_with(&root))?;
@@ -71,6 +129,44 @@ mod tests {
         assert_eq!(store(dir.path(), b"answer").unwrap(), (name.clone(), bytes));
         assert_eq!(std::fs::read(dir.path().join(name)).unwrap(), b"answer");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// Stores a file as if that had been at `at_ms`.
+    fn stored_at(dir: &Path, bytes: &[u8], at_ms: u64) -> (String, PathBuf) {
+        let (name, _) = store(dir, bytes).unwrap();
+        let path = dir.join(&name);
+        let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(at_ms);
+        File::open(&path).unwrap().set_modified(at).unwrap();
+        (name, path)
+    }
+
+    #[test]
+    fn what_is_stored_again_is_not_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, weekly) = stored_at(dir.path(), b"the same report each week", 1_000);
+        let (_, done) = stored_at(dir.path(), b"sent long ago", 1_000);
+        let (asked, waits) = stored_at(dir.path(), b"not sent yet", 1_000);
+        let (_, new) = stored_at(dir.path(), b"of today", 3_000);
+        let mut found = old(dir.path(), 2_000).unwrap();
+        found.sort();
+        let mut expected = vec![weekly.clone(), done.clone(), waits.clone()];
+        expected.sort();
+        assert_eq!(found, expected);
+        // Between the look at the files and the end of the removal; its row is not there yet.
+        store(dir.path(), b"the same report each week").unwrap();
+        take_away(&found, 2_000, &[asked]);
+        assert_eq!([&weekly, &done, &waits, &new].map(|path| path.exists()), [true, false, true, true]);
+        assert!(!old(dir.path(), 2_000).unwrap().contains(&weekly), "it counts as written now");
+    }
+
+    #[test]
+    fn a_file_that_stays_keeps_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, one) = stored_at(dir.path(), b"one", 1_000);
+        let (_, other) = stored_at(dir.path(), b"other", 1_000);
+        // Nothing can be below a file: to look there fails, and not for being gone.
+        take_away(&[one.join("below"), other.clone()], 2_000, &[]);
+        assert_eq!([&one, &other].map(|path| path.exists()), [true, false]);
     }
 
     #[test]

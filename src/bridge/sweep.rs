@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::core::Core;
+use super::files;
 use crate::domain::ids::InboundSeq;
 use crate::domain::limits::KEEP_AUDIT_DAYS;
 use crate::ledger::{inbound, prune};
@@ -81,6 +82,7 @@ async fn forget(core: &Core, now_ms: i64, cancel: &CancellationToken) -> anyhow:
     }
     let before = |days: u32| now_ms - i64::from(days) * DAY_MS;
     let step = prune::Step {
+        now_ms,
         before_ms: before(keep_days),
         audit_before_ms: before(KEEP_AUDIT_DAYS.max(keep_days)),
         rows: STEP,
@@ -91,30 +93,14 @@ async fn forget(core: &Core, now_ms: i64, cancel: &CancellationToken) -> anyhow:
     Ok(())
 }
 
-/// A file that nobody is to be sent any more.
+/// Files that nobody is to be sent any more.
 async fn sent_files(core: &Core, now_ms: i64) -> anyhow::Result<()> {
-    let entries = match std::fs::read_dir(&core.config.outbox) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
     let before_ms = now_ms - KEPT.as_millis() as i64;
-    let old = entries.flatten().filter(|entry| written_ms(entry).is_some_and(|at| at < before_ms));
-    let old: Vec<_> = old.map(|entry| entry.path()).collect();
-    // Read after the list: what is needed from now on is newer than that.
+    let old = files::old(&core.config.outbox, before_ms)?;
+    // Read after the list: what a later row names was stored after it, and is not old any more.
     let needed = core.ledger.read(prune::files_needed).await?;
-    for path in old {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !needed.iter().any(|sha256| name.starts_with(sha256.as_str())) {
-            tokio::fs::remove_file(&path).await?;
-        }
-    }
+    tokio::task::spawn_blocking(move || files::take_away(&old, before_ms, &needed)).await?;
     Ok(())
-}
-
-fn written_ms(entry: &std::fs::DirEntry) -> Option<i64> {
-    let modified = entry.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()?;
-    i64::try_from(modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
 async fn sweep(core: &Core, now_ms: i64) -> anyhow::Result<()> {

@@ -216,13 +216,6 @@ pub fn set_body(tx: &Transaction<'_>, delivery: &DeliveryId, body: &Body) -> Res
     Ok(())
 }
 
-/// A person wants it tried once more.
-pub fn retry(tx: &Transaction<'_>, delivery: &DeliveryId, now_ms: i64) -> Result<(), LedgerError> {
-    let sql = "UPDATE messages SET state = 'ready', next_at_ms = ?2, version = version + 1 WHERE id = ?1 AND state = 'undeliverable'";
-    run(tx, sql, params![delivery.as_str(), now_ms])?;
-    Ok(())
-}
-
 fn read(row: &Row<'_>) -> rusqlite::Result<OutMessage> {
     let state: String = row.get("state")?;
     let lang: String = row.get("lang")?;

@@ -1,13 +1,14 @@
 //! Forgets what was said long ago. Rows stay, bare: their keys recognise repetitions, and others name them. Nothing is
 //! touched that is not over, not sent, or asked; the audit has its own time.
 //!
-//! Each step goes on where the last one ended, so no step reads what was forgotten before.
+//! Each step goes on where the last one ended, so no step reads what was forgotten before. What it had to pass by is noted, and
+//! looked at again each time.
 
 use rusqlite::{Transaction, params};
 
 use super::LedgerError;
 use super::said::{meta, set_meta};
-use super::sql::{all, id, json, run};
+use super::sql::{all, first, id, json, run};
 use crate::domain::delivery::Body;
 use crate::domain::gate::{Ask, Decision};
 use crate::domain::ids::*;
@@ -20,6 +21,7 @@ const SPARE: i64 = 256;
 /// What is forgotten, and how much of it in one step.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
+    pub now_ms: i64,
     /// Older than this: what was said.
     pub before_ms: i64,
     /// Older than this: who decided what.
@@ -29,9 +31,10 @@ pub struct Step {
 
 /// One step; false when nothing is left to forget for now.
 pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
+    let again = passed_by(tx, step)?;
     let turns = old_turns(tx, step)?;
-    let inbound = old_inbound(tx, step)?;
-    let replies = old_replies(tx, step)?;
+    let inbound = old_rows(tx, step, Rows::Inbound)?;
+    let replies = old_rows(tx, step, Rows::Replies)?;
     let audit = "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit INDEXED BY audit_time WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)";
     let audit = run(tx, audit, params![step.audit_before_ms, step.rows])?;
     // Said once a minute, an hour or a day: nobody says them of that time again.
@@ -40,7 +43,7 @@ pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
                   OR key LIKE 'locked:%' OR key LIKE 'remedy:%' OR key LIKE 'undeliverable:%') LIMIT ?2)";
     let said = run(tx, said, params![step.before_ms, step.rows])?;
     let full = |rows: usize| rows >= step.rows as usize;
-    Ok(give_back(tx)? || full(turns) || full(inbound) || full(replies) || full(audit) || full(said))
+    Ok(give_back(tx)? || full(again) || full(turns) || full(inbound) || full(replies) || full(audit) || full(said))
 }
 
 /// Gives pages that became free back to the disk; false when that is done, or the file is of a kind that cannot.
@@ -60,8 +63,46 @@ fn give_back(tx: &Transaction<'_>) -> Result<bool, LedgerError> {
 }
 
 const TURNS: &str = "pruned_turns";
-const INBOUND: &str = "pruned_inbound";
-const REPLIES: &str = "pruned_replies";
+
+/// So far ahead of us nobody's clock is that is right.
+const AHEAD_MS: i64 = 86_400_000;
+
+/// Rows that are looked at in the order in which they came.
+#[derive(Debug, Clone, Copy)]
+enum Rows {
+    /// Words of commands, and of what became no turn.
+    Inbound,
+    /// What was said about no turn: replies to commands, refusals, notices.
+    Replies,
+}
+
+impl Rows {
+    const ALL: [Rows; 2] = [Rows::Inbound, Rows::Replies];
+
+    /// The key of the last one that was looked at.
+    fn mark(self) -> &'static str {
+        match self {
+            Rows::Inbound => "pruned_inbound",
+            Rows::Replies => "pruned_replies",
+        }
+    }
+
+    /// The next ones after a number, and when they came.
+    fn after(self) -> &'static str {
+        match self {
+            Rows::Inbound => "SELECT seq, received_at_ms FROM inbound WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            Rows::Replies => "SELECT rowid, created_at_ms FROM messages WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
+        }
+    }
+
+    /// Forgets one; false where it is not over.
+    fn forget(self, tx: &Transaction<'_>, number: i64) -> Result<bool, LedgerError> {
+        match self {
+            Rows::Inbound => forget_inbound(tx, number),
+            Rows::Replies => forget_reply(tx, number),
+        }
+    }
+}
 
 /// Everything that was said in and about turns that settled long ago. How many were looked at.
 fn old_turns(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
@@ -74,7 +115,9 @@ fn old_turns(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
     })?;
     for (turn, ..) in &found {
         if is_over(tx, turn)? {
-            forget_turn(tx, turn)?;
+            forget_turn(tx, step, turn)?;
+        } else {
+            pass_by(tx, step, TURNS, turn.as_str())?;
         }
     }
     if let Some((_, ms, row)) = found.last() {
@@ -89,31 +132,26 @@ fn read_pair(text: Option<String>) -> (i64, i64) {
     (numbers.next().unwrap_or(i64::MIN), numbers.next().unwrap_or(i64::MIN))
 }
 
-/// Nothing of it is still to be sent, asked or gone on with.
+/// Nothing of it is still to be sent, asked or gone on with, and nothing was left that could not be sent: that is read on this
+/// computer only. A compaction names in its prompt the turn that runs again after it.
 fn is_over(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE turn = ?1 AND state IN ('ready', 'sending'))
+    let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE turn = ?1 AND state IN ('ready', 'sending', 'undeliverable'))
          OR EXISTS (SELECT 1 FROM gates WHERE turn = ?1 AND state IN ('open', 'decided', 'answering'))
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1 AND c.held_turn = t.id)
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN turns o INDEXED BY turns_queue ON o.conversation = t.conversation AND o.state <> 'settled'
-                    WHERE t.id = ?1 AND o.continues = t.id)";
-    Ok(!super::sql::first(tx, sql, [turn.as_str()], |row| row.get::<_, bool>(0))?.unwrap_or(true))
+                    WHERE t.id = ?1 AND (o.continues = t.id OR instr(o.prompt, t.id) > 0))
+         OR EXISTS (SELECT 1 FROM surfaces WHERE kind = 'queue' AND subject = ?1 AND final = 0 AND state <> 'gone')";
+    Ok(!first(tx, sql, [turn.as_str()], |row| row.get::<_, bool>(0))?.unwrap_or(true))
 }
 
-fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
+fn forget_turn(tx: &Transaction<'_>, step: Step, turn: &TurnId) -> Result<(), LedgerError> {
     let key = [turn.as_str()];
     let sql = "UPDATE turns SET title = '', prompt = '', progress = NULL, answer = NULL, failure = NULL WHERE id = ?1";
     run(tx, sql, key)?;
     run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL WHERE turn = ?1", key)?;
     let nothing = json(&Body::Notice { text: String::new() })?;
     run(tx, "UPDATE messages SET body = ?2 WHERE turn = ?1", params![turn.as_str(), nothing])?;
-    // A card stays as people see it; what it would be painted with goes.
-    for subjects in ["SELECT ?1", "SELECT id FROM gates WHERE turn = ?1"] {
-        let cards = format!(
-            "UPDATE surfaces SET wanted = NULL, state = 'gone' WHERE kind IN ('live', 'gate', 'interrupted') AND subject IN ({subjects})"
-        );
-        run(tx, &cards, key)?;
-        run(tx, &format!("DELETE FROM buttons WHERE subject IN ({subjects})"), key)?;
-    }
+    forget_cards(tx, step, turn)?;
     forget_question(tx, "SELECT 'late:' || seq FROM inbound WHERE turn = ?1", &turn.as_str())?;
     let nothing = json(&Ask::Questions { questions: Vec::new() })?;
     // What was decided stays, the words in it go.
@@ -126,6 +164,44 @@ fn forget_turn(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// A card stays as people see it; what it would be painted with goes, and what its buttons would do.
+fn forget_cards(tx: &Transaction<'_>, step: Step, turn: &TurnId) -> Result<(), LedgerError> {
+    let gates: Vec<GateId> = all(tx, "SELECT id FROM gates WHERE turn = ?1", [turn.as_str()], |row| id(row, "id"))?;
+    forget_card(tx, turn.as_str())?;
+    for about in ["failed", "recalled", "merged"] {
+        forget_card(tx, &format!("{about}:{turn}"))?;
+    }
+    forget_notices(tx, &format!("watchdog:{turn}:"), None)?;
+    for gate in &gates {
+        forget_card(tx, gate.as_str())?;
+        forget_notices(tx, &format!("near:{gate}:"), None)?;
+    }
+    // Why its conversation waited, or went on elsewhere.
+    let sql = "SELECT conversation AS id FROM turns WHERE id = ?1";
+    let conversation: Option<ConversationId> = first(tx, sql, [turn.as_str()], |row| id(row, "id"))?;
+    let Some(conversation) = conversation else { return Ok(()) };
+    for about in ["held", "taken up"] {
+        forget_notices(tx, &format!("{about}:{conversation}:"), Some(step.before_ms))?;
+    }
+    Ok(())
+}
+
+fn forget_card(tx: &Transaction<'_>, subject: &str) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET wanted = NULL, state = 'gone'
+         WHERE kind IN ('live', 'gate', 'interrupted', 'queue', 'notice') AND subject = ?1";
+    run(tx, sql, [subject])?;
+    run(tx, "DELETE FROM buttons WHERE subject = ?1", [subject])?;
+    Ok(())
+}
+
+/// Notices whose subjects begin like this. With a time only those from before it that ask nothing any more.
+fn forget_notices(tx: &Transaction<'_>, prefix: &str, before_ms: Option<i64>) -> Result<(), LedgerError> {
+    let sql = "SELECT subject FROM surfaces WHERE kind = 'notice' AND subject > ?1 AND subject < ?1 || char(1114111)
+           AND (?2 IS NULL OR final = 1 AND created_at_ms < ?2)";
+    let subjects: Vec<String> = all(tx, sql, params![prefix, before_ms], |row| row.get(0))?;
+    subjects.iter().try_for_each(|subject| forget_card(tx, subject))
+}
+
 /// The card that asked whether late words are still wanted, once that is decided.
 fn forget_question(tx: &Transaction<'_>, subjects: &str, of: &dyn rusqlite::ToSql) -> Result<(), LedgerError> {
     let card = format!(
@@ -135,45 +211,97 @@ fn forget_question(tx: &Transaction<'_>, subjects: &str, of: &dyn rusqlite::ToSq
     Ok(())
 }
 
-/// What was said about no turn: replies to commands, refusals, notices. How many messages were looked at.
-fn old_replies(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
-    let from: i64 = meta(tx, REPLIES)?.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let sql = "SELECT rowid, created_at_ms < ?2 AS old FROM messages WHERE rowid > ?1 ORDER BY rowid LIMIT ?3";
-    let found: Vec<(i64, bool)> =
-        all(tx, sql, params![from, step.before_ms, step.rows], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let old: Vec<i64> = found.into_iter().take_while(|(_, old)| *old).map(|(number, _)| number).collect();
-    let nothing = json(&Body::Notice { text: String::new() })?;
-    for number in &old {
-        let sql =
-            "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state IN ('sent', 'undeliverable')";
-        run(tx, sql, params![number, nothing])?;
-    }
-    if let Some(last) = old.last() {
-        set_meta(tx, REPLIES, &last.to_string())?;
-    }
-    Ok(old.len())
-}
-
-/// Words of commands, and of what became no turn. How many rows were looked at.
-fn old_inbound(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
-    let from: i64 = meta(tx, INBOUND)?.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let sql = "SELECT seq, received_at_ms < ?2 AS old FROM inbound WHERE seq > ?1 ORDER BY seq LIMIT ?3";
-    let found: Vec<(i64, bool)> =
-        all(tx, sql, params![from, step.before_ms, step.rows], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    // In the order in which they came: the first that is not old ends it.
-    let old: Vec<i64> = found.into_iter().take_while(|(_, old)| *old).map(|(seq, _)| seq).collect();
-    for seq in &old {
-        // What went into a turn is forgotten with it.
-        let sql = "UPDATE inbound SET raw = NULL, steer_text = NULL
-             WHERE seq = ?1 AND turn IS NULL AND state IN ('command', 'decision', 'refused', 'cancelled')";
-        if run(tx, sql, [seq])? > 0 {
-            forget_question(tx, "SELECT 'late:' || ?1", seq)?;
+/// Rows that came long ago, in their order: the first that is not old ends it, but for one whose clock was ahead. How many
+/// were looked at.
+fn old_rows(tx: &Transaction<'_>, step: Step, rows: Rows) -> Result<usize, LedgerError> {
+    let from: i64 = meta(tx, rows.mark())?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let found: Vec<(i64, i64)> = all(tx, rows.after(), params![from, step.rows], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let is_ahead = |at_ms: i64| at_ms > step.now_ms.saturating_add(AHEAD_MS);
+    let first_ones = found.iter().take_while(|(_, at_ms)| *at_ms < step.before_ms || is_ahead(*at_ms)).count();
+    // Clocks were set: an old one may stand behind one that is not.
+    let last_old = found.iter().rposition(|(_, at_ms)| *at_ms < step.before_ms).map_or(0, |at| at + 1);
+    let looked_at = &found[..first_ones.max(last_old)];
+    for (number, at_ms) in looked_at {
+        if *at_ms >= step.before_ms || !rows.forget(tx, *number)? {
+            pass_by(tx, step, rows.mark(), &number.to_string())?;
         }
     }
-    if let Some(last) = old.last() {
-        set_meta(tx, INBOUND, &last.to_string())?;
+    if let Some((last, _)) = looked_at.last() {
+        set_meta(tx, rows.mark(), &last.to_string())?;
     }
-    Ok(old.len())
+    Ok(looked_at.len())
+}
+
+fn forget_reply(tx: &Transaction<'_>, number: i64) -> Result<bool, LedgerError> {
+    let nothing = json(&Body::Notice { text: String::new() })?;
+    let sql = "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state IN ('sent', 'undeliverable')";
+    run(tx, sql, params![number, nothing])?;
+    // What was said about a turn is forgotten with it.
+    let waits = "SELECT 1 FROM messages WHERE rowid = ?1 AND turn IS NULL AND state IN ('ready', 'sending')";
+    Ok(first(tx, waits, [number], |_| Ok(()))?.is_none())
+}
+
+fn forget_inbound(tx: &Transaction<'_>, seq: i64) -> Result<bool, LedgerError> {
+    // What went into a turn is forgotten with it.
+    let sql = "UPDATE inbound SET raw = NULL, steer_text = NULL
+         WHERE seq = ?1 AND turn IS NULL AND state IN ('command', 'decision', 'refused', 'cancelled')";
+    if run(tx, sql, [seq])? > 0 {
+        forget_question(tx, "SELECT 'late:' || ?1", &seq)?;
+        // What a command showed.
+        for list in ["command", "threads", "settings"] {
+            forget_card(tx, &format!("{list}:{seq}"))?;
+        }
+    }
+    let waits = "SELECT 1 FROM inbound WHERE seq = ?1 AND state IN ('received', 'waiting')";
+    Ok(first(tx, waits, [seq], |_| Ok(()))?.is_none())
+}
+
+const PASSED_BY: &str = "passed by:";
+
+/// Notes what is old and not over, with when it was looked at last.
+fn pass_by(tx: &Transaction<'_>, step: Step, mark: &str, which: &str) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO said (key, at_ms) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET at_ms = excluded.at_ms";
+    run(tx, sql, params![format!("{PASSED_BY}{mark}:{which}"), step.before_ms])?;
+    Ok(())
+}
+
+/// What earlier steps passed by, each once for a time before which all is forgotten. How many were looked at.
+fn passed_by(tx: &Transaction<'_>, step: Step) -> Result<usize, LedgerError> {
+    let sql = "SELECT key FROM said WHERE key > ?1 AND key < ?1 || char(1114111) AND at_ms <> ?2 ORDER BY key LIMIT ?3";
+    let found: Vec<String> = all(tx, sql, params![PASSED_BY, step.before_ms, step.rows], |row| row.get(0))?;
+    for key in &found {
+        let (mark, which) = key[PASSED_BY.len()..].split_once(':').unwrap_or_default();
+        if is_forgotten_now(tx, step, mark, which)? {
+            run(tx, "DELETE FROM said WHERE key = ?1", [key])?;
+        } else {
+            pass_by(tx, step, mark, which)?;
+        }
+    }
+    Ok(found.len())
+}
+
+fn is_forgotten_now(tx: &Transaction<'_>, step: Step, mark: &str, which: &str) -> Result<bool, LedgerError> {
+    if mark == TURNS {
+        let turn = TurnId::from(which);
+        let sql = "SELECT 1 FROM turns WHERE id = ?1 AND state = 'settled' AND settled_at_ms < ?2";
+        let is_old = first(tx, sql, params![which, step.before_ms], |_| Ok(()))?.is_some();
+        let is_over = is_old && is_over(tx, &turn)?;
+        if is_over {
+            forget_turn(tx, step, &turn)?;
+        }
+        return Ok(is_over);
+    }
+    let Some((rows, number)) = Rows::ALL.into_iter().find(|rows| rows.mark() == mark).zip(which.parse::<i64>().ok())
+    else {
+        return Ok(true);
+    };
+    let found: Option<(i64, i64)> =
+        first(tx, rows.after(), params![number - 1, 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    match found.filter(|(found, _)| *found == number) {
+        Some((_, at_ms)) if at_ms < step.before_ms => rows.forget(tx, number),
+        Some(_) => Ok(false),
+        None => Ok(true),
+    }
 }
 
 /// The files that messages on their way out still need.
@@ -203,7 +331,7 @@ mod tests {
     use crate::ledger::{audit, conversations, inbound, messages, turns};
 
     const OLD: i64 = 1_000;
-    const ALL: Step = Step { before_ms: 500, audit_before_ms: 200, rows: 7 };
+    const ALL: Step = Step { now_ms: OLD, before_ms: 500, audit_before_ms: 200, rows: 7 };
 
     fn row(n: i64, at_ms: i64) -> NewInbound {
         NewInbound {
@@ -237,7 +365,7 @@ mod tests {
             runtime_kind: "r".to_owned(),
             runtime_home: "/h".to_owned(),
         };
-        let kind = fastrand::u32(0..5);
+        let kind = fastrand::u32(0..6);
         if kind == 0 {
             inbound::resolve(tx, seq, InboundState::Command, None, None).unwrap();
             return (seq, None, true);
@@ -282,6 +410,9 @@ mod tests {
             messages::claim(tx, &messages::get(tx, &delivery).unwrap(), at_ms).unwrap();
             messages::sent(tx, &delivery, None, at_ms).unwrap();
         }
+        if kind == 5 {
+            messages::undeliverable(tx, &delivery, "gone").unwrap();
+        }
         (seq, Some(turn), kind == 4)
     }
 
@@ -322,6 +453,57 @@ mod tests {
             assert_eq!(broken, 0);
             assert!(!step(&tx, ALL).unwrap(), "there is nothing left");
         }
+    }
+
+    #[test]
+    fn what_was_passed_by_is_forgotten_once_it_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        let tx = ledger.transaction().unwrap();
+        let mut waiting = Vec::new();
+        for n in 0..20 {
+            let Admission::New(seq) = inbound::admit(&tx, &row(n, 100)).unwrap() else { panic!("{n} is new") };
+            inbound::resolve(&tx, seq, InboundState::Waiting, Some("late"), None).unwrap();
+            waiting.push(seq);
+        }
+        let has_words = |seq: InboundSeq| inbound::get(&tx, seq).unwrap().raw.is_some();
+        while step(&tx, ALL).unwrap() {}
+        assert!(waiting.iter().all(|seq| has_words(*seq)));
+        for seq in &waiting[1..] {
+            inbound::resolve(&tx, *seq, InboundState::Cancelled, Some("late"), None).unwrap();
+        }
+        let tomorrow = Step { now_ms: ALL.now_ms + 1, before_ms: ALL.before_ms + 1, ..ALL };
+        while step(&tx, tomorrow).unwrap() {}
+        let left: Vec<_> = waiting.iter().filter(|seq| has_words(**seq)).collect();
+        assert_eq!(left, [&waiting[0]], "it still waits");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_once_keeps_nothing_that_came_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        let tx = ledger.transaction().unwrap();
+        // Ahead by years, and by a little: by the rows of more than one step, and by one.
+        let ahead = [ALL.now_ms * 1_000_000_000; 20].into_iter().chain([ALL.before_ms + 1]);
+        let times: Vec<i64> = [1].into_iter().chain(ahead).chain([2, ALL.before_ms + 2]).collect();
+        let mut rows = Vec::new();
+        for (n, at_ms) in (0..).zip(&times) {
+            let Admission::New(seq) = inbound::admit(&tx, &row(n, *at_ms)).unwrap() else { panic!("{n} is new") };
+            inbound::resolve(&tx, seq, InboundState::Command, None, None).unwrap();
+            rows.push(seq);
+        }
+        let forgotten = || {
+            let at =
+                |(seq, at_ms): (&InboundSeq, &i64)| inbound::get(&tx, *seq).unwrap().raw.is_none().then_some(*at_ms);
+            rows.iter().zip(&times).filter_map(at).collect::<Vec<_>>()
+        };
+        while step(&tx, ALL).unwrap() {}
+        assert_eq!(forgotten(), [1, 2]);
+        let later = Step { before_ms: ALL.before_ms + 9, ..ALL };
+        while step(&tx, later).unwrap() {}
+        assert_eq!(forgotten(), [1, ALL.before_ms + 1, 2, ALL.before_ms + 2]);
     }
 
     /// Turns of long ago with much in them. The pages of the file before they are forgotten and after.

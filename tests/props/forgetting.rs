@@ -9,7 +9,7 @@ use ally::domain::level::Level;
 use ally::domain::message::ChatKind;
 use ally::domain::risk::Class;
 use ally::domain::rule::Judged;
-use ally::domain::turn::{Outcome, TurnEvent};
+use ally::domain::turn::{Outcome, TurnEvent, TurnState};
 use ally::domain::view::{Lang, NoticeView, View};
 use ally::ledger::conversations::{HeldWhy, NewConversation};
 use ally::ledger::gates::NewGate;
@@ -67,7 +67,7 @@ impl What {
     fn is_over(self) -> bool {
         match self {
             What::Command | What::Unwanted => true,
-            What::Settled(_, told, rest) => matches!(told, Told::Sent | Told::Undeliverable) && rest == Rest::Nothing,
+            What::Settled(_, told, rest) => told == Told::Sent && rest == Rest::Nothing,
             _ => false,
         }
     }
@@ -125,6 +125,7 @@ fn tell(tx: &Transaction<'_>, n: usize, what: What, at_ms: i64, process: Generat
             inbound::resolve(tx, seq, InboundState::Command, None, None)?;
             let reply = say(tx, (None, None), &chat, None, at_ms)?;
             messages::sent(tx, &reply, Some(&format!("reply {n}").into()), at_ms)?;
+            card(tx, None, &chat, SurfaceKind::Notice, &format!("command:{}", seq.0), true, at_ms)?;
         }
         What::Late => {
             inbound::resolve(tx, seq, InboundState::Waiting, Some("late"), None)?;
@@ -218,6 +219,7 @@ fn turn_of(
     turns::advance(tx, &read()?, TurnEvent::GateOpened)?;
     let is_over = what != What::Waiting;
     card(tx, Some(&conversation), &chat, SurfaceKind::Gate, gate.as_str(), is_over, at_ms)?;
+    card(tx, Some(&conversation), &chat, SurfaceKind::Notice, &format!("near:{gate}:{turn}"), is_over, at_ms)?;
     let action = Action::Allow { gate: gate.clone() };
     let bits = ButtonId::from_bits(n as u128);
     buttons::ensure(tx, &"c".into(), &chat, gate.as_str(), &action, bits, at_ms)?;
@@ -289,6 +291,13 @@ fn end(
     let conversation = conversations::get(tx, &new.conversation)?;
     let how = Settlement { answer: Some(text()), ..Settlement::default() };
     turns::settle(tx, &turns::get(tx, turn)?, outcome, &how, at_ms)?;
+    // It waited, and something was asked about it.
+    card(tx, Some(&conversation.id), &conversation.chat, SurfaceKind::Queue, turn.as_str(), true, at_ms)?;
+    for subject in [format!("failed:{turn}"), format!("recalled:{turn}"), format!("watchdog:{turn}:1")] {
+        card(tx, Some(&conversation.id), &conversation.chat, SurfaceKind::Notice, &subject, false, at_ms)?;
+    }
+    let waited = format!("held:{}:{at_ms}", conversation.id);
+    card(tx, Some(&conversation.id), &conversation.chat, SurfaceKind::Notice, &waited, true, at_ms)?;
     if outcome != Outcome::Cancelled {
         card(tx, Some(&conversation.id), &conversation.chat, SurfaceKind::Live, turn.as_str(), true, at_ms)?;
     }
@@ -312,6 +321,32 @@ fn end(
     }
 }
 
+/// What was asked is decided, what waited is told or will never be: all but what a runtime has, and what just came.
+fn end_all(tx: &Transaction<'_>, stories: &[Story]) -> Result<(), LedgerError> {
+    for message in messages::due(tx, NOW_MS, u32::MAX)? {
+        messages::sent(tx, &message.id, Some(&format!("at last {}", message.id).into()), NOW_MS)?;
+    }
+    for story in stories {
+        let row = inbound::get(tx, story.seq)?;
+        if let What::Late | What::Companion = story.what {
+            inbound::resolve(tx, story.seq, InboundState::Cancelled, row.reason.as_deref(), None)?;
+        }
+        if story.what == What::Late {
+            let chat = row.chat.clone().expect("it came in a chat");
+            card(tx, None, &chat, SurfaceKind::Stale, &format!("late:{}", story.seq.0), true, story.at_ms)?;
+        }
+        let Some(turn) = &row.turn else { continue };
+        let conversation = turns::get(tx, turn)?.conversation;
+        if matches!(story.what, What::Settled(_, _, Rest::Holds)) {
+            conversations::release(tx, &conversation)?;
+        }
+        for waiting in turns::unsettled(tx, &conversation)?.iter().filter(|turn| turn.state == TurnState::Queued) {
+            turns::settle(tx, waiting, Outcome::Cancelled, &Settlement::default(), NOW_MS)?;
+        }
+    }
+    Ok(())
+}
+
 /// All rows of a story as they are, in words.
 fn rows(file: &rusqlite::Connection, story: &Story) -> String {
     const OF_TURN: &str = "(SELECT turn FROM inbound WHERE seq = ?1)";
@@ -324,7 +359,10 @@ fn rows(file: &rusqlite::Connection, story: &Story) -> String {
         format!("SELECT * FROM gates WHERE turn = {OF_TURN}"),
         format!("SELECT * FROM messages WHERE turn = {OF_TURN} ORDER BY id"),
         "SELECT * FROM messages WHERE turn IS NULL AND chat = (SELECT chat FROM inbound WHERE seq = ?1)".to_owned(),
-        "SELECT * FROM surfaces WHERE subject = 'late:' || ?1".to_owned(),
+        "SELECT * FROM surfaces WHERE subject IN ('late:' || ?1, 'command:' || ?1)".to_owned(),
+        format!(
+            "SELECT * FROM surfaces WHERE conversation = (SELECT conversation FROM turns WHERE id = {OF_TURN}) ORDER BY id"
+        ),
         format!("SELECT * FROM surfaces WHERE subject {of_turn_or_gate} ORDER BY id"),
         format!("SELECT * FROM buttons WHERE subject {of_turn_or_gate} ORDER BY id"),
     ];
@@ -359,7 +397,7 @@ async fn play(events: Vec<(What, i64)>, keep_days: i64, audit_days: i64, step_ro
     let file = rusqlite::Connection::open(&places.file).unwrap();
     let before: Vec<String> = stories.iter().map(|story| rows(&file, story)).collect();
     let (before_ms, audit_before_ms) = (NOW_MS - keep_days * DAY_MS, NOW_MS - audit_days * DAY_MS);
-    let step = prune::Step { before_ms, audit_before_ms, rows: step_rows };
+    let step = prune::Step { now_ms: NOW_MS, before_ms, audit_before_ms, rows: step_rows };
     while ledger.write(move |tx| prune::step(tx, step)).await.unwrap() {}
     assert_eq!(ledger.read(check::run).await.unwrap(), [], "after it has forgotten");
     for (story, before) in stories.iter().zip(before) {
@@ -369,6 +407,17 @@ async fn play(events: Vec<(What, i64)>, keep_days: i64, audit_days: i64, step_ro
         } else {
             assert_eq!(now, before, "{:?} is not over, or not old", story.what);
         }
+    }
+    let stories = ledger.write(move |tx| end_all(tx, &stories).map(|()| stories)).await.unwrap();
+    let late = prune::Step { now_ms: NOW_MS + 2 * DAY_MS, before_ms: NOW_MS + DAY_MS, ..step };
+    while ledger.write(move |tx| prune::step(tx, late)).await.unwrap() {}
+    assert_eq!(ledger.read(check::run).await.unwrap(), [], "after it has forgotten all");
+    for story in &stories {
+        let now = rows(&file, story);
+        let is_kept = matches!(story.what, What::Settled(_, Told::Undeliverable, _));
+        let is_over =
+            !is_kept && !matches!(story.what, What::Received | What::Submitting | What::Running | What::Waiting);
+        assert_eq!(!now.contains(WORDS), is_over, "{:?} was passed by before:\n{now}", story.what);
     }
     let kept = ledger.read(|tx| audit::since(tx, None, 0, u32::MAX)).await.unwrap();
     assert_eq!(kept.len(), stories.iter().filter(|story| story.at_ms >= audit_before_ms).count());

@@ -58,13 +58,33 @@ struct Machine {
 impl Machine {
     /// `within`: read anew where that was longer ago.
     fn trust(&self, within: Option<Duration>) -> Result<Arc<Verifier>, Error> {
+        let known = self.read.try_lock().ok().and_then(|read| recent(&read, within));
+        known.map_or_else(|| aside(|| self.read_anew(within)), Ok)
+    }
+
+    fn read_anew(&self, within: Option<Duration>) -> Result<Arc<Verifier>, Error> {
         let mut read = self.read.lock().expect("no code panics while it holds this lock");
-        if let Some((_, verifier)) = read.as_ref().filter(|(at, _)| within.is_none_or(|most| at.elapsed() <= most)) {
-            return Ok(Arc::clone(verifier));
+        // Somebody may have read them meanwhile.
+        if let Some(verifier) = recent(&read, within) {
+            return Ok(verifier);
         }
         let verifier = Arc::new(Verifier::new(Arc::clone(&self.provider))?);
         *read = Some((Instant::now(), Arc::clone(&verifier)));
         Ok(verifier)
+    }
+}
+
+fn recent(read: &Option<(Instant, Arc<Verifier>)>, within: Option<Duration>) -> Option<Arc<Verifier>> {
+    let (at, verifier) = read.as_ref()?;
+    within.is_none_or(|most| at.elapsed() <= most).then(|| Arc::clone(verifier))
+}
+
+/// Reads files, or waits for whoever does, in the midst of a handshake: other tasks of this thread go on on another one,
+/// where there are others.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -124,5 +144,24 @@ mod tests {
         let Ok(first) = machine.trust(None) else { return };
         assert!(Arc::ptr_eq(&first, &machine.trust(Some(RENEW)).expect("read")));
         assert!(!Arc::ptr_eq(&first, &machine.trust(Some(Duration::ZERO)).expect("read")));
+    }
+
+    #[test]
+    fn who_waits_for_certificates_holds_up_nobody() {
+        install_provider();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let machine = Arc::new(Machine { provider, read: Mutex::default() });
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let reading = machine.read.lock().unwrap();
+        let (say, said) = std::sync::mpsc::channel();
+        let (begun, waits) = (say.clone(), Arc::clone(&machine));
+        runtime.spawn(async move {
+            begun.send("a handshake").unwrap();
+            drop(waits.trust(None));
+        });
+        assert_eq!(said.recv().unwrap(), "a handshake");
+        runtime.spawn(async move { say.send("an acknowledgement").unwrap() });
+        assert_eq!(said.recv_timeout(Duration::from_secs(20)), Ok("an acknowledgement"));
+        drop(reading);
     }
 }

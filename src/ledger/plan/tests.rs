@@ -250,7 +250,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::former(tx, &here)?;
     restored::go_on(tx)?;
     restored::drop_rest(tx)?;
-    let old = prune::Step { before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };
+    let old = prune::Step { now_ms: 1, before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };
     turns::settle(tx, &turns::get(tx, &turn)?, crate::domain::turn::Outcome::Cancelled, &Default::default(), 1)?;
     prune::step(tx, old)?;
     prune::files_needed(tx)?;

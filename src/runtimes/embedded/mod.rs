@@ -17,8 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -189,7 +188,7 @@ impl Embedded {
             tasks: tasks.child(),
             facts,
             threads: Mutex::default(),
-            exited: AtomicBool::new(false),
+            exited: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -210,7 +209,8 @@ struct Inner {
     tasks: Tasks,
     facts: mpsc::Sender<Envelope>,
     threads: Mutex<HashMap<ThreadId, Loaded>>,
-    exited: AtomicBool,
+    /// Why the generation is over.
+    exited: OnceLock<String>,
 }
 
 /// A thread that this generation has open.
@@ -263,7 +263,7 @@ impl Inner {
 
     /// The generation is over, once.
     async fn exit(&self, detail: &str) {
-        if self.exited.swap(true, Ordering::SeqCst) {
+        if self.exited.set(detail.to_owned()).is_err() {
             return;
         }
         self.tasks.token().cancel();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
@@ -12,11 +13,11 @@ use tracing::debug;
 
 use super::child::wire::{self, Call, FACT, Hello};
 use super::store::Store;
-use super::{Embedded, EmbeddedConfig, GRACE};
+use super::{Embedded, EmbeddedConfig, GRACE, Inner};
 use crate::bridge::ports::{CallError, Envelope, Fact, Runtime, SpawnSpec};
 use crate::clock::Clock;
 use crate::domain::ids::ThreadId;
-use crate::runtimes::rpc::{Incoming, Peer};
+use crate::runtimes::rpc::{self, Incoming, Peer};
 use crate::tasks::{OnExit, Tasks};
 
 /// Plays for whoever has the other ends, until the input ends.
@@ -35,15 +36,40 @@ where
     let player = Arc::new(Embedded::begin(store, config.env, spec, Clock::default(), &tasks, facts));
     let (inbox, asked) = mpsc::channel(64);
     let peer = Peer::start(input, output, false, &Tasks::default(), inbox);
+    play(&player, asked, told, &peer, &tasks).await
+}
+
+async fn play(
+    player: &Arc<Embedded>,
+    asked: mpsc::Receiver<Incoming>,
+    told: mpsc::Receiver<Envelope>,
+    peer: &Peer,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
     let playing = async {
-        hear(asked, &player, &peer, &tasks).await;
+        hear(asked, player, peer, tasks).await;
         player.inner.tasks.stop(GRACE).await;
     };
     tokio::select! {
         biased;
         () = playing => Ok(()),
-        trouble = tell(told, &peer) => Err(anyhow!(trouble)),
+        trouble = tell(told, peer) => Err(anyhow!(trouble)),
+        trouble = cut_short(&player.inner) => Err(anyhow!(trouble)),
     }
+}
+
+/// How long what was said before may take to go out.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why the generation is over, also where nobody takes what is told: one that cannot go on must not stay.
+async fn cut_short(inner: &Inner) -> String {
+    inner.tasks.token().cancelled().await;
+    let Some(why) = inner.exited.get() else {
+        // It was asked to stop.
+        return std::future::pending().await;
+    };
+    tokio::time::sleep(LAST_WORDS).await;
+    why.clone()
 }
 
 /// Passes facts on; gives why the generation is over.
@@ -63,27 +89,63 @@ async fn tell(mut told: mpsc::Receiver<Envelope>, peer: &Peer) -> String {
 /// Until the input ends. Of each thread one call is done after the other, as they came: a new bridge must not look before
 /// what an earlier one said is done.
 async fn hear(mut asked: mpsc::Receiver<Incoming>, player: &Arc<Embedded>, peer: &Peer, tasks: &Tasks) {
-    let mut lanes: HashMap<Option<ThreadId>, mpsc::UnboundedSender<(Value, Call)>> = HashMap::new();
+    let mut lanes = Lanes::default();
     while let Some(incoming) = asked.recv().await {
         let Incoming::Request { id, method, params } = incoming else { continue };
-        match Call::read(&method, params) {
-            Ok(call) => {
-                let lane = lanes.entry(call.thread().cloned()).or_insert_with(|| lane(player, peer, tasks));
-                // It listens as long as we do.
-                let _ = lane.send((id, call));
-            }
-            Err(error) => {
-                let _ = peer.refuse(&id, wire::UNKNOWN, &format!("{method}: {error}")).await;
-            }
-        }
+        let (id, code, problem) = match Call::read(&method, params) {
+            Ok(call) => match lanes.put(id, call, || lane(player, peer, tasks)) {
+                Ok(()) => continue,
+                Err(id) => {
+                    let (code, problem) = wire::refusal(CallError::Busy { detail: "too many calls wait".to_owned() });
+                    (id, code, problem)
+                }
+            },
+            Err(error) => (id, wire::UNKNOWN, format!("{method}: {error}")),
+        };
+        let _ = peer.refuse(&id, code, &problem).await;
     }
 }
 
-fn lane(player: &Arc<Embedded>, peer: &Peer, tasks: &Tasks) -> mpsc::UnboundedSender<(Value, Call)> {
-    let (sender, mut calls) = mpsc::unbounded_channel();
+/// Calls that may wait for those before them on the same thread; a bridge has half as many under way.
+const WAITING: usize = 2 * rpc::IN_FLIGHT;
+
+/// A call on its way, and what shows that its lane is at work until it is answered.
+type Asked = (Value, Call, Arc<()>);
+
+struct Lane {
+    calls: mpsc::Sender<Asked>,
+    at_work: Arc<()>,
+}
+
+impl Lane {
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.at_work) == 1
+    }
+}
+
+/// The threads that have calls to be done. This process outlives bridges: threads that are done with are not kept.
+#[derive(Default)]
+struct Lanes(HashMap<Option<ThreadId>, Lane>);
+
+impl Lanes {
+    /// Gives the id back where too many wait already.
+    fn put(&mut self, id: Value, call: Call, begin: impl FnOnce() -> mpsc::Sender<Asked>) -> Result<(), Value> {
+        let thread = call.thread().cloned();
+        if !self.0.contains_key(&thread) {
+            // Only here calls are added: one that is idle stays so, and ends with its sender.
+            self.0.retain(|_, lane| !lane.is_idle());
+        }
+        let lane = self.0.entry(thread).or_insert_with(|| Lane { calls: begin(), at_work: Arc::default() });
+        let at_work = Arc::clone(&lane.at_work);
+        lane.calls.try_send((id, call, at_work)).map_err(|refused| refused.into_inner().0)
+    }
+}
+
+fn lane(player: &Arc<Embedded>, peer: &Peer, tasks: &Tasks) -> mpsc::Sender<Asked> {
+    let (sender, mut calls) = mpsc::channel::<Asked>(WAITING);
     let (player, peer) = (Arc::clone(player), peer.clone());
     tasks.spawn("embedded.calls", OnExit::LogOnly, |_| async move {
-        while let Some((id, call)) = calls.recv().await {
+        while let Some((id, call, _at_work)) = calls.recv().await {
             let answered = match perform(&player, call).await {
                 Ok(done) => peer.respond(&id, done).await,
                 Err(error) => {
@@ -123,8 +185,6 @@ fn value(done: impl Serialize) -> Result<Value, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::bridge::ports::{Level, Open, Posture, Prompt, Pull, Submit, Submitted};
     use crate::domain::history::History;
@@ -188,6 +248,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn threads_that_are_done_with_are_not_kept() {
+        let mut lanes = Lanes::default();
+        let (begun, mut lane_of) = mpsc::unbounded_channel();
+        let put = |lanes: &mut Lanes, thread: &str| {
+            let call = Call::Release { thread: thread.into() };
+            lanes.put(Value::from(thread), call, || {
+                let (sender, calls) = mpsc::channel(2);
+                begun.send(calls).unwrap();
+                sender
+            })
+        };
+        put(&mut lanes, "busy").unwrap();
+        let mut busy = lane_of.recv().await.unwrap();
+        let at_work = busy.recv().await.unwrap();
+        for thread in ["a", "b", "c", "d"] {
+            put(&mut lanes, thread).unwrap();
+            let mut calls = lane_of.recv().await.unwrap();
+            drop(calls.recv().await.unwrap());
+            assert_eq!(lanes.0.len(), 2, "the busy one and {thread}");
+        }
+        // In the same lane, and no more than it takes.
+        put(&mut lanes, "busy").unwrap();
+        put(&mut lanes, "busy").unwrap();
+        assert_eq!(put(&mut lanes, "busy"), Err(Value::from("busy")));
+        assert!(lane_of.try_recv().is_err());
+        drop(at_work);
+        for _ in 0..2 {
+            drop(busy.recv().await.unwrap());
+        }
+        put(&mut lanes, "e").unwrap();
+        assert_eq!(busy.recv().await, None, "its task ends");
+    }
+
+    #[tokio::test]
     async fn who_looks_sees_what_was_said_before() {
         for _ in 0..20 {
             let (bench, _over) = bench().await;
@@ -220,5 +314,35 @@ mod tests {
         assert_eq!(wire::call_error("submit", answer), CallError::Gone);
         let error = over.await.unwrap_err().to_string();
         assert!(error.contains("history cannot be written"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_history_it_does_not_stay_where_nobody_takes_what_it_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let (tasks, pipes) = (Tasks::default(), Tasks::default());
+        let spec = SpawnSpec { generation: Generation(1), mark: "served:1".to_owned() };
+        let (facts, told) = mpsc::channel(1024);
+        let player = Arc::new(Embedded::begin(store, Vec::new(), spec, Clock::default(), &tasks, facts.clone()));
+        // The other side is there and reads nothing.
+        let (near, far) = tokio::io::duplex(1);
+        let (far_in, far_out) = tokio::io::split(far);
+        let (inbox, asked) = mpsc::channel(64);
+        let peer = Peer::start(far_in, far_out, false, &pipes, inbox);
+        for _ in 0..1000 {
+            let fact = Fact::Usage { total_tokens: 1, request_tokens: 1 };
+            facts.try_send(Envelope { generation: Generation(1), thread: None, turn: None, fact }).unwrap();
+        }
+        let trouble = async {
+            player.inner.exit("the history cannot be written").await;
+            std::future::pending::<()>().await;
+        };
+        let over = tokio::select! {
+            over = play(&player, asked, told, &peer, &tasks) => over,
+            () = trouble => unreachable!("it waits for ever"),
+            () = tokio::time::sleep(SOON) => panic!("it stays"),
+        };
+        assert_eq!(over.unwrap_err().to_string(), "the history cannot be written");
+        drop(near);
     }
 }
