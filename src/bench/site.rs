@@ -213,12 +213,14 @@ impl Site {
     }
 }
 
-/// Nothing is forgotten: filled turns lie up to two years back, and to forget them is no part of a message's price.
+/// Nothing is forgotten: filled turns lie up to two years back, and to forget them is no part of a message's price. Nothing is
+/// refused either: what is too much for this machine must show as time.
 fn settings(plan: &Plan) -> String {
     let users: Vec<String> = (1..plan.chats).map(user).collect();
     format!(
         "lang = \"en\"\n\n[feishu]\nenabled = true\n\n[access]\nowner = {:?}\nusers = {users:?}\n\n[conversation]\nparallel = {}\n\n\
-         [ledger]\nkeep_days = 0\n",
+         [ledger]\nkeep_days = 0\n\n\
+         [limits]\nqueue_per_person = 1000\nqueue_per_conversation = 10000\nqueue_per_chat = 10000\nqueue = 100000\n",
         user(0),
         plan.parallel
     )

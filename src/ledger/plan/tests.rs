@@ -169,6 +169,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     messages::next_due_ms(tx, 1)?;
     messages::get(tx, &delivery)?;
     messages::by_platform(tx, &channel, &message)?;
+    messages::answer_waits(tx, &channel, &message)?;
     messages::newest_platform_ids(tx, &channel, 1)?;
     messages::count_unanswered(tx)?;
 
