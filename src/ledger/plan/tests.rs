@@ -137,6 +137,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::of_chat(tx, &[row], &channel, &chat)?;
     inbound::waiting(tx, &channel, &chat, "late")?;
     inbound::waiting_for_words(tx)?;
+    inbound::waiting_for_words_of(tx, &channel, &chat, &user, 1)?;
+    inbound::count_steers(tx, &turn)?;
     inbound::is_expected(tx, &channel, &chat)?;
     inbound::of_queued_turns(tx, &channel, &chat)?;
     inbound::asked_about(tx, &channel, &chat)?;
