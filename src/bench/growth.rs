@@ -1,6 +1,7 @@
-//! What a long life costs: the start of a daemon with a large ledger, and a message's work on ledgers of three sizes.
+//! What a long life costs: the start of a daemon with a large ledger, a message's work on ledgers of three sizes, and to
+//! forget.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -10,12 +11,15 @@ use super::log::What;
 use super::site::{Plan, Site, Worker};
 use super::{Options, Row, figure};
 use crate::clock::Clock;
+use crate::ledger::{Ledger, prune, work};
 
 /// A start is measured so often: the first one finds nothing in the machine's memory.
 const STARTS: usize = 5;
 const CHATS: usize = 50;
 /// After the last answer: its row and its reactions.
 const REST: Duration = Duration::from_secs(2);
+/// Rows of one step, as many as the daemon takes.
+const FORGOTTEN_AT_ONCE: u32 = 100;
 
 pub async fn start(options: &Options) -> anyhow::Result<Vec<Row>> {
     let turns = options.scaled(100_000);
@@ -111,8 +115,49 @@ pub async fn rows(options: &Options) -> anyhow::Result<Vec<Row>> {
         costs.push(cost(&site, turns, options.scaled(300)).await?);
         site.down().await?;
     }
+    let forgetting = forgetting(&site, options.scaled(500)).await?;
     site.end().await?;
-    Ok(vec![told(&costs)])
+    Ok(vec![told(&costs), forgetting])
+}
+
+/// The steps in which a daemon forgets, on the largest ledger: each occupies the writer for so long.
+async fn forgetting(site: &Site, steps: u64) -> anyhow::Result<Row> {
+    let (ledger, lock) = site.ledger()?;
+    let row = forget(&ledger, steps).await;
+    ledger.close().await;
+    drop(lock);
+    row
+}
+
+async fn forget(ledger: &Ledger, steps: u64) -> anyhow::Result<Row> {
+    // Everything is old: what is measured is a step that is full.
+    let now_ms = Clock::default().now_ms();
+    let step = prune::Step { before_ms: now_ms, audit_before_ms: now_ms, rows: FORGOTTEN_AT_ONCE };
+    let (mut took, before) = (Vec::new(), work::so_far());
+    for _ in 0..steps {
+        let began = Instant::now();
+        let more = ledger.write(move |tx| prune::step(tx, step)).await?;
+        took.push(began.elapsed());
+        if !more {
+            break;
+        }
+    }
+    let (after, count) = (work::so_far(), took.len().max(1) as f64);
+    let (pages, took) = ((after.pages - before.pages) as f64 / count, Spread::of_times(&took));
+    let mut figures = took.figures("step");
+    figures.extend([figure("pages_each", pages), figure("steps", count)]);
+    Ok(Row {
+        what: "forgetting: one step of 100 turns on the largest ledger",
+        measured: format!(
+            "p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms; {pages:.0} pages each, {count:.0} steps",
+            took.p50(),
+            took.p99(),
+            took.max()
+        ),
+        target: "p99 ≤ 50 ms".to_owned(),
+        met: took.p99() <= 50.0,
+        figures,
+    })
 }
 
 async fn cost(site: &Site, turns: u64, messages: u64) -> anyhow::Result<Cost> {
@@ -179,5 +224,25 @@ fn told(costs: &[Cost]) -> Row {
         target: "steps and pages ± 10 %, wall p50 ≤ 1.3 ×".to_owned(),
         met: (0.9..=1.1).contains(&steps) && (0.9..=1.1).contains(&pages) && wall <= 1.3,
         figures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_filled_can_be_forgotten_step_by_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { folder: folder.path().to_owned(), codex: None, quick: true };
+        let site = Site::prepare(&options, Plan::of(Worker::Embedded, CHATS)).await.unwrap();
+        let (ledger, _lock) = site.ledger().unwrap();
+        fill(&ledger, &filling(&site, 0..250, 0)).await.unwrap();
+        let row = forget(&ledger, 100).await.unwrap();
+        let steps = row.figures.iter().find(|figure| figure.name == "steps").unwrap().value;
+        // Two full ones and the rest.
+        assert_eq!(steps, 3.0, "{row:?}");
+        ledger.close().await;
+        site.end().await.unwrap();
     }
 }

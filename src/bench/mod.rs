@@ -31,7 +31,7 @@ use serde::Serialize;
 use crate::runtimes::codex::locate;
 
 pub use fill::fill;
-pub use soak::soak;
+pub use soak::{Look, Soaked, soak};
 
 /// How much is measured, and where.
 #[derive(Debug, Clone)]

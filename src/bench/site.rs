@@ -72,15 +72,7 @@ impl Site {
             sim.add_user(&user(n), &format!("Person {n}"));
             sim.add_direct(&chat(n), &user(n));
         }
-        let users: Vec<String> = (1..plan.chats).map(user).collect();
-        write_private(
-            &paths.config,
-            &format!(
-                "lang = \"en\"\n\n[feishu]\nenabled = true\n\n[access]\nowner = {:?}\nusers = {users:?}\n\n[conversation]\nparallel = {}\n",
-                user(0),
-                plan.parallel
-            ),
-        )?;
+        write_private(&paths.config, &settings(&plan))?;
         let secrets =
             format!("FEISHU_APP_ID={APP_ID}\nFEISHU_APP_SECRET={APP_SECRET}\nFEISHU_BASE_URL={}\n", sim.base_url());
         write_private(&paths.env, &secrets)?;
@@ -221,6 +213,19 @@ impl Site {
     }
 }
 
+/// Nothing is forgotten: filled turns lie up to two years back, and to forget them is no part of a message's price. Nothing is
+/// refused either: what is too much for this machine must show as time.
+fn settings(plan: &Plan) -> String {
+    let users: Vec<String> = (1..plan.chats).map(user).collect();
+    format!(
+        "lang = \"en\"\n\n[feishu]\nenabled = true\n\n[access]\nowner = {:?}\nusers = {users:?}\n\n[conversation]\nparallel = {}\n\n\
+         [ledger]\nkeep_days = 0\n\n\
+         [limits]\nqueue_per_person = 1000\nqueue_per_conversation = 10000\nqueue_per_chat = 10000\nqueue = 100000\n",
+        user(0),
+        plan.parallel
+    )
+}
+
 fn is_ready(status: &StatusReport) -> bool {
     let runtime = status.runtime.as_ref().is_some_and(|runtime| runtime.state == "ready");
     let feishu = status.channels.iter().any(|channel| channel.name == "feishu" && channel.state == "connected");
@@ -258,4 +263,21 @@ pub fn chat(n: usize) -> String {
 
 pub fn user(n: usize) -> String {
     format!("ou_{n:04}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, load};
+
+    #[tokio::test]
+    async fn a_site_forgets_nothing_that_it_was_filled_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { folder: folder.path().to_owned(), codex: None, quick: true };
+        let site = Site::prepare(&options, Plan::of(Worker::Embedded, 2)).await.unwrap();
+        let home = site.paths.home.display().to_string();
+        let config = load(&Environment::of([("ALLY_HOME", home.as_str()), ("HOME", home.as_str())])).unwrap();
+        assert_eq!(config.limits.queue.keep_days, 0);
+        site.end().await.unwrap();
+    }
 }

@@ -16,6 +16,7 @@ use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::action::{Action, Reopen, Resume};
 use crate::domain::gate::{Ask, Decision, GateState};
 use crate::domain::ids::*;
+use crate::domain::limits::STEERS;
 use crate::domain::message::ChatKind;
 use crate::domain::risk::Class;
 use crate::domain::rule::{Covers, Span};
@@ -557,6 +558,10 @@ fn steer_queued(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, person: &Per
     let (Some(running), Some(carrier), true) = (running, carrier, prompt.is_only_words()) else {
         return Ok(Performed::told(Told::Queued));
     };
+    // It has its place in the queue already: nothing is refused.
+    if inbound::count_steers(tx, &running.id)? >= STEERS {
+        return Ok(Performed::told(Told::Queued));
+    }
     let merged = Settlement { merged_into: Some(running.id.clone()), ..Settlement::default() };
     turns::settle(tx, &turn, Outcome::Cancelled, &merged, frame.now_ms)?;
     settle::loose_ends(tx, frame, &turn, LiveState::Merged)?;

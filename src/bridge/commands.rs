@@ -468,7 +468,9 @@ fn steer(
     if !actions::may_steer(&running, letter.person.role) {
         return Ok(queued(CommandMsg::SteerNotIn));
     }
-    put_steer(tx, frame, &running.id, letter, text)?;
+    if !put_steer(tx, frame, &running, letter, text)? {
+        return Ok(Reply { keep_row: true, ..Reply::default() });
+    }
     let woken = actions::Performed {
         told: Told::Steering,
         wake: vec![running.conversation],

@@ -18,6 +18,7 @@ use super::actions::Person;
 use super::core::Core;
 use super::gather::{self, Gathered};
 use super::intake::notice;
+use super::pictures::Frame;
 use super::prepare::{Letter, mark, receipt};
 use super::{prepare, prompts, say};
 use crate::domain::access::Role;
@@ -121,6 +122,11 @@ async fn join(core: &Core, letter: &Letter, words: (Turn, Stored)) -> Result<boo
     let others = core.ledger.read(move |tx| inbound::of_turn(tx, &id)).await?;
     let mut pieces: Vec<Stored> =
         others.into_iter().filter(|other| other.seq != row.seq).filter_map(|other| read(core, other)).collect();
+    // The first one over the limit is named in the prompt and to its sender. More would only make that prompt again.
+    if pieces.len() > core.config.limits.attachments {
+        let limit = most(core);
+        return refuse(core, letter, NoticeMsg::TooManyFiles { limit }).await.map(|()| true);
+    }
     pieces.push((letter.row.clone(), letter.message.clone()));
     let gathered = {
         let _fetching = prepare::fetching(core, letter);
@@ -192,28 +198,64 @@ pub(super) async fn without(core: &Core, gone: &InboundRow) -> Result<Option<(Tu
     Ok(Some((turn, prompt)))
 }
 
-/// Goes the way of late words: with them when they are wanted, cancelled with them when not.
-async fn bind(core: &Core, letter: &Letter, words: InboundSeq) -> Result<bool, LedgerError> {
+/// What one person may have waiting in a chat: no task takes more along.
+fn most(core: &Core) -> u32 {
+    u32::try_from(core.config.limits.attachments).unwrap_or(u32::MAX)
+}
+
+/// Whether one more may wait; if not, it is refused.
+fn may_wait(tx: &Transaction<'_>, frame: &Frame, letter: &Letter, most: u32) -> Result<bool, LedgerError> {
+    let (channel, chat) = (&letter.row.channel, &letter.message.chat);
+    let waiting = inbound::waiting_for_words_of(tx, channel, chat, &letter.person.user, most)?;
+    if waiting.len() < most as usize {
+        return Ok(true);
+    }
+    prepare::refuse(tx, frame, None, letter, NoticeMsg::CompanionsFull { limit: most })?;
+    Ok(false)
+}
+
+async fn refuse(core: &Core, letter: &Letter, why: NoticeMsg<'static>) -> Result<(), LedgerError> {
     let (frame, letter) = (core.frame(&letter.row.channel), letter.clone());
     core.ledger
+        .write(move |tx| match inbound::get(tx, letter.row.seq)?.state {
+            InboundState::Received => prepare::refuse(tx, &frame, None, &letter, why),
+            _ => Ok(()),
+        })
+        .await?;
+    core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+/// Goes the way of late words: with them when they are wanted, cancelled with them when not.
+async fn bind(core: &Core, letter: &Letter, words: InboundSeq) -> Result<bool, LedgerError> {
+    let (frame, letter, most) = (core.frame(&letter.row.channel), letter.clone(), most(core));
+    let bound = core
+        .ledger
         .write(move |tx| {
             let words = inbound::get(tx, words)?;
             if words.state != InboundState::Waiting || inbound::get(tx, letter.row.seq)?.state != InboundState::Received
             {
                 return Ok(false);
             }
+            if !may_wait(tx, &frame, &letter, most)? {
+                return Ok(true);
+            }
             inbound::resolve(tx, letter.row.seq, InboundState::Waiting, Some(&inbound::bound_to(words.seq)), None)?;
             receipt(tx, &frame, &letter, Receipt::Waiting)?;
             Ok(true)
         })
-        .await
+        .await?;
+    core.wakes.outbox.notify_one();
+    Ok(bound)
 }
 
 async fn wait(core: &Core, letter: Letter) -> Result<(), LedgerError> {
-    let frame = core.frame(&letter.row.channel);
+    let (frame, most) = (core.frame(&letter.row.channel), most(core));
     core.ledger
         .write(move |tx| {
-            if inbound::get(tx, letter.row.seq)?.state != InboundState::Received {
+            if inbound::get(tx, letter.row.seq)?.state != InboundState::Received
+                || !may_wait(tx, &frame, &letter, most)?
+            {
                 return Ok(());
             }
             inbound::resolve(tx, letter.row.seq, InboundState::Waiting, Some(COMPANION), None)?;
@@ -221,6 +263,7 @@ async fn wait(core: &Core, letter: Letter) -> Result<(), LedgerError> {
         })
         .await?;
     core.wakes.companions.notify_one();
+    core.wakes.outbox.notify_one();
     Ok(())
 }
 
@@ -230,12 +273,12 @@ async fn wait(core: &Core, letter: Letter) -> Result<(), LedgerError> {
 /// late.
 pub(super) async fn waiting_for(core: &Core, letter: &Letter) -> Result<Vec<Stored>, LedgerError> {
     let bound = inbound::bound_to(letter.row.seq);
-    let rows = core.ledger.read(inbound::waiting_for_words).await?;
+    let (channel, chat, user) = (letter.row.channel.clone(), letter.message.chat.clone(), letter.person.user.clone());
+    let most = most(core);
+    let rows = core.ledger.read(move |tx| inbound::waiting_for_words_of(tx, &channel, &chat, &user, most)).await?;
     let (own, free): (Vec<Stored>, Vec<Stored>) = rows
         .into_iter()
-        .filter(|row| row.channel == letter.row.channel && row.sender.as_ref() == Some(&letter.person.user))
         .filter_map(|row| read(core, row))
-        .filter(|(_, message)| message.chat == letter.message.chat)
         .partition(|(row, _)| row.reason.as_deref() == Some(bound.as_str()));
     let free = free.into_iter().filter(|(row, message)| is_free(row) && same_place(message, &letter.message)).collect();
     // By the platform's clock alone: while ally was down, what was sent together came together.

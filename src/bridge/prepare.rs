@@ -27,7 +27,7 @@ use crate::domain::action::{Action, Resume};
 use crate::domain::command::{Typed, parse};
 use crate::domain::delivery::Target;
 use crate::domain::ids::*;
-use crate::domain::limits::Limits;
+use crate::domain::limits::{Limits, STEERS};
 use crate::domain::message::*;
 use crate::domain::turn::{StopReason, TurnState};
 use crate::domain::view::{ButtonRole, Receipt};
@@ -563,23 +563,25 @@ fn full(
 
 /// A message that is not taken is marked as such. The sentence is said once a minute to each person in each place, or a
 /// flood would be answered with a flood.
-fn refuse(
+pub(super) fn refuse(
     tx: &Transaction<'_>,
     frame: &Frame,
-    conversation: &Conversation,
+    conversation: Option<&Conversation>,
     letter: &Letter,
     why: NoticeMsg<'_>,
 ) -> Result<(), LedgerError> {
     const MINUTE_MS: i64 = 60_000;
     inbound::resolve(tx, letter.row.seq, InboundState::Refused, Some("queue full"), None)?;
     receipt(tx, frame, letter, Receipt::Failed)?;
-    let key = format!("full:{}:{}:{}", conversation.id, letter.person.user, frame.now_ms / MINUTE_MS);
+    let channel = &letter.row.channel;
+    let place = conversation.map_or_else(|| format!("{channel}:{}", letter.message.chat), |here| here.id.to_string());
+    let key = format!("full:{place}:{}:{}", letter.person.user, frame.now_ms / MINUTE_MS);
     if !said::first_time(tx, &key, frame.now_ms)? {
         return Ok(());
     }
-    let (channel, lang) = (&letter.row.channel, conversation.lang);
+    let lang = conversation.map_or(frame.lang, |here| here.lang);
     let text = say::notice(lang, why);
-    notice(tx, channel, letter.reply(), Some(&conversation.id), None, text, lang, frame.now_ms)
+    notice(tx, channel, letter.reply(), conversation.map(|here| &here.id), None, text, lang, frame.now_ms)
 }
 
 /// How a task is put into the queue.
@@ -617,7 +619,7 @@ pub(super) fn put(
         _ => full(tx, conversation, (mine, all), limits)?,
     };
     if let Some(refusal) = refusal {
-        refuse(tx, frame, conversation, letter, refusal)?;
+        refuse(tx, frame, Some(conversation), letter, refusal)?;
         return Ok(false);
     }
     if fresh {
@@ -635,8 +637,7 @@ pub(super) fn put(
         (&active, busy, active.as_ref().map_or(TurnState::Queued, |turn| turn.state), only_words)
         && actions::may_steer(active, letter.person.role)
     {
-        put_steer(tx, frame, &active.id, letter, &gathered.prompt.text)?;
-        return Ok(true);
+        return put_steer(tx, frame, active, letter, &gathered.prompt.text);
     }
     let new = NewTurn {
         conversation: conversation.id.clone(),
@@ -670,17 +671,23 @@ pub(super) fn put(
     Ok(true)
 }
 
-/// Words for a running turn, committed before they are passed on.
+/// Words for a running turn, committed before they are passed on. Where it has enough of them, says so (then false).
 pub(super) fn put_steer(
     tx: &Transaction<'_>,
     frame: &Frame,
-    turn: &TurnId,
+    turn: &Turn,
     letter: &Letter,
     text: &str,
-) -> Result<(), LedgerError> {
-    inbound::resolve(tx, letter.row.seq, InboundState::Turn, Some("steer"), Some(turn))?;
-    inbound::set_steer(tx, letter.row.seq, turn, "wanted", Some(text))?;
-    receipt(tx, frame, letter, Receipt::Accepted)
+) -> Result<bool, LedgerError> {
+    if inbound::count_steers(tx, &turn.id)? >= STEERS {
+        let here = conversations::get(tx, &turn.conversation)?;
+        refuse(tx, frame, Some(&here), letter, NoticeMsg::SteersFull { limit: STEERS })?;
+        return Ok(false);
+    }
+    inbound::resolve(tx, letter.row.seq, InboundState::Turn, Some("steer"), Some(&turn.id))?;
+    inbound::set_steer(tx, letter.row.seq, &turn.id, "wanted", Some(text))?;
+    receipt(tx, frame, letter, Receipt::Accepted)?;
+    Ok(true)
 }
 
 /// A new message of the one whose turn was lost says that he has seen it: the queue goes on.

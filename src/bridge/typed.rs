@@ -413,7 +413,9 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
                 && let Some(turn) = live_card_of(tx, &letter)?
                 && actions::may_steer(&turn, letter.person.role)
             {
-                put_steer(tx, &frame, &turn.id, &letter, &letter.text)?;
+                if !put_steer(tx, &frame, &turn, &letter, &letter.text)? {
+                    return Ok((Came::done(Vec::new()), letter));
+                }
                 let told = Performed {
                     told: Told::Steering,
                     wake: vec![turn.conversation],
@@ -440,12 +442,8 @@ fn may_decide(tx: &Transaction<'_>, gate: &Gate, person: &Person) -> Result<bool
 
 /// Whether anything without words of this person waits in this chat.
 fn has_companions(tx: &Transaction<'_>, letter: &Letter) -> Result<bool, LedgerError> {
-    let waiting = inbound::waiting_for_words(tx)?;
-    Ok(waiting.iter().any(|row| {
-        row.channel == letter.row.channel
-            && row.chat.as_ref() == Some(&letter.message.chat)
-            && row.sender.as_ref() == Some(&letter.person.user)
-    }))
+    let (channel, chat) = (&letter.row.channel, &letter.message.chat);
+    Ok(!inbound::waiting_for_words_of(tx, channel, chat, &letter.person.user, 1)?.is_empty())
 }
 
 /// The running turn whose live card this message answers.

@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     }
     let measured = async {
         match &args.soak {
-            Some(lasts) => soak(args, &options, lasts).await,
+            Some(lasts) => soak(context, args, &options, lasts).await,
             None => measure(context, args, &options).await,
         }
     };
@@ -108,7 +108,11 @@ async fn measure(context: &Context, args: &Args, options: &Options) -> Result<Ex
             failed,
         })?;
     }
-    Ok(if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(all_met))
+}
+
+fn exit_code(all_met: bool) -> ExitCode {
+    if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn part(name: &str) -> Result<Part, CliError> {
@@ -127,7 +131,7 @@ fn show(context: &Context, row: &Row) -> Result<(), CliError> {
     output::line(&format!("{}: {word}\n  {measured}: {}\n  {target}: {}", row.what, row.measured, row.target))
 }
 
-async fn soak(args: &Args, options: &Options, lasts: &str) -> Result<ExitCode, CliError> {
+async fn soak(context: &Context, args: &Args, options: &Options, lasts: &str) -> Result<ExitCode, CliError> {
     let lasts = crate::config::parse_duration(lasts).ok_or_else(|| {
         CliError::new(format!("{lasts:?} is no time")).hint("例如 90s、30m、2h", "for example 90s, 30m, 2h")
     })?;
@@ -136,7 +140,7 @@ async fn soak(args: &Args, options: &Options, lasts: &str) -> Result<ExitCode, C
             "| s | VmRSS MB | RssAnon MB | fds | supervisor MB | messages | unanswered |\n|---|---|---|---|---|---|---|",
         )?;
     }
-    let looks = bench::soak(options, lasts, |look| {
+    let soaked = bench::soak(options, lasts, |look| {
         if !args.json {
             // A reader that went away is found out at the end.
             let _ = output::line(&format!(
@@ -154,7 +158,9 @@ async fn soak(args: &Args, options: &Options, lasts: &str) -> Result<ExitCode, C
     .await
     .map_err(|error| CliError::new(format!("{error:#}")).code(Code::Failed))?;
     if args.json {
-        output::json(&looks)?;
+        output::json(&soaked)?;
+    } else {
+        soaked.rows.iter().try_for_each(|row| show(context, row))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(soaked.rows.iter().all(|row| row.met)))
 }

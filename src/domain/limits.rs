@@ -1,4 +1,5 @@
-//! How much may wait, and how much may be sent along: whatever comes from outside is bounded.
+//! How much may wait, and how much may be sent along. Commands are not counted: each is answered, and nothing of it waits
+//! but that answer.
 
 /// What is over one of these is refused with a word, and nothing of it is lost that was taken before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub struct Limits {
     pub per_chat: i64,
     /// … and in all chats.
     pub in_all: i64,
-    /// Attachments of one task.
+    /// Attachments of one task, and messages without words of one person that wait in a chat for some.
     pub attachments: usize,
     /// Days after which what was said is forgotten; 0: never.
     pub keep_days: u32,
@@ -19,6 +20,9 @@ pub struct Limits {
 
 /// Days for which the audit is kept, where anything is ever forgotten.
 pub const KEEP_AUDIT_DAYS: u32 = 400;
+
+/// Messages that go into one task while it runs.
+pub const STEERS: u32 = 20;
 
 impl Default for Limits {
     fn default() -> Self {

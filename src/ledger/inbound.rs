@@ -215,6 +215,20 @@ pub fn waiting_for_words(tx: &Transaction<'_>) -> Result<Vec<InboundRow>, Ledger
     all(tx, sql, [COMPANION, COMPANION_TOLD], read)
 }
 
+/// The same of one person in one chat, and no more than so many.
+pub fn waiting_for_words_of(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    sender: &UserId,
+    limit: u32,
+) -> Result<Vec<InboundRow>, LedgerError> {
+    let sql = "SELECT * FROM inbound INDEXED BY inbound_waiting WHERE channel = ?1 AND chat = ?2 AND sender = ?3 AND state = 'waiting'
+         AND (reason IN (?4, ?5) OR reason LIKE 'with %') ORDER BY seq LIMIT ?6";
+    let params = params![channel.as_str(), chat.as_str(), sender.as_str(), COMPANION, COMPANION_TOLD, limit];
+    all(tx, sql, params, read)
+}
+
 /// Whether anything of a chat was committed that nobody has looked at yet.
 pub fn is_expected(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<bool, LedgerError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM inbound INDEXED BY inbound_received WHERE state = 'received' AND channel = ?1 AND chat = ?2)";
@@ -307,6 +321,13 @@ pub fn set_steer(
 /// Steers of a turn that are in one of the given states.
 pub fn steers(tx: &Transaction<'_>, turn: &TurnId, state: &str) -> Result<Vec<InboundRow>, LedgerError> {
     all(tx, "SELECT * FROM inbound WHERE turn = ?1 AND steer = ?2 ORDER BY seq", params![turn.as_str(), state], read)
+}
+
+/// How many messages went, or wait to go, into a running turn.
+pub fn count_steers(tx: &Transaction<'_>, turn: &TurnId) -> Result<u32, LedgerError> {
+    let sql =
+        "SELECT count(*) FROM inbound INDEXED BY inbound_turn WHERE turn = ?1 AND steer IN ('wanted', 'sent', 'taken')";
+    Ok(first(tx, sql, [turn.as_str()], |row| row.get(0))?.unwrap_or_default())
 }
 
 /// Messages of a chat before this one that went into turns, newest first.

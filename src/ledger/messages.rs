@@ -104,6 +104,15 @@ pub fn get(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<OutMessage, Le
         .ok_or(LedgerError::Missing("the delivery"))
 }
 
+/// Whether the answer to a message is written and still to be sent.
+pub fn answer_waits(tx: &Transaction<'_>, channel: &ChannelName, message: &MessageId) -> Result<bool, LedgerError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM inbound i INDEXED BY inbound_message CROSS JOIN turns t ON t.id = i.turn
+         CROSS JOIN messages m INDEXED BY messages_turn ON m.turn = t.id
+         WHERE i.message_id = ?2 AND i.channel = ?1 AND t.state = 'settled' AND t.outcome = 'completed'
+           AND m.state IN ('ready', 'sending') AND json_extract(m.body, '$.body') = 'answer')";
+    Ok(first(tx, sql, params![channel.as_str(), message.as_str()], |row| row.get(0))?.unwrap_or(false))
+}
+
 /// The message of ours that the platform knows by this id, if it is one.
 pub fn by_platform(
     tx: &Transaction<'_>,

@@ -66,6 +66,12 @@ super::messages! {
         QueueFullAll { limit: u32 } =>
             "我手上已有 {limit} 条在排队，这条没有处理。过一会儿再发",
             "{limit} tasks already wait for me in all, so this was not processed. Send it again later";
+        SteersFull { limit: u32 } =>
+            "这个任务已经补充了 {limit} 条，这条没有处理。等它结束再发",
+            "{limit} messages were already added to this task, so this was not processed. Send it again when the task has ended";
+        CompanionsFull { limit: u32 } =>
+            "你已有 {limit} 条没有文字的在等，这条没有处理。先说要做什么，再发其余的",
+            "{limit} of your messages already wait here for words, so this was not processed. Say what to do with them, then send the others";
         TooManyFiles { limit: u32 } =>
             "一次最多 {limit} 个附件，多出来的没有取下，任务里没有它们",
             "At most {limit} attachments at once; the others were not fetched, and the task does not have them";

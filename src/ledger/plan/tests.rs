@@ -137,6 +137,8 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::of_chat(tx, &[row], &channel, &chat)?;
     inbound::waiting(tx, &channel, &chat, "late")?;
     inbound::waiting_for_words(tx)?;
+    inbound::waiting_for_words_of(tx, &channel, &chat, &user, 1)?;
+    inbound::count_steers(tx, &turn)?;
     inbound::is_expected(tx, &channel, &chat)?;
     inbound::of_queued_turns(tx, &channel, &chat)?;
     inbound::asked_about(tx, &channel, &chat)?;
@@ -169,6 +171,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     messages::next_due_ms(tx, 1)?;
     messages::get(tx, &delivery)?;
     messages::by_platform(tx, &channel, &message)?;
+    messages::answer_waits(tx, &channel, &message)?;
     messages::newest_platform_ids(tx, &channel, 1)?;
     messages::count_unanswered(tx)?;
 

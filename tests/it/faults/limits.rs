@@ -74,6 +74,66 @@ async fn attachments_over_a_limit_are_named_and_the_rest_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_running_task_takes_so_many_words_and_no_more() {
+    for (lang, allow, told) in [
+        ("en", "Allow once", "20 messages were already added to this task"),
+        ("zh", "允许一次", "这个任务已经补充了 20 条"),
+    ] {
+        let mut world = World::prepare_in(lang, Kind::Embedded, "").await;
+        world.up().await;
+        let file = world.file("x.txt");
+        let task = world.sim.say(OWNER_CHAT, OWNER, &format!("[[escalate echo x >> {}]] [[say done]]", file.display()));
+        let card = world.card_with(&task, allow).await;
+        let steers: Vec<String> =
+            (0..22).map(|n| world.sim.say(OWNER_CHAT, OWNER, &format!("/steer and this as well: {n}"))).collect();
+        for refused in &steers[20..] {
+            let marked = |world: &World| world.sim.message(refused).receipts() == ["CrossMark"];
+            world.wait("the mark", |world| marked(world).then_some(())).await;
+            assert_eq!(row(&world, refused).state, InboundState::Refused);
+        }
+        assert!(world.answer(&steers[20]).await.text().contains(told), "{}", said(&world));
+        assert!(steers[..20].iter().all(|message| row(&world, message).steer.is_some()));
+        assert_eq!(said(&world).matches(told).count(), 1, "it is said once a minute");
+        world.sim.click(&card.id, allow, OWNER).await;
+        let answer = world.answer(&task).await.said();
+        assert!(answer.starts_with("done") && answer.contains("this as well: 19"), "{answer}");
+        assert!(!answer.contains("this as well: 20"), "{answer}");
+        world.settled().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_pictures_of_one_person_wait_for_words_and_no_more() {
+    for (lang, told) in [("en", "2 of your messages already wait here for words"), ("zh", "你已有 2 条没有文字的在等")]
+    {
+        let mut world = World::prepare_in(lang, Kind::Embedded, "[limits]\nattachments = 2\n").await;
+        world.up().await;
+        let mut pictures = Vec::new();
+        for n in 0..4 {
+            let key = format!("img_{n}");
+            world.sim.add_resource(&key, "a.png", b"\x89PNG not really");
+            pictures.push(send(&world, "image", json!({ "image_key": key })));
+        }
+        for refused in &pictures[2..] {
+            let marked = |world: &World| world.sim.message(refused).receipts() == ["CrossMark"];
+            world.wait("the mark", |world| marked(world).then_some(())).await;
+        }
+        assert!(world.answer(&pictures[2]).await.text().contains(told), "{}", said(&world));
+        assert_eq!(said(&world).matches(told).count(), 1, "it is said once a minute");
+        let words = world.sim.say(OWNER_CHAT, OWNER, "[[say seen]]");
+        assert_eq!(world.answer(&words).await.said(), "seen");
+        world.settled().await;
+        let turn = row(&world, &words).turn;
+        assert!(turn.is_some() && pictures[..2].iter().all(|picture| row(&world, picture).turn == turn));
+        // There is room again.
+        let next = send(&world, "image", json!({ "image_key": "img_3" }));
+        let found = |world: &World| world.ledger(|tx| inbound::by_message(tx, &"feishu".into(), &next.as_str().into()));
+        let waits = |world: &World| found(world).is_some_and(|row| row.state == InboundState::Waiting);
+        world.wait("it to wait", |world| waits(world).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_is_settled_and_can_be_said_again() {
     let words = [
         ("en", "[limits]\nqueue_per_chat = 1\n", "1 tasks already wait in this chat"),

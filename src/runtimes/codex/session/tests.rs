@@ -63,14 +63,7 @@ fn bench_of(config: CodexConfig, has_forgotten: bool) -> Bench {
         has_forgotten,
     };
     let (sender, facts) = mpsc::channel(64);
-    let pump = Pump {
-        shared: Arc::new(shared),
-        facts: sender,
-        generation: Generation(1),
-        files: HashMap::new(),
-        late: None,
-        fatal: None,
-    };
+    let pump = Pump::new(Arc::new(shared), sender, Generation(1));
     Bench { pump, facts, written: BufReader::new(far_out).lines(), _tasks: tasks, _reader: far_in }
 }
 
