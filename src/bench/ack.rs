@@ -27,6 +27,7 @@ use crate::domain::view::Lang;
 use crate::ledger::{Ledger, LedgerLock, Places};
 use crate::runtimes::embedded::{EmbeddedConfig, launcher};
 use crate::tasks::{OnExit, Tasks};
+use crate::words::{BenchMsg, both_of_bench};
 
 const RATE: u64 = 200;
 const TEXT: &str = "Please look at the failing test in the parser and tell me what is wrong with it.";
@@ -140,14 +141,16 @@ fn row(inside: &Spread, outside: &Spread, plain: &Spread, missing: usize) -> Row
         figure("events", inside.count() as f64),
     ]);
     Row {
-        what: "event frame → ack frame, 200 events/s",
-        measured: format!(
-            "p50 {:.2} ms = {p50:.2} commits, p99 {:.2} ms = {p99:.2} commits, longest {:.1} ms, {missing} missing",
-            inside.p50(),
-            inside.p99(),
-            inside.max()
-        ),
-        target: "p50 ≤ 2 commits, p99 ≤ 3 commits, always < 1 s".to_owned(),
+        what: both_of_bench(BenchMsg::AckWhat),
+        measured: both_of_bench(BenchMsg::AckMeasured {
+            p50: inside.p50(),
+            r50: p50,
+            p99: inside.p99(),
+            r99: p99,
+            max: inside.max(),
+            missing,
+        }),
+        target: both_of_bench(BenchMsg::AckTarget),
         met: p50 <= 2.0 && p99 <= 3.0 && missing == 0 && outside.max() < 1000.0,
         figures,
     }

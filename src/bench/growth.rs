@@ -9,9 +9,10 @@ use super::facts::Spread;
 use super::fill::{Filling, fill};
 use super::log::What;
 use super::site::{Plan, Site, Worker};
-use super::{Options, Row, figure};
+use super::{Options, Row, bare, figure};
 use crate::clock::Clock;
 use crate::ledger::{Ledger, prune, work};
+use crate::words::{BenchMsg, both_of_bench};
 
 /// A start is measured so often: the first one finds nothing in the machine's memory.
 const STARTS: usize = 5;
@@ -63,16 +64,16 @@ pub async fn start(options: &Options) -> anyhow::Result<Vec<Row>> {
     fresh.end().await?;
     let (ready, connected, opened) = (Spread::of(ready), Spread::of(connected), Spread::of(opened));
     let large = Row {
-        what: "start → ready, ledger of 100,000 turns, 50 unsettled, runtime not counted",
-        measured: format!("p50 {:.0} ms, longest of {STARTS}: {:.0} ms", ready.p50(), ready.max()),
-        target: "≤ 300 ms".to_owned(),
+        what: both_of_bench(BenchMsg::LargeStartWhat),
+        measured: both_of_bench(BenchMsg::StartMeasured { p50: ready.p50(), starts: STARTS, max: ready.max() }),
+        target: bare("≤ 300 ms"),
         met: ready.p50() <= 300.0,
         figures: [ready.figures("ready"), connected.figures("connected"), vec![figure("turns", turns as f64)]].concat(),
     };
     let connection = Row {
-        what: "process start → long connection open",
-        measured: format!("p50 {:.0} ms, longest of {STARTS}: {:.0} ms", opened.p50(), opened.max()),
-        target: "≤ 50 ms".to_owned(),
+        what: both_of_bench(BenchMsg::ConnectionWhat),
+        measured: both_of_bench(BenchMsg::StartMeasured { p50: opened.p50(), starts: STARTS, max: opened.max() }),
+        target: bare("≤ 50 ms"),
         met: opened.p50() <= 50.0,
         figures: opened.figures("open"),
     };
@@ -147,14 +148,15 @@ async fn forget(ledger: &Ledger, steps: u64) -> anyhow::Result<Row> {
     let mut figures = took.figures("step");
     figures.extend([figure("pages_each", pages), figure("steps", count)]);
     Ok(Row {
-        what: "forgetting: one step of 100 turns on the largest ledger",
-        measured: format!(
-            "p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms; {pages:.0} pages each, {count:.0} steps",
-            took.p50(),
-            took.p99(),
-            took.max()
-        ),
-        target: "p99 ≤ 50 ms".to_owned(),
+        what: both_of_bench(BenchMsg::ForgetWhat),
+        measured: both_of_bench(BenchMsg::ForgetMeasured {
+            p50: took.p50(),
+            p99: took.p99(),
+            max: took.max(),
+            pages,
+            steps: count,
+        }),
+        target: bare("p99 ≤ 50 ms"),
         met: took.p99() <= 50.0,
         figures,
     })
@@ -194,7 +196,7 @@ async fn work(site: &Site) -> anyhow::Result<(u64, u64, u64)> {
 
 fn told(costs: &[Cost]) -> Row {
     let (Some(first), Some(last)) = (costs.first(), costs.last()) else {
-        return super::not_measured("growth", "no ledger was filled");
+        return super::not_measured(BenchMsg::GrowthWhat, BenchMsg::NothingFilled);
     };
     let (steps, pages) = (last.steps / first.steps, last.pages / first.pages);
     let wall = last.wall.p50() / first.wall.p50();
@@ -211,17 +213,13 @@ fn told(costs: &[Cost]) -> Row {
     let mut figures: Vec<_> = costs.iter().flat_map(of).collect();
     figures.extend([figure("ratio_steps", steps), figure("ratio_pages", pages), figure("ratio_wall", wall)]);
     Row {
-        what: "growth of a message's work from 1 thousand to 1 million turns",
-        measured: format!(
-            "steps {:.0} → {:.0} (× {steps:.2}), pages {:.1} → {:.1} (× {pages:.2}), wall p50 {:.1} → {:.1} ms (× {wall:.2})",
-            first.steps,
-            last.steps,
-            first.pages,
-            last.pages,
-            first.wall.p50(),
-            last.wall.p50()
-        ),
-        target: "steps and pages ± 10 %, wall p50 ≤ 1.3 ×".to_owned(),
+        what: both_of_bench(BenchMsg::GrowthWhat),
+        measured: both_of_bench(BenchMsg::GrowthMeasured {
+            steps: &format!("{:.0} → {:.0} (× {steps:.2})", first.steps, last.steps),
+            pages: &format!("{:.1} → {:.1} (× {pages:.2})", first.pages, last.pages),
+            wall: &format!("{:.1} → {:.1} ms (× {wall:.2})", first.wall.p50(), last.wall.p50()),
+        }),
+        target: both_of_bench(BenchMsg::GrowthTarget),
         met: (0.9..=1.1).contains(&steps) && (0.9..=1.1).contains(&pages) && wall <= 1.3,
         figures,
     }

@@ -9,6 +9,7 @@ use super::site::{Plan, Site, Worker};
 use super::{Options, Row, figure};
 use crate::domain::ids::MessageId;
 use crate::ledger::messages;
+use crate::words::{BenchMsg, both_of_bench};
 
 /// Events a second, conversations and parallel tasks.
 const RATE: u64 = 200;
@@ -32,9 +33,9 @@ async fn burst(options: &Options) -> anyhow::Result<Row> {
     let once = said.iter().filter(|message| site.answers(message).len() == 1).count();
     site.end().await?;
     Ok(Row {
-        what: "20 messages at once over 5 chats, platform limits on",
-        measured: format!("{once} answered exactly once, all within {:.1} s", took.as_secs_f64()),
-        target: "20 answers every time".to_owned(),
+        what: both_of_bench(BenchMsg::BurstWhat),
+        measured: both_of_bench(BenchMsg::BurstMeasured { once, seconds: took.as_secs_f64() }),
+        target: both_of_bench(BenchMsg::BurstTarget),
         met: once == said.len(),
         figures: vec![figure("answers", once as f64), figure("seconds", took.as_secs_f64())],
     })
@@ -72,9 +73,9 @@ async fn calls(options: &Options) -> anyhow::Result<Row> {
     };
     let fastest = seen.iter().map(within).max().unwrap_or_default();
     Ok(Row {
-        what: "Feishu calls of a 60 s turn with 40 tool calls",
-        measured: format!("{} calls in {:.0} s, at most {fastest} in a second", all.len(), lasted.as_secs_f64()),
-        target: "≤ 45, never above 4/s in a chat".to_owned(),
+        what: both_of_bench(BenchMsg::CallsWhat),
+        measured: both_of_bench(BenchMsg::CallsMeasured { calls: all.len(), seconds: lasted.as_secs_f64(), fastest }),
+        target: both_of_bench(BenchMsg::CallsTarget),
         met: all.len() <= 45 && fastest <= 4,
         figures: vec![
             figure("calls", all.len() as f64),
@@ -135,17 +136,19 @@ pub async fn rows(options: &Options) -> anyhow::Result<Vec<Row>> {
         figure("peak_resident_mb", peak.resident),
     ]);
     Ok(vec![Row {
-        what: "200 events/s for 60 s, 1,000 conversations, 100 parallel turns",
-        measured: format!(
-            "{} events, {lost} lost, {doubled} doubled; all turns settled after {:.0} s, {on_their_way} answers still wait for \
-             the platform's pace; acks p99 {:.0} ms, longest {:.0} ms, {late} late, refused or missing; {:.0} MB",
-            said.len(),
-            settled_in.as_secs_f64(),
-            acks.p99(),
-            acks.max(),
-            peak.resident
-        ),
-        target: "0 lost, 0 doubled, acks < 1 s".to_owned(),
+        what: both_of_bench(BenchMsg::LoadWhat),
+        measured: both_of_bench(BenchMsg::LoadMeasured {
+            events: said.len(),
+            gone: lost,
+            doubled,
+            settled: settled_in.as_secs_f64(),
+            waiting: on_their_way,
+            p99: acks.p99(),
+            max: acks.max(),
+            late,
+            resident: peak.resident,
+        }),
+        target: both_of_bench(BenchMsg::LoadTarget),
         met: lost == 0 && doubled == 0 && late == 0,
         figures,
     }])

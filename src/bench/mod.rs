@@ -26,9 +26,11 @@ mod support {
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::domain::view::Both;
 use crate::runtimes::codex::locate;
+use crate::words::{BenchMsg, both_of_bench};
 
 pub use fill::fill;
 pub use soak::{Look, Soaked, soak};
@@ -58,15 +60,29 @@ impl Options {
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// What is measured.
-    pub what: &'static str,
+    #[serde(serialize_with = "english")]
+    pub what: Both,
     /// What came of it.
-    pub measured: String,
+    #[serde(serialize_with = "english")]
+    pub measured: Both,
     /// What it must be.
-    pub target: String,
+    #[serde(serialize_with = "english")]
+    pub target: Both,
     /// Whether it is.
     pub met: bool,
     /// All figures behind it, by name.
     pub figures: Vec<Figure>,
+}
+
+/// What programs read has one language.
+fn english<S: Serializer>(text: &Both, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&text.en)
+}
+
+/// Figures that need no words.
+fn bare(figures: impl Into<String>) -> Both {
+    let en = figures.into();
+    Both { zh: en.clone(), en }
 }
 
 /// One number.
@@ -148,6 +164,11 @@ pub async fn measure(part: Part, options: &Options) -> anyhow::Result<Vec<Row>> 
 }
 
 /// A row that this machine cannot give.
-fn not_measured(what: &'static str, why: &str) -> Row {
-    Row { what, measured: format!("not measured: {why}"), target: String::new(), met: false, figures: Vec::new() }
+fn not_measured(what: BenchMsg<'_>, why: BenchMsg<'_>) -> Row {
+    let why = both_of_bench(why);
+    let measured = Both {
+        zh: both_of_bench(BenchMsg::NotMeasured { why: &why.zh }).zh,
+        en: both_of_bench(BenchMsg::NotMeasured { why: &why.en }).en,
+    };
+    Row { what: both_of_bench(what), measured, target: bare(""), met: false, figures: Vec::new() }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::machine::{descriptors, memory, processor_time};
 use super::site::{Plan, Site, Worker};
-use super::{Options, Row, figure};
+use super::{Options, Row, bare, figure};
+use crate::words::{BenchMsg, both_of_bench};
 
 /// Commands a second, over so many chats that no chat's limit is met.
 const RATE: u64 = 200;
@@ -35,12 +36,14 @@ async fn idle(options: &Options) -> anyhow::Result<Vec<Row>> {
     let open = descriptors(bridge)?;
     site.end().await?;
     let resident = Row {
-        what: "resident memory of the bridge, idle, one channel",
-        measured: format!(
-            "RssAnon {:.1} MB, VmRSS {:.1} MB; supervisor {:.1} and {:.1} MB",
-            ours.anonymous, ours.resident, theirs.anonymous, theirs.resident
-        ),
-        target: "RssAnon ≤ 14 MB, VmRSS ≤ 30 MB".to_owned(),
+        what: both_of_bench(BenchMsg::MemoryWhat),
+        measured: both_of_bench(BenchMsg::MemoryMeasured {
+            anonymous: ours.anonymous,
+            resident: ours.resident,
+            their_anonymous: theirs.anonymous,
+            their_resident: theirs.resident,
+        }),
+        target: bare("RssAnon ≤ 14 MB, VmRSS ≤ 30 MB"),
         met: ours.anonymous <= 14.0 && ours.resident <= 30.0,
         figures: vec![
             figure("anonymous_mb", ours.anonymous),
@@ -51,9 +54,9 @@ async fn idle(options: &Options) -> anyhow::Result<Vec<Row>> {
         ],
     };
     let processor = Row {
-        what: "processor while idle, bridge and supervisor",
-        measured: format!("{share:.3} % of a core"),
-        target: "≤ 0.05 % of a core".to_owned(),
+        what: both_of_bench(BenchMsg::IdleWhat),
+        measured: both_of_bench(BenchMsg::IdleMeasured { share }),
+        target: both_of_bench(BenchMsg::IdleTarget),
         met: share <= 0.05,
         figures: vec![figure("idle_percent", share)],
     };
@@ -79,9 +82,9 @@ async fn conversations(options: &Options) -> anyhow::Result<Row> {
     site.end().await?;
     let more = after.resident - before.resident;
     Ok(Row {
-        what: "the same with 1,000 conversations",
-        measured: format!("+ {more:.1} MB for {chats}: VmRSS {:.1} MB", after.resident),
-        target: "+ ≤ 20 MB".to_owned(),
+        what: both_of_bench(BenchMsg::ConversationsWhat),
+        measured: both_of_bench(BenchMsg::ConversationsMeasured { more, chats, resident: after.resident }),
+        target: bare("+ ≤ 20 MB"),
         met: more <= 20.0,
         figures: vec![
             figure("more_mb", more),
@@ -113,9 +116,9 @@ async fn commands(options: &Options) -> anyhow::Result<Row> {
     let each = (processor_time(bridge)? - before).as_secs_f64() * 1e3 / count as f64;
     site.end().await?;
     Ok(Row {
-        what: "processor for a cheap command (/whoami) at 200/s, its answer included",
-        measured: format!("{each:.2} ms each, {count} commands"),
-        target: "≤ 1 ms".to_owned(),
+        what: both_of_bench(BenchMsg::CommandWhat),
+        measured: both_of_bench(BenchMsg::CommandMeasured { each, count: count.cast_signed() }),
+        target: bare("≤ 1 ms"),
         met: each <= 1.0,
         figures: vec![figure("each_ms", each), figure("commands", count as f64)],
     })

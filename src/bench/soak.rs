@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::machine::{descriptors, memory};
 use super::site::{Plan, Site, Worker};
-use super::{Options, Row, figure};
+use super::{Options, Row, bare, figure};
+use crate::words::{BenchMsg, both_of_bench};
 
 /// Messages a second, over so many chats.
 const RATE: u64 = 2;
@@ -95,15 +96,15 @@ pub async fn soak(options: &Options, lasts: Duration, mut seen: impl FnMut(&Look
 fn judged(looks: &[Look], left: usize) -> Vec<Row> {
     let most = looks.iter().map(|look| look.unanswered).max().unwrap_or_default();
     let answers = Row {
-        what: "answers during a long time",
-        measured: format!("at most {most} messages waited for theirs at a look, {left} have none at the end"),
-        target: format!("≤ {MAY_WAIT} at each look, none at the end"),
+        what: both_of_bench(BenchMsg::SoakAnswersWhat),
+        measured: both_of_bench(BenchMsg::SoakAnswersMeasured { most, left }),
+        target: both_of_bench(BenchMsg::SoakAnswersTarget { most: MAY_WAIT }),
         met: most <= MAY_WAIT && left == 0,
         figures: vec![figure("most_unanswered", most as f64), figure("unanswered_at_the_end", left as f64)],
     };
     if looks.len() < ENOUGH {
-        let why = format!("{} looks, {ENOUGH} are needed: soak for longer", looks.len());
-        return vec![super::not_measured("growth during a long time", &why), answers];
+        let why = BenchMsg::SoakTooShort { looks: looks.len(), enough: ENOUGH };
+        return vec![super::not_measured(BenchMsg::SoakWhat, why), answers];
     }
     let third = looks.len() / 3;
     let (first, last) = (&looks[..third], &looks[looks.len() - third..]);
@@ -111,18 +112,18 @@ fn judged(looks: &[Look], left: usize) -> Vec<Row> {
     let (before, after) = (mean(first), mean(last));
     let allowed = before * MORE_MEMORY + MORE_MB;
     let memory = Row {
-        what: "memory of the bridge, the last third beside the first",
-        measured: format!("RssAnon {before:.1} → {after:.1} MB"),
-        target: format!("≤ {allowed:.1} MB"),
+        what: both_of_bench(BenchMsg::SoakMemoryWhat),
+        measured: bare(format!("RssAnon {before:.1} → {after:.1} MB")),
+        target: bare(format!("≤ {allowed:.1} MB")),
         met: after <= allowed,
         figures: vec![figure("first_anonymous_mb", before), figure("last_anonymous_mb", after)],
     };
     let open = |looks: &[Look]| looks.iter().map(|look| look.descriptors).max().unwrap_or_default();
     let (before, after) = (open(first), open(last));
     let descriptors = Row {
-        what: "descriptors of the bridge, the last third beside the first",
-        measured: format!("at most {before} → {after}"),
-        target: format!("≤ {}", before + MORE_DESCRIPTORS),
+        what: both_of_bench(BenchMsg::SoakDescriptorsWhat),
+        measured: both_of_bench(BenchMsg::SoakDescriptorsMeasured { before, after }),
+        target: bare(format!("≤ {}", before + MORE_DESCRIPTORS)),
         met: after <= before + MORE_DESCRIPTORS,
         figures: vec![figure("first_descriptors", before as f64), figure("last_descriptors", after as f64)],
     };

@@ -4,7 +4,8 @@
 use super::facts::Spread;
 use super::log::{Event, What};
 use super::site::{Plan, Site, Worker, comparable};
-use super::{Options, Row};
+use super::{Options, Row, bare};
+use crate::words::{BenchMsg, both_of_bench};
 
 const TEXT: &str = "[[say Done.]]";
 /// They load the thread, and warm what is warm in a daemon that lives.
@@ -22,10 +23,7 @@ struct Legs {
 
 pub async fn rows(options: &Options) -> anyhow::Result<Vec<Row>> {
     if options.codex.is_none() {
-        return Ok(vec![super::not_measured(
-            "message → answer, real codex",
-            "codex was not found: `./ally.sh test` installs it",
-        )]);
+        return Ok(vec![super::not_measured(BenchMsg::AnswerWhat, BenchMsg::CodexNotFound)]);
     }
     let mut site = Site::prepare(options, Plan { timed: true, ..Plan::of(Worker::Codex, 1) }).await?;
     site.up().await?;
@@ -75,9 +73,8 @@ fn legs(events: &[Event], from_ms: i64, to_ms: i64, whole_ms: i64) -> Option<Leg
 /// A turn that is not wholly in the log is none that was fast: all of them must be found.
 fn judged(legs: &[Legs], asked: usize, commits: &Spread) -> Vec<Row> {
     if legs.is_empty() || legs.len() != asked {
-        let why =
-            format!("the log shows the whole way of {} turns out of {asked}: has a line another text now?", legs.len());
-        return vec![super::not_measured("message → answer, real codex", &why)];
+        let why = BenchMsg::NotInLog { found: legs.len(), asked };
+        return vec![super::not_measured(BenchMsg::AnswerWhat, why)];
     }
     told(legs, commits)
 }
@@ -88,18 +85,18 @@ fn told(legs: &[Legs], commits: &Spread) -> Vec<Row> {
     let to_start = spread(|one| one.to_start);
     let (most, most_99) = (5.0 + 3.0 * commit, 20.0 + 3.0 * commit_99);
     let start = Row {
-        what: "event frame → turn/start line, thread loaded, idle",
-        measured: format!("p50 {:.1} ms, p99 {:.1} ms", to_start.p50(), to_start.p99()),
-        target: format!("5 ms + 3 commits = {most:.1} ms p50, 20 ms + 3 commits = {most_99:.1} ms p99"),
+        what: both_of_bench(BenchMsg::ToStartWhat),
+        measured: bare(format!("p50 {:.1} ms, p99 {:.1} ms", to_start.p50(), to_start.p99())),
+        target: both_of_bench(BenchMsg::ToStartTarget { p50: most, p99: most_99 }),
         met: to_start.p50() <= most && to_start.p99() <= most_99,
         figures: [to_start.figures("to_start"), commits.figures("commit")].concat(),
     };
     let to_send = spread(|one| one.to_send);
     let most = 10.0 + commit + pull;
     let end = Row {
-        what: "turn/completed → answer request sent",
-        measured: format!("p50 {:.1} ms, of which the pull {pull:.1} ms", to_send.p50()),
-        target: format!("10 ms + 1 commit + 1 pull = {most:.1} ms p50"),
+        what: both_of_bench(BenchMsg::ToSendWhat),
+        measured: both_of_bench(BenchMsg::ToSendMeasured { p50: to_send.p50(), pull }),
+        target: both_of_bench(BenchMsg::ToSendTarget { most }),
         met: to_send.p50() <= most,
         figures: [to_send.figures("to_send"), spread(|one| one.pull).figures("pull")].concat(),
     };
@@ -108,14 +105,13 @@ fn told(legs: &[Legs], commits: &Spread) -> Vec<Row> {
     let ours = spread(|one| one.whole - one.in_codex);
     let most = 15.0 + 4.0 * commit + pull;
     let answer = Row {
-        what: "message → answer visible, real codex, model answering at once",
-        measured: format!(
-            "p50 {:.1} ms; codex alone {:.1} ms, ours beside it {:.1} ms",
-            whole.p50(),
-            in_codex.p50(),
-            ours.p50()
-        ),
-        target: format!("codex alone + 15 ms + 4 commits + 1 pull: ours ≤ {most:.1} ms p50"),
+        what: both_of_bench(BenchMsg::AnswerWhat),
+        measured: both_of_bench(BenchMsg::AnswerMeasured {
+            whole: whole.p50(),
+            codex: in_codex.p50(),
+            rest: ours.p50(),
+        }),
+        target: both_of_bench(BenchMsg::AnswerTarget { most }),
         met: ours.p50() <= most,
         figures: [whole.figures("whole"), in_codex.figures("codex"), ours.figures("ours")].concat(),
     };

@@ -9,6 +9,7 @@ use super::Context;
 use super::error::{CliError, Code};
 use super::output;
 use crate::bench::{self, Options, Part, Row};
+use crate::words::{BenchMsg, both_of_bench};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -60,7 +61,10 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     // Whoever ends it in the middle leaves no home and no daemon behind.
     tokio::select! {
         measured = measured => measured,
-        () = super::demo::interrupted() => Err(CliError::new("interrupted")),
+        () = super::demo::interrupted() => Err(CliError::new("the measurement was interrupted").hint(
+            "没有留下什么；再运行一次 `ally bench`",
+            "nothing of it is left; run `ally bench` again",
+        )),
     }
 }
 
@@ -128,7 +132,8 @@ fn show(context: &Context, row: &Row) -> Result<(), CliError> {
         false => context.say("未达到", "NOT met"),
     };
     let (measured, target) = (context.say("测得", "measured"), context.say("目标", "target"));
-    output::line(&format!("{}: {word}\n  {measured}: {}\n  {target}: {}", row.what, row.measured, row.target))
+    let [what, found, wanted] = [&row.what, &row.measured, &row.target].map(|text| context.say(&text.zh, &text.en));
+    output::line(&format!("{what}: {word}\n  {measured}: {found}\n  {target}: {wanted}"))
 }
 
 async fn soak(context: &Context, args: &Args, options: &Options, lasts: &str) -> Result<ExitCode, CliError> {
@@ -136,9 +141,8 @@ async fn soak(context: &Context, args: &Args, options: &Options, lasts: &str) ->
         CliError::new(format!("{lasts:?} is no time")).hint("例如 90s、30m、2h", "for example 90s, 30m, 2h")
     })?;
     if !args.json {
-        output::line(
-            "| s | VmRSS MB | RssAnon MB | fds | supervisor MB | messages | unanswered |\n|---|---|---|---|---|---|---|",
-        )?;
+        let head = both_of_bench(BenchMsg::SoakHead);
+        output::line(&format!("{}\n|---|---|---|---|---|---|---|", context.say(&head.zh, &head.en)))?;
     }
     let soaked = bench::soak(options, lasts, |look| {
         if !args.json {
@@ -156,7 +160,12 @@ async fn soak(context: &Context, args: &Args, options: &Options, lasts: &str) ->
         }
     })
     .await
-    .map_err(|error| CliError::new(format!("{error:#}")).code(Code::Failed))?;
+    .map_err(|error| {
+        CliError::new(format!("the soak did not come to its end: {error:#}")).code(Code::Failed).hint(
+            "先看 `ally bench --only rest` 能不能测；`--folder` 要在有空间的磁盘上",
+            "see whether `ally bench --only rest` can be measured; `--folder` must be on a disk with room",
+        )
+    })?;
     if args.json {
         output::json(&soaked)?;
     } else {

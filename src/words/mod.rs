@@ -7,6 +7,7 @@
 //! The agent's own words never pass through here.
 
 mod audit;
+mod bench;
 mod button;
 pub mod card;
 mod channel;
@@ -21,6 +22,7 @@ mod time;
 mod toast;
 
 pub use audit::{audit, audit_somebody, audit_who, owner_at_computer};
+pub use bench::{BenchMsg, both_of_bench};
 pub use button::button;
 pub use card::CardMsg;
 pub use channel::{ChannelMsg, both};
@@ -49,6 +51,7 @@ pub enum Msg<'a> {
     Toast(ToastMsg<'a>),
     Rights(RightsMsg<'a>),
     Channel(ChannelMsg<'a>),
+    Bench(BenchMsg<'a>),
 }
 
 /// The sentence in a language.
@@ -60,6 +63,7 @@ pub fn text(msg: &Msg<'_>, lang: Lang) -> String {
         Msg::Toast(msg) => msg.text(lang),
         Msg::Rights(msg) => msg.text(lang),
         Msg::Channel(msg) => msg.text(lang),
+        Msg::Bench(msg) => msg.text(lang),
     }
 }
 
@@ -137,6 +141,9 @@ macro_rules! area {
     };
     (ChannelMsg, $msg:ident) => {
         $crate::words::Msg::Channel($msg)
+    };
+    (BenchMsg, $msg:ident) => {
+        $crate::words::Msg::Bench($msg)
     };
 }
 

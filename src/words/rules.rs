@@ -32,6 +32,12 @@ impl Sample for usize {
     }
 }
 
+impl Sample for f64 {
+    fn sample() -> Self {
+        1.5
+    }
+}
+
 impl Sample for At {
     fn sample() -> Self {
         At::new(1_790_000_000_000, Zone(480), 1_790_100_000_000)
@@ -125,6 +131,7 @@ fn every_sentence_keeps_the_rules_in_both_languages() {
     all.extend(ToastMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
     all.extend(ChannelMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
     all.extend(RightsMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
+    all.extend(BenchMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
     assert!(all.len() > 100, "only {} sentences", all.len());
     for (name, msg) in &all {
         for lang in [Lang::Zh, Lang::En] {
