@@ -133,7 +133,7 @@ async fn forgetting(site: &Site, steps: u64) -> anyhow::Result<Row> {
 async fn forget(ledger: &Ledger, steps: u64) -> anyhow::Result<Row> {
     // Everything is old: what is measured is a step that is full.
     let now_ms = Clock::default().now_ms();
-    let step = prune::Step { before_ms: now_ms, audit_before_ms: now_ms, rows: FORGOTTEN_AT_ONCE };
+    let step = prune::Step { now_ms, before_ms: now_ms, audit_before_ms: now_ms, rows: FORGOTTEN_AT_ONCE };
     let (mut took, before) = (Vec::new(), work::so_far());
     for _ in 0..steps {
         let began = Instant::now();
