@@ -85,8 +85,13 @@ pub async fn soak(options: &Options, lasts: Duration, mut seen: impl FnMut(&Look
             looks.push(look);
         }
     }
+    // The last ones may not be turns yet, and then nothing counts them as work.
+    let ended = Instant::now();
+    while !open.is_empty() && ended.elapsed() < Duration::from_secs(600) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        open.retain(|message| site.answers(message).is_empty());
+    }
     site.settled(Duration::from_secs(600)).await?;
-    open.retain(|message| site.answers(message).is_empty());
     site.end().await?;
     let rows = judged(&looks, open.len());
     Ok(Soaked { looks, rows })
