@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::death::find;
+use super::walk::inputs;
 use crate::support::feishu_sim::{Fault, SimMessage};
 use crate::support::world::*;
 
@@ -289,11 +290,18 @@ impl Play {
 
     /// Taken by the agent, named where the turn was cut, or a turn of its own.
     fn steered(&self) -> Option<String> {
-        let taken = self.world.sim.message(&self.steer).receipts().contains(&"DONE");
+        // Its receipt is that of the task which took it.
+        let (seq, steer) = self.world.ledger(|tx| {
+            let sql = "SELECT seq, coalesce(steer, '') FROM inbound WHERE message_id = ?1";
+            Ok(tx.query_row(sql, [&self.steer], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?)
+        });
+        let heard = inputs(&self.world).get(&format!("steer.{seq}")).copied().unwrap_or(0);
+        let taken = steer == "taken" && heard == 1;
         let named = self.world.cards(self.only(STEER)).iter().any(|card| card.text().contains("steered"));
         let own = self.world.answers(&self.steer).iter().filter(|said| said.said() == "steered").count();
-        (own > 1 || !(taken || own == 1 || (named && !self.goes_on())))
-            .then(|| format!("the words for the running task: taken {taken}, named {named}, {own} answers"))
+        (own > 1 || !(taken || own == 1 || (named && !self.goes_on()))).then(|| {
+            format!("the words for the running task: {steer}, heard {heard} times, named {named}, {own} answers")
+        })
     }
 
     fn stopped(&self) -> Option<String> {

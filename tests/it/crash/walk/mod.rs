@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub(super) use self::oracle::inputs;
 use self::plan::{Cast, Death, Round, Task, When, Who};
 use self::play::Played;
 use crate::support::feishu_sim::UuidRepeat;

@@ -505,7 +505,7 @@ fn nonces(world: &World) -> BTreeMap<String, usize> {
 }
 
 /// How often the runtime took each input of ours, by its id without the attempt, out of the runtime's own files.
-fn inputs(world: &World) -> BTreeMap<String, usize> {
+pub fn inputs(world: &World) -> BTreeMap<String, usize> {
     let home = world.home.path().join("ally");
     let (mut folders, mut all) = (vec![home.join("embedded"), home.join("codex/sessions")], BTreeMap::new());
     while let Some(folder) = folders.pop() {
