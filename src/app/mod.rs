@@ -437,7 +437,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         stale_after: config.intake.stale_after,
         backfill_run: config.intake.backfill_run,
         remind_after: config.gates.remind_after,
-        floor: HashMap::from([("feishu".into(), feishu), (local.name(), at_home)]),
+        floor: HashMap::from([("feishu".into(), Arc::new(feishu)), (local.name(), Arc::new(at_home))]),
         max_attachment: config.limits.attachment_bytes,
         limits: config.limits.queue,
     }

@@ -209,7 +209,7 @@ impl Daemon {
     }
 
     async fn start_pairing(&self) -> Result<PairCode, ServiceError> {
-        let claimed = self.core.access(&"feishu".into()).owner;
+        let claimed = self.core.access(&"feishu".into()).owner.clone();
         if let Some(owner) = claimed {
             return Err(ServiceError::Failed(format!(
                 "the bot has an owner already ({owner}); to name another, set `[access] owner` in ally.toml and restart"

@@ -64,7 +64,7 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>, tasks: &Tasks) -> Cor
         backfill_run: Duration::ZERO,
         limits: crate::domain::limits::Limits::default(),
         remind_after: None,
-        floor: HashMap::from([("feishu".into(), access)]),
+        floor: HashMap::from([("feishu".into(), Arc::new(access))]),
         max_attachment: 1024,
     };
     Core::new(ledger.clone(), clock, tasks.child(), config, vec![Arc::clone(feishu) as Arc<dyn Channel>], host)

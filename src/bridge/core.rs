@@ -61,7 +61,7 @@ pub struct BridgeConfig {
     /// Those who may decide a request are reminded once after this long; `None`: never.
     pub remind_after: Option<Duration>,
     /// The configured floor of rights, by channel.
-    pub floor: HashMap<ChannelName, Access>,
+    pub floor: HashMap<ChannelName, Arc<Access>>,
     /// Bytes of one attachment that are fetched at most.
     pub max_attachment: u64,
     /// How much may wait.
@@ -92,7 +92,7 @@ pub struct Core {
     pub fetching: Fetching,
     /// When this bridge began.
     pub since_ms: i64,
-    access: RwLock<HashMap<ChannelName, Access>>,
+    access: RwLock<HashMap<ChannelName, Arc<Access>>>,
     refreshing: tokio::sync::Mutex<()>,
     bots: RwLock<HashMap<ChannelName, BotIdentity>>,
     outages: RwLock<Outages>,
@@ -177,12 +177,12 @@ impl Core {
     }
 
     /// What is configured of a channel's rights.
-    fn floor(&self, channel: &ChannelName) -> Access {
+    fn floor(&self, channel: &ChannelName) -> Arc<Access> {
         self.config.floor.get(channel).cloned().unwrap_or_default()
     }
 
     /// The rights on a channel as they stand.
-    pub fn access(&self, channel: &ChannelName) -> Access {
+    pub fn access(&self, channel: &ChannelName) -> Arc<Access> {
         self.access.read().expect("no code panics while it holds this lock").get(channel).cloned().unwrap_or_default()
     }
 
@@ -194,12 +194,12 @@ impl Core {
             let name = channel.clone();
             let read = move |tx: &Transaction<'_>| Ok((grants::of_channel(tx, &name)?, settings::is_locked(tx)?));
             let (granted, locked) = self.ledger.read(read).await?;
-            let mut access = rights::granted(self.floor(&channel), granted);
+            let mut access = rights::granted(&self.floor(&channel), granted);
             access.locked = locked;
             let mut all = self.access.write().expect("no code panics while it holds this lock");
             // Within the lock: the bot may come to be known in this very moment.
             access.tenant = self.bot(&channel).and_then(|bot| bot.tenant);
-            all.insert(channel, access);
+            all.insert(channel, Arc::new(access));
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Core {
         let tenant = bot.tenant.clone();
         self.bots.write().expect("no code panics while it holds this lock").insert(channel.clone(), bot);
         if let Some(access) = self.access.write().expect("no code panics while it holds this lock").get_mut(channel) {
-            access.tenant = tenant;
+            Arc::make_mut(access).tenant = tenant;
         }
     }
 

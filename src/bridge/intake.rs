@@ -219,7 +219,7 @@ impl Stranger {
             group: message.chat_kind == ChatKind::Group,
             day: now_ms / 86_400_000,
             lang: core.config.lang,
-            owner: core.access(channel).owner,
+            owner: core.access(channel).owner.clone(),
             now_ms,
         }
     }
@@ -361,7 +361,7 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
     }
     let kind = chat_kind_of(tx, &button.channel, &button.chat)?;
     // By the rights of now: what was just taken away may not be in memory yet.
-    let frame = &Frame { access: super::rights::in_force(tx, frame)?, ..frame.clone() };
+    let frame = &Frame { access: Arc::new(super::rights::in_force(tx, frame)?), ..frame.clone() };
     let person = Person {
         user: click.user.clone(),
         name: said::name_of(tx, &frame.channel, &click.user)?.map_or_else(|| click.user.to_string(), |(name, _)| name),

@@ -4,6 +4,7 @@
 mod gates;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use self::gates::{gate, near_miss, near_miss_over, without_room};
 
@@ -46,9 +47,9 @@ const NEVER_MS: i64 = 10 * 365 * 86_400_000;
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub channel: ChannelName,
-    pub access: Access,
+    pub access: Arc<Access>,
     /// What of it is configured.
-    pub floor: Access,
+    pub floor: Arc<Access>,
     pub lang: Lang,
     pub bot_name: String,
     /// Where conversations work that are bound to no project.

@@ -43,15 +43,15 @@ pub(super) fn owner_name(tx: &Transaction<'_>, frame: &Frame) -> Result<String, 
 
 /// The rights as the ledger has them in this transaction: what was just taken away may not be in memory yet.
 pub(super) fn in_force(tx: &Transaction<'_>, frame: &Frame) -> Result<Access, LedgerError> {
-    let mut access = granted(frame.floor.clone(), grants::of_channel(tx, &frame.channel)?);
+    let mut access = granted(&frame.floor, grants::of_channel(tx, &frame.channel)?);
     access.locked = settings::is_locked(tx)?;
     access.tenant.clone_from(&frame.access.tenant);
     Ok(access)
 }
 
 /// What is configured, and what was given in chats.
-pub(super) fn granted(floor: Access, grants: Vec<Grant>) -> Access {
-    let mut access = floor;
+pub(super) fn granted(floor: &Access, grants: Vec<Grant>) -> Access {
+    let mut access = floor.clone();
     for Grant { right, chat, id } in grants {
         match (right, chat) {
             (Right::Owner, _) => access.owner = access.owner.or_else(|| Some(id.into())),

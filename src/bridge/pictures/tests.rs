@@ -1,5 +1,7 @@
 //! Pictures that are computed from rows that changed meanwhile.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::turn::Outcome;
 use crate::ledger::conversations::NewConversation;
@@ -10,8 +12,8 @@ use crate::ledger::{Ledger, LedgerLock, Places};
 pub fn frame() -> Frame {
     Frame {
         channel: "local".into(),
-        access: Access::default(),
-        floor: Access::default(),
+        access: Arc::default(),
+        floor: Arc::default(),
         lang: Lang::En,
         bot_name: "ally".to_owned(),
         workspaces: "/w".into(),

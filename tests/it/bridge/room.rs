@@ -315,7 +315,7 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         stale_after: Duration::from_secs(1800),
         backfill_run: Duration::ZERO,
         remind_after: None,
-        floor: HashMap::from([(ally::channels::local::CHANNEL.into(), at_home)]),
+        floor: HashMap::from([(ally::channels::local::CHANNEL.into(), Arc::new(at_home))]),
         max_attachment: 1 << 20,
         limits: ally::domain::limits::Limits::default(),
     }
