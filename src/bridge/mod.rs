@@ -195,7 +195,7 @@ impl Bridge {
                 .read(move |tx| {
                     let messages = crate::ledger::messages::due(tx, soon, 1)?;
                     let surfaces = crate::ledger::surfaces::due(tx, soon, 1)?;
-                    Ok(!messages.is_empty() || !surfaces.is_empty())
+                    Ok(!messages.heads.is_empty() || !surfaces.surfaces.is_empty())
                 })
                 .await?;
             if !waiting {

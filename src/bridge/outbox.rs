@@ -19,7 +19,7 @@ use super::{remedy, say};
 use crate::crash;
 use crate::domain::delivery::{Body, Disposition, MessageState, Obstacle, Target, send_key, wait_before};
 use crate::domain::ids::*;
-use crate::ledger::messages::{Again, OutMessage};
+use crate::ledger::messages::{Again, Head, OutMessage};
 use crate::ledger::surfaces::Picture;
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, messages, said, surfaces};
 use crate::tasks::OnExit;
@@ -34,7 +34,7 @@ const LOOK_FOR_MS: i64 = 10 * 60 * 1000;
 /// How long an upload may fail before those who wait behind it go on without the file.
 const UPLOAD_FOR_MS: i64 = 10 * 60 * 1000;
 /// Rows that are looked at in one go.
-const BATCH: u32 = 64;
+const BATCH: usize = 64;
 
 /// Chats that a send is under way in.
 #[derive(Clone, Default)]
@@ -45,28 +45,28 @@ struct Busy(Arc<Mutex<HashSet<(ChannelName, ChatId)>>>);
 struct Unrecorded(Arc<Mutex<HashSet<DeliveryId>>>);
 
 impl Unrecorded {
-    fn has(&self, message: &OutMessage) -> bool {
-        self.0.lock().expect("no code panics while it holds this lock").contains(&message.id)
+    fn has(&self, delivery: &DeliveryId) -> bool {
+        self.0.lock().expect("no code panics while it holds this lock").contains(delivery)
     }
 
-    fn note(&self, message: &OutMessage, unrecorded: bool) {
+    fn note(&self, delivery: &DeliveryId, unrecorded: bool) {
         let mut all = self.0.lock().expect("no code panics while it holds this lock");
         if unrecorded {
-            all.insert(message.id.clone())
+            all.insert(delivery.clone())
         } else {
-            all.remove(&message.id)
+            all.remove(delivery)
         };
     }
 }
 
 impl Busy {
-    fn enter(&self, message: &OutMessage) -> bool {
-        let chat = (message.channel.clone(), message.target.chat.clone());
+    fn enter(&self, head: &Head) -> bool {
+        let chat = (head.channel.clone(), head.chat.clone());
         self.0.lock().expect("no code panics while it holds this lock").insert(chat)
     }
 
-    fn leave(&self, message: &OutMessage) {
-        let chat = (message.channel.clone(), message.target.chat.clone());
+    fn leave(&self, head: &Head) {
+        let chat = (head.channel.clone(), head.chat.clone());
         self.0.lock().expect("no code panics while it holds this lock").remove(&chat);
     }
 }
@@ -76,36 +76,35 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     let (busy, unrecorded) = (Busy::default(), Unrecorded::default());
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
-        let look = move |tx: &Transaction<'_>| Ok((messages::due(tx, now, BATCH)?, messages::next_due_ms(tx, now)?));
-        let (due, next) = core.ledger.read(look).await?;
-        if !due.is_empty() && crash::fails("outbox.fails") {
+        let due = core.ledger.read(move |tx| messages::due(tx, now, BATCH)).await?;
+        if !due.heads.is_empty() && crash::fails("outbox.fails") {
             anyhow::bail!("made to fail by a test");
         }
-        for message in due {
-            if busy.enter(&message) {
-                dispatch(&core, &busy, &unrecorded, message);
+        for head in due.heads {
+            if busy.enter(&head) {
+                dispatch(&core, &busy, &unrecorded, head);
             }
         }
         // All that is due is under way now, and each end of that wakes us.
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.outbox.notified() => {}
-            () = tokio::time::sleep(rest(next, core.now_ms())) => {}
+            () = tokio::time::sleep(rest(due.next_ms, core.now_ms())) => {}
         }
     }
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Busy, unrecorded: &Unrecorded, message: OutMessage) {
+fn dispatch(core: &Arc<Core>, busy: &Busy, unrecorded: &Unrecorded, head: Head) {
     let (core, busy, unrecorded) = (Arc::clone(core), busy.clone(), unrecorded.clone());
     let family = core.tasks.clone();
     family.spawn("send", OnExit::LogOnly, move |_| async move {
         let leave = {
-            let message = message.clone();
-            AtEnd::new(move || busy.leave(&message))
+            let head = head.clone();
+            AtEnd::new(move || busy.leave(&head))
         };
-        let result = send_fresh(&core, &unrecorded, &message).await;
-        unrecorded.note(&message, result.is_err());
+        let result = send_fresh(&core, &unrecorded, &head.id).await;
+        unrecorded.note(&head.id, result.is_err());
         if result.is_err() {
             // The row is as it was; a short rest keeps a broken ledger from a hot loop.
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -117,10 +116,10 @@ fn dispatch(core: &Arc<Core>, busy: &Busy, unrecorded: &Unrecorded, message: Out
 }
 
 /// The list that named the row may be older than the end of the chat's last send: the row as it is now decides.
-async fn send_fresh(core: &Core, unrecorded: &Unrecorded, listed: &OutMessage) -> anyhow::Result<()> {
-    let (id, now) = (listed.id.clone(), core.now_ms());
+async fn send_fresh(core: &Core, unrecorded: &Unrecorded, id: &DeliveryId) -> anyhow::Result<()> {
+    let (id, now) = (id.clone(), core.now_ms());
     let mut message = core.ledger.read(move |tx| messages::get(tx, &id)).await?;
-    if unrecorded.has(&message) {
+    if unrecorded.has(&message.id) {
         message.attempts = message.attempts.max(1);
     }
     let open = matches!(message.state, MessageState::Ready | MessageState::Sending);
@@ -399,7 +398,7 @@ async fn no_form(core: &Core, message: &OutMessage, error: &SendError) -> Result
 /// No way to this chat: the owner is told what and where, once a chat and hour.
 async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> Result<(), LedgerError> {
     warn!(delivery.id = %message.id, %error, "Delivery {} cannot be delivered", message.id);
-    let owner = core.access(&message.channel).owner;
+    let owner = core.access(&message.channel).owner.clone();
     let name = core.chat_name(&message.channel, &message.target.chat).await;
     let obstacle = core.channel(&message.channel).map_or(Obstacle::Here, |channel| channel.obstacle(error));
     let (id, channel, chat) = (message.id.clone(), message.channel.clone(), message.target.chat.clone());

@@ -18,10 +18,10 @@ use crate::domain::ids::*;
 use crate::domain::view::{Receipt, View};
 use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, Surface, SurfaceKind};
-use crate::ledger::{LedgerError, Transaction, buttons, gates};
+use crate::ledger::{LedgerError, buttons, gates};
 use crate::tasks::OnExit;
 
-const BATCH: u32 = 64;
+const BATCH: usize = 64;
 /// A reaction is a courtesy: what does not get through is left after hours, or days where the platform asks for pauses.
 const REACTION_TRIES: u32 = 1000;
 /// After an update of unknown fate a late one may still arrive; the last picture is sent again after this.
@@ -56,10 +56,9 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
     let busy: Arc<Mutex<HashSet<DeliveryId>>> = Arc::default();
     while core.until_writable(&cancel).await {
         let now = core.now_ms();
-        let look = move |tx: &Transaction<'_>| Ok((surfaces::due(tx, now, BATCH)?, surfaces::next_due_ms(tx, now)?));
-        let (due, next) = core.ledger.read(look).await?;
-        for surface in due {
-            if busy.lock().expect("no code panics while it holds this lock").insert(surface.id.clone()) {
+        let due = core.ledger.read(move |tx| surfaces::due(tx, now, BATCH)).await?;
+        for surface in due.surfaces {
+            if busy.lock().expect("no code panics while it holds this lock").insert(surface.clone()) {
                 dispatch(&core, &busy, &inherited, surface);
             }
         }
@@ -67,21 +66,23 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.painter.notified() => {}
-            () = tokio::time::sleep(rest(next, core.now_ms())) => {}
+            () = tokio::time::sleep(rest(due.next_ms, core.now_ms())) => {}
         }
     }
     Ok(())
 }
 
-fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, inherited: &Arc<Inherited>, surface: Surface) {
+fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, inherited: &Arc<Inherited>, id: DeliveryId) {
     let (core, busy, inherited) = (Arc::clone(core), Arc::clone(busy), Arc::clone(inherited));
     let family = core.tasks.clone();
     family.spawn("paint", OnExit::LogOnly, move |_| async move {
-        let id = surface.id.clone();
-        let leave = AtEnd::new(move || {
-            busy.lock().expect("no code panics while it holds this lock").remove(&id);
-        });
-        let result = paint_fresh(&core, &inherited, &surface.id).await;
+        let leave = {
+            let id = id.clone();
+            AtEnd::new(move || {
+                busy.lock().expect("no code panics while it holds this lock").remove(&id);
+            })
+        };
+        let result = paint_fresh(&core, &inherited, &id).await;
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }

@@ -81,22 +81,55 @@ pub fn insert(tx: &Transaction<'_>, new: &NewMessage, now_ms: i64) -> Result<Del
 
 /// The oldest open row of a chat, and only that: what came later waits, so that a chat keeps its order and starves no other.
 /// What is held ([`super::restored`]) holds up nothing.
-const HEAD: &str = "m.state IN ('ready', 'sending') AND m.id = (SELECT p.id FROM messages p
-       WHERE p.channel = m.channel AND p.chat = m.chat AND p.state IN ('ready', 'sending') AND p.next_at_ms < 9223372036854775807
-       ORDER BY p.created_at_ms, p.id LIMIT 1)";
-
-/// Rows that are due, oldest first: never attempted or definitely refused ones, and ambiguous ones to be repeated.
-pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<OutMessage>, LedgerError> {
-    let sql = format!(
-        "SELECT m.* FROM messages m WHERE {HEAD} AND m.next_at_ms <= ?1 ORDER BY m.created_at_ms, m.id LIMIT ?2"
-    );
-    all(tx, &sql, params![now_ms, limit], read)
+#[derive(Debug, Clone)]
+pub struct Head {
+    pub id: DeliveryId,
+    pub channel: ChannelName,
+    pub chat: ChatId,
 }
 
-/// When the next row becomes due that is not yet.
-pub fn next_due_ms(tx: &Transaction<'_>, now_ms: i64) -> Result<Option<i64>, LedgerError> {
-    let sql = format!("SELECT min(m.next_at_ms) FROM messages m WHERE {HEAD} AND m.next_at_ms > ?1");
-    Ok(first(tx, &sql, [now_ms], |row| row.get::<_, Option<i64>>(0))?.flatten())
+/// What the outbox may send.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// What is due, oldest first: never attempted or definitely refused, or ambiguous and to be repeated.
+    pub heads: Vec<Head>,
+    /// When the next row becomes due that is not yet.
+    pub next_ms: Option<i64>,
+}
+
+/// All heads. The index is sought three times a chat, however much waits there.
+const HEADS: &str = "WITH RECURSIVE fronts (open) AS (
+         SELECT * FROM (SELECT rowid FROM messages INDEXED BY messages_open WHERE state IN ('ready', 'sending')
+             ORDER BY channel, chat LIMIT 1)
+         UNION ALL
+         SELECT coalesce(
+             (SELECT m.rowid FROM messages m INDEXED BY messages_open WHERE m.state IN ('ready', 'sending')
+                  AND m.channel = p.channel AND m.chat > p.chat ORDER BY m.chat LIMIT 1),
+             (SELECT m.rowid FROM messages m INDEXED BY messages_open WHERE m.state IN ('ready', 'sending')
+                  AND m.channel > p.channel ORDER BY m.channel, m.chat LIMIT 1))
+         FROM fronts CROSS JOIN messages p ON p.rowid = fronts.open),
+     heads (head) AS (
+         SELECT (SELECT m.rowid FROM messages m INDEXED BY messages_open WHERE m.state IN ('ready', 'sending')
+             AND m.channel = p.channel AND m.chat = p.chat AND m.next_at_ms < ?1 ORDER BY m.created_at_ms, m.id LIMIT 1)
+         FROM fronts CROSS JOIN messages p ON p.rowid = fronts.open)
+     SELECT m.id, m.channel, m.chat, m.next_at_ms FROM heads CROSS JOIN messages m ON m.rowid = heads.head
+     ORDER BY m.created_at_ms, m.id";
+
+/// The heads that are due now, at most `limit`, and when the next one is.
+pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: usize) -> Result<Due, LedgerError> {
+    let read = |row: &Row<'_>| {
+        let head = Head { id: id(row, "id")?, channel: id(row, "channel")?, chat: id(row, "chat")? };
+        Ok((head, row.get::<_, i64>("next_at_ms")?))
+    };
+    let mut due = Due::default();
+    for (head, at_ms) in all(tx, HEADS, [super::restored::HELD_MS], read)? {
+        if at_ms > now_ms {
+            due.next_ms = Some(due.next_ms.map_or(at_ms, |next| next.min(at_ms)));
+        } else if due.heads.len() < limit {
+            due.heads.push(head);
+        }
+    }
+    Ok(due)
 }
 
 pub fn get(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<OutMessage, LedgerError> {
@@ -279,7 +312,7 @@ mod tests {
             insert(tx, &to("one"), hour)?;
             due(tx, 1, 10)
         });
-        assert_eq!(due.await.expect("a commit").len(), 1);
+        assert_eq!(due.await.expect("a commit").heads.len(), 1);
     }
 
     #[tokio::test]
@@ -294,14 +327,54 @@ mod tests {
                 let sending = insert(tx, &to("one"), 1)?;
                 claim(tx, &get(tx, &sending)?, 1)?;
                 insert(tx, &to("one"), 2)?;
-                let none = next_due_ms(tx, 10)?;
+                let none = due(tx, 10, 10)?.next_ms;
                 let later = insert(tx, &to("two"), 3)?;
                 claim(tx, &get(tx, &later)?, 3)?;
                 ambiguous(tx, &later, 20, "no answer")?;
-                Ok((none, next_due_ms(tx, 10)?, next_due_ms(tx, 20)?, due(tx, 20, 10)?.len()))
+                let (early, late) = (due(tx, 10, 10)?, due(tx, 20, 10)?);
+                Ok((none, early.next_ms, late.next_ms, late.heads.len()))
             })
             .await
             .expect("a commit");
         assert_eq!(seen, (None, Some(20), None, 2));
+    }
+
+    /// Steps of one look at the outbox, and the bodies that it would send.
+    fn look(tx: &Transaction<'_>) -> Result<(i32, Vec<String>), LedgerError> {
+        let mut heads = tx.prepare(HEADS)?;
+        let mut rows = heads.query([crate::ledger::restored::HELD_MS])?;
+        while rows.next()?.is_some() {}
+        drop(rows);
+        let steps = heads.get_status(rusqlite::StatementStatus::VmStep);
+        let chats = due(tx, 10, 100)?.heads.into_iter().map(|head| head.chat.as_str().to_owned()).collect();
+        Ok((steps, chats))
+    }
+
+    #[tokio::test]
+    async fn what_waits_behind_a_head_costs_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).expect("a lock");
+        let ledger = Ledger::open(&places, &lock).expect("a ledger");
+        let looks = ledger
+            .write(|tx| {
+                let held = insert(tx, &to("held"), 1)?;
+                tx.execute(
+                    "UPDATE messages SET next_at_ms = ?2 WHERE id = ?1",
+                    params![held.as_str(), crate::ledger::restored::HELD_MS],
+                )?;
+                for (at, chat) in ["b", "a", "c"].into_iter().enumerate() {
+                    insert(tx, &to(chat), at as i64)?;
+                }
+                let first = look(tx)?;
+                for at in 0..300 {
+                    insert(tx, &to(["a", "b", "c"][at % 3]), 5)?;
+                }
+                Ok((first, look(tx)?))
+            })
+            .await
+            .expect("a commit");
+        assert_eq!(looks.0.1, ["b", "a", "c"], "the oldest first, and nothing that is held");
+        assert_eq!(looks.0, looks.1);
     }
 }

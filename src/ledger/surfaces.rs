@@ -166,28 +166,38 @@ fn picture_columns(picture: Option<&Picture>) -> Result<(Option<String>, String)
     Ok((text, hash))
 }
 
-const DUE: &str = "state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
-       AND next_at_ms <= ?1 AND (state <> 'wanted' OR not_before_ms <= ?1)";
+/// What the painter may do.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Surfaces whose picture differs from what is shown, due now: last pictures first.
+    pub surfaces: Vec<DeliveryId>,
+    /// When the next surface becomes due that is not yet.
+    pub next_ms: Option<i64>,
+}
 
-/// Surfaces whose picture differs from what is shown, due now.
-pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: u32) -> Result<Vec<Surface>, LedgerError> {
-    let sql = format!("SELECT * FROM surfaces WHERE {DUE} ORDER BY final DESC, next_at_ms, created_at_ms LIMIT ?2");
-    all(tx, &sql, params![now_ms, limit], read)
+const DIFFERS: &str = "state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)";
+const DUE_AT: &str = "max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)";
+
+/// The surfaces that are due now, at most `limit`, and when the next one is.
+pub fn due(tx: &Transaction<'_>, now_ms: i64, limit: usize) -> Result<Due, LedgerError> {
+    let sql = format!(
+        "SELECT id, {DUE_AT} AS due_at_ms FROM surfaces WHERE {DIFFERS} ORDER BY final DESC, next_at_ms, created_at_ms"
+    );
+    let mut due = Due::default();
+    for (surface, at_ms) in all(tx, &sql, [], |row| Ok((id(row, "id")?, row.get::<_, i64>("due_at_ms")?)))? {
+        if at_ms > now_ms {
+            due.next_ms = Some(due.next_ms.map_or(at_ms, |next| next.min(at_ms)));
+        } else if due.surfaces.len() < limit {
+            due.surfaces.push(surface);
+        }
+    }
+    Ok(due)
 }
 
 /// One surface, if it is due now.
 pub fn due_now(tx: &Transaction<'_>, surface: &DeliveryId, now_ms: i64) -> Result<Option<Surface>, LedgerError> {
-    first(tx, &format!("SELECT * FROM surfaces WHERE {DUE} AND id = ?2"), params![now_ms, surface.as_str()], read)
-}
-
-/// When the next surface becomes due that is not yet.
-pub fn next_due_ms(tx: &Transaction<'_>, now_ms: i64) -> Result<Option<i64>, LedgerError> {
-    const AT: &str = "max(next_at_ms, CASE WHEN state = 'wanted' THEN not_before_ms ELSE 0 END)";
-    let sql = format!(
-        "SELECT min({AT}) FROM surfaces
-         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash) AND {AT} > ?1"
-    );
-    Ok(first(tx, &sql, [now_ms], |row| row.get::<_, Option<i64>>(0))?.flatten())
+    let sql = format!("SELECT * FROM surfaces WHERE {DIFFERS} AND {DUE_AT} <= ?1 AND id = ?2");
+    first(tx, &sql, params![now_ms, surface.as_str()], read)
 }
 
 pub fn find(tx: &Transaction<'_>, kind: SurfaceKind, subject: &str) -> Result<Option<Surface>, LedgerError> {
@@ -456,14 +466,15 @@ mod tests {
             .write(|tx| {
                 want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Limit), false), 1)?;
                 want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Limit), true), 2)?;
-                let let_go = due(tx, 10, 10)?.len();
+                let let_go = due(tx, 10, 10)?.surfaces.len();
                 want(tx, &wanted(SurfaceKind::Queue, queue(WaitReason::Directory), false), 3)?;
-                Ok((let_go, due(tx, 10, 10)?))
+                let due = due(tx, 10, 10)?.surfaces;
+                assert_eq!(due.len(), 1);
+                Ok((let_go, due_now(tx, &due[0], 10)?.expect("it is due")))
             })
             .await
             .expect("a commit");
-        assert_eq!((due.0, due.1.len()), (0, 1));
-        assert!(!due.1[0].is_final && !due.1[0].creating);
+        assert_eq!((due.0, due.1.is_final, due.1.creating), (0, false, false));
     }
 
     #[tokio::test]
@@ -474,18 +485,21 @@ mod tests {
                 let (channel, chat, message) = ("local".into(), "main".into(), MessageId::from("m"));
                 let want = |receipt| want_receipt(tx, &channel, &chat, &message, receipt, 1);
                 want(Receipt::Accepted)?;
-                let first = due(tx, 10, 10)?.remove(0);
+                let next = || -> Result<Surface, LedgerError> {
+                    Ok(due_now(tx, &due(tx, 10, 10)?.surfaces[0], 10)?.expect("it is due"))
+                };
+                let first = next()?;
                 shown(tx, &first.id, Some("one"), Some(&first.wanted_hash), 1, 1)?;
                 want(Receipt::Queued)?;
-                let second = due(tx, 10, 10)?.remove(0);
+                let second = next()?;
                 left_out(tx, &first.id, &first.wanted_hash, "refused")?;
-                let meanwhile = due(tx, 10, 10)?.len();
+                let meanwhile = due(tx, 10, 10)?.surfaces.len();
                 left_out(tx, &second.id, &second.wanted_hash, "refused")?;
                 want(Receipt::Queued)?;
-                let same = due(tx, 10, 10)?.len();
+                let same = due(tx, 10, 10)?.surfaces.len();
                 // Shown before, and nobody knows whether it was taken away.
                 want(Receipt::Accepted)?;
-                Ok((meanwhile, same, due(tx, 10, 10)?.remove(0)))
+                Ok((meanwhile, same, next()?))
             })
             .await
             .expect("a commit");
@@ -501,13 +515,12 @@ mod tests {
             .write(|tx| {
                 let (channel, chat) = ("local".into(), "main".into());
                 want_receipt(tx, &channel, &chat, &"m".into(), Receipt::Accepted, 1)?;
-                let none = next_due_ms(tx, 10)?;
+                let none = due(tx, 10, 10)?.next_ms;
                 let card = wanted(SurfaceKind::Queue, queue(WaitReason::Limit), false);
                 want(tx, &Wanted { not_before_ms: 20, ..card }, 1)?;
-                let not_before = next_due_ms(tx, 10)?;
-                let painted = due(tx, 10, 10)?.remove(0);
-                failed(tx, &painted.id, 15, "busy", false)?;
-                Ok((none, not_before, next_due_ms(tx, 10)?, next_due_ms(tx, 20)?))
+                let not_before = due(tx, 10, 10)?;
+                failed(tx, &not_before.surfaces[0], 15, "busy", false)?;
+                Ok((none, not_before.next_ms, due(tx, 10, 10)?.next_ms, due(tx, 20, 10)?.next_ms))
             })
             .await
             .expect("a commit");
@@ -527,6 +540,6 @@ mod tests {
             })
             .await
             .expect("a commit");
-        assert!(due.is_empty(), "what is over is not painted as running");
+        assert!(due.surfaces.is_empty(), "what is over is not painted as running");
     }
 }

@@ -323,7 +323,7 @@ fn end(
 
 /// What was asked is decided, what waited is told or will never be: all but what a runtime has, and what just came.
 fn end_all(tx: &Transaction<'_>, stories: &[Story]) -> Result<(), LedgerError> {
-    for message in messages::due(tx, NOW_MS, u32::MAX)? {
+    for message in messages::due(tx, NOW_MS, usize::MAX)?.heads {
         messages::sent(tx, &message.id, Some(&format!("at last {}", message.id).into()), NOW_MS)?;
     }
     for story in stories {

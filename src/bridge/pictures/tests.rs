@@ -66,10 +66,10 @@ async fn nothing_says_that_a_turn_waits_that_was_cancelled_in_the_same_moment() 
         // Its own task read the row before somebody recalled the message.
         turns::settle(tx, &turn, Outcome::Cancelled, &Settlement::default(), 2)?;
         queue_waits(tx, &frame(), &here, &turn, WaitReason::RuntimeRestarting)?;
-        let of_cancelled = surfaces::due(tx, later, 10)?.len();
+        let of_cancelled = surfaces::due(tx, later, 10)?.surfaces.len();
         let (here, turn) = queued(tx)?;
         queue_waits(tx, &frame(), &here, &turn, WaitReason::RuntimeRestarting)?;
-        Ok((of_cancelled, surfaces::due(tx, later, 10)?.len()))
+        Ok((of_cancelled, surfaces::due(tx, later, 10)?.surfaces.len()))
     });
     assert_eq!(cards.await.expect("a commit"), (0, 1));
 }

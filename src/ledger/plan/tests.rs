@@ -168,7 +168,6 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     };
     let delivery = messages::insert(tx, &new, 1)?;
     messages::due(tx, 1, 1)?;
-    messages::next_due_ms(tx, 1)?;
     messages::get(tx, &delivery)?;
     messages::by_platform(tx, &channel, &message)?;
     messages::answer_waits(tx, &channel, &message)?;
@@ -191,7 +190,6 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::want(tx, &over, 1)?;
     surfaces::due(tx, 1, 1)?;
     surfaces::due_now(tx, &delivery, 1)?;
-    surfaces::next_due_ms(tx, 1)?;
     surfaces::find(tx, SurfaceKind::Live, "s")?;
     surfaces::waiting_since(tx, 1)?;
     if let Some(shown) = surfaces::find(tx, SurfaceKind::Live, "none")? {
