@@ -14,6 +14,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -186,7 +187,7 @@ pub async fn judge(what: &'static str, response: Response) -> Result<Answer, Api
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return Err(ApiError::NotFeishu { what, status, wait, platform_ms });
     };
-    let reply: Reply = serde_json::from_value(body.clone()).unwrap_or_default();
+    let reply = Reply::deserialize(&body).unwrap_or_default();
     match reply.code {
         Some(0) => Ok(Answer { body, platform_ms }),
         None => Err(ApiError::NotFeishu { what, status, wait, platform_ms }),
@@ -321,6 +322,8 @@ struct Limits {
     minutes: DefaultKeyedRateLimiter<&'static str>,
     lanes: DefaultKeyedRateLimiter<String>,
     cool: Mutex<HashMap<String, Instant>>,
+    /// Who calls an endpoint next. The limiters keep no order, and wake all who wait for the same moment.
+    queues: Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// Key of the whole app in the table of cool-downs; nothing else is called so.
@@ -336,6 +339,7 @@ impl Limits {
             minutes: RateLimiter::keyed(Quota::per_minute(few(PER_MINUTE)).allow_burst(few(MINUTE_BURST))),
             lanes: RateLimiter::keyed(lane),
             cool: Mutex::new(HashMap::new()),
+            queues: Mutex::default(),
         }
     }
 
@@ -349,6 +353,12 @@ impl Limits {
                 self.lanes.retain_recent();
             }
         }
+        let queue =
+            Arc::clone(self.queues.lock().expect("no code panics while it holds this lock").entry(what).or_default());
+        let _next = queue.lock().await;
+        // It may have been refused while we queued.
+        self.cooled(WHOLE_APP).await;
+        self.cooled(what).await;
         self.minutes.until_key_ready(&what).await;
         self.seconds.until_key_ready(&what).await;
     }
