@@ -8,6 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Notify;
+
+/// The longest that a sleeper may be late because the machine itself slept.
+const LATE_MS: u64 = 60_000;
+
 /// Wall-clock time in Unix milliseconds, with an offset and a speed. Clones share both.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
@@ -21,11 +26,17 @@ struct Warp {
     speed_milli: AtomicU64,
     /// Real time at which the present speed began to count.
     anchor_ms: AtomicI64,
+    moved: Notify,
 }
 
 impl Default for Warp {
     fn default() -> Self {
-        Self { offset_ms: AtomicI64::new(0), speed_milli: AtomicU64::new(1000), anchor_ms: AtomicI64::new(0) }
+        Self {
+            offset_ms: AtomicI64::new(0),
+            speed_milli: AtomicU64::new(1000),
+            anchor_ms: AtomicI64::new(0),
+            moved: Notify::new(),
+        }
     }
 }
 
@@ -51,20 +62,28 @@ impl Clock {
         self.inner.anchor_ms.store(real, Ordering::Relaxed);
         self.inner.speed_milli.store((speed * 1000.0).max(1.0) as u64, Ordering::Relaxed);
         self.inner.offset_ms.store(now - real + offset_ms, Ordering::Relaxed);
+        self.inner.moved.notify_waiters();
     }
 
     /// Sleeps for `duration` of this clock's time. For waits that are rules (30 min, 6 s), not for deadlines of calls.
+    /// After a sleep of the machine it may end a tenth of what was left then too late, a minute at most.
     pub async fn sleep(&self, duration: Duration) {
         let until = self.now_ms().saturating_add(duration.as_millis() as i64);
         loop {
+            // Before the clock is read: no move is missed.
+            let moved = self.inner.moved.notified();
             let left = until - self.now_ms();
             if left <= 0 {
                 return;
             }
-            // In slices, because the clock may be moved while we sleep (a test, or the machine's own sleep).
             let speed = self.inner.speed_milli.load(Ordering::Relaxed).max(1);
             let real = (left as u64).saturating_mul(1000) / speed;
-            tokio::time::sleep(Duration::from_millis(real.clamp(1, 1000))).await;
+            // In slices, because the wall clock may be set and the machine may sleep, which the timer does not count.
+            let slice = Duration::from_millis(real.min((real / 10).clamp(1000, LATE_MS)).max(1));
+            tokio::select! {
+                () = tokio::time::sleep(slice) => {}
+                () = moved => {}
+            }
         }
     }
 }
@@ -84,5 +103,18 @@ mod tests {
         let before = clock.now_ms();
         other.warp(3_600_000, 1.0);
         assert!(clock.now_ms() - before >= 3_600_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_warp_wakes_who_sleeps() {
+        let clock = Clock::default();
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(86_400)).await }
+        });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!sleeper.is_finished());
+        clock.warp(86_400_000, 1.0);
+        tokio::time::timeout(Duration::from_millis(10), sleeper).await.expect("awake at once").expect("no panic");
     }
 }
