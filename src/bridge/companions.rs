@@ -375,8 +375,11 @@ async fn look(core: &Arc<Core>) -> Result<Duration, LedgerError> {
     // The clock may jump (a test, or the machine's sleep), and a lost wake-up must not hold anything back for long.
     const AT_MOST: Duration = Duration::from_secs(1);
     const NOTHING_WAITS: Duration = Duration::from_secs(30);
-    unbind(core).await?;
-    let rows = core.ledger.read(inbound::waiting_for_words).await?;
+    let mut rows = core.ledger.read(inbound::waiting_for_words).await?;
+    if rows.iter().any(|row| row.bound_to().is_some()) {
+        unbind(core).await?;
+        rows = core.ledger.read(inbound::waiting_for_words).await?;
+    }
     let waiting = rows.into_iter().filter(is_free).filter_map(|row| read(core, row)).collect();
     let mut wait = NOTHING_WAITS;
     for burst in bursts(waiting) {

@@ -108,13 +108,11 @@ fn dispatch(
             {
                 warn!(%error, "The owner could not be asked what becomes of a ledger that was put back");
             }
+            // To find each chat's oldest, all that waits is looked at: thousands are not looked at for each of them.
+            let Some(next) = next_of(&core, &lanes, &first, seq).await else { break };
+            (seq, left) = (next, left - 1);
             // Words that ended may have left something behind.
             core.wakes.companions.notify_one();
-            // To find each chat's oldest, all that waits is looked at: thousands are not looked at for each of them.
-            match next_of(&core, &lanes, &first, seq).await {
-                Some(next) => (seq, left) = (next, left - 1),
-                None => break,
-            }
         }
         drop(entered);
         core.wakes.intake.notify_one();

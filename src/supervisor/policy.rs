@@ -72,8 +72,10 @@ impl Policy {
     }
 }
 
-/// How often the supervisor looks whether it was paused itself.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the supervisor looks whether it was paused itself: as often as the bridge beats.
+const LOOK: Duration = Duration::from_secs(5);
+/// A look that is later than this was kept from it.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Notices that the supervisor itself was paused (SIGSTOP, a suspended machine, a stolen processor). Of that time the
 /// bridge must not be accused: it was most likely paused as well, and nobody listened to it.
@@ -97,7 +99,7 @@ impl Awake {
     pub fn woke(&mut self, now: Instant) -> Option<Duration> {
         let late = now.saturating_duration_since(self.next());
         self.last = now;
-        (late > LOOK).then_some(late)
+        (late > LATE).then_some(late)
     }
 }
 
@@ -161,7 +163,7 @@ mod tests {
         let start = Instant::now();
         let mut awake = Awake::from(start);
         assert_eq!(awake.woke(start + LOOK), None);
-        assert_eq!(awake.woke(awake.next() + LOOK / 2), None, "a little late");
+        assert_eq!(awake.woke(awake.next() + LATE / 2), None, "a little late");
         assert_eq!(awake.woke(awake.next() + 40 * LOOK), Some(40 * LOOK));
         assert_eq!(awake.woke(awake.next()), None, "told once");
     }

@@ -37,7 +37,7 @@ const ACK_QUEUE: usize = 256;
 /// Seconds between pings, where the server says nothing.
 const PING_SECONDS: i64 = 120;
 /// How often the wall clock is compared with monotonic time.
-const WAKE_CHECK: Duration = Duration::from_secs(1);
+const WAKE_CHECK: Duration = Duration::from_secs(5);
 /// A wall clock that ran ahead by this much means that the machine slept: the connection is dead, though nothing said so.
 const SLEPT: Duration = Duration::from_secs(30);
 /// Writing one frame; a peer that takes longer is gone.
@@ -267,6 +267,7 @@ impl<'a> Session<'a> {
         let mut next_ping = heard;
         let mut wake = Wake { wall_ms: self.feishu.clock.machine_ms(), at: heard };
         let mut wake_check = tokio::time::interval(WAKE_CHECK);
+        wake_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let timing = &self.feishu.timing;
             let silent_at = heard + 2 * self.ping_every + timing.grace;
