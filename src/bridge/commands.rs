@@ -18,7 +18,7 @@ use std::sync::Arc;
 use self::conversing::Beforehand;
 use super::actions::{self, Told};
 use super::core::{Core, Scope};
-use super::intake::{after, notice};
+use super::intake::after;
 use super::overtake::Order;
 use super::pictures::{self, Frame};
 use super::prepare::{Beside, Letter, make_turn, put_steer, receipt};
@@ -27,6 +27,7 @@ use super::{rights, route, say};
 use crate::domain::access::{Act, Role, may};
 use crate::domain::action::{Action, Resume};
 use crate::domain::command::Command;
+use crate::domain::delivery::Body;
 use crate::domain::ids::*;
 use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
@@ -35,6 +36,7 @@ use crate::domain::turn::{Outcome, TurnState};
 use crate::domain::view::{ButtonRole, HelpView, Lang, Receipt, StatusView, View};
 use crate::ledger::conversations::Conversation;
 use crate::ledger::inbound::{self, InboundState};
+use crate::ledger::messages::{self, NewMessage};
 use crate::ledger::surfaces::{self, Picture, SurfaceKind, Wanted};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, report, rules as standing, said, turns};
 use crate::words::{CommandMsg, NoticeMsg};
@@ -159,7 +161,17 @@ async fn finish(
                 receipt(tx, &frame, &letter, Receipt::Done)?;
             }
             if let Some(text) = result.say.take() {
-                notice(tx, &letter.row.channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
+                let reply = NewMessage {
+                    conversation: None,
+                    turn: None,
+                    channel: letter.row.channel.clone(),
+                    target: letter.reply(),
+                    body: Body::Notice { text },
+                    lang: frame.lang,
+                    after: None,
+                    sending: Some(frame.platform_ms),
+                };
+                messages::insert(tx, &reply, frame.now_ms)?;
             }
             if let Some(view) = result.view.take() {
                 show(tx, &frame, &letter, view, result.lang.unwrap_or(frame.lang))?;
