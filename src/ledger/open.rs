@@ -78,6 +78,9 @@ pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Pages that a connection keeps. What a message touches is far less, and the system keeps the file in memory as well.
+const CACHE_KIB: i64 = 1024;
+
 /// Up to here the whole file is read before anything else; it takes no time that anybody notices.
 const SMALL_BYTES: u64 = 32 << 20;
 
@@ -189,6 +192,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(|e| classify(path, e))?;
     connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "cache_size", -CACHE_KIB / 2).map_err(|e| classify(path, e))?;
     Ok(connection)
 }
 
@@ -246,6 +250,7 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", sync)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     // What is wiped (refused and recalled texts) must be gone from the file too.
     connection.pragma_update(None, "secure_delete", "ON")?;

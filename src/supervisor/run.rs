@@ -258,6 +258,8 @@ impl Bridge {
         let mut child = Command::new(&config.program)
             .args(["bridge", "--hold", &VERSION.to_string()])
             .args(config.foreground.then_some("--foreground"))
+            // Its threads take turns: an arena of memory for each would only keep what nobody uses (glibc).
+            .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::piped())
             .stdout(OwnedFd::from(its))
             .stderr(Stdio::inherit())
