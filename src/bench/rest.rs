@@ -95,13 +95,8 @@ async fn conversations(options: &Options) -> anyhow::Result<Row> {
     })
 }
 
-async fn commands(options: &Options) -> anyhow::Result<Row> {
-    let mut site = Site::prepare(options, Plan::of(Worker::Embedded, CHATS)).await?;
-    site.up().await?;
-    let (_, bridge) = site.pids().await?;
-    let before = processor_time(bridge)?;
-    // Answers leave at the platform's pace, 600 a minute behind the first 300: a backlog is no part of a command's price.
-    let count = options.scaled(300);
+/// Says so many commands, and waits for their answers.
+async fn speak(site: &mut Site, count: u64) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
     let mut said = Vec::new();
     for n in 0..count {
@@ -113,6 +108,19 @@ async fn commands(options: &Options) -> anyhow::Result<Row> {
         site.answered(message).await?;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
+    Ok(())
+}
+
+async fn commands(options: &Options) -> anyhow::Result<Row> {
+    let mut site = Site::prepare(options, Plan::of(Worker::Embedded, CHATS)).await?;
+    site.up().await?;
+    let (_, bridge) = site.pids().await?;
+    // What is learned once of a chat and its people is no part of a command's price. Nor is a backlog: answers leave at the
+    // platform's pace, 600 a minute behind the first 300.
+    speak(&mut site, CHATS as u64).await?;
+    let before = processor_time(bridge)?;
+    let count = options.scaled(200);
+    speak(&mut site, count).await?;
     let each = (processor_time(bridge)? - before).as_secs_f64() * 1e3 / count as f64;
     site.end().await?;
     Ok(Row {
