@@ -34,6 +34,9 @@ pub enum BackupError {
     Missing(PathBuf),
     #[error("{0} is there already")]
     Taken(PathBuf),
+    /// Nobody clears away what he was asked to put back.
+    #[error("{0} is where a restore makes its own copy, and is cleared for the next one")]
+    InTheWay(PathBuf),
     #[error("{path} cannot be written")]
     Io {
         path: PathBuf,
@@ -136,8 +139,12 @@ pub struct Replaced {
 /// # Errors
 /// See [`BackupError`]; the ledger is as it was.
 pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) -> Result<Replaced, BackupError> {
-    end_what_was_cut_short(places);
     let fresh = fresh(places);
+    // What one left that was cut short may be all that there is.
+    if [&unfinished(&fresh), &fresh].into_iter().any(|own| is_one_file(own, from)) {
+        return Err(BackupError::InTheWay(from.to_owned()));
+    }
+    end_what_was_cut_short(places);
     clear(&fresh);
     let replaced = copy(from, &fresh).and_then(|copied| {
         mark(&fresh).map_err(|error| classify(&fresh, error))?;
@@ -357,6 +364,15 @@ fn clear(unfinished: &Path) {
     }
 }
 
+/// The same for two names of one file, and for a name that leads to it.
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
+}
+
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    identity(one).is_some_and(|file| identity(other) == Some(file))
+}
+
 fn has_bytes(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| found.len() > 0)
 }
@@ -526,6 +542,30 @@ mod tests {
         assert_eq!(std::fs::read(&aside).unwrap(), vec![0xa5; 64 * 1024]);
         assert_eq!(std::fs::read(beside(&aside, "-wal")).unwrap(), b"what was committed last");
         assert_eq!(noted(&places.file).as_deref(), Some("old"));
+    }
+
+    /// The power went before the last step, and nothing lies in the ledger's place.
+    #[test]
+    fn what_a_restore_left_is_not_cleared_where_it_is_to_be_restored() {
+        let (dir, places, to, lock) = changed_since("old", "new");
+        let (fresh, elsewhere) = (fresh(&places), dir.path().join("elsewhere.db"));
+        let link = dir.path().join("link.db");
+        for (own, is_there) in [(fresh.clone(), false), (unfinished(&fresh), false), (fresh, true)] {
+            std::fs::copy(&to, &own).unwrap();
+            std::os::unix::fs::symlink(&own, &link).unwrap();
+            if !is_there {
+                let _ = std::fs::remove_file(&places.file);
+            }
+            for from in [&own, &link] {
+                let refused = restore(&places, &lock, from, 7);
+                assert!(matches!(&refused, Err(BackupError::InTheWay(path)) if path == from), "{refused:?}");
+                assert_eq!(std::fs::read(from).unwrap(), std::fs::read(&to).unwrap());
+            }
+            std::fs::remove_file(&link).unwrap();
+            std::fs::rename(&own, &elsewhere).unwrap();
+            restore(&places, &lock, &elsewhere, 7).unwrap();
+            assert_eq!(noted(&places.file).as_deref(), Some("old"));
+        }
     }
 
     #[test]
