@@ -241,9 +241,10 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
     clear(&fresh);
     let size = |file: &Path| std::fs::metadata(file).map(|meta| meta.len()).map_err(|source| io_error(file, source));
     let compacted = writer(places).map_err(BackupError::from).and_then(|ledger| {
-        // With what is still in its log.
-        let emptied = ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        emptied.map_err(|error| classify(&places.file, error))?;
+        // Its log is taken away before the new file comes: nothing may be left in there.
+        if !log_to_file(&ledger).map_err(|error| classify(&places.file, error))? {
+            return Err(OpenError::Locked { path: places.file.clone(), pid: None }.into());
+        }
         let bytes_before = size(&places.file)?;
         written_anew(&ledger, &fresh).map_err(|error| classify(&fresh, error))?;
         check(&fresh)?;
@@ -348,13 +349,18 @@ fn empty_log(file: &Path) -> Result<(), BackupError> {
         ledger.busy_timeout(READERS)?;
         // Else a log that could not be read would be gone with this connection.
         ledger.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
+        log_to_file(&ledger)
     };
     match emptied().map_err(|error| classify(file, error)) {
         Ok(true) | Err(OpenError::Corrupt { .. }) => Ok(()),
         Ok(false) => Err(OpenError::Locked { path: file.to_owned(), pid: None }.into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether all of the log could be brought into the file: not while somebody reads.
+fn log_to_file(ledger: &Connection) -> rusqlite::Result<bool> {
+    ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
 }
 
 /// What is left of a file that was being made when it was cut short.
@@ -566,6 +572,22 @@ mod tests {
             restore(&places, &lock, &elsewhere, 7).unwrap();
             assert_eq!(noted(&places.file).as_deref(), Some("old"));
         }
+    }
+
+    #[test]
+    fn a_ledger_that_somebody_reads_is_not_compacted() {
+        let (_dir, places, _, lock) = changed_since("old", "new");
+        let mut open = writer(&places).unwrap();
+        let reads = reader(&places.file).unwrap();
+        reads.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+        note(&mut open, "newest");
+        drop(open);
+        let refused = compact(&places, &lock);
+        assert!(matches!(refused, Err(BackupError::Ledger(OpenError::Locked { .. }))), "{refused:?}");
+        assert!(has_bytes(&beside(&places.file, "-wal")), "what is committed may be there alone");
+        drop(reads);
+        compact(&places, &lock).unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("newest"));
     }
 
     #[test]
