@@ -342,7 +342,8 @@ fn second_name(from: &Path, to: &Path) -> io::Result<()> {
     copied
 }
 
-/// Brings what was committed into the file itself. A file that is damaged is kept with its log, as it is.
+/// Brings what was committed into the file itself. A file that is damaged, or that the disk does not give, is kept with
+/// its log, as it is.
 fn empty_log(file: &Path) -> Result<(), BackupError> {
     let emptied = || -> rusqlite::Result<bool> {
         let ledger = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -352,9 +353,13 @@ fn empty_log(file: &Path) -> Result<(), BackupError> {
         log_to_file(&ledger)
     };
     match emptied().map_err(|error| classify(file, error)) {
-        Ok(true) | Err(OpenError::Corrupt { .. }) => Ok(()),
+        Ok(true) => Ok(()),
         Ok(false) => Err(OpenError::Locked { path: file.to_owned(), pid: None }.into()),
-        Err(error) => Err(error.into()),
+        Err(error @ (OpenError::Locked { .. } | OpenError::Full { .. })) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "The ledger that is replaced is kept with its log, as it is");
+            Ok(())
+        }
     }
 }
 
@@ -572,6 +577,39 @@ mod tests {
             restore(&places, &lock, &elsewhere, 7).unwrap();
             assert_eq!(noted(&places.file).as_deref(), Some("old"));
         }
+    }
+
+    /// A home whose ledger has "new" in its log alone, and an index that nobody can open: as where the disk gives errors.
+    fn unreadable() -> (tempfile::TempDir, Places, PathBuf, LedgerLock) {
+        let (dir, places) = places();
+        let mut open = writer(&places).unwrap();
+        note(&mut open, "old");
+        let to = dir.path().join("copy.db");
+        copy(&places.file, &to).unwrap();
+        log_to_file(&open).unwrap();
+        note(&mut open, "new");
+        let kept = ["", "-wal"].map(|end| {
+            let (file, kept) = (beside(&places.file, end), dir.path().join(format!("kept{end}")));
+            std::fs::copy(&file, &kept).unwrap();
+            (file, kept)
+        });
+        drop(open);
+        for (file, kept) in kept {
+            std::fs::rename(kept, file).unwrap();
+        }
+        std::os::unix::fs::symlink(dir.path().join("none/index"), beside(&places.file, INDEX)).unwrap();
+        let refused = log_to_file(&Connection::open(&places.file).unwrap()).map_err(|e| classify(&places.file, e));
+        assert!(matches!(refused, Err(OpenError::Unusable { .. })), "{refused:?}");
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        (dir, places, to, lock)
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_read_is_replaced_and_kept_with_its_log() {
+        let (_dir, places, to, lock) = unreadable();
+        let aside = restore(&places, &lock, &to, 7).unwrap().aside.unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
+        assert_eq!(noted(&aside).as_deref(), Some("new"), "with what was in its log alone");
     }
 
     #[test]
