@@ -146,10 +146,11 @@ pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) ->
     }
     end_what_was_cut_short(places);
     clear(&fresh);
+    let (was, aside) = (identity(&places.file), unused(places, now_ms));
     let replaced = copy(from, &fresh).and_then(|copied| {
         mark(&fresh).map_err(|error| classify(&fresh, error))?;
         crash::point("restore.middle");
-        let aside = set_aside(places, now_ms)?;
+        let aside = set_aside(places, &aside)?;
         crash::point("restore.before");
         std::fs::rename(&fresh, &places.file)
             .and_then(|()| sync_folder(&places.file))
@@ -158,6 +159,10 @@ pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) ->
         Ok(Replaced { copied, aside })
     });
     if replaced.is_err() {
+        // Not where the copy lies there after all: they would be played into it.
+        if identity(&places.file) == was {
+            put_back_logs(places, &aside);
+        }
         clear(&fresh);
         end_what_was_cut_short(places);
     }
@@ -199,7 +204,7 @@ fn newest(backups: &Path) -> Option<PathBuf> {
 }
 
 /// Takes away what a restore leaves that was cut short before its last step, where the ledger is as it was: the copy, and
-/// a second name of the ledger itself, which is no copy and would change with it.
+/// a second name of the ledger itself, which is no copy and would change with it. Its logs come back.
 pub(super) fn end_what_was_cut_short(places: &Places) {
     let Ok(ledger) = std::fs::metadata(&places.file) else { return };
     let fresh = fresh(places);
@@ -214,6 +219,9 @@ pub(super) fn end_what_was_cut_short(places: &Places) {
     for name in std::fs::read_dir(&places.backups).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let is_the_ledger = std::fs::symlink_metadata(&name)
             .is_ok_and(|found| (found.dev(), found.ino()) == (ledger.dev(), ledger.ino()));
+        if is_the_ledger {
+            put_back_logs(places, &name);
+        }
         // With a log it is what the ledger was, together with that.
         if is_the_ledger && !LOGS.iter().any(|end| has_bytes(&beside(&name, end))) {
             clear(&name);
@@ -237,6 +245,7 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
     if !places.file.exists() {
         return Err(BackupError::Missing(places.file.clone()));
     }
+    end_what_was_cut_short(places);
     let fresh = beside(&places.file, ".compact");
     clear(&fresh);
     let size = |file: &Path| std::fs::metadata(file).map(|meta| meta.len()).map_err(|source| io_error(file, source));
@@ -288,7 +297,7 @@ const INDEX: &str = "-shm";
 
 /// Keeps the ledger and its logs under another name, each for itself, and takes the logs away: one that stays would be
 /// played into the file that comes in its place. The ledger stays where it is, too, for whoever comes after a sudden end.
-fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupError> {
+fn set_aside(places: &Places, aside: &Path) -> Result<Option<PathBuf>, BackupError> {
     if places.file.exists() {
         empty_log(&places.file)?;
     }
@@ -297,13 +306,12 @@ fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupErro
     let mut kept = None;
     if !left.is_empty() {
         std::fs::create_dir_all(&places.backups).map_err(|source| io_error(&places.backups, source))?;
-        let aside = unused(places, now_ms);
         for end in left {
-            let (from, to) = (beside(&places.file, end), beside(&aside, end));
+            let (from, to) = (beside(&places.file, end), beside(aside, end));
             second_name(&from, &to).map_err(|source| io_error(&to, source))?;
             kept.get_or_insert(to);
         }
-        sync_folder(&aside).map_err(|source| io_error(&aside, source))?;
+        sync_folder(aside).map_err(|source| io_error(aside, source))?;
     }
     for end in LOGS.into_iter().chain([INDEX]) {
         let log = beside(&places.file, end);
@@ -314,6 +322,30 @@ fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupErro
     }
     sync_folder(&places.file).map_err(|source| io_error(&places.file, source))?;
     Ok(kept)
+}
+
+/// The ledger's logs from where they were set aside, where the ledger is still the one they belong to. The caller knows
+/// that no other file has taken its place.
+fn put_back_logs(places: &Places, aside: &Path) {
+    for end in LOGS {
+        let (kept, log) = (beside(aside, end), beside(&places.file, end));
+        if is_one_file(&kept, &log) {
+            let _ = std::fs::remove_file(&kept);
+        } else if has_bytes(&kept) && !has_bytes(&log) && !is_written_since(&places.file, &kept) {
+            let back = std::fs::rename(&kept, &log).or_else(|_| second_name(&kept, &log));
+            if let Err(error) = back.and_then(|()| sync_folder(&log)) {
+                tracing::warn!(%error, log = %kept.display(), "A log of the ledger stays where it was set aside");
+            }
+        }
+    }
+}
+
+/// Whether a ledger has gone on without a log that was set aside: taking one away is the last that is noted of it.
+fn is_written_since(ledger: &Path, log: &Path) -> bool {
+    match (std::fs::metadata(ledger), std::fs::metadata(log)) {
+        (Ok(ledger), Ok(log)) => (ledger.mtime(), ledger.mtime_nsec()) > (log.ctime(), log.ctime_nsec()),
+        _ => false,
+    }
 }
 
 /// A name under which nothing was kept yet; a clock may show the same time again.
@@ -529,7 +561,7 @@ mod tests {
         let (_dir, places, to, lock) = changed_since("old", "new");
         // As far as a restore comes before its last step.
         copy(&to, &fresh(&places)).unwrap();
-        let aside = set_aside(&places, 7).unwrap().unwrap();
+        let aside = set_aside(&places, &unused(&places, 7)).unwrap().unwrap();
         assert_eq!(noted(&places.file).as_deref(), Some("new"), "it was never away");
         assert_eq!(noted(&aside).as_deref(), Some("new"));
         drop(crate::ledger::Ledger::open(&places, &lock).unwrap());
@@ -552,6 +584,8 @@ mod tests {
         let aside = restore(&places, &lock, &to, 7).unwrap().aside.unwrap();
         assert_eq!(std::fs::read(&aside).unwrap(), vec![0xa5; 64 * 1024]);
         assert_eq!(std::fs::read(beside(&aside, "-wal")).unwrap(), b"what was committed last");
+        end_what_was_cut_short(&places);
+        assert!(beside(&aside, "-wal").exists(), "it is not the log of what lies there now");
         assert_eq!(noted(&places.file).as_deref(), Some("old"));
     }
 
@@ -610,6 +644,48 @@ mod tests {
         let aside = restore(&places, &lock, &to, 7).unwrap().aside.unwrap();
         assert_eq!(noted(&places.file).as_deref(), Some("old"));
         assert_eq!(noted(&aside).as_deref(), Some("new"), "with what was in its log alone");
+    }
+
+    #[test]
+    fn a_restore_that_fails_leaves_the_ledger_its_log() {
+        let (_dir, places, to, lock) = unreadable();
+        let index = beside(&places.file, INDEX);
+        std::fs::remove_file(&index).unwrap();
+        // Taken away after the log, and this one cannot be.
+        std::fs::create_dir(&index).unwrap();
+        assert!(restore(&places, &lock, &to, 7).is_err());
+        std::fs::remove_dir(&index).unwrap();
+        assert_eq!(std::fs::read_dir(&places.backups).unwrap().count(), 0, "no second name is left of it");
+        assert_eq!(noted(&places.file).as_deref(), Some("new"));
+        // A log alone is a sign that there was a ledger.
+        std::fs::remove_file(&places.file).unwrap();
+        let _ = std::fs::remove_file(&index);
+        std::fs::create_dir(&index).unwrap();
+        assert!(restore(&places, &lock, &to, 7).is_err());
+        assert!(matches!(refuse_if_gone(&places, None), Err(OpenError::Gone { .. })));
+    }
+
+    #[test]
+    fn a_log_comes_back_to_the_ledger_it_was_taken_from_and_to_no_later_one() {
+        let (_dir, places, to, lock) = unreadable();
+        let wal = beside(&places.file, "-wal");
+        // As far as a restore comes before its last step.
+        let cut_short = || set_aside(&places, &unused(&places, 7)).unwrap().unwrap();
+        cut_short();
+        assert!(!wal.exists());
+        end_what_was_cut_short(&places);
+        assert_eq!(std::fs::read_dir(&places.backups).unwrap().count(), 0);
+        assert_eq!(noted(&places.file).as_deref(), Some("new"));
+        // Somebody has written the ledger without it.
+        let _ = std::fs::remove_file(beside(&places.file, INDEX));
+        std::os::unix::fs::symlink(places.backups.join("none/index"), beside(&places.file, INDEX)).unwrap();
+        let aside = cut_short();
+        let later = std::time::SystemTime::now() + Duration::from_secs(1);
+        File::options().write(true).open(&places.file).unwrap().set_modified(later).unwrap();
+        end_what_was_cut_short(&places);
+        assert!(!wal.exists() && beside(&aside, "-wal").exists());
+        restore(&places, &lock, &to, 7).unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
     }
 
     #[test]
