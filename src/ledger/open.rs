@@ -161,11 +161,20 @@ fn back_up(places: &Places, connection: &Connection, found: u32) -> Result<PathB
     unreachable!("there is no end of names")
 }
 
-/// What would be in the way of any write is told as that: it passes, and nothing is wrong with the ledger or the steps.
+/// What would be in the way of any write is told as that: nothing is wrong with the ledger or the steps, and time or a
+/// person mends it.
 fn not_migrated(path: &Path, backup: Option<PathBuf>, source: Box<dyn Error + Send + Sync>) -> OpenError {
+    use ErrorCode::{CannotOpen, ReadOnly, SystemIoFailure};
     let mut causes = std::iter::successors(Some(&*source as &(dyn Error + 'static)), |&error| error.source());
-    let passes = causes.find_map(|error| passing(path, error.downcast_ref::<rusqlite::Error>()?));
-    passes.unwrap_or_else(|| OpenError::Migration { path: path.to_owned(), backup, source })
+    let cause = causes.find_map(|error| error.downcast_ref::<rusqlite::Error>());
+    if let Some(passes) = cause.and_then(|error| passing(path, error)) {
+        return passes;
+    }
+    let path = path.to_owned();
+    match cause.and_then(rusqlite::Error::sqlite_error_code) {
+        Some(SystemIoFailure | CannotOpen | ReadOnly) => OpenError::Unusable { path, source },
+        _ => OpenError::Migration { path, backup, source },
+    }
 }
 
 /// Whether two files hold the same bytes.
@@ -391,6 +400,9 @@ mod tests {
         drop(other);
         migrate(&places, &mut old, 1).unwrap();
         assert_eq!(schema_of(&old).unwrap(), known_schema());
+        let disk = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_SHMSIZE), None);
+        let disk = not_migrated(&places.file, None, disk.into());
+        assert!(matches!(disk, OpenError::Unusable { .. }), "{disk:?}");
         // Anything else stands as it is.
         let bug = not_migrated(&places.file, None, rusqlite::Error::InvalidQuery.into());
         assert!(matches!(bug, OpenError::Migration { .. }), "{bug:?}");
