@@ -157,6 +157,9 @@ impl From<BackupError> for CliError {
         }
         let (zh, en) = match &error {
             BackupError::Taken(_) => ("换一个文件名", "name another file"),
+            BackupError::InTheWay(_) => {
+                ("先把它改成别的名字，再用新名字恢复", "move it to another name first, then restore it from there")
+            }
             BackupError::Missing(_) => (
                 "检查路径；还没有账本时没有什么可备份",
                 "check the path; before the first start there is nothing to copy",

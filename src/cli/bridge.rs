@@ -85,6 +85,7 @@ mod tests {
         let path = || std::path::PathBuf::from("/h/ledger.db");
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         let start = |error: OpenError| anyhow::Error::from(StartError::from(error));
+        let unmigrated = |source| start(OpenError::Migration { path: path(), backup: None, source });
         for (error, code) in [
             (start(OpenError::Full { path: path() }), Some(Code::Outage)),
             (start(OpenError::Locked { path: path(), pid: None }), Some(Code::Outage)),
@@ -92,6 +93,8 @@ mod tests {
             (start(OpenError::Unusable { path: path(), source: "its mode".into() }), None),
             (start(OpenError::Corrupt { path: path(), detail: String::new() }), Some(Code::Ledger)),
             (start(OpenError::TooNew { path: path(), found: 9, known: 8 }), Some(Code::Ledger)),
+            (unmigrated("a step".into()), Some(Code::Ledger)),
+            (unmigrated(full().into()), Some(Code::Outage)),
             (LedgerError::Disk(String::new()).into(), Some(Code::Outage)),
             (LedgerError::Corrupt(String::new()).into(), None),
             (anyhow::Error::from(full()).context("the token"), Some(Code::Outage)),

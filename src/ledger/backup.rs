@@ -34,6 +34,9 @@ pub enum BackupError {
     Missing(PathBuf),
     #[error("{0} is there already")]
     Taken(PathBuf),
+    /// Nobody clears away what he was asked to put back.
+    #[error("{0} is where a restore makes its own copy, and is cleared for the next one")]
+    InTheWay(PathBuf),
     #[error("{path} cannot be written")]
     Io {
         path: PathBuf,
@@ -136,13 +139,18 @@ pub struct Replaced {
 /// # Errors
 /// See [`BackupError`]; the ledger is as it was.
 pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) -> Result<Replaced, BackupError> {
-    end_what_was_cut_short(places);
     let fresh = fresh(places);
+    // What one left that was cut short may be all that there is.
+    if [&unfinished(&fresh), &fresh].into_iter().any(|own| is_one_file(own, from)) {
+        return Err(BackupError::InTheWay(from.to_owned()));
+    }
+    end_what_was_cut_short(places);
     clear(&fresh);
+    let (was, aside) = (identity(&places.file), unused(places, now_ms));
     let replaced = copy(from, &fresh).and_then(|copied| {
         mark(&fresh).map_err(|error| classify(&fresh, error))?;
         crash::point("restore.middle");
-        let aside = set_aside(places, now_ms)?;
+        let aside = set_aside(places, &aside)?;
         crash::point("restore.before");
         std::fs::rename(&fresh, &places.file)
             .and_then(|()| sync_folder(&places.file))
@@ -151,6 +159,10 @@ pub fn restore(places: &Places, _lock: &LedgerLock, from: &Path, now_ms: i64) ->
         Ok(Replaced { copied, aside })
     });
     if replaced.is_err() {
+        // Not where the copy lies there after all: they would be played into it.
+        if identity(&places.file) == was {
+            put_back_logs(places, &aside);
+        }
         clear(&fresh);
         end_what_was_cut_short(places);
     }
@@ -192,7 +204,7 @@ fn newest(backups: &Path) -> Option<PathBuf> {
 }
 
 /// Takes away what a restore leaves that was cut short before its last step, where the ledger is as it was: the copy, and
-/// a second name of the ledger itself, which is no copy and would change with it.
+/// a second name of the ledger itself, which is no copy and would change with it. Its logs come back.
 pub(super) fn end_what_was_cut_short(places: &Places) {
     let Ok(ledger) = std::fs::metadata(&places.file) else { return };
     let fresh = fresh(places);
@@ -207,6 +219,9 @@ pub(super) fn end_what_was_cut_short(places: &Places) {
     for name in std::fs::read_dir(&places.backups).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let is_the_ledger = std::fs::symlink_metadata(&name)
             .is_ok_and(|found| (found.dev(), found.ino()) == (ledger.dev(), ledger.ino()));
+        if is_the_ledger {
+            put_back_logs(places, &name);
+        }
         // With a log it is what the ledger was, together with that.
         if is_the_ledger && !LOGS.iter().any(|end| has_bytes(&beside(&name, end))) {
             clear(&name);
@@ -230,13 +245,15 @@ pub fn compact(places: &Places, _lock: &LedgerLock) -> Result<Compacted, BackupE
     if !places.file.exists() {
         return Err(BackupError::Missing(places.file.clone()));
     }
+    end_what_was_cut_short(places);
     let fresh = beside(&places.file, ".compact");
     clear(&fresh);
     let size = |file: &Path| std::fs::metadata(file).map(|meta| meta.len()).map_err(|source| io_error(file, source));
     let compacted = writer(places).map_err(BackupError::from).and_then(|ledger| {
-        // With what is still in its log.
-        let emptied = ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        emptied.map_err(|error| classify(&places.file, error))?;
+        // Its log is taken away before the new file comes: nothing may be left in there.
+        if !log_to_file(&ledger).map_err(|error| classify(&places.file, error))? {
+            return Err(OpenError::Locked { path: places.file.clone(), pid: None }.into());
+        }
         let bytes_before = size(&places.file)?;
         written_anew(&ledger, &fresh).map_err(|error| classify(&fresh, error))?;
         check(&fresh)?;
@@ -280,7 +297,7 @@ const INDEX: &str = "-shm";
 
 /// Keeps the ledger and its logs under another name, each for itself, and takes the logs away: one that stays would be
 /// played into the file that comes in its place. The ledger stays where it is, too, for whoever comes after a sudden end.
-fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupError> {
+fn set_aside(places: &Places, aside: &Path) -> Result<Option<PathBuf>, BackupError> {
     if places.file.exists() {
         empty_log(&places.file)?;
     }
@@ -289,13 +306,12 @@ fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupErro
     let mut kept = None;
     if !left.is_empty() {
         std::fs::create_dir_all(&places.backups).map_err(|source| io_error(&places.backups, source))?;
-        let aside = unused(places, now_ms);
         for end in left {
-            let (from, to) = (beside(&places.file, end), beside(&aside, end));
+            let (from, to) = (beside(&places.file, end), beside(aside, end));
             second_name(&from, &to).map_err(|source| io_error(&to, source))?;
             kept.get_or_insert(to);
         }
-        sync_folder(&aside).map_err(|source| io_error(&aside, source))?;
+        sync_folder(aside).map_err(|source| io_error(aside, source))?;
     }
     for end in LOGS.into_iter().chain([INDEX]) {
         let log = beside(&places.file, end);
@@ -306,6 +322,30 @@ fn set_aside(places: &Places, now_ms: i64) -> Result<Option<PathBuf>, BackupErro
     }
     sync_folder(&places.file).map_err(|source| io_error(&places.file, source))?;
     Ok(kept)
+}
+
+/// The ledger's logs from where they were set aside, where the ledger is still the one they belong to. The caller knows
+/// that no other file has taken its place.
+fn put_back_logs(places: &Places, aside: &Path) {
+    for end in LOGS {
+        let (kept, log) = (beside(aside, end), beside(&places.file, end));
+        if is_one_file(&kept, &log) {
+            let _ = std::fs::remove_file(&kept);
+        } else if has_bytes(&kept) && !has_bytes(&log) && !is_written_since(&places.file, &kept) {
+            let back = std::fs::rename(&kept, &log).or_else(|_| second_name(&kept, &log));
+            if let Err(error) = back.and_then(|()| sync_folder(&log)) {
+                tracing::warn!(%error, log = %kept.display(), "A log of the ledger stays where it was set aside");
+            }
+        }
+    }
+}
+
+/// Whether a ledger has gone on without a log that was set aside: taking one away is the last that is noted of it.
+fn is_written_since(ledger: &Path, log: &Path) -> bool {
+    match (std::fs::metadata(ledger), std::fs::metadata(log)) {
+        (Ok(ledger), Ok(log)) => (ledger.mtime(), ledger.mtime_nsec()) > (log.ctime(), log.ctime_nsec()),
+        _ => false,
+    }
 }
 
 /// A name under which nothing was kept yet; a clock may show the same time again.
@@ -334,20 +374,30 @@ fn second_name(from: &Path, to: &Path) -> io::Result<()> {
     copied
 }
 
-/// Brings what was committed into the file itself. A file that is damaged is kept with its log, as it is.
+/// Brings what was committed into the file itself. A file that is damaged, or that the disk does not give, is kept with
+/// its log, as it is.
 fn empty_log(file: &Path) -> Result<(), BackupError> {
     let emptied = || -> rusqlite::Result<bool> {
         let ledger = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         ledger.busy_timeout(READERS)?;
         // Else a log that could not be read would be gone with this connection.
         ledger.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
+        log_to_file(&ledger)
     };
     match emptied().map_err(|error| classify(file, error)) {
-        Ok(true) | Err(OpenError::Corrupt { .. }) => Ok(()),
+        Ok(true) => Ok(()),
         Ok(false) => Err(OpenError::Locked { path: file.to_owned(), pid: None }.into()),
-        Err(error) => Err(error.into()),
+        Err(error @ (OpenError::Locked { .. } | OpenError::Full { .. })) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "The ledger that is replaced is kept with its log, as it is");
+            Ok(())
+        }
     }
+}
+
+/// Whether all of the log could be brought into the file: not while somebody reads.
+fn log_to_file(ledger: &Connection) -> rusqlite::Result<bool> {
+    ledger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
 }
 
 /// What is left of a file that was being made when it was cut short.
@@ -355,6 +405,15 @@ fn clear(unfinished: &Path) {
     for end in LOGS.into_iter().chain([INDEX, ""]) {
         let _ = std::fs::remove_file(beside(unfinished, end));
     }
+}
+
+/// The same for two names of one file, and for a name that leads to it.
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
+}
+
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    identity(one).is_some_and(|file| identity(other) == Some(file))
 }
 
 fn has_bytes(file: &Path) -> bool {
@@ -502,7 +561,7 @@ mod tests {
         let (_dir, places, to, lock) = changed_since("old", "new");
         // As far as a restore comes before its last step.
         copy(&to, &fresh(&places)).unwrap();
-        let aside = set_aside(&places, 7).unwrap().unwrap();
+        let aside = set_aside(&places, &unused(&places, 7)).unwrap().unwrap();
         assert_eq!(noted(&places.file).as_deref(), Some("new"), "it was never away");
         assert_eq!(noted(&aside).as_deref(), Some("new"));
         drop(crate::ledger::Ledger::open(&places, &lock).unwrap());
@@ -525,7 +584,124 @@ mod tests {
         let aside = restore(&places, &lock, &to, 7).unwrap().aside.unwrap();
         assert_eq!(std::fs::read(&aside).unwrap(), vec![0xa5; 64 * 1024]);
         assert_eq!(std::fs::read(beside(&aside, "-wal")).unwrap(), b"what was committed last");
+        end_what_was_cut_short(&places);
+        assert!(beside(&aside, "-wal").exists(), "it is not the log of what lies there now");
         assert_eq!(noted(&places.file).as_deref(), Some("old"));
+    }
+
+    /// The power went before the last step, and nothing lies in the ledger's place.
+    #[test]
+    fn what_a_restore_left_is_not_cleared_where_it_is_to_be_restored() {
+        let (dir, places, to, lock) = changed_since("old", "new");
+        let (fresh, elsewhere) = (fresh(&places), dir.path().join("elsewhere.db"));
+        let link = dir.path().join("link.db");
+        for (own, is_there) in [(fresh.clone(), false), (unfinished(&fresh), false), (fresh, true)] {
+            std::fs::copy(&to, &own).unwrap();
+            std::os::unix::fs::symlink(&own, &link).unwrap();
+            if !is_there {
+                let _ = std::fs::remove_file(&places.file);
+            }
+            for from in [&own, &link] {
+                let refused = restore(&places, &lock, from, 7);
+                assert!(matches!(&refused, Err(BackupError::InTheWay(path)) if path == from), "{refused:?}");
+                assert_eq!(std::fs::read(from).unwrap(), std::fs::read(&to).unwrap());
+            }
+            std::fs::remove_file(&link).unwrap();
+            std::fs::rename(&own, &elsewhere).unwrap();
+            restore(&places, &lock, &elsewhere, 7).unwrap();
+            assert_eq!(noted(&places.file).as_deref(), Some("old"));
+        }
+    }
+
+    /// A home whose ledger has "new" in its log alone, and an index that nobody can open: as where the disk gives errors.
+    fn unreadable() -> (tempfile::TempDir, Places, PathBuf, LedgerLock) {
+        let (dir, places) = places();
+        let mut open = writer(&places).unwrap();
+        note(&mut open, "old");
+        let to = dir.path().join("copy.db");
+        copy(&places.file, &to).unwrap();
+        log_to_file(&open).unwrap();
+        note(&mut open, "new");
+        let kept = ["", "-wal"].map(|end| {
+            let (file, kept) = (beside(&places.file, end), dir.path().join(format!("kept{end}")));
+            std::fs::copy(&file, &kept).unwrap();
+            (file, kept)
+        });
+        drop(open);
+        for (file, kept) in kept {
+            std::fs::rename(kept, file).unwrap();
+        }
+        std::os::unix::fs::symlink(dir.path().join("none/index"), beside(&places.file, INDEX)).unwrap();
+        let refused = log_to_file(&Connection::open(&places.file).unwrap()).map_err(|e| classify(&places.file, e));
+        assert!(matches!(refused, Err(OpenError::Unusable { .. })), "{refused:?}");
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        (dir, places, to, lock)
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_read_is_replaced_and_kept_with_its_log() {
+        let (_dir, places, to, lock) = unreadable();
+        let aside = restore(&places, &lock, &to, 7).unwrap().aside.unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
+        assert_eq!(noted(&aside).as_deref(), Some("new"), "with what was in its log alone");
+    }
+
+    #[test]
+    fn a_restore_that_fails_leaves_the_ledger_its_log() {
+        let (_dir, places, to, lock) = unreadable();
+        let index = beside(&places.file, INDEX);
+        std::fs::remove_file(&index).unwrap();
+        // Taken away after the log, and this one cannot be.
+        std::fs::create_dir(&index).unwrap();
+        assert!(restore(&places, &lock, &to, 7).is_err());
+        std::fs::remove_dir(&index).unwrap();
+        assert_eq!(std::fs::read_dir(&places.backups).unwrap().count(), 0, "no second name is left of it");
+        assert_eq!(noted(&places.file).as_deref(), Some("new"));
+        // A log alone is a sign that there was a ledger.
+        std::fs::remove_file(&places.file).unwrap();
+        let _ = std::fs::remove_file(&index);
+        std::fs::create_dir(&index).unwrap();
+        assert!(restore(&places, &lock, &to, 7).is_err());
+        assert!(matches!(refuse_if_gone(&places, None), Err(OpenError::Gone { .. })));
+    }
+
+    #[test]
+    fn a_log_comes_back_to_the_ledger_it_was_taken_from_and_to_no_later_one() {
+        let (_dir, places, to, lock) = unreadable();
+        let wal = beside(&places.file, "-wal");
+        // As far as a restore comes before its last step.
+        let cut_short = || set_aside(&places, &unused(&places, 7)).unwrap().unwrap();
+        cut_short();
+        assert!(!wal.exists());
+        end_what_was_cut_short(&places);
+        assert_eq!(std::fs::read_dir(&places.backups).unwrap().count(), 0);
+        assert_eq!(noted(&places.file).as_deref(), Some("new"));
+        // Somebody has written the ledger without it.
+        let _ = std::fs::remove_file(beside(&places.file, INDEX));
+        std::os::unix::fs::symlink(places.backups.join("none/index"), beside(&places.file, INDEX)).unwrap();
+        let aside = cut_short();
+        let later = std::time::SystemTime::now() + Duration::from_secs(1);
+        File::options().write(true).open(&places.file).unwrap().set_modified(later).unwrap();
+        end_what_was_cut_short(&places);
+        assert!(!wal.exists() && beside(&aside, "-wal").exists());
+        restore(&places, &lock, &to, 7).unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn a_ledger_that_somebody_reads_is_not_compacted() {
+        let (_dir, places, _, lock) = changed_since("old", "new");
+        let mut open = writer(&places).unwrap();
+        let reads = reader(&places.file).unwrap();
+        reads.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+        note(&mut open, "newest");
+        drop(open);
+        let refused = compact(&places, &lock);
+        assert!(matches!(refused, Err(BackupError::Ledger(OpenError::Locked { .. }))), "{refused:?}");
+        assert!(has_bytes(&beside(&places.file, "-wal")), "what is committed may be there alone");
+        drop(reads);
+        compact(&places, &lock).unwrap();
+        assert_eq!(noted(&places.file).as_deref(), Some("newest"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Opening: lock, backup, migration, pragmas, and a clear word for each way in which it can fail.
 
+use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -124,30 +125,26 @@ fn migrate(places: &Places, connection: &mut Connection, found: u32) -> Result<(
     let backup = if found > 0 { Some(back_up(places, connection, found)?) } else { None };
     crash::point("migration.before");
     // All steps in one transaction: a ledger is at the old schema or at the new one.
-    embedded::migrations::runner().set_grouped(true).run(connection).map_err(|source| OpenError::Migration {
-        path: places.file.clone(),
-        backup,
-        source: source.into(),
-    })?;
+    let migrated = embedded::migrations::runner().set_grouped(true).run(connection);
+    migrated.map_err(|error| not_migrated(&places.file, backup, error.into()))?;
     crash::point("migration.after");
     Ok(())
 }
 
 /// A copy of the ledger as it was. One of the same schema may lie there from another time: it stays.
 fn back_up(places: &Places, connection: &Connection, found: u32) -> Result<PathBuf, OpenError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Migration {
-        path: places.file.clone(),
-        backup: None,
-        source,
-    };
+    let failed = |source: Box<dyn Error + Send + Sync>| not_migrated(&places.file, None, source);
     std::fs::create_dir_all(&places.backups).map_err(|e| failed(e.into()))?;
     let part = places.backups.join(format!("ledger-schema-{found}.db.part"));
     let _ = std::fs::remove_file(&part);
-    let mut target = Connection::open(&part).map_err(|e| failed(e.into()))?;
-    rusqlite::backup::Backup::new(connection, &mut target)
-        .and_then(|backup| backup.run_to_completion(1000, Duration::ZERO, None))
-        .map_err(|e| failed(e.into()))?;
-    drop(target);
+    let copied = Connection::open(&part).and_then(|mut target| {
+        rusqlite::backup::Backup::new(connection, &mut target)?.run_to_completion(1000, Duration::ZERO, None)
+    });
+    if let Err(error) = copied {
+        // It takes room, of which there may be too little.
+        let _ = std::fs::remove_file(&part);
+        return Err(failed(error.into()));
+    }
     let names = (1..).map(|n| match n {
         1 => format!("ledger-schema-{found}.db"),
         n => format!("ledger-schema-{found}-{n}.db"),
@@ -165,6 +162,22 @@ fn back_up(places: &Places, connection: &Connection, found: u32) -> Result<PathB
         }
     }
     unreachable!("there is no end of names")
+}
+
+/// What would be in the way of any write is told as that: nothing is wrong with the ledger or the steps, and time or a
+/// person mends it.
+fn not_migrated(path: &Path, backup: Option<PathBuf>, source: Box<dyn Error + Send + Sync>) -> OpenError {
+    use ErrorCode::{CannotOpen, ReadOnly, SystemIoFailure};
+    let mut causes = std::iter::successors(Some(&*source as &(dyn Error + 'static)), |&error| error.source());
+    let cause = causes.find_map(|error| error.downcast_ref::<rusqlite::Error>());
+    if let Some(passes) = cause.and_then(|error| passing(path, error)) {
+        return passes;
+    }
+    let path = path.to_owned();
+    match cause.and_then(rusqlite::Error::sqlite_error_code) {
+        Some(SystemIoFailure | CannotOpen | ReadOnly) => OpenError::Unusable { path, source },
+        _ => OpenError::Migration { path, backup, source },
+    }
 }
 
 /// Whether two files hold the same bytes.
@@ -268,14 +281,25 @@ pub(super) fn schema_of(connection: &Connection) -> rusqlite::Result<u32> {
 }
 
 pub(super) fn classify(path: &Path, error: rusqlite::Error) -> OpenError {
+    if let Some(passes) = passing(path, &error) {
+        return passes;
+    }
     let path = path.to_owned();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => OpenError::Full { path },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             OpenError::Corrupt { path, detail: error.to_string() }
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path, pid: None },
         _ => OpenError::Unusable { path, source: error.into() },
+    }
+}
+
+/// What time alone may mend.
+fn passing(path: &Path, error: &rusqlite::Error) -> Option<OpenError> {
+    let path = path.to_owned();
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some(OpenError::Full { path }),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(OpenError::Locked { path, pid: None }),
+        _ => None,
     }
 }
 
@@ -358,6 +382,35 @@ mod tests {
         assert_eq!(kept(&connection), "yes");
         let copy = Connection::open(places.backups.join("ledger-schema-1.db")).unwrap();
         assert_eq!((schema_of(&copy).unwrap(), kept(&copy).as_str()), (1, "yes"), "the copy is as it was");
+    }
+
+    /// Whoever starts it again and again meanwhile must know that it is worth it.
+    #[test]
+    fn a_migration_without_room_or_beside_another_program_is_told_as_that() {
+        let (_dir, places) = places();
+        let mut old = Connection::open(&places.file).unwrap();
+        let first = refinery::Target::Version(1);
+        embedded::migrations::runner().set_target(first).run(&mut old).unwrap();
+        let pages: i64 = old.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        old.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        let full = migrate(&places, &mut old, 1).unwrap_err();
+        assert!(matches!(full, OpenError::Full { .. }), "{full:?}");
+        drop(old);
+        let mut old = Connection::open(&places.file).unwrap();
+        old.busy_timeout(Duration::ZERO).unwrap();
+        let other = Connection::open(&places.file).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let locked = migrate(&places, &mut old, 1).unwrap_err();
+        assert!(matches!(locked, OpenError::Locked { pid: None, .. }), "{locked:?}");
+        drop(other);
+        migrate(&places, &mut old, 1).unwrap();
+        assert_eq!(schema_of(&old).unwrap(), known_schema());
+        let disk = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_SHMSIZE), None);
+        let disk = not_migrated(&places.file, None, disk.into());
+        assert!(matches!(disk, OpenError::Unusable { .. }), "{disk:?}");
+        // Anything else stands as it is.
+        let bug = not_migrated(&places.file, None, rusqlite::Error::InvalidQuery.into());
+        assert!(matches!(bug, OpenError::Migration { .. }), "{bug:?}");
     }
 
     #[test]
