@@ -22,6 +22,8 @@ const KNOWN: &str = "restored_marks";
 const TURNS: &str = "restored_turns";
 /// When it last was.
 const LAST: &str = "restored_ms";
+/// Before a conversation's id: why it was held before, and for which turn.
+pub(super) const FORMER: &str = "held before:";
 /// Why an inbound row waits: nobody knows whether it was dealt with.
 const HELD: &str = "restored";
 /// When a delivery is due of which nobody knows whether it was sent.
@@ -138,7 +140,7 @@ fn hold_conversations(tx: &Transaction<'_>) -> Result<(), LedgerError> {
 }
 
 fn former_key(conversation: &ConversationId) -> String {
-    format!("held before:{conversation}")
+    format!("{FORMER}{conversation}")
 }
 
 /// What held a conversation before the ledger was put back, and will again.
