@@ -167,16 +167,20 @@ pub(super) async fn has_run(
     live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
-) -> Result<bool, CallError> {
-    let doubtful = turn.created_at_ms < core.since_ms && !core.is_before_restore(turn.created_at_ms);
-    let Some(thread) = conversation.thread.clone().filter(|_| doubtful) else { return Ok(false) };
+) -> anyhow::Result<bool> {
+    let is_older = turn.created_at_ms < core.since_ms;
+    let Some(thread) = conversation.thread.clone().filter(|_| is_older) else { return Ok(false) };
+    let id = turn.id.clone();
+    if core.ledger.read(move |tx| restored::was_there(tx, &id)).await? {
+        return Ok(false);
+    }
     let client = ClientId::of_turn(&turn.id, turn.attempt + 1);
     let cursor = conversation.thread_cursor.clone();
     let pull = Pull { thread, client: Some(client.clone()), turn: None, cursor };
     match live.call(|runtime| runtime.pull(&pull)).await {
         Ok(history) => Ok(history.turns.iter().any(|pulled| pulled.has_client(&client))),
         // It says nothing now; the turn is not handed over before it does.
-        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => Err(error),
+        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => Err(error.into()),
         // There is nothing that it could tell.
         Err(_) => Ok(false),
     }

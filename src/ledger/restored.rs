@@ -183,9 +183,22 @@ pub fn held(tx: &Transaction<'_>, at_ms: i64) -> Result<Held, LedgerError> {
     Ok(Held { turns: turns_held(tx, at_ms)?, messages: count(messages, &HELD_MS)?, inbound: count(inbound, &HELD)? })
 }
 
+/// The newest turn that was there when it was last recognised. A former ally noted only when that was.
+fn newest_then(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
+    Ok(meta(tx, TURNS)?.and_then(|number| number.parse().ok()))
+}
+
+/// Whether a turn was there when it was last recognised, whatever a clock says of it.
+pub fn was_there(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
+    let Some(at_ms) = last_ms(tx)? else { return Ok(false) };
+    let sql = "SELECT CASE WHEN ?2 IS NULL THEN created_at_ms <= ?3 ELSE rowid <= ?2 END FROM turns WHERE id = ?1";
+    let found = first(tx, sql, params![turn.as_str(), newest_then(tx)?, at_ms], |row| row.get(0))?;
+    Ok(found.unwrap_or(false))
+}
+
 /// Those that were there when it was recognised, whatever a clock says of them; what came since waits behind them.
 fn turns_held(tx: &Transaction<'_>, at_ms: i64) -> Result<Vec<Turn>, LedgerError> {
-    let newest: Option<i64> = meta(tx, TURNS)?.and_then(|number| number.parse().ok());
+    let newest = newest_then(tx)?;
     let sql = "SELECT t.id FROM turns t INDEXED BY turns_active CROSS JOIN conversations c ON c.id = t.conversation
          WHERE t.state <> 'settled' AND c.held_why = 'restored'
            AND CASE WHEN ?2 IS NULL THEN t.created_at_ms <= ?1 ELSE t.rowid <= ?2 END ORDER BY t.created_at_ms";
@@ -372,9 +385,13 @@ mod tests {
             let one = conversation(tx, "one");
             let before = queued(tx, &one, 9_000);
             hold(tx, 4).unwrap();
-            queued(tx, &one, 3);
+            let since = queued(tx, &one, 3);
             let listed = held(tx, 4).unwrap().turns;
-            assert_eq!(listed.into_iter().map(|turn| turn.id).collect::<Vec<_>>(), [before]);
+            assert_eq!(listed.iter().map(|turn| &turn.id).collect::<Vec<_>>(), [&before]);
+            let told = |turn| was_there(tx, turn).unwrap();
+            assert!(told(&before) && !told(&since));
+            go_on(tx).unwrap();
+            assert!(told(&before) && !told(&since), "somebody has decided about the first only");
         });
     }
 }

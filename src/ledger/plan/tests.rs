@@ -246,6 +246,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::mark(tx)?;
     restored::hold(tx, 1)?;
     restored::held(tx, 1)?;
+    restored::was_there(tx, &turn)?;
     restored::set_recognised_by(tx, &restored::recognised_by(tx)?)?;
     restored::inbound_held(tx)?;
     let nowhere = Target { chat: chat.clone(), reply_to: None, in_topic: false };
