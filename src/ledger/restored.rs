@@ -113,12 +113,28 @@ pub fn hold(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
          WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)",
         "UPDATE surfaces SET state = 'gone', problem = 'restored'
          WHERE kind = 'live' AND subject IN (SELECT id FROM turns WHERE state <> 'settled')",
-        "UPDATE surfaces SET state = 'gone', problem = 'restored'
-         WHERE kind = 'queue' AND subject IN (SELECT conversation FROM turns WHERE state <> 'settled')",
         "UPDATE surfaces SET state = 'gone', problem = 'restored' WHERE kind = 'gate' AND subject IN
              (SELECT coalesce(card, id) FROM gates INDEXED BY gates_open WHERE state IN ('open', 'decided', 'answering'))",
     ] {
         run(tx, sql, [])?;
+    }
+    leave_queue_cards(tx)
+}
+
+/// The queue card of what is held is left as it is. The turns still wait, and may for long: the next word about that is on a
+/// new card, which may have the same subject.
+fn leave_queue_cards(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    let sql =
+        "SELECT DISTINCT t.conversation AS id, m.value FROM turns t CROSS JOIN meta m ON m.key = ?1 || t.conversation
+         WHERE t.state <> 'settled' AND m.value <> ''";
+    let found: Vec<(ConversationId, String)> =
+        all(tx, sql, [conversations::QUEUE_CARD], |row| Ok((id(row, "id")?, row.get(1)?)))?;
+    for (conversation, subject) in found {
+        let card =
+            "UPDATE surfaces SET state = 'gone', problem = 'restored', wanted = NULL, subject = subject || ':' || id
+             WHERE kind = 'queue' AND subject = ?1";
+        run(tx, card, [subject])?;
+        conversations::set_queue_card(tx, &conversation, None)?;
     }
     Ok(())
 }
