@@ -24,6 +24,8 @@ const TURNS: &str = "restored_turns";
 const LAST: &str = "restored_ms";
 /// Before a conversation's id: why it was held before, and for which turn.
 pub(super) const FORMER: &str = "held before:";
+/// Before a conversation's id: the thread on which something may go on that was given up, or that this ledger never knew.
+const UNKNOWN: &str = "unknown on:";
 /// Why an inbound row waits: nobody knows whether it was dealt with.
 const HELD: &str = "restored";
 /// When a delivery is due of which nobody knows whether it was sent.
@@ -249,6 +251,9 @@ pub fn drop_rest(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerErro
 
 fn release(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
     set_meta(tx, RESTORED, "")?;
+    let sql = "INSERT OR REPLACE INTO meta (key, value) SELECT ?1 || id, thread FROM conversations
+         WHERE held_why = 'restored' AND thread IS NOT NULL";
+    run(tx, sql, [UNKNOWN])?;
     let sql = "UPDATE conversations SET state = 'open', held_why = NULL, held_turn = NULL WHERE held_why = 'restored' RETURNING id";
     let released: Vec<ConversationId> = all(tx, sql, [], |row| id(row, "id"))?;
     for conversation in &released {
@@ -258,6 +263,21 @@ fn release(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
         }
     }
     Ok(released)
+}
+
+/// The thread of a conversation on which something may go on that nobody here follows. Nothing while somebody follows what
+/// goes on there, or while nobody has decided what becomes of it.
+pub fn unknown_on(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<ThreadId>, LedgerError> {
+    let sql = "SELECT m.value AS thread FROM meta m JOIN conversations c ON c.id = ?2
+         WHERE m.key = ?1 || c.id AND c.held_why IS NOT 'restored' AND NOT EXISTS (
+             SELECT 1 FROM turns t INDEXED BY turns_active WHERE t.state <> 'settled'
+               AND t.state IN ('submitting', 'running', 'waiting') AND t.thread = m.value)";
+    first(tx, sql, [UNKNOWN, conversation.as_str()], |row| id(row, "thread"))
+}
+
+/// Nothing goes on there any more.
+pub fn nothing_unknown(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
+    run(tx, "DELETE FROM meta WHERE key = ?1 || ?2", [UNKNOWN, conversation.as_str()]).map(drop)
 }
 
 #[cfg(test)]
@@ -355,6 +375,42 @@ mod tests {
             assert_eq!((why(&elsewhere), why(&open)), (None, None), "somebody said so meanwhile");
             conversations::release(tx, &lost).unwrap();
             assert_eq!(why(&lost), None);
+        });
+    }
+
+    /// Until it is known what goes on there, but never while somebody follows it.
+    #[test]
+    fn a_thread_of_what_was_held_is_in_doubt_once_that_is_decided() {
+        on_a_ledger(|tx| {
+            let here = conversation(tx, "chat");
+            let thread = ThreadId::new("thread");
+            conversations::set_thread(tx, &here, Some(&thread), None).unwrap();
+            let turn = queued(tx, &here, 1);
+            let doubted = || unknown_on(tx, &here).unwrap();
+            hold(tx, 2).unwrap();
+            assert_eq!(doubted(), None, "nobody has decided");
+            go_on(tx).unwrap();
+            assert_eq!(doubted(), Some(thread.clone()));
+            let generation = crate::ledger::generations::begin(tx, "r", "/h", 3).unwrap();
+            let submission = turns::Submission {
+                thread: thread.clone(),
+                cursor: None,
+                generation,
+                boot_id: "boot".to_owned(),
+                at_ms: 3,
+                level: crate::domain::level::Level::Ask,
+                network: false,
+                position: None,
+            };
+            turns::submit(tx, &turns::get(tx, &turn).unwrap(), &submission).unwrap();
+            assert_eq!(doubted(), None, "what goes on there is followed");
+            hold(tx, 4).unwrap();
+            turns::settle(tx, &turns::get(tx, &turn).unwrap(), Outcome::Lost, &turns::Settlement::default(), 5)
+                .unwrap();
+            drop_rest(tx).unwrap();
+            assert_eq!(doubted(), Some(thread.clone()), "the runtime was not told that it is given up");
+            nothing_unknown(tx, &here).unwrap();
+            assert_eq!(doubted(), None);
         });
     }
 

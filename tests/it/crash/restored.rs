@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use ally::ledger::surfaces::{self, SurfaceKind};
 
+use super::held::kill_only_the_bridge;
 use super::points::arm;
 use crate::support::feishu_sim::{Fault, SimMessage};
 use crate::support::world::*;
@@ -352,6 +353,34 @@ async fn what_came_late_is_for_the_owner_to_decide_where_its_card_asks_no_more()
     assert_eq!(world.answer(&late).await.said(), "done late");
     world.settled().await;
     assert!(!is_restored(&world));
+}
+
+/// The runtime outlived the bridge, and so the ledger that was put back under it: what was given up ends there, too, and
+/// takes in nothing that is said next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_ends_also_in_a_runtime_that_works_on_it() {
+    for kind in [Kind::Embedded, Kind::Codex] {
+        let world = World::start(kind).await;
+        let (file, copy, ledger) = (world.file("nonce.txt"), world.file("copy.db"), world.paths().ledger);
+        let asks = format!("[[escalate echo n >> {}]] [[say given up]]", file.display());
+        let given_up = world.sim.say(OWNER_CHAT, OWNER, &asks);
+        world.card_with(&given_up, "Allow once").await;
+        assert!(world.run(&["backup", &copy.to_string_lossy()]).1);
+        let since = world.sim.say(GROUP, OWNER, "@bot [[say since]]");
+        assert_eq!(world.answer(&since).await.said(), "since");
+        world.settled_surfaces().await;
+        for beside in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{beside}", ledger.display()));
+        }
+        std::fs::rename(&copy, &ledger).unwrap();
+        kill_only_the_bridge(&world).await;
+        question(&world).await;
+        assert!(world.run(&["restored", "dismiss"]).1);
+        let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+        assert_eq!(world.answer(&next).await.said(), "next");
+        world.settled().await;
+        assert!(world.answers(&given_up).is_empty() && !file.exists(), "it did nothing more");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
