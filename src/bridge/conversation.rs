@@ -169,7 +169,9 @@ async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> an
     {
         return Ok(Next::Sleep(wait));
     }
-    let Some((conversation, turn, locked)) = next(core, id).await? else { return Ok(Next::Nothing) };
+    let Some((conversation, turn, locked)) = next(core, id).await? else {
+        return Ok(restored::waits_for_runtime(core, id).await?.map_or(Next::Nothing, Next::Sleep));
+    };
     if conversation.held.as_ref().is_some_and(|held| held.why == HeldWhy::Restored) {
         // Not even asked about: it may long be over.
         return Ok(Next::Nothing);

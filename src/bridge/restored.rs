@@ -230,6 +230,19 @@ pub(super) async fn end_unknown(
     Ok(leaves.then_some(Duration::ZERO))
 }
 
+/// While no runtime is there that could be asked.
+pub(super) async fn waits_for_runtime(
+    core: &Core,
+    conversation: &ConversationId,
+) -> Result<Option<Duration>, LedgerError> {
+    if !core.was_put_back() {
+        return Ok(None);
+    }
+    let here = conversation.clone();
+    let unknown = core.ledger.read(move |tx| restored::unknown_on(tx, &here)).await?;
+    Ok(unknown.map(|_| LOOK_AGAIN))
+}
+
 /// True when nothing goes on there.
 async fn interrupt_unknown(live: &LiveRuntime, thread: &ThreadId) -> Result<bool, CallError> {
     match live.call(|runtime| runtime.thread_status(thread)).await {

@@ -275,6 +275,12 @@ pub fn unknown_on(tx: &Transaction<'_>, conversation: &ConversationId) -> Result
     first(tx, sql, [UNKNOWN, conversation.as_str()], |row| id(row, "thread"))
 }
 
+/// The conversations of which it is not known yet whether something goes on there.
+pub fn in_doubt(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
+    let sql = "SELECT substr(key, length(?1) + 1) AS id FROM meta WHERE key > ?1 AND key < ?1 || char(1114111)";
+    all(tx, sql, [UNKNOWN], |row| id(row, "id"))
+}
+
 /// Nothing goes on there any more.
 pub fn nothing_unknown(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
     run(tx, "DELETE FROM meta WHERE key = ?1 || ?2", [UNKNOWN, conversation.as_str()]).map(drop)
@@ -409,8 +415,9 @@ mod tests {
                 .unwrap();
             drop_rest(tx).unwrap();
             assert_eq!(doubted(), Some(thread.clone()), "the runtime was not told that it is given up");
+            assert_eq!(in_doubt(tx).unwrap(), std::slice::from_ref(&here));
             nothing_unknown(tx, &here).unwrap();
-            assert_eq!(doubted(), None);
+            assert_eq!((doubted(), in_doubt(tx).unwrap()), (None, Vec::new()));
         });
     }
 

@@ -255,6 +255,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::go_on(tx)?;
     restored::drop_rest(tx)?;
     restored::unknown_on(tx, &here)?;
+    restored::in_doubt(tx)?;
     restored::nothing_unknown(tx, &here)?;
     let old = prune::Step { now_ms: 1, before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };
     turns::settle(tx, &turns::get(tx, &turn)?, crate::domain::turn::Outcome::Cancelled, &Default::default(), 1)?;
