@@ -16,7 +16,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::at_end::AtEnd;
 use super::core::{Core, is_outage};
-use super::{alive, recovery, turn_runner};
+use super::{alive, recovery, restored, turn_runner};
 use crate::domain::ids::*;
 use crate::domain::turn::{StopReason, TurnState};
 use crate::ledger::conversations::{Conversation, HeldWhy};
@@ -164,7 +164,14 @@ pub enum Next {
 
 /// What a conversation has to do now, as the ledger says.
 async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> anyhow::Result<Next> {
-    let Some((conversation, turn, locked)) = next(core, id).await? else { return Ok(Next::Nothing) };
+    if let Some(live) = core.host.now()
+        && let Some(wait) = restored::end_unknown(core, &live, id).await?
+    {
+        return Ok(Next::Sleep(wait));
+    }
+    let Some((conversation, turn, locked)) = next(core, id).await? else {
+        return Ok(restored::waits_for_runtime(core, id).await?.map_or(Next::Nothing, Next::Sleep));
+    };
     if conversation.held.as_ref().is_some_and(|held| held.why == HeldWhy::Restored) {
         // Not even asked about: it may long be over.
         return Ok(Next::Nothing);

@@ -250,6 +250,11 @@ impl Core {
         self.restored_ms.store(at_ms.unwrap_or(i64::MIN), Ordering::Release);
     }
 
+    /// Whether the ledger was ever put back to an earlier state of itself.
+    pub fn was_put_back(&self) -> bool {
+        self.restored_ms.load(Ordering::Acquire) != i64::MIN
+    }
+
     /// Whether what was sent then may have been dealt with by a state of the ledger that is gone.
     pub fn is_before_restore(&self, sent_at_ms: i64) -> bool {
         sent_at_ms < self.restored_ms.load(Ordering::Acquire)
@@ -257,7 +262,7 @@ impl Core {
 
     /// The same of a message. No look at the ledger where it was never put back.
     pub async fn is_before_restore_of(&self, channel: &ChannelName, message: &MessageId) -> Result<bool, LedgerError> {
-        if self.restored_ms.load(Ordering::Acquire) == i64::MIN {
+        if !self.was_put_back() {
             return Ok(false);
         }
         let (channel, message) = (channel.clone(), message.clone());

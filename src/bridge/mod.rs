@@ -109,6 +109,10 @@ impl Bridge {
         for conversation in core.ledger.read(conversations::with_work).await? {
             conversation::wake(&core, &conversation);
         }
+        // Also where nothing is to do: what was given up may still go on.
+        for conversation in core.ledger.read(crate::ledger::restored::in_doubt).await? {
+            conversation::wake(&core, &conversation);
+        }
         Ok(Self { core })
     }
 

@@ -288,16 +288,14 @@ fn queue_subject(
     conversation: &Conversation,
     newest: Option<&TurnId>,
 ) -> Result<String, LedgerError> {
-    let key = format!("queue:{}", conversation.id);
-    let current = said::meta(tx, &key)?.filter(|subject| !subject.is_empty());
-    match (current, newest) {
+    match (conversations::queue_card(tx, &conversation.id)?, newest) {
         (Some(subject), Some(_)) => Ok(subject),
         (Some(subject), None) => {
-            said::set_meta(tx, &key, "")?;
+            conversations::set_queue_card(tx, &conversation.id, None)?;
             Ok(subject)
         }
         (None, Some(turn)) => {
-            said::set_meta(tx, &key, turn.as_str())?;
+            conversations::set_queue_card(tx, &conversation.id, Some(turn.as_str()))?;
             Ok(turn.as_str().to_owned())
         }
         (None, None) => Ok(conversation.id.as_str().to_owned()),

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::{info, warn};
 
 use super::actions::{self, Performed, Person, Told};
 use super::alive;
@@ -10,13 +13,14 @@ use super::core::Core;
 use super::host::LiveRuntime;
 use super::intake::after;
 use super::pictures::{self, Frame};
-use super::ports::{CallError, Pull};
+use super::ports::{CallError, Pull, ThreadStatus};
 use super::say;
 use crate::domain::access::Role;
 use crate::domain::action::Action;
 use crate::domain::delivery::Target;
 use crate::domain::ids::*;
 use crate::domain::turn::{Outcome, TurnState};
+use crate::domain::verdict::FoundStatus;
 use crate::domain::view::ButtonRole;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::inbound::InboundRow;
@@ -26,6 +30,9 @@ use crate::ledger::turns::{Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, inbound, restored, turns};
 use crate::tasks::OnExit;
 use crate::words::{self, NoticeMsg};
+
+/// What was interrupted is looked at again after this long.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Tasks that the card names.
 const NAMED: usize = 10;
@@ -167,19 +174,94 @@ pub(super) async fn has_run(
     live: &LiveRuntime,
     conversation: &Conversation,
     turn: &Turn,
-) -> Result<bool, CallError> {
-    let doubtful = turn.created_at_ms < core.since_ms && !core.is_before_restore(turn.created_at_ms);
-    let Some(thread) = conversation.thread.clone().filter(|_| doubtful) else { return Ok(false) };
+) -> anyhow::Result<bool> {
+    let is_older = turn.created_at_ms < core.since_ms;
+    let Some(thread) = conversation.thread.clone().filter(|_| is_older) else { return Ok(false) };
+    let id = turn.id.clone();
+    if core.ledger.read(move |tx| restored::was_there(tx, &id)).await? {
+        return Ok(false);
+    }
     let client = ClientId::of_turn(&turn.id, turn.attempt + 1);
     let cursor = conversation.thread_cursor.clone();
     let pull = Pull { thread, client: Some(client.clone()), turn: None, cursor };
     match live.call(|runtime| runtime.pull(&pull)).await {
         Ok(history) => Ok(history.turns.iter().any(|pulled| pulled.has_client(&client))),
         // It says nothing now; the turn is not handed over before it does.
-        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => Err(error),
+        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => Err(error.into()),
         // There is nothing that it could tell.
         Err(_) => Ok(false),
     }
+}
+
+/// Since the ledger was put back something may go on in the conversation's thread that was given up, or that this ledger
+/// never knew: what is handed over there would go into it. It is interrupted first. How long until the next look, while it
+/// has not ended.
+pub(super) async fn end_unknown(
+    core: &Core,
+    live: &LiveRuntime,
+    conversation: &ConversationId,
+) -> Result<Option<Duration>, LedgerError> {
+    if !core.was_put_back() {
+        return Ok(None);
+    }
+    let here = conversation.clone();
+    let Some(thread) = core.ledger.read(move |tx| restored::unknown_on(tx, &here)).await? else { return Ok(None) };
+    let leaves = match interrupt_unknown(live, &thread).await {
+        Ok(true) => false,
+        Ok(false) | Err(CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone) => {
+            return Ok(Some(LOOK_AGAIN));
+        }
+        Err(error) => {
+            warn!(conversation.id = %conversation, %error, "What goes on in a thread cannot be ended; it is left");
+            true
+        }
+    };
+    let here = conversation.clone();
+    core.ledger
+        .write(move |tx| {
+            restored::nothing_unknown(tx, &here)?;
+            if leaves && conversations::get(tx, &here)?.thread == Some(thread) {
+                conversations::set_thread(tx, &here, None, None)?;
+            }
+            Ok(())
+        })
+        .await?;
+    // The conversation is not as it was read.
+    Ok(leaves.then_some(Duration::ZERO))
+}
+
+/// While no runtime is there that could be asked.
+pub(super) async fn waits_for_runtime(
+    core: &Core,
+    conversation: &ConversationId,
+) -> Result<Option<Duration>, LedgerError> {
+    if !core.was_put_back() {
+        return Ok(None);
+    }
+    let here = conversation.clone();
+    let unknown = core.ledger.read(move |tx| restored::unknown_on(tx, &here)).await?;
+    Ok(unknown.map(|_| LOOK_AGAIN))
+}
+
+/// True when nothing goes on there.
+async fn interrupt_unknown(live: &LiveRuntime, thread: &ThreadId) -> Result<bool, CallError> {
+    match live.call(|runtime| runtime.thread_status(thread)).await {
+        Ok(ThreadStatus::Active | ThreadStatus::WaitingOnPerson) => {}
+        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => return Err(error),
+        // What it does not know, or cannot tell of, it does not work on.
+        Ok(ThreadStatus::Idle | ThreadStatus::NotLoaded) | Err(_) => return Ok(true),
+    }
+    let pull = Pull { thread: thread.clone(), client: None, turn: None, cursor: None };
+    let history = live.call(|runtime| runtime.pull(&pull)).await?;
+    // It may have begun in this moment.
+    let Some(turn) = history.turns.iter().find(|turn| turn.status == FoundStatus::InProgress) else { return Ok(false) };
+    info!(thread.id = %thread, "Interrupts what goes on in a thread since the ledger was put back");
+    match live.call(|runtime| runtime.interrupt(thread, &turn.native)).await {
+        Ok(()) | Err(CallError::NoTurn) => {}
+        Err(error) => return Err(error),
+    }
+    live.call(|runtime| runtime.clean(thread)).await?;
+    Ok(false)
 }
 
 /// The bridge ends, and the next one holds everything before anything of it works.

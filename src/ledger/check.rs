@@ -74,8 +74,10 @@ fn query(invariant: Invariant) -> &'static str {
             "SELECT 'turns:' || id FROM turns t WHERE t.outcome = 'lost'
                AND NOT EXISTS (SELECT 1 FROM surfaces s WHERE s.kind = 'interrupted' AND s.subject = t.id)
                AND NOT EXISTS (SELECT 1 FROM surfaces s WHERE s.kind = 'notice' AND s.subject = 'failed:' || t.id)
-               AND NOT (t.lost_how IS NULL AND EXISTS (SELECT 1 FROM meta m WHERE m.key = 'restored_ms'
-                   AND t.created_at_ms <= CAST(m.value AS INTEGER)))"
+               AND NOT (t.lost_how IS NULL AND EXISTS (SELECT 1 FROM meta m
+                   LEFT JOIN meta n ON n.key = 'restored_turns' WHERE m.key = 'restored_ms'
+                   AND CASE WHEN n.value IS NULL THEN t.created_at_ms <= CAST(m.value AS INTEGER)
+                       ELSE t.rowid <= CAST(n.value AS INTEGER) END))"
         }
         WaitingHasGate => {
             "SELECT 'turns:' || t.id FROM turns t JOIN generations g ON g.number = t.generation

@@ -292,6 +292,22 @@ pub fn is_fork_wanted(tx: &Transaction<'_>, conversation: &ConversationId) -> Re
     Ok(said::meta(tx, &format!("fork:{conversation}"))?.as_deref() == Some("wanted"))
 }
 
+/// Before a conversation's id: the subject of its present queue card.
+pub(super) const QUEUE_CARD: &str = "queue:";
+
+/// The subject of its present queue card.
+pub fn queue_card(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<String>, LedgerError> {
+    Ok(said::meta(tx, &format!("{QUEUE_CARD}{conversation}"))?.filter(|subject| !subject.is_empty()))
+}
+
+pub fn set_queue_card(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    subject: Option<&str>,
+) -> Result<(), LedgerError> {
+    said::set_meta(tx, &format!("{QUEUE_CARD}{conversation}"), subject.unwrap_or_default())
+}
+
 /// The language of what ally says in a chat.
 pub fn set_lang(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId, lang: Lang) -> Result<(), LedgerError> {
     let sql = "UPDATE conversations SET lang = ?3 WHERE channel = ?1 AND chat = ?2";

@@ -7,6 +7,7 @@
 use rusqlite::{Transaction, params};
 
 use super::LedgerError;
+use super::restored;
 use super::said::{meta, set_meta};
 use super::sql::{all, first, id, json, run};
 use crate::domain::delivery::Body;
@@ -133,15 +134,19 @@ fn read_pair(text: Option<String>) -> (i64, i64) {
 }
 
 /// Nothing of it is still to be sent, asked or gone on with, and nothing was left that could not be sent: that is read on this
-/// computer only. A compaction names in its prompt the turn that runs again after it.
+/// computer only. What it holds it may also hold again, once somebody has decided about a ledger that was put back. A
+/// compaction names in its prompt the turn that runs again after it.
 fn is_over(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE turn = ?1 AND state IN ('ready', 'sending', 'undeliverable'))
          OR EXISTS (SELECT 1 FROM gates WHERE turn = ?1 AND state IN ('open', 'decided', 'answering'))
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN conversations c ON c.id = t.conversation WHERE t.id = ?1 AND c.held_turn = t.id)
+         OR EXISTS (SELECT 1 FROM turns t CROSS JOIN meta m ON m.key = ?2 || t.conversation
+                    WHERE t.id = ?1 AND substr(m.value, instr(m.value, ' ') + 1) = t.id)
          OR EXISTS (SELECT 1 FROM turns t CROSS JOIN turns o INDEXED BY turns_queue ON o.conversation = t.conversation AND o.state <> 'settled'
                     WHERE t.id = ?1 AND (o.continues = t.id OR instr(o.prompt, t.id) > 0))
          OR EXISTS (SELECT 1 FROM surfaces WHERE kind = 'queue' AND subject = ?1 AND final = 0 AND state <> 'gone')";
-    Ok(!first(tx, sql, [turn.as_str()], |row| row.get::<_, bool>(0))?.unwrap_or(true))
+    let values = [turn.as_str(), restored::FORMER];
+    Ok(!first(tx, sql, values, |row| row.get::<_, bool>(0))?.unwrap_or(true))
 }
 
 fn forget_turn(tx: &Transaction<'_>, step: Step, turn: &TurnId) -> Result<(), LedgerError> {
@@ -232,9 +237,10 @@ fn old_rows(tx: &Transaction<'_>, step: Step, rows: Rows) -> Result<usize, Ledge
     Ok(looked_at.len())
 }
 
+/// What could not be sent is read on this computer only, and never will be sent: it is not looked at again.
 fn forget_reply(tx: &Transaction<'_>, number: i64) -> Result<bool, LedgerError> {
     let nothing = json(&Body::Notice { text: String::new() })?;
-    let sql = "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state IN ('sent', 'undeliverable')";
+    let sql = "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state = 'sent'";
     run(tx, sql, params![number, nothing])?;
     // What was said about a turn is forgotten with it.
     let waits = "SELECT 1 FROM messages WHERE rowid = ?1 AND turn IS NULL AND state IN ('ready', 'sending')";
@@ -350,10 +356,7 @@ mod tests {
         }
     }
 
-    /// One message and what may have become of it; whether all of it is over, and since when.
-    fn story(tx: &Transaction<'_>, n: i64, at_ms: i64) -> (InboundSeq, Option<TurnId>, bool) {
-        let Admission::New(seq) = inbound::admit(tx, &row(n, at_ms)).unwrap() else { panic!("{n} is new") };
-        audit::note(tx, "u", "did", "", "", at_ms).unwrap();
+    fn conversation(tx: &Transaction<'_>, at_ms: i64) -> ConversationId {
         let place = NewConversation {
             channel: "c".into(),
             chat: "chat".into(),
@@ -365,16 +368,10 @@ mod tests {
             runtime_kind: "r".to_owned(),
             runtime_home: "/h".to_owned(),
         };
-        let kind = fastrand::u32(0..6);
-        if kind == 0 {
-            inbound::resolve(tx, seq, InboundState::Command, None, None).unwrap();
-            return (seq, None, true);
-        }
-        if kind == 1 {
-            inbound::resolve(tx, seq, InboundState::Waiting, Some("late"), None).unwrap();
-            return (seq, None, false);
-        }
-        let conversation = conversations::resolve(tx, &place, at_ms).unwrap().id;
+        conversations::resolve(tx, &place, at_ms).unwrap().id
+    }
+
+    fn queued(tx: &Transaction<'_>, conversation: &ConversationId, at_ms: i64) -> TurnId {
         let new = NewTurn {
             conversation: conversation.clone(),
             ord: None,
@@ -388,24 +385,44 @@ mod tests {
             network_by: None,
             not_before_ms: 0,
         };
-        let turn = turns::insert(tx, &new, at_ms).unwrap();
-        inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn)).unwrap();
-        if kind == 2 {
-            return (seq, Some(turn), false);
-        }
-        let answer = Settlement { answer: Some("answer".to_owned()), ..Settlement::default() };
-        turns::settle(tx, &turns::get(tx, &turn).unwrap(), Outcome::Cancelled, &answer, at_ms).unwrap();
-        let message = NewMessage {
-            conversation: Some(conversation),
-            turn: Some(turn.clone()),
+        turns::insert(tx, &new, at_ms).unwrap()
+    }
+
+    fn said(turn: Option<(&ConversationId, &TurnId)>) -> NewMessage {
+        NewMessage {
+            conversation: turn.map(|(conversation, _)| conversation.clone()),
+            turn: turn.map(|(_, turn)| turn.clone()),
             channel: "c".into(),
             target: Target { chat: "chat".into(), reply_to: None, in_topic: false },
             body: Body::Notice { text: "said".to_owned() },
             lang: Lang::En,
             after: None,
             sending: None,
-        };
-        let delivery = messages::insert(tx, &message, at_ms).unwrap();
+        }
+    }
+
+    /// One message and what may have become of it; whether all of it is over, and since when.
+    fn story(tx: &Transaction<'_>, n: i64, at_ms: i64) -> (InboundSeq, Option<TurnId>, bool) {
+        let Admission::New(seq) = inbound::admit(tx, &row(n, at_ms)).unwrap() else { panic!("{n} is new") };
+        audit::note(tx, "u", "did", "", "", at_ms).unwrap();
+        let kind = fastrand::u32(0..6);
+        if kind == 0 {
+            inbound::resolve(tx, seq, InboundState::Command, None, None).unwrap();
+            return (seq, None, true);
+        }
+        if kind == 1 {
+            inbound::resolve(tx, seq, InboundState::Waiting, Some("late"), None).unwrap();
+            return (seq, None, false);
+        }
+        let conversation = conversation(tx, at_ms);
+        let turn = queued(tx, &conversation, at_ms);
+        inbound::resolve(tx, seq, InboundState::Turn, None, Some(&turn)).unwrap();
+        if kind == 2 {
+            return (seq, Some(turn), false);
+        }
+        let answer = Settlement { answer: Some("answer".to_owned()), ..Settlement::default() };
+        turns::settle(tx, &turns::get(tx, &turn).unwrap(), Outcome::Cancelled, &answer, at_ms).unwrap();
+        let delivery = messages::insert(tx, &said(Some((&conversation, &turn))), at_ms).unwrap();
         if kind == 4 {
             messages::claim(tx, &messages::get(tx, &delivery).unwrap(), at_ms).unwrap();
             messages::sent(tx, &delivery, None, at_ms).unwrap();
@@ -453,6 +470,54 @@ mod tests {
             assert_eq!(broken, 0);
             assert!(!step(&tx, ALL).unwrap(), "there is nothing left");
         }
+    }
+
+    /// Nobody has decided for longer than words are kept, and then says that all goes on.
+    #[test]
+    fn what_held_a_conversation_before_the_ledger_was_put_back_is_kept_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        let tx = ledger.transaction().unwrap();
+        let here = conversation(&tx, 1);
+        let [other, lost] = [1, 2].map(|at_ms| {
+            let turn = turns::get(&tx, &queued(&tx, &here, at_ms)).unwrap();
+            turns::settle(&tx, &turn, Outcome::Cancelled, &Settlement::default(), at_ms).unwrap();
+            turn.id
+        });
+        conversations::hold(&tx, &here, conversations::HeldWhy::Lost, Some(&lost)).unwrap();
+        queued(&tx, &here, 3);
+        restored::hold(&tx, 4).unwrap();
+        let has_words = |turn| !turns::get(&tx, turn).unwrap().prompt.is_empty();
+        while step(&tx, ALL).unwrap() {}
+        assert!(!has_words(&other) && has_words(&lost));
+        restored::go_on(&tx).unwrap();
+        let later = Step { before_ms: ALL.before_ms + 1, ..ALL };
+        while step(&tx, later).unwrap() {}
+        assert!(has_words(&lost), "it holds it again");
+        conversations::release(&tx, &here).unwrap();
+        let later = Step { before_ms: ALL.before_ms + 2, ..ALL };
+        while step(&tx, later).unwrap() {}
+        assert!(!has_words(&lost), "somebody has decided about it");
+    }
+
+    /// It is read on this computer only.
+    #[test]
+    fn what_could_not_be_delivered_about_no_turn_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let mut ledger = writer(&places).unwrap();
+        let tx = ledger.transaction().unwrap();
+        let [sent, stuck, waits] = [1, 2, 3].map(|at_ms| messages::insert(&tx, &said(None), at_ms).unwrap());
+        messages::claim(&tx, &messages::get(&tx, &sent).unwrap(), 4).unwrap();
+        messages::sent(&tx, &sent, None, 4).unwrap();
+        messages::undeliverable(&tx, &stuck, "gone").unwrap();
+        while step(&tx, ALL).unwrap() {}
+        let has_words = |delivery| messages::get(&tx, delivery).unwrap().body != Body::Notice { text: String::new() };
+        assert!(!has_words(&sent) && has_words(&stuck) && has_words(&waits));
+        let noted = "SELECT count(*) FROM said WHERE key LIKE 'passed by:%'";
+        let noted: i64 = tx.query_row(noted, [], |row| row.get(0)).unwrap();
+        assert_eq!(noted, 1, "only what may yet be sent is looked at again");
     }
 
     #[test]

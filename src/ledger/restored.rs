@@ -22,6 +22,10 @@ const KNOWN: &str = "restored_marks";
 const TURNS: &str = "restored_turns";
 /// When it last was.
 const LAST: &str = "restored_ms";
+/// Before a conversation's id: why it was held before, and for which turn.
+pub(super) const FORMER: &str = "held before:";
+/// Before a conversation's id: the thread on which something may go on that was given up, or that this ledger never knew.
+const UNKNOWN: &str = "unknown on:";
 /// Why an inbound row waits: nobody knows whether it was dealt with.
 const HELD: &str = "restored";
 /// When a delivery is due of which nobody knows whether it was sent.
@@ -111,12 +115,28 @@ pub fn hold(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
          WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)",
         "UPDATE surfaces SET state = 'gone', problem = 'restored'
          WHERE kind = 'live' AND subject IN (SELECT id FROM turns WHERE state <> 'settled')",
-        "UPDATE surfaces SET state = 'gone', problem = 'restored'
-         WHERE kind = 'queue' AND subject IN (SELECT conversation FROM turns WHERE state <> 'settled')",
         "UPDATE surfaces SET state = 'gone', problem = 'restored' WHERE kind = 'gate' AND subject IN
              (SELECT coalesce(card, id) FROM gates INDEXED BY gates_open WHERE state IN ('open', 'decided', 'answering'))",
     ] {
         run(tx, sql, [])?;
+    }
+    leave_queue_cards(tx)
+}
+
+/// The queue card of what is held is left as it is. The turns still wait, and may for long: the next word about that is on a
+/// new card, which may have the same subject.
+fn leave_queue_cards(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+    let sql =
+        "SELECT DISTINCT t.conversation AS id, m.value FROM turns t CROSS JOIN meta m ON m.key = ?1 || t.conversation
+         WHERE t.state <> 'settled' AND m.value <> ''";
+    let found: Vec<(ConversationId, String)> =
+        all(tx, sql, [conversations::QUEUE_CARD], |row| Ok((id(row, "id")?, row.get(1)?)))?;
+    for (conversation, subject) in found {
+        let card =
+            "UPDATE surfaces SET state = 'gone', problem = 'restored', wanted = NULL, subject = subject || ':' || id
+             WHERE kind = 'queue' AND subject = ?1";
+        run(tx, card, [subject])?;
+        conversations::set_queue_card(tx, &conversation, None)?;
     }
     Ok(())
 }
@@ -138,7 +158,7 @@ fn hold_conversations(tx: &Transaction<'_>) -> Result<(), LedgerError> {
 }
 
 fn former_key(conversation: &ConversationId) -> String {
-    format!("held before:{conversation}")
+    format!("{FORMER}{conversation}")
 }
 
 /// What held a conversation before the ledger was put back, and will again.
@@ -181,9 +201,22 @@ pub fn held(tx: &Transaction<'_>, at_ms: i64) -> Result<Held, LedgerError> {
     Ok(Held { turns: turns_held(tx, at_ms)?, messages: count(messages, &HELD_MS)?, inbound: count(inbound, &HELD)? })
 }
 
+/// The newest turn that was there when it was last recognised. A former ally noted only when that was.
+fn newest_then(tx: &Transaction<'_>) -> Result<Option<i64>, LedgerError> {
+    Ok(meta(tx, TURNS)?.and_then(|number| number.parse().ok()))
+}
+
+/// Whether a turn was there when it was last recognised, whatever a clock says of it.
+pub fn was_there(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
+    let Some(at_ms) = last_ms(tx)? else { return Ok(false) };
+    let sql = "SELECT CASE WHEN ?2 IS NULL THEN created_at_ms <= ?3 ELSE rowid <= ?2 END FROM turns WHERE id = ?1";
+    let found = first(tx, sql, params![turn.as_str(), newest_then(tx)?, at_ms], |row| row.get(0))?;
+    Ok(found.unwrap_or(false))
+}
+
 /// Those that were there when it was recognised, whatever a clock says of them; what came since waits behind them.
 fn turns_held(tx: &Transaction<'_>, at_ms: i64) -> Result<Vec<Turn>, LedgerError> {
-    let newest: Option<i64> = meta(tx, TURNS)?.and_then(|number| number.parse().ok());
+    let newest = newest_then(tx)?;
     let sql = "SELECT t.id FROM turns t INDEXED BY turns_active CROSS JOIN conversations c ON c.id = t.conversation
          WHERE t.state <> 'settled' AND c.held_why = 'restored'
            AND CASE WHEN ?2 IS NULL THEN t.created_at_ms <= ?1 ELSE t.rowid <= ?2 END ORDER BY t.created_at_ms";
@@ -218,6 +251,9 @@ pub fn drop_rest(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerErro
 
 fn release(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
     set_meta(tx, RESTORED, "")?;
+    let sql = "INSERT OR REPLACE INTO meta (key, value) SELECT ?1 || id, thread FROM conversations
+         WHERE held_why = 'restored' AND thread IS NOT NULL";
+    run(tx, sql, [UNKNOWN])?;
     let sql = "UPDATE conversations SET state = 'open', held_why = NULL, held_turn = NULL WHERE held_why = 'restored' RETURNING id";
     let released: Vec<ConversationId> = all(tx, sql, [], |row| id(row, "id"))?;
     for conversation in &released {
@@ -227,6 +263,27 @@ fn release(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
         }
     }
     Ok(released)
+}
+
+/// The thread of a conversation on which something may go on that nobody here follows. Nothing while somebody follows what
+/// goes on there, or while nobody has decided what becomes of it.
+pub fn unknown_on(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<ThreadId>, LedgerError> {
+    let sql = "SELECT m.value AS thread FROM meta m JOIN conversations c ON c.id = ?2
+         WHERE m.key = ?1 || c.id AND c.held_why IS NOT 'restored' AND NOT EXISTS (
+             SELECT 1 FROM turns t INDEXED BY turns_active WHERE t.state <> 'settled'
+               AND t.state IN ('submitting', 'running', 'waiting') AND t.thread = m.value)";
+    first(tx, sql, [UNKNOWN, conversation.as_str()], |row| id(row, "thread"))
+}
+
+/// The conversations of which it is not known yet whether something goes on there.
+pub fn in_doubt(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, LedgerError> {
+    let sql = "SELECT substr(key, length(?1) + 1) AS id FROM meta WHERE key > ?1 AND key < ?1 || char(1114111)";
+    all(tx, sql, [UNKNOWN], |row| id(row, "id"))
+}
+
+/// Nothing goes on there any more.
+pub fn nothing_unknown(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), LedgerError> {
+    run(tx, "DELETE FROM meta WHERE key = ?1 || ?2", [UNKNOWN, conversation.as_str()]).map(drop)
 }
 
 #[cfg(test)]
@@ -327,6 +384,43 @@ mod tests {
         });
     }
 
+    /// Until it is known what goes on there, but never while somebody follows it.
+    #[test]
+    fn a_thread_of_what_was_held_is_in_doubt_once_that_is_decided() {
+        on_a_ledger(|tx| {
+            let here = conversation(tx, "chat");
+            let thread = ThreadId::new("thread");
+            conversations::set_thread(tx, &here, Some(&thread), None).unwrap();
+            let turn = queued(tx, &here, 1);
+            let doubted = || unknown_on(tx, &here).unwrap();
+            hold(tx, 2).unwrap();
+            assert_eq!(doubted(), None, "nobody has decided");
+            go_on(tx).unwrap();
+            assert_eq!(doubted(), Some(thread.clone()));
+            let generation = crate::ledger::generations::begin(tx, "r", "/h", 3).unwrap();
+            let submission = turns::Submission {
+                thread: thread.clone(),
+                cursor: None,
+                generation,
+                boot_id: "boot".to_owned(),
+                at_ms: 3,
+                level: crate::domain::level::Level::Ask,
+                network: false,
+                position: None,
+            };
+            turns::submit(tx, &turns::get(tx, &turn).unwrap(), &submission).unwrap();
+            assert_eq!(doubted(), None, "what goes on there is followed");
+            hold(tx, 4).unwrap();
+            turns::settle(tx, &turns::get(tx, &turn).unwrap(), Outcome::Lost, &turns::Settlement::default(), 5)
+                .unwrap();
+            drop_rest(tx).unwrap();
+            assert_eq!(doubted(), Some(thread.clone()), "the runtime was not told that it is given up");
+            assert_eq!(in_doubt(tx).unwrap(), std::slice::from_ref(&here));
+            nothing_unknown(tx, &here).unwrap();
+            assert_eq!((doubted(), in_doubt(tx).unwrap()), (None, Vec::new()));
+        });
+    }
+
     /// Its card may ask nothing any more.
     #[test]
     fn what_somebody_was_asked_about_waits_with_the_rest() {
@@ -370,9 +464,13 @@ mod tests {
             let one = conversation(tx, "one");
             let before = queued(tx, &one, 9_000);
             hold(tx, 4).unwrap();
-            queued(tx, &one, 3);
+            let since = queued(tx, &one, 3);
             let listed = held(tx, 4).unwrap().turns;
-            assert_eq!(listed.into_iter().map(|turn| turn.id).collect::<Vec<_>>(), [before]);
+            assert_eq!(listed.iter().map(|turn| &turn.id).collect::<Vec<_>>(), [&before]);
+            let told = |turn| was_there(tx, turn).unwrap();
+            assert!(told(&before) && !told(&since));
+            go_on(tx).unwrap();
+            assert!(told(&before) && !told(&since), "somebody has decided about the first only");
         });
     }
 }

@@ -209,6 +209,25 @@ fn each_broken_invariant_is_named_with_its_rows() {
     }
 }
 
+/// What the owner gave up of a ledger that was put back was there then, whatever the clock said.
+#[test]
+fn a_turn_that_was_given_up_after_a_restore_is_sound_without_a_card() {
+    for (restored_ms, newest, is_sound) in
+        [("0", Some("max(rowid)"), true), ("9", Some("min(rowid) - 1"), false), ("9", None, true), ("0", None, false)]
+    {
+        let (mut ledger, _dir) = sound();
+        ledger.execute(break_of(Invariant::LostWasTold), []).expect("a lost turn");
+        let sql = "INSERT INTO meta (key, value) VALUES ('restored_ms', ?1)";
+        ledger.execute(sql, [restored_ms]).expect("when it was recognised");
+        if let Some(newest) = newest {
+            let sql = format!("INSERT INTO meta (key, value) SELECT 'restored_turns', {newest} FROM turns");
+            ledger.execute(&sql, []).expect("the newest turn then");
+        }
+        let is_named = found(&mut ledger).iter().any(|one| one.invariant == Invariant::LostWasTold);
+        assert_eq!(is_named, !is_sound, "{restored_ms} {newest:?}");
+    }
+}
+
 #[test]
 fn a_damaged_page_is_named() {
     let (ledger, dir) = sound();

@@ -244,6 +244,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::mark(tx)?;
     restored::hold(tx, 1)?;
     restored::held(tx, 1)?;
+    restored::was_there(tx, &turn)?;
     restored::set_recognised_by(tx, &restored::recognised_by(tx)?)?;
     restored::inbound_held(tx)?;
     let nowhere = Target { chat: chat.clone(), reply_to: None, in_topic: false };
@@ -251,6 +252,9 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     restored::former(tx, &here)?;
     restored::go_on(tx)?;
     restored::drop_rest(tx)?;
+    restored::unknown_on(tx, &here)?;
+    restored::in_doubt(tx)?;
+    restored::nothing_unknown(tx, &here)?;
     let old = prune::Step { now_ms: 1, before_ms: i64::MAX, audit_before_ms: 1, rows: 10 };
     turns::settle(tx, &turns::get(tx, &turn)?, crate::domain::turn::Outcome::Cancelled, &Default::default(), 1)?;
     prune::step(tx, old)?;

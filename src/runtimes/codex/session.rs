@@ -169,9 +169,11 @@ impl Shared {
         }
     }
 
-    /// The same for the sandbox that it was loaded with.
+    /// The same for the sandbox that it was loaded with. A former ally did not write down which: without profiles it was one
+    /// that somebody had configured, and nobody knows whether that is one.
     fn is_held(&self, thread: &ThreadId) -> bool {
         match self.loaded().get(thread) {
+            Some(Loaded { sandbox: None, profiles, .. }) => *profiles != mark_of(&Value::Null),
             Some(loaded) => is_sandbox(loaded.sandbox.as_deref()),
             None => !self.has_forgotten && is_sandbox(self.config.sandbox.as_deref()),
         }

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use ally::ledger::surfaces::{self, SurfaceKind};
 
+use super::death::find;
+use super::held::{kill_only_the_bridge, workspaces};
 use super::points::arm;
 use crate::support::feishu_sim::{Fault, SimMessage};
 use crate::support::world::*;
@@ -352,6 +355,60 @@ async fn what_came_late_is_for_the_owner_to_decide_where_its_card_asks_no_more()
     assert_eq!(world.answer(&late).await.said(), "done late");
     world.settled().await;
     assert!(!is_restored(&world));
+}
+
+/// The bridge dies, and the next one has the copy for its ledger.
+async fn put_under_the_runtime(world: &World, copy: &std::path::Path) {
+    let ledger = world.paths().ledger;
+    for beside in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{beside}", ledger.display()));
+    }
+    std::fs::rename(copy, &ledger).unwrap();
+    kill_only_the_bridge(world).await;
+}
+
+/// The bridge died between its owner's word and the interrupt, and nobody says anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_before_a_death_ends_after_it() {
+    for kind in [Kind::Embedded, Kind::Codex] {
+        let world = World::start(kind).await;
+        let (file, copy) = ("nonce.txt", world.file("copy.db"));
+        let text = format!("[[shell echo n1 >> {file}; sleep 12; echo n2 >> {file}]] [[say given up]]");
+        world.sim.say(OWNER_CHAT, OWNER, &text);
+        let nonce = world.wait("the tool's effect", |world| find(&workspaces(world), file)).await;
+        assert!(world.run(&["backup", &copy.to_string_lossy()]).1);
+        let given_up = "UPDATE turns SET state = 'settled', outcome = 'lost', settled_at_ms = 1;
+             INSERT INTO meta (key, value) VALUES ('restored_ms', '1');
+             INSERT INTO meta (key, value) SELECT 'unknown on:' || id, thread FROM conversations WHERE thread IS NOT NULL";
+        rusqlite::Connection::open(&copy).unwrap().execute_batch(given_up).unwrap();
+        put_under_the_runtime(&world, &copy).await;
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        assert_eq!(world.nonces(&nonce), [("n1".to_owned(), 1)].into(), "it goes on");
+    }
+}
+
+/// The runtime outlived the bridge, and so the ledger that was put back under it: what was given up ends there, too, and
+/// takes in nothing that is said next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_ends_also_in_a_runtime_that_works_on_it() {
+    for kind in [Kind::Embedded, Kind::Codex] {
+        let world = World::start(kind).await;
+        let (file, copy) = (world.file("nonce.txt"), world.file("copy.db"));
+        let asks = format!("[[escalate echo n >> {}]] [[say given up]]", file.display());
+        let given_up = world.sim.say(OWNER_CHAT, OWNER, &asks);
+        world.card_with(&given_up, "Allow once").await;
+        assert!(world.run(&["backup", &copy.to_string_lossy()]).1);
+        let since = world.sim.say(GROUP, OWNER, "@bot [[say since]]");
+        assert_eq!(world.answer(&since).await.said(), "since");
+        world.settled_surfaces().await;
+        put_under_the_runtime(&world, &copy).await;
+        question(&world).await;
+        assert!(world.run(&["restored", "dismiss"]).1);
+        let next = world.sim.say(OWNER_CHAT, OWNER, "[[say next]]");
+        assert_eq!(world.answer(&next).await.said(), "next");
+        world.settled().await;
+        assert!(world.answers(&given_up).is_empty() && !file.exists(), "it did nothing more");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -285,3 +285,21 @@ async fn a_request_is_taken_for_what_it_was_when_its_turn_began() {
     let mut bench = bench_of(config(Path::new("x")), true);
     assert_eq!(taken_for(&mut bench, "of nobody knows what").await, (false, true, false));
 }
+
+#[tokio::test]
+async fn what_a_former_ally_kept_claims_no_sandbox_that_nobody_knows_of() {
+    let of = |profiles: &Value| -> Loaded {
+        let kept = json!({ "directory": "/p", "profiles": mark_of(profiles), "level": "edit", "left": "nothing" });
+        serde_json::from_value(kept).unwrap()
+    };
+    for sandbox in [None, Some("danger-full-access"), Some("workspace-write")] {
+        let settings = CodexConfig { sandbox: sandbox.map(str::to_owned), ..config(Path::new("x")) };
+        let bench = bench_of(settings, false);
+        for (thread, profiles, is_held) in [("configured", Value::Null, false), ("profiles", json!({ "p": {} }), true)]
+        {
+            let thread = ThreadId::new(thread);
+            bench.pump.shared.load(&thread, of(&profiles));
+            assert_eq!(bench.pump.shared.is_held(&thread), is_held, "{thread} with {sandbox:?}");
+        }
+    }
+}
