@@ -223,6 +223,16 @@ fn joinable() -> Vec<(Class, String)> {
     rows
 }
 
+/// Whether a line gives a value to a variable that a later one reads.
+fn sets_what_is_used(line: &str, later: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    line.match_indices('=').any(|(at, _)| {
+        let from = line[..at].rfind(|c| !is_part(c)).map_or(0, |before| before + 1);
+        let name = &line[from..at];
+        !name.is_empty() && [format!("${name}"), format!("${{{name}")].iter().any(|used| later.contains(used.as_str()))
+    })
+}
+
 /// The rows that are one call of plain words.
 fn simple() -> Vec<(Class, Vec<String>)> {
     let plain = |c: char| c.is_ascii_alphanumeric() || " -_=./:@,+~".contains(c);
@@ -279,6 +289,8 @@ proptest! {
     fn a_compound_is_no_better_than_its_worst_part(a: prop::sample::Index, b: prop::sample::Index, c: prop::sample::Index, how in 0..12usize, then in 0..12usize) {
         let rows = joinable();
         let [a, b, c] = [a, b, c].map(|index| &rows[index.index(rows.len())]);
+        // What a row says of a variable that nobody knows does not hold behind one that sets it.
+        prop_assume!(!sets_what_is_used(&a.1, &b.1) && !sets_what_is_used(&a.1, &c.1) && !sets_what_is_used(&b.1, &c.1));
         let worst = a.0.max(b.0).max(c.0);
         let line = compound(then, &compound(how, &a.1, &b.1), &c.1);
         let verdict = command(&line, &PLACE());
