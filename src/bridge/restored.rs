@@ -33,6 +33,8 @@ use crate::words::{self, NoticeMsg};
 
 /// What was interrupted is looked at again after this long.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So often, before it is taken for one that does not end.
+const LOOKS: usize = 15;
 
 /// Tasks that the card names.
 const NAMED: usize = 10;
@@ -193,9 +195,9 @@ pub(super) async fn has_run(
     }
 }
 
-/// Since the ledger was put back something may go on in the conversation's thread that was given up, or that this ledger
-/// never knew: what is handed over there would go into it. It is interrupted first. How long until the next look, while it
-/// has not ended.
+/// Since the ledger was put back something may go on in the conversation's thread that was given up: what is handed over
+/// there would go into it. It is interrupted first; where it does not end, the conversation goes on in a copy of the
+/// thread. How long until the next look, while the runtime cannot be asked.
 pub(super) async fn end_unknown(
     core: &Core,
     live: &LiveRuntime,
@@ -206,28 +208,25 @@ pub(super) async fn end_unknown(
     }
     let here = conversation.clone();
     let Some(thread) = core.ledger.read(move |tx| restored::unknown_on(tx, &here)).await? else { return Ok(None) };
-    let leaves = match interrupt_unknown(live, &thread).await {
-        Ok(true) => false,
-        Ok(false) | Err(CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone) => {
-            return Ok(Some(LOOK_AGAIN));
-        }
+    let is_quiet = match interrupt_unknown(live, &thread).await {
+        Ok(is_quiet) => is_quiet,
+        Err(CallError::Busy { .. } | CallError::Gone) => return Ok(Some(LOOK_AGAIN)),
         Err(error) => {
-            warn!(conversation.id = %conversation, %error, "What goes on in a thread cannot be ended; it is left");
-            true
+            warn!(conversation.id = %conversation, %error, "What goes on in a thread cannot be ended");
+            false
         }
     };
     let here = conversation.clone();
     core.ledger
         .write(move |tx| {
             restored::nothing_unknown(tx, &here)?;
-            if leaves && conversations::get(tx, &here)?.thread == Some(thread) {
-                conversations::set_thread(tx, &here, None, None)?;
+            if !is_quiet && conversations::get(tx, &here)?.thread == Some(thread) {
+                conversations::set_fork_wanted(tx, &here, true)?;
             }
             Ok(())
         })
         .await?;
-    // The conversation is not as it was read.
-    Ok(leaves.then_some(Duration::ZERO))
+    Ok(None)
 }
 
 /// While no runtime is there that could be asked.
@@ -243,25 +242,42 @@ pub(super) async fn waits_for_runtime(
     Ok(unknown.map(|_| LOOK_AGAIN))
 }
 
-/// True when nothing goes on there.
+/// True when it is known that nothing goes on there (any more).
 async fn interrupt_unknown(live: &LiveRuntime, thread: &ThreadId) -> Result<bool, CallError> {
-    match live.call(|runtime| runtime.thread_status(thread)).await {
-        Ok(ThreadStatus::Active | ThreadStatus::WaitingOnPerson) => {}
-        Err(error @ (CallError::Busy { .. } | CallError::NoAnswer { .. } | CallError::Gone)) => return Err(error),
-        // What it does not know, or cannot tell of, it does not work on.
-        Ok(ThreadStatus::Idle | ThreadStatus::NotLoaded) | Err(_) => return Ok(true),
+    if is_quiet(live, thread).await? {
+        return Ok(true);
     }
     let pull = Pull { thread: thread.clone(), client: None, turn: None, cursor: None };
     let history = live.call(|runtime| runtime.pull(&pull)).await?;
-    // It may have begun in this moment.
-    let Some(turn) = history.turns.iter().find(|turn| turn.status == FoundStatus::InProgress) else { return Ok(false) };
-    info!(thread.id = %thread, "Interrupts what goes on in a thread since the ledger was put back");
-    match live.call(|runtime| runtime.interrupt(thread, &turn.native)).await {
-        Ok(()) | Err(CallError::NoTurn) => {}
-        Err(error) => return Err(error),
+    let running = history.turns.iter().find(|turn| turn.status == FoundStatus::InProgress);
+    if let Some(turn) = running {
+        info!(thread.id = %thread, "Interrupts what goes on in a thread since the ledger was put back");
+        match live.call(|runtime| runtime.interrupt(thread, &turn.native)).await {
+            Ok(()) | Err(CallError::NoTurn) => {}
+            Err(error) => return Err(error),
+        }
+        if let Err(error) = live.call(|runtime| runtime.clean(thread)).await {
+            info!(thread.id = %thread, %error, "What runs behind a thread could not be ended");
+        }
     }
-    live.call(|runtime| runtime.clean(thread)).await?;
+    for _ in 0..LOOKS {
+        if is_quiet(live, thread).await? {
+            return Ok(true);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
     Ok(false)
+}
+
+async fn is_quiet(live: &LiveRuntime, thread: &ThreadId) -> Result<bool, CallError> {
+    match live.call(|runtime| runtime.thread_status(thread)).await {
+        Ok(ThreadStatus::Active | ThreadStatus::WaitingOnPerson) => Ok(false),
+        // What it does not know, or never tells of, it does not work on.
+        Ok(ThreadStatus::Idle | ThreadStatus::NotLoaded) | Err(CallError::NoThread { .. } | CallError::Unsupported) => {
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The bridge ends, and the next one holds everything before anything of it works.

@@ -237,10 +237,10 @@ fn old_rows(tx: &Transaction<'_>, step: Step, rows: Rows) -> Result<usize, Ledge
     Ok(looked_at.len())
 }
 
-/// What could not be sent is read on this computer only, and never will be sent: it is not looked at again.
+/// Also one that could not be sent: what a command said is nobody's work, and no list shows it.
 fn forget_reply(tx: &Transaction<'_>, number: i64) -> Result<bool, LedgerError> {
     let nothing = json(&Body::Notice { text: String::new() })?;
-    let sql = "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state = 'sent'";
+    let sql = "UPDATE messages SET body = ?2 WHERE rowid = ?1 AND turn IS NULL AND state IN ('sent', 'undeliverable')";
     run(tx, sql, params![number, nothing])?;
     // What was said about a turn is forgotten with it.
     let waits = "SELECT 1 FROM messages WHERE rowid = ?1 AND turn IS NULL AND state IN ('ready', 'sending')";
@@ -501,9 +501,8 @@ mod tests {
         assert!(!has_words(&lost), "somebody has decided about it");
     }
 
-    /// It is read on this computer only.
     #[test]
-    fn what_could_not_be_delivered_about_no_turn_is_kept() {
+    fn what_could_not_be_delivered_about_no_turn_is_forgotten_as_well() {
         let dir = tempfile::tempdir().unwrap();
         let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
         let mut ledger = writer(&places).unwrap();
@@ -514,7 +513,7 @@ mod tests {
         messages::undeliverable(&tx, &stuck, "gone").unwrap();
         while step(&tx, ALL).unwrap() {}
         let has_words = |delivery| messages::get(&tx, delivery).unwrap().body != Body::Notice { text: String::new() };
-        assert!(!has_words(&sent) && has_words(&stuck) && has_words(&waits));
+        assert!(!has_words(&sent) && !has_words(&stuck) && has_words(&waits));
         let noted = "SELECT count(*) FROM said WHERE key LIKE 'passed by:%'";
         let noted: i64 = tx.query_row(noted, [], |row| row.get(0)).unwrap();
         assert_eq!(noted, 1, "only what may yet be sent is looked at again");
