@@ -254,6 +254,7 @@ struct Here {
     /// The conversations of the chat in which something is to be done, and the last one: what a command in the stream acts
     /// on. A chat may have thousands of topics.
     chat: Vec<Conversation>,
+    is_in_stream: bool,
 }
 
 impl Here {
@@ -261,6 +262,7 @@ impl Here {
         Ok(Self {
             conversation: route::existing(tx, &letter.row.channel, &letter.message, scope)?,
             chat: conversations::at_work(tx, &letter.row.channel, &letter.message.chat)?,
+            is_in_stream: letter.is_in_stream(),
         })
     }
 
@@ -274,7 +276,11 @@ impl Here {
     }
 
     fn all(&self) -> Vec<&Conversation> {
-        self.conversation.as_ref().map_or_else(|| self.chat.iter().collect(), |only| vec![only])
+        match &self.conversation {
+            Some(only) => vec![only],
+            None if self.is_in_stream => self.chat.iter().collect(),
+            None => Vec::new(),
+        }
     }
 
     fn project(&self, frame: &Frame) -> String {

@@ -55,6 +55,13 @@ pub(super) struct Letter {
 }
 
 impl Letter {
+    /// It answers nothing and stands in no topic: what it asks for may be about all that is done in its chat. What does is
+    /// about that only, also before any conversation has come of it.
+    pub fn is_in_stream(&self) -> bool {
+        let IncomingMessage { topic, root, parent, .. } = &self.message;
+        topic.is_none() && root.is_none() && parent.is_none()
+    }
+
     /// Where a plain word about this message goes.
     pub fn reply(&self) -> Target {
         Target {

@@ -133,7 +133,10 @@ fn open_here(tx: &Transaction<'_>, letter: &Letter, scope: super::core::Scope) -
     if let Some(conversation) = route::existing(tx, &letter.row.channel, &letter.message, scope)? {
         return gates::open_in(tx, &conversation.id);
     }
-    gates::open_in_chat(tx, &letter.row.channel, &letter.message.chat)
+    match letter.is_in_stream() {
+        true => gates::open_in_chat(tx, &letter.row.channel, &letter.message.chat),
+        false => Ok(Vec::new()),
+    }
 }
 
 /// How an answer to a question is given.
@@ -361,21 +364,17 @@ pub(super) async fn stop_word(core: &Arc<Core>, letter: Letter, order: Order) ->
     conclude(core, letter, came, order).await
 }
 
-/// Turns that a runtime has, in the message's conversation or else in its chat.
+/// Turns that a runtime has, in the message's conversation or, in a group's stream, in the chat.
 pub(super) fn running_here(
     tx: &Transaction<'_>,
     letter: &Letter,
     scope: super::core::Scope,
 ) -> Result<Vec<TurnId>, LedgerError> {
-    let here = match route::existing(tx, &letter.row.channel, &letter.message, scope)? {
-        Some(conversation) => vec![conversation],
-        None => return turns::active_in_chat(tx, &letter.row.channel, &letter.message.chat),
-    };
-    let mut running = Vec::new();
-    for conversation in here {
-        running.extend(turns::active(tx, &conversation.id)?.map(|turn| turn.id));
+    match route::existing(tx, &letter.row.channel, &letter.message, scope)? {
+        Some(conversation) => Ok(turns::active(tx, &conversation.id)?.map(|turn| turn.id).into_iter().collect()),
+        None if letter.is_in_stream() => turns::active_in_chat(tx, &letter.row.channel, &letter.message.chat),
+        None => Ok(Vec::new()),
     }
-    Ok(running)
 }
 
 /// "好的" approves nothing: it is queued as a message, and the chat says so while a request is open.

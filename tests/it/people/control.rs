@@ -287,3 +287,23 @@ async fn whoever_stops_a_command_learns_what_remains_of_it_in_a_quiet_chat_too()
     assert!(cards.len() == 1 && cards[0].contains("Changes made stay; background commands: ended"), "{cards:?}");
     assert!(!runs(&seconds), "and so it is");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_in_a_topic_without_a_task_means_no_other_topics_task() {
+    let world = World::start(Kind::Embedded).await;
+    let file = world.file("ran.txt");
+    let asking = world.sim.say(GROUP, LI, &format!("@bot [[escalate echo x >> {}]] [[say done]]", file.display()));
+    let card = world.card_with(&asking, "Allow once").await;
+    let aside = world.sim.say(GROUP, LI, "lunch?");
+    for (word, told) in [("/stop", "No task is running"), ("/cancel", "Nothing is queued")] {
+        let said = world.sim.reply(&aside, OWNER, &format!("@bot {word}"));
+        let answer = world.answer(&said).await.said();
+        assert!(answer.contains(told), "{answer}");
+    }
+    let yes = world.sim.reply(&aside, OWNER, "@bot y");
+    world.answer(&yes).await;
+    assert_eq!(count(&world, "waiting"), 1);
+    assert!(world.nonces(&file).is_empty(), "nobody allowed it");
+    world.sim.click(&card.id, "Allow once", OWNER).await;
+    assert_eq!(world.answer(&asking).await.said(), "done");
+}

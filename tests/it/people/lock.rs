@@ -54,6 +54,11 @@ async fn a_lock_stops_everything_and_outlives_a_restart() {
     assert!(toast.to_string().contains("Paused by the owner; nothing was done"), "{toast}");
     refused(&world, &world.sim.say(GROUP, LI, "@bot [[say never]]")).await;
     refused(&world, &world.sim.say(OWNER_CHAT, OWNER, "[[say never]]")).await;
+    world
+        .wait("both chats to be told", |world| {
+            (said_paused(world, GROUP) > 0 && said_paused(world, OWNER_CHAT) > 0).then_some(())
+        })
+        .await;
     assert_eq!((said_paused(&world, GROUP), said_paused(&world, OWNER_CHAT)), (1, 1), "once a chat a day");
     assert!(world.run(&["status"]).0.contains("paused by the owner"));
 
