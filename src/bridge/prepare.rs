@@ -732,6 +732,11 @@ async fn recalled(core: &Arc<Core>, row: InboundRow, recall: Recall) -> anyhow::
             inbound::wipe(tx, original.seq)?;
             match &original.turn {
                 Some(turn) => recall_turn(tx, &frame, &original, turn, without),
+                // What it decided or brought about stays so.
+                None if matches!(original.state, InboundState::Decision | InboundState::Command) => {
+                    inbound::resolve(tx, original.seq, original.state, Some("recalled"), None)?;
+                    Ok(None)
+                }
                 None => {
                     inbound::resolve(tx, original.seq, InboundState::Cancelled, Some("recalled"), None)?;
                     if original.state == InboundState::Waiting {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ally::domain::ids::{ChannelName, MessageId};
 use ally::domain::turn::{Outcome, TurnState};
-use ally::ledger::inbound::{self, InboundRow};
+use ally::ledger::inbound::{self, InboundRow, InboundState};
 use ally::ledger::turns::{self, Turn};
 
 use super::gates::{find, holds};
@@ -306,4 +306,18 @@ async fn a_word_in_a_topic_without_a_task_means_no_other_topics_task() {
     assert!(world.nonces(&file).is_empty(), "nobody allowed it");
     world.sim.click(&card.id, "Allow once", OWNER).await;
     assert_eq!(world.answer(&asking).await.said(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_taken_back_was_given() {
+    let world = World::start(Kind::Embedded).await;
+    let asked = world.sim.say(OWNER_CHAT, OWNER, "[[ask Which colour?|red|blue]] [[say done]]");
+    world.card_with(&asked, "red").await;
+    let green = world.sim.say(OWNER_CHAT, OWNER, "the green one, please");
+    assert!(world.answer(&asked).await.said().contains("done"));
+    world.sim.recall(&green);
+    let reason = |world: &World| row(world, &green).reason.filter(|reason| reason == "recalled");
+    world.wait("the recall", reason).await;
+    let row = row(&world, &green);
+    assert_eq!((row.state, row.raw), (InboundState::Decision, None), "its words are gone, what it decided is not");
 }

@@ -173,10 +173,9 @@ pub fn judge_all(world: &World, rounds: &mut [Played]) -> Vec<String> {
         let has_answered = known.row.as_ref().is_some_and(|(state, ..)| state == "decision");
         let most = match one.what {
             // At its beginning and at its end.
-            What::Task(Task::Long) => 2 * completed,
+            What::Task(Task::Long) => 2 * completed.max(has_answered.into()),
             What::Steer => completed.max(1),
-            _ if has_answered => 1,
-            _ => completed,
+            _ => completed.max(has_answered.into()),
         };
         let holds = |text: &str| text.contains(one.mark.as_str());
         let places: Vec<String> = (answers.iter().filter(|(_, text)| holds(text)))
