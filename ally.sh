@@ -155,7 +155,7 @@ run_crash() {
         export ALLY_RUNTIME_BIN="$program"
     fi
     if [ -n "$release" ] && [ "$rounds" -ge 100 ]; then
-        step "release build (--no-release leaves it out)"
+        step "optimised build (some ten minutes on two processors where there is none yet; --no-release leaves it out)"
         "$cargo" build --locked --release --bin ally
         export ALLY_CRASH_RELEASE="${CARGO_TARGET_DIR:-$here/target}/release/ally"
     fi
@@ -174,7 +174,8 @@ run_crash() {
 bench() {
     local program
     have "$cargo" || die "cargo is not installed" "install Rust 1.95 or later (rustup.rs), then try again"
-    (cd "$here" && "$cargo" build --locked --release --quiet --bin ally) || die "the build failed (see above)"
+    step "optimised build (some ten minutes on two processors where there is none yet)"
+    (cd "$here" && "$cargo" build --locked --release --bin ally) || die "the build failed (see above)"
     if [ -z "${ALLY_RUNTIME_BIN:-}" ] && program="$(install_codex)"; then
         export ALLY_RUNTIME_BIN="$program"
     fi
