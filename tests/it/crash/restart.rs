@@ -36,7 +36,9 @@ impl Busy {
     /// In the words of the world's language: a request, a question and a secret.
     async fn begin(world: &World, labels: [&str; 3], tool_s: u32) -> Self {
         let say = |chat: &str, text: &str| world.sim.say(chat, OWNER, text);
-        let text = world.sim.say(OWNER_CHAT, OWNER, "[[stream 160 60]]");
+        // Whoever cuts it must find it at work, however slow the machine is.
+        let pause_ms = if tool_s >= 120 { 600 } else { 60 };
+        let text = world.sim.say(OWNER_CHAT, OWNER, &format!("[[stream 160 {pause_ms}]]"));
         let command = format!("echo n1 >> nonces.txt; sleep {tool_s}; echo n2 >> nonces.txt");
         let tool = say(TOOL, &format!("[[shell {command}]] [[say done]]"));
         let approved = world.file("approved.txt");
