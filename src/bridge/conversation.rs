@@ -164,14 +164,12 @@ pub enum Next {
 
 /// What a conversation has to do now, as the ledger says.
 async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> anyhow::Result<Next> {
-    if let Some(live) = core.host.now()
-        && let Some(wait) = restored::end_unknown(core, &live, id).await?
-    {
+    let next = next(core, id).await?;
+    // After that look: a decision that it knows of has left its mark.
+    if let Some(wait) = restored::end_unknown(core, id).await? {
         return Ok(Next::Sleep(wait));
     }
-    let Some((conversation, turn, locked)) = next(core, id).await? else {
-        return until_asked(core, id).await;
-    };
+    let Some((conversation, turn, locked)) = next else { return Ok(Next::Nothing) };
     if conversation.held.as_ref().is_some_and(|held| held.why == HeldWhy::Restored) {
         // Not even asked about: it may long be over.
         return Ok(Next::Nothing);
@@ -183,8 +181,8 @@ async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> an
         // A turn that a former process or generation had: ask what became of it.
         state if state.is_active() => recovery::recover(core, &conversation, &turn, handle).await,
         TurnState::Queued if turn.stop.is_some() => stopped_before_it_ran(core, &conversation, &turn).await,
-        TurnState::Queued if core.registry.is_closed() => Ok(Next::Nothing),
-        TurnState::Queued if conversation.held.is_some() || locked => until_asked(core, id).await,
+        TurnState::Queued if conversation.held.is_some() || core.registry.is_closed() => Ok(Next::Nothing),
+        TurnState::Queued if locked => Ok(Next::Nothing),
         TurnState::Queued => {
             let wait = turn.not_before_ms - core.now_ms();
             if wait > 0 {
@@ -195,11 +193,6 @@ async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> an
         }
         _ => Ok(Next::Nothing),
     }
-}
-
-/// Nothing is to be run. Where something may go on that was given up, the runtime is asked once it is there.
-async fn until_asked(core: &Arc<Core>, id: &ConversationId) -> anyhow::Result<Next> {
-    Ok(restored::waits_for_runtime(core, id).await?.map_or(Next::Nothing, Next::Sleep))
 }
 
 /// A stop that came while it was being handed over, and then it proved not to have run.

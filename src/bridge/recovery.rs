@@ -136,6 +136,10 @@ async fn adopt(core: &Arc<Core>, turn: &Turn, handle: &Arc<Handle>) -> anyhow::R
         warn!(turn.id = %turn.id, "Turn {} has a live process and nobody follows it", turn.id);
     }
     let facts = again.unwrap_or_else(|| core.host.listen(&thread));
+    if core.host.now().is_none_or(|now| now.generation != live.generation) {
+        // It died before we listened: nobody would ever tell us.
+        return Ok(Next::Again);
+    }
     // A turn that waits for a person has no lease; a running one works there already.
     let lease = core.leases.reserved(&turn.id).or_else(|| core.leases.try_take(&turn.directory).ok());
     let mut follow = super::follow::Follow::new(core, &live, &conversation, turn.clone(), thread, facts, lease);

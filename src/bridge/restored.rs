@@ -198,17 +198,14 @@ pub(super) async fn has_run(
 /// Since the ledger was put back something may go on in the conversation's thread that was given up: what is handed over
 /// there would go into it. It is interrupted first; where it does not end, the conversation goes on in a copy of the
 /// thread. How long until the next look, while the runtime cannot be asked.
-pub(super) async fn end_unknown(
-    core: &Core,
-    live: &LiveRuntime,
-    conversation: &ConversationId,
-) -> Result<Option<Duration>, LedgerError> {
-    if !core.was_put_back() {
+pub(super) async fn end_unknown(core: &Core, conversation: &ConversationId) -> Result<Option<Duration>, LedgerError> {
+    if !core.was_put_back() || core.registry.is_closed() {
         return Ok(None);
     }
     let here = conversation.clone();
     let Some(thread) = core.ledger.read(move |tx| restored::unknown_on(tx, &here)).await? else { return Ok(None) };
-    let is_quiet = match interrupt_unknown(live, &thread).await {
+    let Some(live) = core.host.now() else { return Ok(Some(LOOK_AGAIN)) };
+    let is_quiet = match interrupt_unknown(&live, &thread).await {
         Ok(is_quiet) => is_quiet,
         Err(CallError::Busy { .. } | CallError::Gone) => return Ok(Some(LOOK_AGAIN)),
         Err(error) => {
@@ -227,19 +224,6 @@ pub(super) async fn end_unknown(
         })
         .await?;
     Ok(None)
-}
-
-/// While no runtime is there that could be asked.
-pub(super) async fn waits_for_runtime(
-    core: &Core,
-    conversation: &ConversationId,
-) -> Result<Option<Duration>, LedgerError> {
-    if !core.was_put_back() {
-        return Ok(None);
-    }
-    let here = conversation.clone();
-    let unknown = core.ledger.read(move |tx| restored::unknown_on(tx, &here)).await?;
-    Ok(unknown.map(|_| LOOK_AGAIN))
 }
 
 /// True when it is known that nothing goes on there (any more).

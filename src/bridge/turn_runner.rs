@@ -37,9 +37,6 @@ pub async fn run(
 ) -> anyhow::Result<Next> {
     let Some(lease) = lease(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
     let Some(live) = runtime(core, conversation, turn, handle).await? else { return Ok(Next::Again) };
-    if let Some(wait) = restored::end_unknown(core, &live, &conversation.id).await? {
-        return Ok(Next::Sleep(wait));
-    }
     let input = prompts::thaw(&turn.prompt);
     if input.compacts.is_some() {
         let why = match &conversation.thread {

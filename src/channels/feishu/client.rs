@@ -355,8 +355,13 @@ impl Limits {
         }
         let queue =
             Arc::clone(self.queues.lock().expect("no code panics while it holds this lock").entry(what).or_default());
-        let _next = queue.lock().await;
-        // It may have been refused while we queued.
+        let _next = loop {
+            let next = queue.lock().await;
+            // It may have been refused while we queued; a chat that rests holds up no other.
+            let Some(lane) = lane.filter(|lane| self.rests_until(lane).is_some()) else { break next };
+            drop(next);
+            self.cooled(lane).await;
+        };
         self.cooled(WHOLE_APP).await;
         self.cooled(what).await;
         self.minutes.until_key_ready(&what).await;
@@ -366,10 +371,14 @@ impl Limits {
     async fn cooled(&self, key: &str) {
         // It may be longer by the time that it should be over.
         loop {
-            let until = self.cool.lock().expect("no code panics while it holds this lock").get(key).copied();
-            let Some(until) = until.filter(|until| *until > Instant::now()) else { return };
+            let Some(until) = self.rests_until(key) else { return };
             tokio::time::sleep_until(until).await;
         }
+    }
+
+    fn rests_until(&self, key: &str) -> Option<Instant> {
+        let until = self.cool.lock().expect("no code panics while it holds this lock").get(key).copied();
+        until.filter(|until| *until > Instant::now())
     }
 
     /// A refusal for speed holds back everything that shares the limit, not just the call that met it, and nothing else.
