@@ -117,6 +117,29 @@ pub enum HostState {
     Stopped,
 }
 
+/// What there is in place of a runtime that answers.
+pub struct NoRuntime {
+    pub found: HostState,
+    state: watch::Receiver<HostState>,
+}
+
+impl NoRuntime {
+    /// Resolves when something else is there than what was found, also where that came before this was called.
+    pub async fn over(&mut self) {
+        // It ends with the host, as whoever asks does.
+        let _ = self.state.changed().await;
+    }
+}
+
+/// One look, so that no change falls between what was found and what is waited for.
+fn look(mut state: watch::Receiver<HostState>) -> Result<Arc<LiveRuntime>, NoRuntime> {
+    let found = state.borrow_and_update().clone();
+    match found {
+        HostState::Live(live) => Ok(live),
+        found => Err(NoRuntime { found, state }),
+    }
+}
+
 /// Handle to the runtime. Clones share it.
 #[derive(Clone)]
 pub struct Host {
@@ -238,6 +261,14 @@ impl Host {
             HostState::Live(live) => Some(Arc::clone(live)),
             _ => None,
         }
+    }
+
+    /// The runtime, or what there is in its place and how to wait for the end of that.
+    ///
+    /// # Errors
+    /// [`NoRuntime`], while none answers.
+    pub fn look(&self) -> Result<Arc<LiveRuntime>, NoRuntime> {
+        look(self.watch())
     }
 
     /// Changes whenever the runtime comes or goes.
@@ -607,10 +638,22 @@ async fn pause(wait: Duration, cancel: &CancellationToken) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn envelope(fact: Fact) -> Envelope {
         Envelope { generation: Generation(1), thread: Some("t".into()), turn: None, fact }
+    }
+
+    #[tokio::test]
+    async fn what_comes_just_after_a_look_is_not_waited_for() {
+        let state = watch::Sender::new(HostState::Starting);
+        let mut nothing = look(state.subscribe()).err().expect("none is there");
+        assert!(nothing.over().now_or_never().is_none());
+        state.send_replace(HostState::Stopped);
+        assert!(nothing.over().now_or_never().is_some());
+        assert!(matches!(nothing.found, HostState::Starting), "what is said of it is what was waited on");
     }
 
     #[tokio::test]

@@ -47,15 +47,16 @@ pub async fn recover(
         return wait_for_death(core, turn, generation, handle).await;
     }
     // The successor answers for the dead one: its opening of the thread is the second proof.
-    let mut state = core.host.watch();
-    let Some(live) = core.host.now() else {
-        let found = state.borrow_and_update().clone();
-        show_no_successor(core, conversation, turn, found).await?;
-        tokio::select! {
-            _ = state.changed() => {}
-            () = handle.woken() => {}
+    let live = match core.host.look() {
+        Ok(live) => live,
+        Err(mut nothing) => {
+            show_no_successor(core, conversation, turn, nothing.found.clone()).await?;
+            tokio::select! {
+                () = nothing.over() => {}
+                () = handle.woken() => {}
+            }
+            return Ok(Next::Again);
         }
-        return Ok(Next::Again);
     };
     judge(core, &live, conversation, turn, row.boot_changed).await
 }

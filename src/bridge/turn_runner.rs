@@ -143,16 +143,16 @@ async fn runtime(
     turn: &Turn,
     handle: &Handle,
 ) -> Result<Option<Arc<LiveRuntime>>, LedgerError> {
-    let mut state = core.host.watch();
-    if let Some(live) = core.host.now() {
-        return Ok(Some(live));
-    }
-    let found = state.borrow_and_update().clone();
-    show_no_runtime(core, conversation, turn, found).await?;
+    let mut nothing = match core.host.look() {
+        Ok(live) => return Ok(Some(live)),
+        Err(nothing) => nothing,
+    };
+    show_no_runtime(core, conversation, turn, nothing.found.clone()).await?;
     tokio::select! {
-        _ = state.changed() => Ok(None),
-        () = handle.woken() => Ok(None),
+        () = nothing.over() => {}
+        () = handle.woken() => {}
     }
+    Ok(None)
 }
 
 /// Shows why a turn waits for its runtime, and tells the owner what to do about it.
