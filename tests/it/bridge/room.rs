@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ally::bridge::Bridge;
 use ally::bridge::core::{BridgeConfig, Busy, Core, Scope};
-use ally::bridge::host::Host;
+use ally::bridge::host::{Host, HostState};
 use ally::bridge::ports::Launcher;
 use ally::channels::local::{ChatEvent, ClickIn, Line, LocalChannel, LocalConfig, MessageIn, routes};
 use ally::clock::Clock;
@@ -237,7 +237,7 @@ impl Room {
             if let Some(turn) = turn.clone().filter(&is) {
                 return turn;
             }
-            assert!(Instant::now() < until, "waited in vain for {of} to be {what}: {turn:#?}");
+            assert!(Instant::now() < until, "waited in vain for {of} to be {what}: {turn:#?}\n{}", self.how_it_is());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -255,7 +255,7 @@ impl Room {
             if let Some(found) = look().await {
                 return found;
             }
-            assert!(Instant::now() < until, "waited in vain for {what}: {:#?}", self.lines());
+            assert!(Instant::now() < until, "waited in vain for {what}: {:#?}\n{}", self.lines(), self.how_it_is());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -266,9 +266,21 @@ impl Room {
             if let Some(found) = look() {
                 return found;
             }
-            assert!(Instant::now() < until, "waited in vain for {what}: {:#?}", self.lines());
+            assert!(Instant::now() < until, "waited in vain for {what}: {:#?}\n{}", self.lines(), self.how_it_is());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Of the bridge and its runtime, for whoever waited in vain.
+    fn how_it_is(&self) -> String {
+        let runtime = match self.core.host.state() {
+            HostState::Starting => "is starting".to_owned(),
+            HostState::Live(live) => format!("lives as generation {}", live.generation),
+            HostState::Trouble(problem) => format!("does not start: {problem}"),
+            HostState::Stuck(former) => format!("waits for {former:?}"),
+            HostState::Stopped => "is stopped".to_owned(),
+        };
+        format!("The runtime {runtime}. The bridge failed: {:?}", self.site.tasks.fatal())
     }
 
     pub async fn lost_how(&self, turn: &Turn) -> Option<String> {

@@ -17,6 +17,17 @@ use tokio::sync::mpsc;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A test that fails shows what the threads that it started logged.
+fn say_what_happens() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let shown = tracing_subscriber::EnvFilter::new("warn,ally=info");
+        let logs = tracing_subscriber::fmt().with_env_filter(shown).with_ansi(false).with_test_writer();
+        // Somebody else's in this process is as good.
+        let _ = logs.try_init();
+    });
+}
+
 /// Folders, tasks and the scripted model of one test. Whatever happens, nothing of it is left behind.
 pub struct Site {
     pub root: PathBuf,
@@ -26,6 +37,7 @@ pub struct Site {
 
 impl Site {
     pub async fn new(name: &str) -> Site {
+        say_what_happens();
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rt-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         for dir in ["codex", "tmp", "work", "user"] {
