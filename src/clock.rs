@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The longest that a sleeper may be late because the machine itself slept.
 const LATE_MS: u64 = 60_000;
@@ -66,13 +67,15 @@ impl Clock {
     }
 
     /// Sleeps for `duration` of this clock's time. For waits that are rules (30 min, 6 s), not for deadlines of calls.
-    /// After a sleep of the machine it may end a tenth of what was left then too late, a minute at most.
+    /// After a sleep of the machine it may end a tenth of what was left then too late, a minute at most; a clock that is
+    /// set back makes it no longer.
     pub async fn sleep(&self, duration: Duration) {
         let until = self.now_ms().saturating_add(duration.as_millis() as i64);
+        let mut rest = duration;
         loop {
             // Before the clock is read: no move is missed.
             let moved = self.inner.moved.notified();
-            let left = until - self.now_ms();
+            let left = (until - self.now_ms()).min(rest.as_millis() as i64);
             if left <= 0 {
                 return;
             }
@@ -80,10 +83,12 @@ impl Clock {
             let real = (left as u64).saturating_mul(1000) / speed;
             // In slices, because the wall clock may be set and the machine may sleep, which the timer does not count.
             let slice = Duration::from_millis(real.min((real / 10).clamp(1000, LATE_MS)).max(1));
+            let began = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(slice) => {}
                 () = moved => {}
             }
+            rest = rest.saturating_sub(began.elapsed().mul_f64(speed as f64 / 1000.0));
         }
     }
 }
@@ -116,5 +121,22 @@ mod tests {
         assert!(!sleeper.is_finished());
         clock.warp(86_400_000, 1.0);
         tokio::time::timeout(Duration::from_millis(10), sleeper).await.expect("awake at once").expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_makes_no_sleep_longer() {
+        let clock = Clock::default();
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(10)).await }
+        });
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        clock.warp(-3_600_000, 1.0);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!sleeper.is_finished());
+        tokio::time::timeout(Duration::from_secs(2), sleeper)
+            .await
+            .expect("its ten seconds are over")
+            .expect("no panic");
     }
 }

@@ -1,16 +1,17 @@
 //! Knows when ally was down, the machine slept, or no runtime came up. What waited meanwhile is as old as if it had come
-//! late: it asks before it runs. Waiting behind another turn does not count.
+//! late: it asks before it runs. Waiting behind another turn does not count. Notices as well that the clock was set back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::core::Core;
 use super::host::HostState;
-use super::pictures;
 use super::prepare::mark;
+use super::{outbox, pictures};
 use crate::domain::ids::*;
 use crate::domain::turn::TurnState;
 use crate::domain::view::Receipt;
@@ -23,6 +24,9 @@ use crate::ledger::{LedgerError, Transaction, said};
 const BEAT: Duration = Duration::from_secs(10);
 /// A shorter one is a restart that nobody noticed.
 const SHORTEST_MS: i64 = 60_000;
+
+/// A clock that is corrected by less than this holds up nothing that anybody notices.
+const SET_BACK_MS: i64 = 5_000;
 
 /// Reads what is known of former outages and adds the one that has just ended, if there was one.
 pub async fn after_restart(core: &Core) -> Result<(), LedgerError> {
@@ -47,6 +51,7 @@ pub async fn after_restart(core: &Core) -> Result<(), LedgerError> {
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     let mut machine = core.clock.machine_ms();
     let mut slept = None;
+    let mut last = (core.now_ms(), Instant::now());
     loop {
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
@@ -56,6 +61,16 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
         let gap = core.clock.machine_ms() - machine - BEAT.as_millis() as i64;
         machine = core.clock.machine_ms();
         let now = core.now_ms();
+        let set_back = last.0 + last.1.elapsed().as_millis() as i64 - now;
+        if set_back >= SET_BACK_MS {
+            warn!(seconds = set_back / 1000, "The clock was set back; what waited for a time is tried now");
+            core.registry.wake_all();
+            match outbox::after_clock(&core).await {
+                Err(error) if error.is_outage() => continue,
+                done => done?,
+            }
+        }
+        last = (now, Instant::now());
         if gap >= SHORTEST_MS {
             info!(seconds = gap / 1000, "The machine slept");
             slept = Some(Outage { from_ms: now - gap, to_ms: now });

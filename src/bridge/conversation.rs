@@ -24,6 +24,9 @@ use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, conversations, settings, turns};
 use crate::tasks::OnExit;
 
+/// Longest rest of a turn that the runtime did not take, in milliseconds, with room to spare.
+const LONGEST_REST_MS: i64 = 10_000;
+
 /// The conversations that have a task.
 #[derive(Default)]
 pub struct Registry {
@@ -185,7 +188,8 @@ async fn step(core: &Arc<Core>, id: &ConversationId, handle: &Arc<Handle>) -> an
         TurnState::Queued if locked => Ok(Next::Nothing),
         TurnState::Queued => {
             let wait = turn.not_before_ms - core.now_ms();
-            if wait > 0 {
+            // Nothing rests for longer: where it seems to, the clock was set back meanwhile.
+            if (1..=LONGEST_REST_MS).contains(&wait) {
                 return Ok(Next::Sleep(Duration::from_millis(wait as u64)));
             }
             debug!(turn.id = %turn.id, "Runs turn {}", turn.id);

@@ -89,6 +89,7 @@ pub struct Follow {
     heard_at_ms: i64,
     stop_seen_at_ms: Option<i64>,
     interrupted_at_ms: Option<i64>,
+    ticked_at_ms: i64,
 }
 
 /// What people want of the turn, read from the ledger at each wake-up.
@@ -152,6 +153,7 @@ impl Follow {
             heard_at_ms: now,
             stop_seen_at_ms: None,
             interrupted_at_ms: None,
+            ticked_at_ms: now,
         }
     }
 
@@ -733,6 +735,7 @@ impl Follow {
             // It died before we listened: no end will be told here.
             return Ok(true);
         }
+        self.keep_time();
         if self.in_doubt && self.resolve_doubt().await? {
             return Ok(true);
         }

@@ -519,3 +519,17 @@ pub async fn after_restart(core: &Core) -> Result<(), LedgerError> {
         })
         .await
 }
+
+/// The clock was set back: what waits for a time waits for none.
+pub async fn after_clock(core: &Core) -> Result<(), LedgerError> {
+    let now = core.now_ms();
+    core.ledger
+        .write(move |tx| {
+            messages::forget_waits(tx, now)?;
+            surfaces::forget_waits(tx, now)
+        })
+        .await?;
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
+    Ok(())
+}

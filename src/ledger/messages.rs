@@ -226,6 +226,14 @@ pub fn count_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// The clock was set back to `now_ms`: what is to be tried again would wait for as long as it was set back.
+pub fn forget_waits(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE messages INDEXED BY messages_open SET next_at_ms = 0
+         WHERE state IN ('ready', 'sending') AND next_at_ms > ?1 AND next_at_ms < ?2";
+    run(tx, sql, params![now_ms, super::restored::HELD_MS])?;
+    Ok(())
+}
+
 /// No answer, or a refusal after an attempt that had none: stays `sending`, to be repeated with the same key.
 pub fn ambiguous(
     tx: &Transaction<'_>,

@@ -394,6 +394,15 @@ pub fn forget_unanswered(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// The clock was set back to `now_ms`: what is to be painted would wait for as long as it was set back.
+pub fn forget_waits(tx: &Transaction<'_>, now_ms: i64) -> Result<(), LedgerError> {
+    let sql = "UPDATE surfaces SET next_at_ms = 0, not_before_ms = 0
+         WHERE state <> 'gone' AND (shown_hash IS NULL OR shown_hash <> wanted_hash)
+           AND (next_at_ms > ?1 OR not_before_ms > ?1)";
+    run(tx, sql, [now_ms])?;
+    Ok(())
+}
+
 /// Live cards of turns that are settled, or cards never finished: for the invariant "no card says running without a turn".
 pub fn unfinished_live(tx: &Transaction<'_>) -> Result<Vec<TurnId>, LedgerError> {
     let sql = "SELECT s.subject FROM surfaces s INDEXED BY surfaces_live CROSS JOIN turns t ON t.id = s.subject

@@ -32,6 +32,35 @@ impl Watch {
 }
 
 impl Follow {
+    /// Where the clock was set back, so is all that was noted by it: else nothing would be painted, noticed or tried again
+    /// for as long.
+    pub(super) fn keep_time(&mut self) {
+        let now = self.core.now_ms();
+        let set_back = self.ticked_at_ms - now;
+        self.ticked_at_ms = now;
+        if set_back <= 0 {
+            return;
+        }
+        let (watch, seen) = (&mut self.watch, &mut self.seen);
+        let always = [
+            &mut self.heard_at_ms,
+            &mut watch.last_sign_ms,
+            &mut watch.patient_since_ms,
+            &mut seen.painted_at_ms,
+            &mut seen.saved_at_ms,
+        ];
+        let maybe = [
+            &mut self.turn.submitted_at_ms,
+            &mut self.retry_at_ms,
+            &mut self.stop_seen_at_ms,
+            &mut self.interrupted_at_ms,
+            &mut seen.unreachable_since_ms,
+        ];
+        for at in always.into_iter().chain(maybe.into_iter().flatten()) {
+            *at -= set_back;
+        }
+    }
+
     pub(super) async fn watchdog(&mut self) -> anyhow::Result<bool> {
         let now = self.core.now_ms();
         if let Some(at) = self.stop_seen_at_ms {

@@ -173,6 +173,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     messages::answer_waits(tx, &channel, &message)?;
     messages::newest_platform_ids(tx, &channel, 1)?;
     messages::count_unanswered(tx)?;
+    messages::forget_waits(tx, 1)?;
 
     surfaces::want_receipt(tx, &channel, &chat, &message, Receipt::Done, 1)?;
     let over = surfaces::Wanted {
@@ -202,6 +203,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     surfaces::under(tx, SurfaceKind::Notice, "s")?;
     surfaces::by_platform(tx, &channel, &message)?;
     surfaces::forget_unanswered(tx)?;
+    surfaces::forget_waits(tx, 1)?;
     surfaces::unfinished_live(tx)?;
     surfaces::told_in(tx, &delivery)?;
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::feishu_sim::Fault;
 use crate::support::world::*;
 
 /// A world with a few answered messages.
@@ -99,6 +100,33 @@ async fn a_machine_that_slept_goes_on_where_it_was() {
         let answers = world.answers(message).into_iter().filter(|one| one.msg_type == "post").count();
         assert!(answers <= 2, "an answer, and at most a reminder of the request");
     }
+}
+
+/// What waits for a time would else wait for as long as the clock was set back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_holds_up_nothing() {
+    let world = World::start(Kind::Embedded).await;
+    let hours = Duration::from_secs(3 * 3600);
+    world.warp(hours).await;
+    world.sim.advance(hours);
+    let running = world.sim.say(GROUP, OWNER, "@bot [[stream 900 100]]");
+    let newest_word = |world: &World| {
+        let text = world.cards(&running).first()?.text();
+        text.split_whitespace().filter_map(|word| word.strip_prefix('w')?.parse::<u32>().ok()).max()
+    };
+    world.wait("the picture of a turn", newest_word).await;
+    let refused = world.sim.say(OWNER_CHAT, OWNER, "[[say told in the end]]");
+    let path = format!("POST /open-apis/im/v1/messages/{refused}/reply");
+    world.sim.fault(&path, Fault::Html { status: 502 }, 6);
+    let attempts = |world: &World| world.sim.requests().iter().filter(|line| **line == path).count();
+    world.wait("waits that grow", |world| (attempts(world) >= 5).then_some(())).await;
+    world.warp_back(hours).await;
+    let then = newest_word(&world).unwrap();
+    world.wait("its picture to go on", |world| newest_word(world).filter(|word| *word > then + 50)).await;
+    assert_eq!(world.answer(&refused).await.said(), "told in the end");
+    world.sim.say(GROUP, OWNER, "@bot /stop");
+    world.settled().await;
+    assert_eq!(world.answers(&refused).len(), 1);
 }
 
 /// Ten thousand messages wait at the platform, in two chats, and come all at once.
