@@ -73,6 +73,8 @@ pub(super) async fn recognise(ledger: &Ledger, notes: &Notes, now_ms: i64) -> Re
 pub(super) async fn keep(ledger: Ledger, notes: Notes, cancel: CancellationToken) -> anyhow::Result<()> {
     let mut last = None;
     loop {
+        // Before the look: what was committed until then is in it.
+        let is_last = cancel.is_cancelled();
         // A ledger that cannot be read is said elsewhere.
         if let Ok(marks) = ledger.read(restored::marks).await
             && last.as_ref() != Some(&marks)
@@ -81,7 +83,7 @@ pub(super) async fn keep(ledger: Ledger, notes: Notes, cancel: CancellationToken
             tokio::task::spawn_blocking(move || notes.write(&now)).await?;
             last = Some(marks);
         }
-        if cancel.is_cancelled() {
+        if is_last {
             return Ok(());
         }
         let next = async {
