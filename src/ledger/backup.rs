@@ -556,15 +556,16 @@ mod tests {
         (dir, places, to, lock)
     }
 
-    #[test]
-    fn until_the_last_step_the_ledger_lies_where_it_was() {
+    #[tokio::test]
+    async fn until_the_last_step_the_ledger_lies_where_it_was() {
         let (_dir, places, to, lock) = changed_since("old", "new");
         // As far as a restore comes before its last step.
         copy(&to, &fresh(&places)).unwrap();
         let aside = set_aside(&places, &unused(&places, 7)).unwrap().unwrap();
         assert_eq!(noted(&places.file).as_deref(), Some("new"), "it was never away");
         assert_eq!(noted(&aside).as_deref(), Some("new"));
-        drop(crate::ledger::Ledger::open(&places, &lock).unwrap());
+        // Its threads hold the file until they have ended.
+        crate::ledger::Ledger::open(&places, &lock).unwrap().close().await;
         assert!(!aside.exists() && !fresh(&places).exists(), "a second name of the ledger is no copy of it");
         assert_eq!(noted(&places.file).as_deref(), Some("new"));
         let replaced = restore(&places, &lock, &to, 7).unwrap();
