@@ -107,7 +107,9 @@ async fn a_lock_ends_a_command_within_seconds_and_voids_every_button() {
     let world = World::start(Kind::Codex).await;
     // One task that was cut, one message that is asked about: both offer to begin.
     let cut = world.sim.say(GROUP, OWNER, "@bot [[shell sleep 600]] [[say never]]");
-    world.wait("it to run", |world| (count(world, "running") == 1).then_some(())).await;
+    // Cut in its first moment it would be proven not to have run, and run again.
+    let at_work = |world: &World| world.ledger(ally::ledger::turns::all_active).iter().any(|turn| turn.tool_seen);
+    world.wait("it to be at work", |world| at_work(world).then_some(())).await;
     world.kill_both().await;
     let cut = world.card_with(&cut, "Continue").await;
     let hour = std::time::Duration::from_secs(3600);
