@@ -18,6 +18,7 @@ mod notice;
 mod rights;
 mod risk;
 mod safety;
+mod schedule;
 mod time;
 mod toast;
 
@@ -36,6 +37,7 @@ pub use notice::{NoticeMsg, unreadable_name};
 pub use rights::{RightsMsg, covers};
 pub use risk::{risk, risk_why};
 pub use safety::{promise, safety_warnings};
+pub use schedule::{schedule, schedule_error};
 pub use setting::{setting, setting_value};
 pub use time::{At, Span, Zone};
 pub use toast::{ToastMsg, toast};
