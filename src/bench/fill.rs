@@ -149,6 +149,7 @@ fn conversation(filling: &Filling, place: usize, chat: &ChatId) -> NewConversati
         chat: chat.clone(),
         chat_kind: ChatKind::Direct,
         root: None,
+        routine: None,
         topic: None,
         directory: filling.workspaces.join(format!("filled-{place}")),
         lang: Lang::En,

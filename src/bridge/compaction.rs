@@ -71,6 +71,7 @@ mod tests {
             chat: "chat".into(),
             chat_kind: ChatKind::Direct,
             root: None,
+            routine: None,
             topic: None,
             directory: "/d".into(),
             lang: Lang::En,

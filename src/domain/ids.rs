@@ -74,6 +74,8 @@ text_id! {
     GateId;
     /// One outbox row, message or surface (UUIDv7).
     DeliveryId;
+    /// One run of a routine (UUIDv7).
+    RunId;
     /// A single-use 128-bit random id behind a button of a card (32 hex digits).
     ButtonId;
 }
@@ -89,7 +91,7 @@ macro_rules! own_id {
     )*};
 }
 
-own_id!(TurnId, ConversationId, GateId, DeliveryId);
+own_id!(TurnId, ConversationId, GateId, DeliveryId, RunId);
 
 impl ButtonId {
     /// Makes an id from 128 random bits.

@@ -20,8 +20,10 @@ pub struct Conversation {
     pub channel: ChannelName,
     pub chat: ChatId,
     pub chat_kind: ChatKind,
-    /// Root message of the topic; `None` is the chat itself.
+    /// Root message of the topic; `None` is the chat itself, or a routine's.
     pub root: Option<MessageId>,
+    /// The routine whose runs are in it: its answers reply to nothing.
+    pub routine: Option<String>,
     pub topic: Option<TopicId>,
     pub directory: PathBuf,
     pub lang: Lang,
@@ -84,6 +86,8 @@ pub struct NewConversation {
     pub chat: ChatId,
     pub chat_kind: ChatKind,
     pub root: Option<MessageId>,
+    /// The routine that it is for, in place of a topic.
+    pub routine: Option<String>,
     pub topic: Option<TopicId>,
     pub directory: PathBuf,
     pub lang: Lang,
@@ -91,11 +95,19 @@ pub struct NewConversation {
     pub runtime_home: String,
 }
 
-/// Finds the conversation of a chat or topic, or makes it.
+/// What stands in place of a root message, which is never like it, in a routine's conversation.
+fn root_of_routine(name: &str) -> String {
+    format!("routine:{name}")
+}
+
+/// Finds the conversation of a chat, topic or routine, or makes it.
 pub fn resolve(tx: &Transaction<'_>, new: &NewConversation, now_ms: i64) -> Result<Conversation, LedgerError> {
-    let root = new.root.as_ref().map_or("", MessageId::as_str);
-    let sql = "INSERT INTO conversations (id, channel, chat, chat_kind, root, topic, directory, lang, runtime_kind, runtime_home, created_at_ms, active_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
+    let root = match &new.routine {
+        Some(name) => root_of_routine(name),
+        None => new.root.as_ref().map(MessageId::to_string).unwrap_or_default(),
+    };
+    let sql = "INSERT INTO conversations (id, channel, chat, chat_kind, root, topic, directory, lang, runtime_kind, runtime_home, created_at_ms, active_at_ms, routine)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)
          ON CONFLICT (channel, chat, root) DO UPDATE SET active_at_ms = ?11, topic = coalesce(topic, excluded.topic)";
     run(
         tx,
@@ -111,10 +123,21 @@ pub fn resolve(tx: &Transaction<'_>, new: &NewConversation, now_ms: i64) -> Resu
             new.lang.as_str(),
             new.runtime_kind,
             new.runtime_home,
-            now_ms
+            now_ms,
+            new.routine
         ],
     )?;
-    find(tx, &new.channel, &new.chat, new.root.as_ref())?.ok_or(LedgerError::Missing("the conversation"))
+    by_root(tx, &new.channel, &new.chat, &root)?.ok_or(LedgerError::Missing("the conversation"))
+}
+
+/// Of a routine, where it ran in the chat before.
+pub fn of_routine(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    name: &str,
+) -> Result<Option<Conversation>, LedgerError> {
+    by_root(tx, channel, chat, &root_of_routine(name))
 }
 
 pub fn find(
@@ -123,7 +146,15 @@ pub fn find(
     chat: &ChatId,
     root: Option<&MessageId>,
 ) -> Result<Option<Conversation>, LedgerError> {
-    let root = root.map_or("", MessageId::as_str);
+    by_root(tx, channel, chat, root.map_or("", MessageId::as_str))
+}
+
+fn by_root(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    chat: &ChatId,
+    root: &str,
+) -> Result<Option<Conversation>, LedgerError> {
     let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 AND root = ?3";
     first(tx, sql, params![channel.as_str(), chat.as_str(), root], read)
 }
@@ -203,13 +234,13 @@ pub fn works_elsewhere(
     Ok(first(tx, sql, values, |row| row.get(0))?.unwrap_or(false))
 }
 
-/// The one of a chat that was last active.
+/// The one of a chat that was last active; a routine's only where the chat has no other.
 pub fn newest_of_chat(
     tx: &Transaction<'_>,
     channel: &ChannelName,
     chat: &ChatId,
 ) -> Result<Option<Conversation>, LedgerError> {
-    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 ORDER BY active_at_ms DESC LIMIT 1";
+    let sql = "SELECT * FROM conversations WHERE channel = ?1 AND chat = ?2 ORDER BY routine IS NOT NULL, active_at_ms DESC LIMIT 1";
     first(tx, sql, params![channel.as_str(), chat.as_str()], read)
 }
 
@@ -386,7 +417,7 @@ pub fn next_gate_number(tx: &Transaction<'_>, conversation: &ConversationId) -> 
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
-    let root: String = row.get("root")?;
+    let (root, routine): (String, Option<String>) = (row.get("root")?, row.get("routine")?);
     let kind: String = row.get("chat_kind")?;
     let lang: String = row.get("lang")?;
     Ok(Conversation {
@@ -394,7 +425,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         channel: id(row, "channel")?,
         chat: id(row, "chat")?,
         chat_kind: if kind == "direct" { ChatKind::Direct } else { ChatKind::Group },
-        root: (!root.is_empty()).then(|| root.into()),
+        root: (!root.is_empty() && routine.is_none()).then(|| root.into()),
+        routine,
         topic: id_opt(row, "topic")?,
         directory: PathBuf::from(row.get::<_, String>("directory")?),
         lang: Lang::parse(&lang).unwrap_or_default(),
@@ -434,6 +466,7 @@ mod tests {
                 chat: chat.into(),
                 chat_kind: ChatKind::Group,
                 root: Some(root.into()),
+                routine: None,
                 topic: None,
                 directory: directory.into(),
                 lang: Lang::En,

@@ -26,6 +26,7 @@ mod plan;
 pub mod prune;
 pub mod report;
 pub mod restored;
+pub mod routines;
 pub mod rules;
 pub mod said;
 pub mod settings;

@@ -153,6 +153,7 @@ fn turn_of(
         chat: chat.clone(),
         chat_kind: ChatKind::Direct,
         root: None,
+        routine: None,
         topic: None,
         directory: "/d".into(),
         lang: Lang::En,

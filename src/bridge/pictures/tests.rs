@@ -30,6 +30,7 @@ pub fn queued(tx: &Transaction<'_>) -> Result<(Conversation, Turn), LedgerError>
         chat: "c".into(),
         chat_kind: ChatKind::Direct,
         root: None,
+        routine: None,
         topic: None,
         directory: "/d".into(),
         lang: Lang::En,

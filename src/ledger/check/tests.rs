@@ -34,6 +34,7 @@ fn fill(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         chat: "c".into(),
         chat_kind: ChatKind::Direct,
         root: None,
+        routine: None,
         topic: None,
         directory: "/d".into(),
         lang: Lang::En,

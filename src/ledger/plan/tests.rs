@@ -71,6 +71,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         chat: chat.clone(),
         chat_kind: ChatKind::Direct,
         root: None,
+        routine: None,
         topic: None,
         directory: "/d".into(),
         lang: Lang::En,
