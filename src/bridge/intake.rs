@@ -135,7 +135,7 @@ fn accept_message(
         crash::point("w1.before");
     }
     let known = admitted.then(|| (channel.clone(), message.chat.clone(), message.chat_kind, message.sent_at_ms));
-    let pending = core.ledger.write(move |tx| {
+    let pending = core.ledger.write_first(move |tx| {
         if crash::has_fault("ack before commit") {
             // So that the ack is out before it.
             std::thread::sleep(std::time::Duration::from_millis(50));
@@ -309,7 +309,7 @@ fn accept_click(
     };
     let (frame, secrets) = (core.frame(channel), Arc::clone(&core));
     crash::point("w5.before");
-    let pending = core.ledger.write(move |tx| {
+    let pending = core.ledger.write_first(move |tx| {
         if crash::has_fault("toast before commit") {
             // So that the toast is out before it.
             std::thread::sleep(std::time::Duration::from_millis(50));
@@ -410,7 +410,7 @@ fn accept_other(
     event: &Event,
 ) -> Boxed<'static, Result<Accepted, NotStored>> {
     let row = row_of_other(channel, raw, dedupe_key, event, core.now_ms());
-    let pending = core.ledger.write(move |tx| inbound::admit(tx, &row));
+    let pending = core.ledger.write_first(move |tx| inbound::admit(tx, &row));
     Box::pin(async move {
         pending.await.map_err(not_stored)?;
         core.wakes.intake.notify_one();

@@ -102,13 +102,17 @@ impl Drop for Checkpoints {
     }
 }
 
-/// Moves pages until nothing is left. A failure (busy, disk) loses nothing: the next wake tries again.
+/// Moves pages until nothing is left, or somebody reads what is behind them. A failure (busy, disk) loses nothing: the next
+/// wake tries again.
 fn catch_up(connection: &Connection) {
+    let mut so_far = None;
     // Commits go on during these rounds; the last, if it comes to that, holds up a commit for the little that is left.
     let modes = std::iter::repeat_n("PASSIVE", ROUNDS).chain(["FULL"]);
     for mode in modes {
         match checkpoint(connection, mode) {
-            Ok((log, moved)) if moved < log => {}
+            // Whoever reads for long (a copy, a look for damage) would hold up each commit for as long as he is waited for.
+            Ok((_, moved)) if so_far == Some(moved) => return,
+            Ok((log, moved)) if moved < log => so_far = Some(moved),
             Ok(_) => return,
             Err(error) => {
                 tracing::debug!(%error, mode, "The ledger's log was not moved into its file");
@@ -161,6 +165,35 @@ mod tests {
         checkpoints.scrubber().ask();
         drop(checkpoints);
         assert!(!holds("w.db-wal") && !holds("w.db"));
+    }
+
+    /// A copy or a look for damage takes minutes on a large ledger.
+    #[test]
+    fn a_long_look_holds_up_no_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; CREATE TABLE t (text TEXT) STRICT")
+            .unwrap();
+        let checkpoints = beside(&mut writer, &path).unwrap();
+        let mut reader = Connection::open(&path).unwrap();
+        let look = reader.transaction().unwrap();
+        look.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+        let text = "x".repeat(3000);
+        for _ in 0..2 * BEGIN {
+            writer.execute("INSERT INTO t VALUES (?1)", [&text]).unwrap();
+        }
+        // Nothing of that can be moved: what was there before is still looked at.
+        let connection = Connection::open(&path).unwrap();
+        connection.busy_timeout(Duration::from_secs(20)).unwrap();
+        let began = std::time::Instant::now();
+        catch_up(&connection);
+        assert!(began.elapsed() < Duration::from_secs(10), "it waited for the one who looks");
+        drop(look);
+        catch_up(&connection);
+        assert_eq!(checkpoint(&connection, "PASSIVE").map(|(log, moved)| log - moved), Ok(0));
+        drop(checkpoints);
     }
 
     #[test]

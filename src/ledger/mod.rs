@@ -73,13 +73,24 @@ impl Ledger {
         Ok(Self { writer, readers: readers.map(Worker::reader), scrubber, path: places.file.clone(), id })
     }
 
-    /// Queues a write before it returns; the future resolves after its commit. Writes commit in the order of these calls.
+    /// Queues a write before it returns; the future resolves after its commit. Writes commit in the order of these calls,
+    /// but for those of [`Ledger::write_first`].
     pub fn write<T, F>(&self, job: F) -> Pending<T>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
     {
         self.writer.submit_write(job)
+    }
+
+    /// The same, before all writes that were queued otherwise: for what a platform waits for. These keep their order among
+    /// themselves.
+    pub fn write_first<T, F>(&self, job: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.writer.submit_first(job)
     }
 
     /// Reads a consistent snapshot.

@@ -1,10 +1,15 @@
 //! The threads behind the ledger. The writer commits in groups: what waits while one commit syncs goes into the next.
+//!
+//! What a platform waits for goes first, and its group is not filled up: under more load than the machine can take, work waits
+//! and acknowledgements do not.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +22,8 @@ use crate::crash;
 const QUEUE: usize = 4096;
 /// Most writes of one commit: bounds how long the first of a group waits.
 const GROUP: usize = 256;
+/// A group in which somebody waits who goes first takes nothing more after this long.
+const HURRY: Duration = Duration::from_millis(10);
 
 /// Runs inside the transaction (or learns why there is none), and gives back what to tell the caller once the commit's
 /// fate is known.
@@ -25,6 +32,8 @@ type Reply = Box<dyn FnOnce(Result<(), LedgerError>) + Send>;
 
 enum Order {
     Do(Job),
+    /// Before all of those.
+    First(Job),
     /// End after what came before, whoever still holds a handle.
     Close,
 }
@@ -130,7 +139,16 @@ impl Worker {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
     {
-        self.submit(move |tx| in_savepoint(tx, job))
+        self.submit(Order::Do, move |tx| in_savepoint(tx, job))
+    }
+
+    /// Goes before all that was submitted otherwise; these keep their order among themselves.
+    pub(super) fn submit_first<T, F>(&self, job: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.submit(Order::First, move |tx| in_savepoint(tx, job))
     }
 
     pub(super) fn submit_read<T, F>(&self, job: F) -> Pending<T>
@@ -138,10 +156,10 @@ impl Worker {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
     {
-        self.submit(move |tx| catch(|| job(tx)))
+        self.submit(Order::Do, move |tx| catch(|| job(tx)))
     }
 
-    fn submit<T, F>(&self, job: F) -> Pending<T>
+    fn submit<T, F>(&self, order: fn(Job) -> Order, job: F) -> Pending<T>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, LedgerError> + Send + 'static,
@@ -158,7 +176,7 @@ impl Worker {
             })
         });
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(Order::Do(boxed)) {
+        match self.queue.try_send(order(boxed)) {
             Ok(()) => Pending { result: Ok(receiver) },
             Err(error) => {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -180,18 +198,71 @@ impl Worker {
     }
 }
 
+/// What waits for the writer.
+struct Inbox {
+    orders: mpsc::Receiver<Order>,
+    first: VecDeque<Job>,
+    others: VecDeque<Job>,
+    closed: bool,
+}
+
+/// The next job, and whether somebody waits for it who goes first.
+struct Next {
+    job: Job,
+    hurries: bool,
+}
+
+impl Inbox {
+    fn new(orders: mpsc::Receiver<Order>) -> Self {
+        Self { orders, first: VecDeque::new(), others: VecDeque::new(), closed: false }
+    }
+
+    fn sort(&mut self, order: Order) {
+        match order {
+            Order::Do(job) => self.others.push_back(job),
+            Order::First(job) => self.first.push_back(job),
+            Order::Close => self.closed = true,
+        }
+    }
+
+    /// The next one that is there.
+    fn next(&mut self) -> Option<Next> {
+        // No more than the queue itself may hold: what is beyond it is refused there.
+        while !self.closed && self.first.len() + self.others.len() < QUEUE {
+            let Ok(order) = self.orders.try_recv() else { break };
+            self.sort(order);
+        }
+        let hurries = !self.first.is_empty();
+        let job = self.first.pop_front().or_else(|| self.others.pop_front())?;
+        Some(Next { job, hurries })
+    }
+
+    /// Waits for the next one; `None` at the end.
+    fn wait(&mut self) -> Option<Next> {
+        loop {
+            if let Some(next) = self.next() {
+                return Some(next);
+            }
+            if self.closed {
+                return None;
+            }
+            let order = self.orders.blocking_recv()?;
+            self.sort(order);
+        }
+    }
+}
+
 fn write_groups(
     mut connection: Connection,
-    mut orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Order>,
     waiting: &AtomicUsize,
     trouble: &Trouble,
     told: &tokio::sync::Notify,
 ) {
-    let mut open = true;
-    while open {
-        let Some(Order::Do(first)) = orders.blocking_recv() else { break };
+    let mut inbox = Inbox::new(orders);
+    while let Some(first) = inbox.wait() {
         let mut replies = Vec::new();
-        let committed = commit_group(&mut connection, first, &mut orders, &mut replies, &mut open);
+        let committed = commit_group(&mut connection, first, &mut inbox, &mut replies);
         waiting.fetch_sub(replies.len(), Ordering::Relaxed);
         trouble.note(&committed);
         if committed.is_ok() {
@@ -207,28 +278,32 @@ fn write_groups(
 
 fn commit_group(
     connection: &mut Connection,
-    first: Job,
-    orders: &mut mpsc::Receiver<Order>,
+    first: Next,
+    inbox: &mut Inbox,
     replies: &mut Vec<Reply>,
-    open: &mut bool,
 ) -> Result<(), LedgerError> {
+    let began = Instant::now();
     let tx = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(tx) => tx,
         Err(error) => {
             let error = LedgerError::from(error);
-            replies.push(first(Err(error.clone())));
+            replies.push((first.job)(Err(error.clone())));
             // What queued up meanwhile must not wait as long once more: people and platforms wait for its answer.
-            while let Some(next) = queued(orders, replies.len(), open) {
-                replies.push(next(Err(error.clone())));
+            while replies.len() < GROUP
+                && let Some(next) = inbox.next()
+            {
+                replies.push((next.job)(Err(error.clone())));
             }
             return Err(error);
         }
     };
-    replies.push(first(Ok(&tx)));
+    let mut hurries = first.hurries;
+    replies.push((first.job)(Ok(&tx)));
     // A failing disk makes SQLite take the whole transaction back; what came after would commit by itself.
-    while !tx.is_autocommit() {
-        let Some(next) = queued(orders, replies.len(), open) else { break };
-        replies.push(next(Ok(&tx)));
+    while !tx.is_autocommit() && replies.len() < GROUP && !(hurries && began.elapsed() >= HURRY) {
+        let Some(next) = inbox.next() else { break };
+        hurries |= next.hurries;
+        replies.push((next.job)(Ok(&tx)));
         crash::point("commit.middle");
     }
     if tx.is_autocommit() {
@@ -240,22 +315,8 @@ fn commit_group(
     committed
 }
 
-/// The next job for a group of `so_far`, if one waits.
-fn queued(orders: &mut mpsc::Receiver<Order>, so_far: usize, open: &mut bool) -> Option<Job> {
-    if so_far >= GROUP || !*open {
-        return None;
-    }
-    match orders.try_recv().ok()? {
-        Order::Do(next) => Some(next),
-        Order::Close => {
-            *open = false;
-            None
-        }
-    }
-}
-
 fn read_one_by_one(mut connection: Connection, mut orders: mpsc::Receiver<Order>, waiting: &AtomicUsize) {
-    while let Some(Order::Do(job)) = orders.blocking_recv() {
+    while let Some(Order::Do(job) | Order::First(job)) = orders.blocking_recv() {
         waiting.fetch_sub(1, Ordering::Relaxed);
         match connection.transaction() {
             Ok(tx) => job(Ok(&tx))(Ok(())),
@@ -353,6 +414,47 @@ mod tests {
             assert_eq!(write.await, Ok(n as i64));
         }
         assert!(commits.load(Ordering::Relaxed) <= 3, "a hundred writes shared a few commits");
+    }
+
+    #[tokio::test]
+    async fn what_a_platform_waits_for_goes_first_and_in_its_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = Connection::open(dir.path().join("w.db")).unwrap();
+        connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
+        let commits = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&commits);
+        let count_commit = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        connection.commit_hook(Some(count_commit)).unwrap();
+        let worker = Worker::writer(connection, ());
+        // A slow first job lets the others queue up behind it.
+        let hold = worker.submit_write(|_| {
+            std::thread::sleep(Duration::from_millis(200));
+            Ok(())
+        });
+        // Which came in the group after so many commits. They take so long that a group that hurries does not hold them all.
+        let done: Arc<Mutex<Vec<(i64, u32)>>> = Arc::default();
+        let slow = |n: i64| {
+            let (done, commits) = (Arc::clone(&done), Arc::clone(&commits));
+            move |tx: &Transaction<'_>| {
+                std::thread::sleep(HURRY / 4);
+                done.lock().unwrap().push((n, commits.load(Ordering::Relaxed)));
+                insert(n)(tx)
+            }
+        };
+        let others: Vec<_> = (0..40).map(|n| worker.submit_write(slow(n))).collect();
+        let first: Vec<_> = (100..103).map(|n| worker.submit_first(slow(n))).collect();
+        hold.await.unwrap();
+        for write in first.into_iter().chain(others) {
+            write.await.unwrap();
+        }
+        let done = done.lock().unwrap().clone();
+        let order: Vec<i64> = done.iter().map(|(n, _)| *n).collect();
+        assert_eq!(order, (100..103).chain(0..40).collect::<Vec<_>>());
+        let (hurried, last) = (done[2].1, done[42].1);
+        assert!(hurried < last, "it was committed together with all the others: {done:?}");
     }
 
     #[tokio::test]
