@@ -5,7 +5,7 @@
 //! too, nothing is proven.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -30,6 +30,10 @@ use crate::runtimes::rpc::Peer;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Whoever came is waiting by then.
 const WAITING: Duration = Duration::from_millis(100);
+/// How a probe's files in shared folders begin.
+const NAMED: &str = "ally-probe-";
+/// From this age on, a socket to which nobody listens was left by a probe that was killed.
+const LEFT: Duration = Duration::from_secs(60);
 /// The last word of a command that came to its end: without it nothing is proven.
 const END: &str = "tried";
 /// A variable that only ally knows.
@@ -357,7 +361,7 @@ impl Site {
 
     /// A name that nobody else uses.
     fn own_name(&self, what: &str) -> String {
-        format!("ally-probe-{}-{what}", self.tag)
+        format!("{NAMED}{}-{what}", self.tag)
     }
 
     /// Where programs of all kinds meet.
@@ -370,6 +374,8 @@ impl Site {
         let own = self.project.join("s");
         let mut paths = vec![own.clone(), self.root.join("s"), self.tmp_dir.join(self.own_name("s")), self.shared("s")];
         paths.extend(self.home.iter().map(|home| home.join(format!(".{}", self.own_name("s")))));
+        let places: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        places.into_iter().for_each(|place| clear(place, LEFT));
         let listeners: Vec<(PathBuf, UnixListener)> = paths
             .into_iter()
             .filter_map(|path| {
@@ -416,6 +422,28 @@ impl Site {
     }
 }
 
+/// Takes away the sockets that a probe left in this folder when it was killed: nobody listens to them any more. They
+/// lie in folders that all share, so nothing else would ever take them away.
+///
+/// One is not listened to either just after it was made, so none is taken that is younger than `left`.
+fn clear(folder: &Path, left: Duration) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let ours = name.to_str().is_some_and(|name| name.trim_start_matches('.').starts_with(NAMED));
+        let socket = entry.metadata().is_ok_and(|about| {
+            let age = about.modified().ok().and_then(|at| at.elapsed().ok());
+            about.file_type().is_socket() && age.is_some_and(|age| age >= left)
+        });
+        if ours && socket {
+            let asked = std::os::unix::net::UnixStream::connect(entry.path());
+            if asked.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
 /// Makes the folders anew; gives where they really are.
 fn plant(folder: &Path) -> std::io::Result<PathBuf> {
     if folder.exists() {
@@ -457,6 +485,25 @@ mod tests {
         let text = format!("x = {}", toml(&value));
         let read: ::toml::Table = text.parse().expect("TOML");
         assert_eq!(serde_json::to_value(&read["x"]).unwrap(), value);
+    }
+
+    #[test]
+    fn a_socket_that_a_killed_probe_left_is_taken_away() {
+        use std::os::unix::net::UnixListener;
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let left = [at("ally-probe-0123-s"), at(".ally-probe-4567-s")];
+        let kept = [at("ally-probe-89ab-w"), at("other-s"), at("ally-probe-cdef-s")];
+        std::fs::write(&kept[0], "no socket").expect("written");
+        for path in left.iter().chain([&kept[1]]) {
+            drop(UnixListener::bind(path).expect("a socket"));
+        }
+        let _at_work = UnixListener::bind(&kept[2]).expect("a socket");
+        clear(folder.path(), LEFT);
+        assert!(left.iter().all(|path| path.exists()), "they may be just made");
+        clear(folder.path(), Duration::ZERO);
+        assert!(left.iter().all(|path| !path.exists()), "nobody listens to them");
+        assert!(kept.iter().all(|path| path.exists()), "these are somebody's");
     }
 
     #[cfg(target_os = "linux")]
