@@ -2,6 +2,7 @@
 //! its own small settings, starts them in order and stops them in the reverse one.
 
 mod high_water;
+mod routines;
 mod service;
 
 use std::collections::HashMap;
@@ -38,9 +39,10 @@ use crate::runtimes::process::Holder;
 use crate::supervisor::{BridgeLink, EXIT_TERMINATED, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
+pub(crate) use routines::{RUNS, Told as RoutinesTold, UPCOMING};
 use service::Daemon;
 pub(crate) use service::{
-    AUDIT_ROWS, audit_row, backup_report, restored_report, restored_warning, rule_row, tell_counts,
+    AUDIT_ROWS, audit_row, backup_report, restored_report, restored_warning, rule_row, tell_counts, tell_routines,
 };
 
 /// What keeps the bridge from starting and is for a person to change. The command line knows what to do about each.
@@ -440,5 +442,8 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         floor: HashMap::from([("feishu".into(), Arc::new(feishu)), (local.name(), Arc::new(at_home))]),
         max_attachment: config.limits.attachment_bytes,
         limits: config.limits.queue,
+        zone: config.zone,
+        assistant: paths.assistant.clone(),
+        routines: paths.routines.clone(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use super::Ending;
+use super::{Ending, RoutinesTold};
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
 use crate::bridge::{answering, launch_in_status, lock, pairing, prompt_text, restored as putting_back};
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::control::{
     AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport, CutRow, DaemonState,
     DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply,
-    RestoredReport, RestoredRequest, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts,
+    RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts,
     TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
@@ -26,7 +26,7 @@ use crate::ledger::restored::{self, Held};
 use crate::ledger::rules::Rule;
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, audit, backup, chats, grants, rules};
-use crate::words::{self, NoticeMsg, safety_warnings};
+use crate::words::{self, NoticeMsg, RoutineMsg, safety_warnings};
 
 /// Who acted, in the audit: whoever may use this account of the machine.
 const COMPUTER: &str = "computer";
@@ -98,6 +98,9 @@ impl Daemon {
         status.warnings.extend(safety_warnings(tried, self.core.config.lang));
         status.warnings.extend(self.groups_not_read_back().await?);
         status.warnings.extend(counts.restored.map(|held| restored_warning(held, self.core.config.lang)));
+        let told = RoutinesTold::by(&self.core);
+        let routines = self.core.ledger.read(move |tx| told.all(tx)).await.map_err(failed)?;
+        tell_routines(&mut status, &routines, self.core.config.lang);
         Ok(status)
     }
 
@@ -281,6 +284,16 @@ pub(crate) fn tell_counts(status: &mut StatusReport, ledger_path: &str, counts: 
     });
 }
 
+/// When the next one is due, and which do not do what their files say: the same whether the daemon runs or not.
+pub(crate) fn tell_routines(status: &mut StatusReport, routines: &[RoutineReport], lang: Lang) {
+    status.next_routine = routines.iter().filter_map(|routine| routine.next_ms).min();
+    for routine in routines {
+        if let Some(problem) = &routine.problem {
+            status.warnings.push(RoutineMsg::Says { name: &routine.name, text: problem }.text(lang));
+        }
+    }
+}
+
 fn row(line: TurnLine) -> TurnRow {
     TurnRow {
         id: line.id.into(),
@@ -415,7 +428,7 @@ fn whole(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 
-fn failed(error: LedgerError) -> ServiceError {
+pub(super) fn failed(error: LedgerError) -> ServiceError {
     match error {
         LedgerError::Busy => ServiceError::Busy(error.to_string()),
         _ => ServiceError::Failed(error.to_string()),
@@ -483,6 +496,25 @@ impl Service for Daemon {
                 false => Err(ServiceError::NotFound(format!("there is no rule R{number} in force"))),
             }
         })
+    }
+
+    fn routines(&self) -> Reply<'_, Vec<RoutineReport>> {
+        Box::pin(async move {
+            let told = RoutinesTold::by(&self.core);
+            self.core.ledger.read(move |tx| told.all(tx)).await.map_err(failed)
+        })
+    }
+
+    fn routine(&self, name: String, runs: u32) -> Reply<'_, RoutineDetail> {
+        Box::pin(async move {
+            let (told, key) = (RoutinesTold::by(&self.core), name.clone());
+            let found = self.core.ledger.read(move |tx| told.one(tx, &key, runs)).await.map_err(failed)?;
+            found.ok_or_else(|| ServiceError::NotFound(format!("there is no routine {name}")))
+        })
+    }
+
+    fn change_routine(&self, name: String, request: RoutineRequest) -> Reply<'_, ()> {
+        Box::pin(async move { super::routines::change(&self.core, &name, request.wish, COMPUTER).await })
     }
 
     fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>> {

@@ -66,6 +66,9 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>, tasks: &Tasks) -> Cor
         remind_after: None,
         floor: HashMap::from([("feishu".into(), Arc::new(access))]),
         max_attachment: 1024,
+        zone: chrono_tz::Tz::UTC,
+        assistant: PathBuf::from("/nowhere/assistant"),
+        routines: PathBuf::from("/nowhere/routines"),
     };
     Core::new(ledger.clone(), clock, tasks.child(), config, vec![Arc::clone(feishu) as Arc<dyn Channel>], host)
 }

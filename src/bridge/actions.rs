@@ -7,6 +7,7 @@ mod late;
 use self::answers::{choose, field, from_form, without_secrets};
 use self::late::late;
 pub(super) use self::late::{close_question, still_wanted};
+use crate::bridge::commands::routine as routine_command;
 use crate::bridge::commands::settings as settings_command;
 use crate::bridge::commands::threads;
 use crate::bridge::intake::notice;
@@ -29,7 +30,7 @@ use crate::ledger::rules::{self, NewRule};
 use crate::ledger::settings::{self, Setting};
 use crate::ledger::threads as ledger_threads;
 use crate::ledger::turns::{NewTurn, Settlement, Stop, Turn};
-use crate::ledger::{LedgerError, Transaction, audit, gates, said, surfaces, turns};
+use crate::ledger::{LedgerError, Transaction, audit, gates, routines, said, surfaces, turns};
 use crate::words::NoticeMsg;
 
 /// Somebody who acts, with the rights he has where he acts.
@@ -151,6 +152,9 @@ pub fn perform(
         Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
         Action::Restored { go_on, at_ms } => super::restored::decide(tx, frame, *go_on, *at_ms, person),
+        Action::Routine { name, text, subject } => {
+            routine_command::decide(tx, frame, name, text.as_deref(), subject, person)
+        }
         Action::RevokeRule { number, list } => {
             let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
             let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;
@@ -712,6 +716,7 @@ pub(super) fn again(
         not_before_ms: 0,
     };
     let fresh = turns::insert(tx, &new, frame.now_ms)?;
+    routines::goes_on(tx, &turn.id, &fresh)?;
     // The messages now belong to the new turn: their receipts follow it. What was put into the former one while it ran is
     // not in this prompt.
     for row in inbound::of_turn(tx, &turn.id)?.into_iter().filter(|row| row.message.is_some()) {

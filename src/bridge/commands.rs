@@ -8,6 +8,7 @@ mod look;
 mod model;
 mod people;
 mod place;
+pub(super) mod routine;
 mod rules;
 pub(super) mod settings;
 pub(super) mod threads;
@@ -50,6 +51,8 @@ struct Reply {
     lang: Option<Lang>,
     performed: Vec<actions::Performed>,
     rights_changed: bool,
+    /// There is something new for the scheduler.
+    routines_changed: bool,
     release: Option<ThreadId>,
     /// Called so where the runtime shows it, too.
     name: Option<(ThreadId, String)>,
@@ -104,6 +107,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
         Command::Gates => Some(look::open(core, &letter).await?),
         _ => None,
     };
+    let ground = routine::Ground::of(core, &letter);
     let outsiders = match &command {
         Command::Allow { .. } => people::outsiders(core, &letter).await,
         _ => people::Outsiders::None,
@@ -133,6 +137,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Lock => lock::switch(tx, frame, letter, lang, true),
             Command::Unlock => lock::switch(tx, frame, letter, lang, false),
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
+            Command::Routine(wish) => routine::run(tx, frame, letter, &here, lang, wish, &ground),
             Command::Lang(wanted) => set_lang(tx, letter, lang, wanted.as_deref()),
             Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),
@@ -186,6 +191,9 @@ async fn finish(
     result.performed.into_iter().for_each(|performed| after(core, performed));
     core.wakes.outbox.notify_one();
     core.wakes.painter.notify_one();
+    if result.routines_changed {
+        core.wakes.routines.notify_one();
+    }
     if result.rights_changed {
         // It is committed and said: it must come into force, however long the ledger takes to be read.
         while let Err(error) = core.refresh_access().await {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +67,12 @@ pub struct BridgeConfig {
     pub max_attachment: u64,
     /// How much may wait.
     pub limits: Limits,
+    /// The zone in which a routine that names none is due, and by which the archive's days are told.
+    pub zone: Tz,
+    /// Where routines work that name no directory.
+    pub assistant: PathBuf,
+    /// Routines that are files.
+    pub routines: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +105,8 @@ pub struct Core {
     outages: RwLock<Outages>,
     /// What channels missed and the ledger does not know of yet.
     pub(super) silences: super::backfill::Silences,
+    /// What is wrong with routines' files.
+    pub routine_problems: super::routines::Problems,
     /// When the ledger was last found to be put back; what was sent before may have been dealt with.
     restored_ms: AtomicI64,
     /// What a ledger that was put back calls unfinished waits for an owner who had no chat to be asked in.
@@ -121,6 +130,7 @@ pub struct Wakes {
     pub outbox: Notify,
     pub painter: Notify,
     pub backfill: Notify,
+    pub routines: Notify,
 }
 
 impl Core {
@@ -150,6 +160,7 @@ impl Core {
             bots: RwLock::default(),
             outages: RwLock::default(),
             silences: super::backfill::Silences::default(),
+            routine_problems: super::routines::Problems::default(),
             restored_ms: AtomicI64::new(i64::MIN),
             owner_is_to_be_asked: AtomicBool::new(false),
             secrets: Mutex::default(),

@@ -90,6 +90,8 @@ pub struct Follow {
     stop_seen_at_ms: Option<i64>,
     interrupted_at_ms: Option<i64>,
     ticked_at_ms: i64,
+    /// Longest work on it, where it is a routine's.
+    timeout_ms: Option<i64>,
 }
 
 /// What people want of the turn, read from the ledger at each wake-up.
@@ -127,7 +129,8 @@ impl Follow {
         lease: Option<Lease>,
     ) -> Self {
         let now = core.now_ms();
-        let compacts = prompts::compaction(&turn.prompt).is_some();
+        let prompt = prompts::thaw(&turn.prompt);
+        let compacts = prompt.compacts.is_some();
         Self {
             core: Arc::clone(core),
             live: Arc::clone(live),
@@ -154,6 +157,7 @@ impl Follow {
             stop_seen_at_ms: None,
             interrupted_at_ms: None,
             ticked_at_ms: now,
+            timeout_ms: prompt.routine.map(|routine| routine.timeout_ms),
         }
     }
 

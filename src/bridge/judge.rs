@@ -153,6 +153,9 @@ mod tests {
             floor: HashMap::new(),
             max_attachment: 0,
             limits: crate::domain::limits::Limits::default(),
+            zone: chrono_tz::Tz::UTC,
+            assistant: PathBuf::from("/assistant"),
+            routines: PathBuf::from("/routines"),
         }
     }
 

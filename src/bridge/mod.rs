@@ -45,6 +45,7 @@ pub mod render;
 pub mod restored;
 mod rights;
 mod route;
+pub mod routines;
 mod say;
 pub mod settle;
 mod sweep;
@@ -104,6 +105,8 @@ impl Bridge {
         tasks.spawn("reminders", OnExit::LogOnly, move |cancel| reminders::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("backfill", OnExit::LogOnly, move |cancel| backfill::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("routines", OnExit::LogOnly, move |cancel| routines::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("sweep", OnExit::LogOnly, move |cancel| sweep::run(shared, cancel));
         for conversation in core.ledger.read(conversations::with_work).await? {

@@ -188,6 +188,8 @@ pub fn live(
     let wait = match (noise(tx, conversation)?, direct) {
         _ if must_tell => 0,
         (Noise::Quiet, _) => NEVER_MS,
+        // Nobody waits for a routine's.
+        (Noise::Normal, _) if conversation.routine.is_some() => NEVER_MS,
         (Noise::Full, _) => 0,
         (Noise::Normal, true) => LIVE_AFTER_DIRECT_MS,
         (Noise::Normal, false) => LIVE_AFTER_GROUP_MS,
@@ -214,7 +216,8 @@ pub fn noise(tx: &Transaction<'_>, conversation: &Conversation) -> Result<Noise,
 }
 
 fn queue_after(tx: &Transaction<'_>, conversation: &Conversation) -> Result<i64, LedgerError> {
-    Ok(if noise(tx, conversation)? == Noise::Quiet { NEVER_MS } else { QUEUE_AFTER_MS })
+    let is_quiet = conversation.routine.is_some() || noise(tx, conversation)? == Noise::Quiet;
+    Ok(if is_quiet { NEVER_MS } else { QUEUE_AFTER_MS })
 }
 
 /// The steps, and what policy refused or a rule allowed: nobody was asked, so the card says it.
@@ -574,6 +577,26 @@ pub fn notice_at(
 ) -> Result<(), LedgerError> {
     let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
     want_notice(tx, frame, (&frame.channel, None, lang), &chat, target, (subject, text, offered))
+}
+
+/// The same as an answer to what somebody wrote.
+pub fn question(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    target: Target,
+    lang: Lang,
+    subject: &str,
+    text: String,
+    offered: &[(ButtonRole, Action)],
+) -> Result<(), LedgerError> {
+    let chat = target.chat.clone();
+    want_notice(tx, frame, (&frame.channel, None, lang), &chat, target, (subject, text, offered))
+}
+
+/// A question that somebody has decided: its card says so, and has no buttons any more.
+pub fn question_over(tx: &Transaction<'_>, frame: &Frame, subject: &str, remark: &str) -> Result<(), LedgerError> {
+    let Some(stored) = surfaces::find(tx, SurfaceKind::Notice, subject)? else { return Ok(()) };
+    withdraw(tx, frame, stored, Some(remark))
 }
 
 fn want_notice(

@@ -665,6 +665,25 @@ pub struct Prompt {
     /// It is no words at all: the thread is compacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compacts: Option<Compacts>,
+    /// Nobody asked for it just now: it is a run of a routine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routine: Option<OfRoutine>,
+}
+
+/// What a routine says of the turns that play its runs, as of when they were put into the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfRoutine {
+    pub name: String,
+    /// Only failures, and what waits for a person, are told.
+    pub quiet: bool,
+    /// Longest work on it, in milliseconds; the wait for a person does not count.
+    pub timeout_ms: i64,
+    pub retries: u32,
+    /// In place of the chat's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// In place of the chat's; no more than the rights of the one whose routine it is.
+    pub autonomy: Level,
 }
 
 /// A turn that compacts its thread.
@@ -678,7 +697,7 @@ pub struct Compacts {
 impl Prompt {
     /// Nothing but words that could as well go into a running turn.
     pub fn is_only_words(&self) -> bool {
-        self.images.is_empty() && !self.plan && !self.review && self.compacts.is_none()
+        self.images.is_empty() && !self.plan && !self.review && self.compacts.is_none() && self.routine.is_none()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::actions;
+use super::{actions, prompts};
 use super::core::Core;
 use super::ports::{Level, Posture};
 use crate::domain::access::Access;
@@ -14,7 +14,22 @@ use crate::ledger::settings::{self, Setting};
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, conversations, inbound};
 
-/// The level of a turn as the chat's settings and its requester's rights stand now.
+/// The level of a turn as the chat's settings and its requester's rights stand now; a routine's says itself how far it may go.
+pub fn of_turn(
+    tx: &Transaction<'_>,
+    access: &Access,
+    conversation: &Conversation,
+    turn: &Turn,
+    now_ms: i64,
+) -> Result<Level, LedgerError> {
+    let role = access.role(&turn.requester, None, Some(&conversation.chat), conversation.chat_kind);
+    match prompts::thaw(&turn.prompt).routine {
+        Some(routine) => Ok(routine.autonomy.min(role.cap())),
+        None => level(tx, access, conversation, &turn.requester, now_ms),
+    }
+}
+
+/// The level of somebody's turn as the chat's settings and his rights stand now.
 pub fn level(
     tx: &Transaction<'_>,
     access: &Access,
@@ -35,9 +50,9 @@ pub async fn of(
     turn: &Turn,
     directory: &Path,
 ) -> Result<Posture, LedgerError> {
-    let (access, here, requester) = (core.access(&conversation.channel), conversation.clone(), turn.requester.clone());
+    let (access, here, of) = (core.access(&conversation.channel), conversation.clone(), turn.clone());
     let now = core.now_ms();
-    let level = core.ledger.read(move |tx| level(tx, &access, &here, &requester, now)).await?;
+    let level = core.ledger.read(move |tx| of_turn(tx, &access, &here, &of, now)).await?;
     let attachments = core.config.attachments.clone();
     let folders: Vec<InboundSeq> =
         entries(&attachments).filter_map(|path| path.file_name()?.to_str()?.parse().ok().map(InboundSeq)).collect();
@@ -50,6 +65,7 @@ pub async fn of(
     readable.sort();
     let bound = core.ledger.read(conversations::directories).await?;
     let others = entries(&core.config.workspaces).chain(core.config.directory.clone()).chain(bound);
+    let others = others.chain(Some(core.config.assistant.clone()));
     let denied = denied(others, directory);
     let network = actions::has_network(&core.access(&conversation.channel), conversation, turn);
     Ok(Posture { level, network, denied, readable })

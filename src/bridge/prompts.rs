@@ -16,8 +16,8 @@ pub fn thaw(stored: &str) -> Prompt {
 
 /// A prompt that was gathered anew, wanted as the former one was.
 pub fn made_anew(former: &str, gathered: Prompt) -> String {
-    let Prompt { plan, review, compacts, .. } = thaw(former);
-    freeze(&Prompt { plan, review, compacts, ..gathered })
+    let Prompt { plan, review, compacts, routine, .. } = thaw(former);
+    freeze(&Prompt { plan, review, compacts, routine, ..gathered })
 }
 
 /// The prompt of a turn that compacts its thread, and then has a former request run again.

@@ -3,6 +3,7 @@
 use super::intake::notice;
 use super::pictures::Frame;
 use crate::domain::delivery::Target;
+use crate::domain::ids::ChannelName;
 use crate::domain::view::Lang;
 use crate::ledger::conversations::Conversation;
 use crate::ledger::{LedgerError, Transaction, inbound, said};
@@ -35,4 +36,17 @@ pub fn tell(
         notice(tx, &conversation.channel, target, None, None, msg.text(frame.lang), frame.lang, frame.now_ms)?;
     }
     Ok(here.chat)
+}
+
+/// Tells the owner something in the direct chat, where there is one.
+pub(super) fn owner(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    channel: &ChannelName,
+    told: impl Fn(Lang) -> String,
+) -> Result<(), LedgerError> {
+    let Some(owner) = &frame.access.owner else { return Ok(()) };
+    let Some(home) = inbound::direct_chat_of(tx, channel, owner)? else { return Ok(()) };
+    let target = Target { chat: home, reply_to: None, in_topic: false };
+    notice(tx, channel, target, None, None, told(frame.lang), frame.lang, frame.now_ms)
 }

@@ -1,15 +1,19 @@
 //! Which of [`crate::words`]' sentences the bridge says when. Nothing is worded here.
 
+use chrono_tz::Tz;
+
 use crate::bridge::actions::Told;
 use crate::bridge::ports::LaunchError;
 use crate::domain::delivery::{Body, Obstacle};
 use crate::domain::gate::{Ask, Question};
 use crate::domain::history::{ChangedFile, Failure, FailureKind};
 use crate::domain::risk::Class;
+use crate::domain::schedule;
 use crate::domain::view::{ButtonRole, GateShown, GateView, GatesView, Lang, Toast, View};
 use crate::ledger::audit::{About, Line};
+use crate::ledger::routines::{Run, RunOutcome};
 use crate::ledger::rules::Rule;
-use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, RightsMsg, ToastMsg, Zone};
+use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, RightsMsg, RoutineMsg, ToastMsg, Zone};
 
 /// The runtime as people call it, with its version where it is known.
 pub fn runtime(kind: &str, version: Option<&str>) -> String {
@@ -482,4 +486,47 @@ pub fn may_be_repeat(lang: Lang, body: Body) -> Body {
         Body::Notice { text } => Body::Notice { text: format!("{mark} {text}") },
         file @ (Body::File { .. } | Body::Image { .. }) => file,
     }
+}
+
+/// Under the answer of a run, so that whoever reads it knows where it comes from.
+pub fn routine_footer(lang: Lang, run: &Run, now_ms: i64) -> String {
+    let (name, due) = (run.routine.as_str(), at(run.due_ms, now_ms));
+    match &run.started_by {
+        Some(who) => RoutineMsg::ByHand { name, who },
+        None if run.late => RoutineMsg::Late { name, due },
+        None => RoutineMsg::OnTime { name, due },
+    }
+    .text(lang)
+}
+
+/// What became of a run, with the routine's name before it.
+pub fn routine_says(lang: Lang, name: &str, text: &str) -> String {
+    RoutineMsg::Says { name, text }.text(lang)
+}
+
+pub fn routine_too_long(lang: Lang, name: &str) -> String {
+    RoutineMsg::TooLong { name }.text(lang)
+}
+
+/// To the owner.
+pub fn routine_fails(lang: Lang, name: &str, times: u32) -> String {
+    RoutineMsg::Fails { name, times }.text(lang)
+}
+
+/// A due time by the clock of its zone.
+pub fn due(at_ms: i64, zone: Tz, lang: Lang) -> String {
+    schedule::shown(zone, at_ms).map_or_else(|| "--:--".to_owned(), |at| words::due(at, lang))
+}
+
+/// A run in a line.
+pub fn run_line(lang: Lang, run: &Run, now_ms: i64) -> String {
+    let state = run.outcome.map_or(run.state.as_str(), RunOutcome::as_str);
+    let mut line = format!("{} {}", at(run.due_ms, now_ms), words::run_state(state, lang));
+    if run.count > 1 {
+        line.push_str(&format!(" ×{}", run.count));
+    }
+    if let Some(detail) = run.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        line.push_str(&format!(" · {}", super::pictures::cut(detail, 80)));
+    }
+    line
 }

@@ -7,6 +7,7 @@ use super::follow::limits_of;
 use super::host::LiveRuntime;
 use super::pictures::{self, Frame, Interrupted, Live};
 use super::ports::*;
+use super::routines::{self, Telling};
 use super::{actions, compaction, prompts, remedy, render, rights, say};
 use crate::domain::action::{Action, Resume};
 use crate::domain::delivery::{Body, Target};
@@ -20,6 +21,7 @@ use crate::domain::view::*;
 use crate::ledger::conversations::{Conversation, HeldWhy};
 use crate::ledger::inbound::{InboundRow, InboundState};
 use crate::ledger::messages::NewMessage;
+use crate::ledger::routines as runs;
 use crate::ledger::turns::{NewTurn, Progress, Settlement, Turn};
 use crate::ledger::{LedgerError, Transaction, audit, conversations, gates, inbound, messages, said, turns};
 use crate::words::{CommandMsg, FailureContext, NoticeMsg};
@@ -221,8 +223,9 @@ fn tell(
 ) -> Result<(), LedgerError> {
     let shutdown = turn.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::Shutdown);
     let compacts = prompts::compaction(&turn.prompt).is_some();
-    let wanted_gone =
-        turn.stop.as_ref().is_some_and(|stop| matches!(stop.reason, StopReason::Person | StopReason::Recalled));
+    let stopped_as = |reason| turn.stop.as_ref().is_some_and(|stop| stop.reason == reason);
+    let wanted_gone = stopped_as(StopReason::Person) || stopped_as(StopReason::Recalled);
+    let telling = routines::telling(tx, turn, finish.outcome)?;
     let (state, receipt) = match finish.outcome {
         Outcome::Completed => {
             match compacts {
@@ -231,13 +234,22 @@ fn tell(
                     let text = say::compacted(conversation.lang, finish.answer.as_deref(), runs_on);
                     enqueue(tx, frame, conversation, turn, vec![Body::Notice { text }])?;
                 }
+                false if telling == Telling::Nothing => {}
                 false => send_answer(tx, frame, conversation, turn, finish)?,
             }
             let started = turn.started_at_ms.or(turn.submitted_at_ms).unwrap_or(frame.now_ms);
             (LiveState::Done { duration_ms: frame.now_ms - started, tokens: finish.tokens }, Receipt::Done)
         }
         Outcome::Failed => {
-            tell_failure(tx, frame, conversation, turn, finish)?;
+            if telling != Telling::Nothing {
+                tell_failure(tx, frame, conversation, turn, finish)?;
+            }
+            (LiveState::Failed, Receipt::Failed)
+        }
+        Outcome::Interrupted if telling != Telling::All && stopped_as(StopReason::Watchdog) => {
+            if telling == Telling::Failure {
+                tell_late(tx, frame, conversation, turn)?;
+            }
             (LiveState::Failed, Receipt::Failed)
         }
         Outcome::Interrupted if compacts && !wanted_gone => {
@@ -372,6 +384,11 @@ fn hints(
     now_ms: i64,
 ) -> Result<Vec<String>, LedgerError> {
     let mut hints = Vec::new();
+    if let Some(run) = runs::of_turn(tx, &turn.id)? {
+        // Nobody asked for it just now.
+        hints.push(say::routine_footer(conversation.lang, &run, now_ms));
+        return Ok(hints);
+    }
     let (lang, chat) = (conversation.lang, format!("{}:{}", conversation.channel, conversation.chat));
     let opened_topic = conversation.chat_kind == ChatKind::Group && conversation.root.is_some();
     if opened_topic && said::first_time(tx, &format!("first-answer:{}", conversation.id), now_ms)? {
@@ -426,7 +443,7 @@ fn wants_mention(
 ) -> Result<bool, LedgerError> {
     const TOOK_MS: i64 = 90_000;
     const QUEUED_MS: i64 = 60_000;
-    if conversation.chat_kind == ChatKind::Direct {
+    if conversation.chat_kind == ChatKind::Direct || conversation.routine.is_some() {
         return Ok(false);
     }
     let submitted = turn.submitted_at_ms.unwrap_or(now_ms);
@@ -452,6 +469,10 @@ fn tell_failure(
     };
     let kind = failure.map_or_else(String::new, |failure| format!("{:?}", failure.kind));
     let text = remedy::tell(tx, frame, conversation, &kind, |lang| say::failure(lang, failure, context))?;
+    let text = match &conversation.routine {
+        Some(_) => say::routine_says(conversation.lang, &turn.title, &text),
+        None => text,
+    };
     let too_long = failure.is_some_and(|failure| failure.kind == FailureKind::ContextFull);
     let offered: &[(ButtonRole, Resume)] = match compacts {
         // Once more would find the same; a fresh thread has room for what was to run after it.
@@ -467,6 +488,19 @@ fn tell_failure(
         offered.iter().map(|(role, how)| (role.clone(), Action::Resume { turn: turn.id.clone(), how: *how })).collect();
     let target = pictures::target_of(conversation, turn);
     pictures::notice(tx, frame, conversation, target, &pictures::failed_subject(&turn.id), text, &offered)
+}
+
+/// A run of a routine that took longer than it may.
+fn tell_late(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    conversation: &Conversation,
+    turn: &Turn,
+) -> Result<(), LedgerError> {
+    let text = say::routine_too_long(conversation.lang, &turn.title);
+    let again = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
+    let target = pictures::target_of(conversation, turn);
+    pictures::notice(tx, frame, conversation, target, &pictures::failed_subject(&turn.id), text, &again)
 }
 
 /// Requests that end with their turn.
@@ -562,7 +596,8 @@ pub fn lose(
         conversations::set_cursor(tx, &conversation.id, thread, native)?;
         conversations::count_settled(tx, &conversation.id, thread)?;
     }
-    if must_hold(tx, &turn)? {
+    // A routine's next run is another matter, and nobody is there to say so.
+    if conversation.routine.is_none() && must_hold(tx, &turn)? {
         conversations::hold(tx, &conversation.id, HeldWhy::Lost, Some(&turn.id))?;
     }
     let mut steers = inbound::steers(tx, &turn.id, "sent")?;

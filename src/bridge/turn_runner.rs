@@ -71,6 +71,7 @@ pub async fn run(
         Some(_) => live.call(|runtime| runtime.compact(&thread)).await,
         None => {
             let Chosen { model, effort, has_planned } = chosen(core, conversation, &thread).await?;
+            let model = input.routine.as_ref().and_then(|routine| routine.model.clone()).or(model);
             let submit = Submit { thread: thread.clone(), client, input, model, effort, has_planned, posture };
             live.call(|runtime| runtime.submit(&submit)).await
         }
@@ -412,7 +413,7 @@ async fn commit_submission(
             return Ok(None);
         }
         // The thread was opened meanwhile: less may be allowed now than when the level was read.
-        let level = posture::level(tx, &access, &conversation, &turn.requester, submission.at_ms)?;
+        let level = posture::of_turn(tx, &access, &conversation, &turn, submission.at_ms)?;
         let network = !submission.network || actions::has_network(&access, &conversation, &turn);
         if level < submission.level || !network {
             return Err(LedgerError::Stale("the chat's level"));

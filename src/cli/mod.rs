@@ -16,6 +16,7 @@ mod output;
 mod pair;
 mod restart;
 mod restored;
+mod routine;
 mod rules;
 mod run;
 mod runtime_embedded;
@@ -88,6 +89,8 @@ enum Command {
     Audit(audit::Args),
     /// List what was allowed for longer than once, or end it
     Rules(rules::Args),
+    /// Do something at certain times: list, add, run, pause or remove routines
+    Routine(routine::Args),
     /// Copy the ledger, also while ally runs
     Backup(backup::BackupArgs),
     /// Put a copy of the ledger back: what it calls unfinished waits for your word
@@ -122,6 +125,7 @@ impl Command {
             Command::RuntimeEmbedded(_) => true,
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
+            Command::Routine(args) => args.only_looks(),
             Command::Restored(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
@@ -239,6 +243,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Unlock(args) => lock::run(context, &args, false).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Rules(args) => rules::run(context, &args).await,
+        Command::Routine(args) => routine::run(context, &args).await,
         Command::Backup(args) => backup::back_up(context, &args).await,
         Command::Restore(args) => backup::restore(context, &args),
         Command::Restored(args) => restored::run(context, &args).await,

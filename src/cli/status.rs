@@ -278,6 +278,10 @@ fn show_work(context: &Context, status: &StatusReport) -> Result<(), CliError> {
         });
         problem(outbox.advice.as_deref().or(waits.as_deref()))?;
     }
+    if let Some(at) = status.next_routine {
+        let at = output::time(at);
+        field(&context.say("定时任务", "routines"), &say(format!("下次 {at}"), format!("next {at}")))?;
+    }
     if let Some(ledger) = &status.ledger {
         let mib = ledger.bytes as f64 / 1_048_576.0;
         let (turns, schema) = (ledger.turns, ledger.schema);

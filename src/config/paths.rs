@@ -46,6 +46,10 @@ pub struct Paths {
     pub local: PathBuf,
     /// Files that people sent.
     pub attachments: PathBuf,
+    /// Routines that are files.
+    pub routines: PathBuf,
+    /// Where an assistant lives: its memory, and where routines work that name no directory.
+    pub assistant: PathBuf,
     socket: PathBuf,
 }
 
@@ -87,6 +91,8 @@ impl Paths {
             workspaces: home.join("workspaces"),
             local: home.join("local"),
             attachments: home.join("attachments"),
+            routines: home.join("routines"),
+            assistant: home.join("assistant"),
             socket,
             run,
             home,
@@ -98,11 +104,20 @@ impl Paths {
         self.home.join("probe")
     }
 
-    /// What no command of an agent reads. Missing: `runtimes` and `tmp`, which every command needs, and workspaces and
-    /// attachments, of which each conversation reads its own.
+    /// What no command of an agent reads. Missing: `runtimes` and `tmp`, which every command needs, and workspaces,
+    /// attachments and the assistant's directory, of which each conversation reads its own.
     pub fn private(&self) -> Vec<PathBuf> {
         let files = [&self.config, &self.env, &self.ledger];
-        let folders = [&self.run, &self.logs, &self.outbox, &self.archive, &self.backups, &self.codex, &self.local];
+        let folders = [
+            &self.run,
+            &self.logs,
+            &self.outbox,
+            &self.archive,
+            &self.backups,
+            &self.codex,
+            &self.local,
+            &self.routines,
+        ];
         files.into_iter().chain(folders).cloned().collect()
     }
 
@@ -184,6 +199,7 @@ impl Paths {
             &self.workspaces,
             &self.local,
             &self.attachments,
+            &self.routines,
         ];
         self.spare_others()?;
         for folder in folders {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use secrecy::SecretString;
 
 use super::Environment;
@@ -15,6 +16,7 @@ use super::raw::{At, Raw};
 use super::secrets;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::limits::Limits;
+use crate::domain::schedule;
 use crate::domain::view::Lang;
 
 /// Everything that is settled before the program starts.
@@ -24,6 +26,8 @@ pub struct Config {
     pub paths: Paths,
     /// Language of what ally itself says where a chat has not chosen one.
     pub lang: Lang,
+    /// In which routines that name none are due; the days of the archive are its days.
+    pub zone: Tz,
     /// Log filter.
     pub log_filter: String,
     /// The Feishu channel; `None` is off.
@@ -229,6 +233,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     };
     let home = environment.home().unwrap_or(&paths.home);
     let lang = resolver.lang(environment);
+    let zone = resolver.zone(environment);
     let feishu = resolver.feishu(environment);
     let runtime = resolver.runtime(home);
     let conversation = resolver.conversation(home);
@@ -240,9 +245,16 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     raw.finish(&mut problems);
     problems.into_result()?;
 
-    let warnings = warnings(&runtime, lang);
+    let mut warnings = warnings(&runtime, lang);
+    if zone.is_none() {
+        warnings.push(match lang {
+            Lang::Zh => "不知道这台电脑在哪个时区，定时任务按 UTC。在 ally.toml 里写 zone = \"Asia/Shanghai\"".to_owned(),
+            Lang::En => "the zone of this machine is not known, so routines go by UTC. Write zone = \"Europe/Berlin\" into ally.toml".to_owned(),
+        });
+    }
     Ok(Config {
         lang,
+        zone: zone.unwrap_or(Tz::UTC),
         log_filter: environment.log_filter(),
         feishu,
         local_user: environment.user(),
@@ -357,6 +369,23 @@ impl Resolver<'_> {
             }),
             None => configured.map(|found| found.value).or_else(|| environment.lang()).unwrap_or_default(),
         }
+    }
+
+    /// The configured one, else the machine's; `None` where that is not known.
+    fn zone(&mut self, environment: &Environment) -> Option<Tz> {
+        if let Some(found) = self.raw.text("zone", self.problems) {
+            return match schedule::zone(&found.value) {
+                Ok(zone) => Some(zone),
+                Err(_) => {
+                    let what = format!("there is no zone \"{}\"", found.value);
+                    let remedy = "write a name like \"Asia/Shanghai\" or \"Europe/Berlin\", or remove the line";
+                    self.problems.add(self.raw.problem("zone", found.line, what, remedy));
+                    Some(Tz::UTC)
+                }
+            };
+        }
+        let named = environment.get("TZ").and_then(|name| schedule::zone(name.trim_start_matches(':')).ok());
+        named.or_else(|| schedule::zone(&iana_time_zone::get_timezone().ok()?).ok())
     }
 
     /// On when there are credentials, unless the file says otherwise.

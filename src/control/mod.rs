@@ -7,12 +7,14 @@
 mod client;
 mod peer;
 mod report;
+mod routines;
 mod server;
 mod service;
 
 pub use client::{Client, ClientError, Lines};
 pub use peer::{Peer, carries_mark};
 pub use report::*;
+pub use routines::*;
 pub use server::Control;
 #[cfg(test)]
 pub(crate) use service::testing;

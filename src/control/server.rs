@@ -21,6 +21,7 @@ use super::peer::Peer;
 use super::report::{
     AnswerRequest, AuditQuery, BackupRequest, DrainRequest, LockRequest, Refusal, RestoredRequest, TurnsQuery, Warp,
 };
+use super::routines::{RoutineQuery, RoutineRequest};
 use super::service::{Service, ServiceError};
 use crate::config::{Paths, private_folder, write_private};
 use crate::domain::gate::hex;
@@ -148,6 +149,8 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/audit", get(audit))
         .route("/v1/rules", get(async |State(service): Shared| answer(service.rules().await)))
         .route("/v1/rules/{number}/revoke", post(revoke_rule))
+        .route("/v1/routines", get(async |State(service): Shared| answer(service.routines().await)))
+        .route("/v1/routines/{name}", get(routine).post(change_routine))
         .route("/v1/restored", get(async |State(service): Shared| answer(service.restored().await)).post(restored))
         .route("/v1/backup", post(backup))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
@@ -186,6 +189,22 @@ async fn audit(State(service): Shared, Query(query): Query<AuditQuery>) -> Respo
 
 async fn revoke_rule(State(service): Shared, Path(number): Path<i64>) -> Response {
     answer(service.revoke_rule(number).await)
+}
+
+async fn routine(
+    State(service): Shared,
+    Path(name): Path<String>,
+    Query(RoutineQuery { runs }): Query<RoutineQuery>,
+) -> Response {
+    answer(service.routine(name, runs).await)
+}
+
+async fn change_routine(
+    State(service): Shared,
+    Path(name): Path<String>,
+    Json(request): Json<RoutineRequest>,
+) -> Response {
+    answer(service.change_routine(name, request).await)
 }
 
 async fn drain(State(service): Shared, Json(request): Json<DrainRequest>) -> Response {

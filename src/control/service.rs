@@ -7,6 +7,7 @@ use super::report::{
     GateRow, LockReport, LockRequest, PairCode, RestoredReport, RestoredRequest, RuleRow, StatusReport, TurnDetail,
     TurnRow, TurnsQuery, Warp,
 };
+use super::routines::{RoutineDetail, RoutineReport, RoutineRequest};
 use crate::domain::ids::{GateId, TurnId};
 
 /// An answer to come.
@@ -28,6 +29,12 @@ pub trait Service: Send + Sync + 'static {
     fn rules(&self) -> Reply<'_, Vec<RuleRow>>;
     /// Ends a rule.
     fn revoke_rule(&self, number: i64) -> Reply<'_, ()>;
+    /// All routines, by name.
+    fn routines(&self) -> Reply<'_, Vec<RoutineReport>>;
+    /// One routine with so many of its newest runs.
+    fn routine(&self, name: String, runs: u32) -> Reply<'_, RoutineDetail>;
+    /// Does something with a routine, in the name of whoever is at the computer.
+    fn change_routine(&self, name: String, request: RoutineRequest) -> Reply<'_, ()>;
     /// What was decided and changed since then, newest first.
     fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>>;
     /// Pauses everything, or lets it go on.
@@ -92,6 +99,15 @@ pub(crate) mod testing {
             Box::pin(async { Ok(Vec::new()) })
         }
         fn revoke_rule(&self, _: i64) -> Reply<'_, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn routines(&self) -> Reply<'_, Vec<RoutineReport>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+        fn routine(&self, name: String, _: u32) -> Reply<'_, RoutineDetail> {
+            Box::pin(async move { Err(ServiceError::NotFound(format!("there is no routine {name}"))) })
+        }
+        fn change_routine(&self, _: String, _: RoutineRequest) -> Reply<'_, ()> {
             Box::pin(async { Ok(()) })
         }
         fn audit(&self, _: AuditQuery) -> Reply<'_, Vec<AuditRow>> {

@@ -118,6 +118,8 @@ pub enum Act {
     NameAdmins,
     /// Stop everything everywhere, and let it go on.
     Lock,
+    /// What is done in a chat without anybody asking for it: make it, change it, run it.
+    Routines,
 }
 
 /// The one answer to who may what.
@@ -148,9 +150,12 @@ pub fn may(role: Role, act: Act) -> bool {
         Act::SetLevel { level, from, .. } if level <= from => role.is_decider(),
         Act::SetLevel { level: Level::Trusted, direct, .. } => role.is_owner() && direct,
         Act::SetLevel { .. } => role >= Role::Admin,
-        Act::Bind | Act::OpenChat | Act::Allow | Act::NameApprovers | Act::Audit { everywhere: true } => {
-            role >= Role::Admin
-        }
+        Act::Bind
+        | Act::OpenChat
+        | Act::Allow
+        | Act::NameApprovers
+        | Act::Routines
+        | Act::Audit { everywhere: true } => role >= Role::Admin,
         Act::NameAdmins | Act::Lock => role.is_owner(),
     }
 }
@@ -307,6 +312,7 @@ mod tests {
             (Act::OpenChat, Role::Admin),
             (Act::Allow, Role::Admin),
             (Act::NameApprovers, Role::Admin),
+            (Act::Routines, Role::Admin),
             (Act::NameAdmins, Role::Owner),
             (Act::Lock, Role::Owner),
         ] {

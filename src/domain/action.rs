@@ -103,6 +103,14 @@ pub enum Action {
         number: i64,
         list: InboundSeq,
     },
+    /// Makes the routine that a card shows, or does not.
+    Routine {
+        name: String,
+        /// As it would stand in a file; nothing: it is not wanted.
+        text: Option<String>,
+        /// The card.
+        subject: String,
+    },
 }
 
 impl Action {
@@ -125,6 +133,7 @@ impl Action {
             | Action::Resume { turn, .. } => Some(turn.as_str()),
             Action::Reopen { conversation, .. } | Action::TakeUp { conversation, .. } => Some(conversation.as_str()),
             Action::SaveSettings { chat, .. } => Some(chat.as_str()),
+            Action::Routine { name, .. } => Some(name),
             Action::Late { .. } | Action::RevokeRule { .. } | Action::Restored { .. } => None,
         }
     }

@@ -6,6 +6,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::conversing::{self, Conversing};
+use super::routine::{self, Wish};
 
 /// What a whole message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub enum Command {
     Rules {
         revoke: Option<i64>,
     },
+    Routine(Wish),
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -283,6 +285,10 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "lang" => Command::Lang(optional()),
         "settings" => Command::Settings(optional()),
         "rules" => return rules(rest),
+        "routine" => match routine::wish(rest) {
+            Some(wish) => Command::Routine(wish),
+            None => Command::Help(Some("routine".to_owned())),
+        },
         "gates" => Command::Gates,
         "lock" => Command::Lock,
         "unlock" => Command::Unlock,
@@ -580,7 +586,8 @@ mod tests {
             ("/unlock", Unlock),
             ("/解锁", Unlock),
             ("/体检", Later("doctor")),
-            ("/routine list", Later("routine")),
+            ("/routine list", Routine(Wish::List)),
+            ("/定时 暂停 周报", Routine(Wish::Pause("周报".to_owned()))),
         ] {
             assert_eq!(parse(typed), Typed::Command(want), "{typed}");
         }

@@ -133,6 +133,8 @@ pub enum ButtonRole {
     Save,
     /// Ends rule `n`.
     RevokeRule(i64),
+    /// Makes the routine that the card shows.
+    Create,
 }
 
 /// C1. Where a turn stands, in the words of the chat.

@@ -68,7 +68,8 @@ fn query(invariant: Invariant) -> &'static str {
         }
         CompletedWasTold => {
             "SELECT 'turns:' || id FROM turns t WHERE t.outcome = 'completed'
-               AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.turn = t.id)"
+               AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.turn = t.id)
+               AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.turn = t.id)"
         }
         LostWasTold => {
             "SELECT 'turns:' || id FROM turns t WHERE t.outcome = 'lost'

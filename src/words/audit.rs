@@ -61,7 +61,7 @@ fn pick<'a>(lang: Lang, zh: &'a str, en: &'a str) -> &'a str {
 }
 
 /// Code, Chinese, English.
-const VERBS: [(&str, &str, &str); 40] = [
+const VERBS: [(&str, &str, &str); 45] = [
     ("decided", "决定", "decided"),
     ("decision refused", "不能决定，没有执行", "may not decide; nothing was done"),
     ("decision honoured", "之前的决定算数", "an earlier decision was honoured"),
@@ -101,6 +101,11 @@ const VERBS: [(&str, &str, &str); 40] = [
     ("network refused", "不能开放网络", "may not let it use the network"),
     ("decision taken back", "决定作废，没有执行", "a decision was taken back; nothing was done"),
     ("restored", "决定恢复的账本里没做完的", "decided about what a restored ledger calls unfinished"),
+    ("routine made", "新建定时任务", "made a routine"),
+    ("routine run", "立即运行定时任务", "ran a routine now"),
+    ("routine paused", "暂停定时任务", "paused a routine"),
+    ("routine resumed", "恢复定时任务", "let a routine go on"),
+    ("routine removed", "删除定时任务", "removed a routine"),
     ("right refused", "不能给出或拿走权限", "may not give or take a right"),
 ];
 

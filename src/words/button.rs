@@ -35,6 +35,7 @@ pub fn button(role: &ButtonRole, lang: Lang) -> &'static str {
         ButtonRole::KeepWaiting => ("继续等", "Keep waiting"),
         ButtonRole::Save => ("保存", "Save"),
         ButtonRole::RevokeRule(_) => ("撤销", "Revoke"),
+        ButtonRole::Create => ("建立", "Create"),
     };
     match lang {
         Lang::Zh => zh,
@@ -79,6 +80,7 @@ mod tests {
             KeepWaiting,
             Save,
             RevokeRule(1),
+            Create,
         ] {
             let (zh, en) = (button(&role, Lang::Zh), button(&role, Lang::En));
             assert!((1..=6).contains(&zh.chars().filter(|c| !c.is_ascii()).count()), "{zh}");

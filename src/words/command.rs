@@ -166,6 +166,10 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/cancel`：取消你排队的消息；`/cancel 2` 只取消第 2 条",
             "`/cancel`: removes your queued messages; `/cancel 2` only the second",
         ),
+        "routine" => (
+            "`/routine`：到点自己做的事；`/routine add 每天 9 点 总结昨天的提交` 加一个（管理员），先给你看再确认",
+            "`/routine`: what is done at its time by itself; `/routine add every weekday at 9 summarise the commits` makes one (admins), after you confirmed it",
+        ),
         "settings" => (
             "`/settings`：这里怎么工作（自主程度、忙时、安静、补看聊天）；`/settings noise quiet` 改一项",
             "`/settings`: how things work here (autonomy, when busy, noise, catch-up); `/settings noise quiet` changes one",

@@ -17,6 +17,7 @@ mod ledger;
 mod notice;
 mod rights;
 mod risk;
+mod routine;
 mod safety;
 mod schedule;
 mod time;
@@ -36,6 +37,7 @@ pub use ledger::invariant;
 pub use notice::{NoticeMsg, unreadable_name};
 pub use rights::{RightsMsg, covers};
 pub use risk::{risk, risk_why};
+pub use routine::{RoutineMsg, due, routine_error, run_state};
 pub use safety::{promise, safety_warnings};
 pub use schedule::{schedule, schedule_error};
 pub use setting::{setting, setting_value};
@@ -54,6 +56,7 @@ pub enum Msg<'a> {
     Rights(RightsMsg<'a>),
     Channel(ChannelMsg<'a>),
     Bench(BenchMsg<'a>),
+    Routine(RoutineMsg<'a>),
 }
 
 /// The sentence in a language.
@@ -66,6 +69,7 @@ pub fn text(msg: &Msg<'_>, lang: Lang) -> String {
         Msg::Rights(msg) => msg.text(lang),
         Msg::Channel(msg) => msg.text(lang),
         Msg::Bench(msg) => msg.text(lang),
+        Msg::Routine(msg) => msg.text(lang),
     }
 }
 
@@ -146,6 +150,9 @@ macro_rules! area {
     };
     (BenchMsg, $msg:ident) => {
         $crate::words::Msg::Bench($msg)
+    };
+    (RoutineMsg, $msg:ident) => {
+        $crate::words::Msg::Routine($msg)
     };
 }
 

@@ -74,9 +74,7 @@ impl Follow {
             return Ok(false);
         }
         let config = &self.core.config;
-        if let Some(max) = config.max_time
-            && now - self.turn.submitted_at_ms.unwrap_or(now) > max.as_millis() as i64
-        {
+        if self.took_too_long(now).await? {
             let (id, stop) =
                 (self.turn.id.clone(), Stop { reason: StopReason::Watchdog, by: Some("ally".to_owned()), at_ms: now });
             self.core.ledger.write(move |tx| turns::request_stop(tx, &id, &stop)).await?;
@@ -100,6 +98,19 @@ impl Follow {
             self.watch.asked = true;
         }
         Ok(false)
+    }
+
+    /// A routine's run may take as long as the routine says, without the wait for people; everything as long as is configured.
+    async fn took_too_long(&self, now: i64) -> Result<bool, LedgerError> {
+        let took = now - self.turn.submitted_at_ms.unwrap_or(now);
+        if self.core.config.max_time.is_some_and(|max| took > max.as_millis() as i64) {
+            return Ok(true);
+        }
+        let Some(timeout_ms) = self.timeout_ms.filter(|timeout_ms| took > *timeout_ms) else { return Ok(false) };
+        let turn = self.turn.id.clone();
+        let gates = self.core.ledger.read(move |tx| gates::of_turn(tx, &turn)).await?;
+        let waits = gates.iter().map(|gate| (gate.opened_at_ms, gate.decided_at_ms.unwrap_or(gate.opened_at_ms)));
+        Ok(took - covered(waits.collect()) > timeout_ms)
     }
 
     async fn ask(&mut self, text: String) -> Result<(), LedgerError> {
@@ -159,5 +170,27 @@ impl Follow {
             .await?;
         self.core.wakes.painter.notify_one();
         Ok(true)
+    }
+}
+
+/// How long any of these spans lasted, in milliseconds.
+fn covered(mut spans: Vec<(i64, i64)>) -> i64 {
+    spans.sort_unstable();
+    let (mut sum, mut until) = (0, i64::MIN);
+    for (from, to) in spans {
+        sum += (to - from.max(until)).max(0);
+        until = until.max(to);
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covered;
+
+    #[test]
+    fn waits_at_the_same_time_count_once() {
+        assert_eq!(covered(vec![(20, 30), (0, 10), (5, 12), (6, 8), (40, 40)]), 22);
+        assert_eq!(covered(Vec::new()), 0);
     }
 }

@@ -1,6 +1,10 @@
 //! Routines: what is due is claimed, and the turn that plays it put into the queue, in one transaction. Whatever dies, sleeps
 //! or jumps, a due time has one run or is noted as skipped.
+//!
+//! The scheduler keeps nothing in memory that the ledger does not know, but what is wrong with a file.
 
+mod by_hand;
+mod files;
 mod over;
 
 use std::path::PathBuf;
@@ -10,38 +14,53 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::core::Core;
+use super::core::{Core, is_outage};
 use super::pictures::Frame;
 use super::ports::{OfRoutine, Prompt};
 use super::{conversation, prompts};
+use crate::crash;
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 use crate::domain::routine::{Overlap, Place, Routine, Skipped, Task, To};
 use crate::ledger::conversations::NewConversation;
 use crate::ledger::routines::{RoutineRow, RoutineState, Run, RunOutcome, RunState};
 use crate::ledger::turns::NewTurn;
-use crate::ledger::{LedgerError, Transaction, conversations, inbound, restored, routines, settings, turns};
+use crate::ledger::{
+    LedgerError, Transaction, conversations, inbound, restored, routines, said, settings, turns,
+};
 
-pub(super) use over::over;
+pub(super) use by_hand::{claim_now, set};
+pub use by_hand::{Changed, change, run_now};
+pub use files::{Problem, Problems};
+pub(super) use over::{Telling, telling};
 
-/// Longest rest: a routine that is taken in wakes the scheduler, a clock that jumps is noticed after a minute at the most.
-const LONGEST: Duration = Duration::from_secs(3600);
-/// While a run waits for something, it is looked so often whether that is over.
+/// Longest rest: files may have changed, and after a sleep of the machine what was due is not to wait for long.
+const LONGEST: Duration = Duration::from_secs(30);
+/// While a run is under way, it is looked so often whether that is over.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Runs of one routine that wait for the one before; what is due beyond that is skipped.
 const QUEUE: usize = 20;
+/// The chat of the local channel that its terminal opens.
+const LOCAL_CHAT: &str = "main";
 
 /// Runs what is due until `cancel`.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let mut files = files::Files::default();
     while core.until_writable(&cancel).await {
-        let rest = match look(&core).await {
+        // Before the look: what comes in meanwhile is seen by the next one.
+        let woken = core.wakes.routines.notified();
+        let rest = match look(&core, &mut files).await {
             Ok(rest) => rest,
-            Err(error) if error.is_outage() => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if !is_outage(&error) {
+                    warn!(error = %format!("{error:#}"), "Could not look after the routines; they are looked after again");
+                }
+                LOOK_AGAIN
+            }
         };
         tokio::select! {
             () = cancel.cancelled() => break,
-            () = core.wakes.routines.notified() => {}
+            () = woken => {}
             () = core.clock.sleep(rest) => {}
         }
     }
@@ -49,45 +68,63 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
 }
 
 /// Does what is due, and gives how long nothing will be.
-async fn look(core: &Arc<Core>) -> Result<Duration, LedgerError> {
+async fn look(core: &Arc<Core>, files: &mut files::Files) -> anyhow::Result<Duration> {
+    files.take_in(core).await?;
     let (rows, open) = core.ledger.read(|tx| Ok((routines::listed(tx)?, routines::with_open(tx)?))).await?;
     let mut rest = LONGEST;
+    // One that was taken away may still be under way.
+    for name in open.iter().filter(|name| !rows.iter().any(|row| row.name == **name)) {
+        settle(core, name.clone()).await?;
+        rest = rest.min(LOOK_AGAIN);
+    }
     for row in rows {
         let routine = match Routine::parse(&row.name, &row.text, core.config.zone) {
             Ok(routine) => routine,
             Err(error) => {
-                // It was read when it was taken in; a newer ally may read it otherwise.
-                warn!(routine = %row.name, ?error, "A routine cannot be read; it does not run");
+                // It was read when it was taken in; another ally may read it otherwise.
+                core.routine_problems.set(&row.name, error);
                 continue;
             }
         };
         let now = core.now_ms();
-        let is_due = |row: &RoutineRow| {
-            routine.schedule.next_after(row.checked_ms, row.since_ms).is_some_and(|due| due <= now)
-        };
-        let waits = open.contains(&row.name);
-        if waits || (row.state == RoutineState::On && is_due(&row)) {
+        let next = routine.next(row.since_ms, row.checked_ms, now);
+        let is_due = row.state == RoutineState::On && next.is_some_and(|due| due <= now);
+        if is_due || open.contains(&row.name) {
             if let Some(conversation) = attend(core, &routine).await? {
                 conversation::wake(core, &conversation);
             }
             rest = rest.min(LOOK_AGAIN);
-        }
-        if row.state == RoutineState::On
-            && let Some(next) = routine.schedule.next_after(row.checked_ms.max(now), row.since_ms)
-        {
-            rest = rest.min(Duration::from_millis(next.saturating_sub(core.now_ms()).max(0) as u64));
+        } else if let Some(next) = next.filter(|_| row.state == RoutineState::On) {
+            rest = rest.min(Duration::from_millis((next - now).max(1) as u64));
         }
     }
     Ok(rest)
 }
 
-/// Where the runs of a routine belong: a chat of a channel, and who is asked there.
+/// Concludes what is over of a routine that is not there any more.
+async fn settle(core: &Arc<Core>, name: String) -> Result<(), LedgerError> {
+    core.ledger
+        .write(move |tx| {
+            for run in routines::open(tx, &name)? {
+                match run.state {
+                    RunState::Running => drop(over::conclude(tx, None, &run)?),
+                    _ => drop(routines::over(tx, &run, RunOutcome::Cancelled, None, run.claimed_at_ms)?),
+                }
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Where the runs of a routine belong: a chat of a channel, and whose turns they are there.
 struct Target {
     frame: Frame,
     chat: ChatId,
+    requester: UserId,
+    name: String,
 }
 
-/// Accounts for the time that has passed, and begins the next run where it may begin.
+/// Accounts for the time that has passed, concludes what is over and begins the next run where it may begin.
 async fn attend(core: &Arc<Core>, routine: &Routine) -> Result<Option<ConversationId>, LedgerError> {
     if core.registry.is_closed() {
         return Ok(None);
@@ -96,44 +133,55 @@ async fn attend(core: &Arc<Core>, routine: &Routine) -> Result<Option<Conversati
     channels.sort();
     let frames: Vec<Frame> = channels.iter().map(|channel| core.frame(channel)).collect();
     let directory = routine.directory.clone().unwrap_or_else(|| core.config.assistant.clone());
-    if let Err(error) = std::fs::create_dir_all(&directory) {
-        warn!(routine = %routine.name, %error, "The directory of a routine cannot be made");
+    if routine.directory.is_none()
+        && let Err(error) = std::fs::create_dir_all(&directory)
+    {
+        warn!(routine = %routine.name, %error, "The assistant's directory cannot be made");
     }
-    let (kind, home, now) = (core.host.kind().to_owned(), core.host.home(), core.now_ms());
-    let routine = routine.clone();
-    let begun = core.ledger.write(move |tx| {
-        // What a ledger that was put back calls due may long be done, and a lock lets nothing begin.
-        if settings::is_locked(tx)? || restored::undecided(tx)?.is_some() {
-            return Ok(None);
-        }
-        let Some(row) = routines::get(tx, &routine.name)? else { return Ok(None) };
-        if row.state == RoutineState::On {
-            account(tx, &routine, &row, now)?;
-        }
-        let Some(run) = next(tx, &routine.name)? else { return Ok(None) };
-        let Some(target) = target(tx, frames, &routine.to)? else {
-            return Ok(None);
-        };
-        let place = NewConversation {
-            channel: target.frame.channel.clone(),
-            chat: target.chat.clone(),
-            chat_kind: chat_kind(tx, &target)?,
-            root: None,
-            routine: Some(key(&routine)),
-            topic: None,
-            directory: directory.clone(),
-            lang: target.frame.lang,
-            runtime_kind: kind,
-            runtime_home: home,
-        };
-        begin(tx, &target.frame, &routine, &row, &run, &place, directory)
-    });
-    let begun = begun.await?;
+    let ground = Ground { directory, runtime_kind: core.host.kind().to_owned(), runtime_home: core.host.home() };
+    let (routine, now) = (routine.clone(), core.now_ms());
+    crash::point("routine.before");
+    let begun = core.ledger.write(move |tx| step(tx, frames, &routine, ground, now)).await?;
+    crash::point("routine.after");
     if begun.is_some() {
         info!("A run of a routine is in the queue");
-        core.wakes.painter.notify_one();
     }
+    core.wakes.outbox.notify_one();
+    core.wakes.painter.notify_one();
     Ok(begun)
+}
+
+/// Where runs work and what plays them.
+struct Ground {
+    directory: PathBuf,
+    runtime_kind: String,
+    runtime_home: String,
+}
+
+/// All that is to be done about a routine now. The conversation whose queue has a turn more.
+fn step(
+    tx: &Transaction<'_>,
+    frames: Vec<Frame>,
+    routine: &Routine,
+    ground: Ground,
+    now_ms: i64,
+) -> Result<Option<ConversationId>, LedgerError> {
+    // What a ledger that was put back calls due may long be done, and a lock lets nothing begin.
+    if settings::is_locked(tx)? || restored::undecided(tx)?.is_some() {
+        return Ok(None);
+    }
+    let Some(row) = routines::get(tx, &routine.name)? else { return Ok(None) };
+    let target = target(tx, frames, &routine.to, &row)?;
+    let frame = target.as_ref().map(|target| &target.frame);
+    for run in routines::open(tx, &routine.name)? {
+        over::conclude(tx, frame, &run)?;
+    }
+    let is_due = routine.next(row.since_ms, row.checked_ms, now_ms).is_some_and(|due| due <= now_ms);
+    if row.state == RoutineState::On && is_due {
+        account(tx, routine, &row, now_ms)?;
+    }
+    let (Some(run), Some(target)) = (next(tx, &routine.name)?, target) else { return Ok(None) };
+    begin(tx, &target, routine, &run, ground)
 }
 
 /// Notes every due time up to now as a run that waits, or as skipped.
@@ -145,7 +193,8 @@ fn account(tx: &Transaction<'_>, routine: &Routine, row: &RoutineRow, now_ms: i6
     for due in plan.runs {
         let open = routines::open(tx, &row.name)?.len();
         let is_too_much = match routine.overlap {
-            Overlap::Skip => open > 0,
+            // What is made up for comes one after the other.
+            Overlap::Skip => open > 0 && !due.late,
             Overlap::Queue => open >= QUEUE,
         };
         if is_too_much {
@@ -165,27 +214,41 @@ fn next(tx: &Transaction<'_>, name: &str) -> Result<Option<Run>, LedgerError> {
     Ok(open.into_iter().next().filter(|_| !is_busy))
 }
 
-/// `None` where the channel is switched off, or the owner has no chat yet: the run waits.
-fn target(tx: &Transaction<'_>, frames: Vec<Frame>, to: &To) -> Result<Option<Target>, LedgerError> {
-    for frame in frames {
-        let chat = match to {
-            To::Chat { channel, chat } if *channel == frame.channel => Some(chat.clone()),
-            To::Chat { .. } => None,
-            To::Owner => match &frame.access.owner {
-                Some(owner) => inbound::direct_chat_of(tx, &frame.channel, owner)?,
-                None => None,
-            },
-        };
-        if let Some(chat) = chat {
-            return Ok(Some(Target { frame, chat }));
+/// `None` where the channel is switched off, or its owner is not known or has no chat yet: the run waits.
+fn target(
+    tx: &Transaction<'_>,
+    frames: Vec<Frame>,
+    to: &To,
+    row: &RoutineRow,
+) -> Result<Option<Target>, LedgerError> {
+    // The owner's words to a bot stand where the bot is; the terminal is for those who have nothing else.
+    let frame = frames.into_iter().find(|frame| match to {
+        To::Chat { channel, .. } => *channel == frame.channel,
+        To::Owner => frame.access.owner.is_some(),
+    });
+    let Some(frame) = frame else { return Ok(None) };
+    let Some(owner) = frame.access.owner.clone() else { return Ok(None) };
+    let chat = match to {
+        To::Chat { chat, .. } => Some(chat.clone()),
+        To::Owner if frame.channel.as_str() == "local" => {
+            Some(inbound::direct_chat_of(tx, &frame.channel, &owner)?.unwrap_or_else(|| LOCAL_CHAT.into()))
         }
-    }
-    Ok(None)
+        To::Owner => inbound::direct_chat_of(tx, &frame.channel, &owner)?,
+    };
+    let Some(chat) = chat else { return Ok(None) };
+    // What lies in a file is the owner's.
+    let requester = if row.made_by.as_str().is_empty() { owner } else { row.made_by.clone() };
+    let name = said::name_of(tx, &frame.channel, &requester)?.map(|(name, _)| name);
+    let name = name.or_else(|| Some(row.made_name.clone()).filter(|name| !name.is_empty()));
+    let name = name.unwrap_or_else(|| requester.to_string());
+    Ok(Some(Target { frame, chat, requester, name }))
 }
 
 fn chat_kind(tx: &Transaction<'_>, target: &Target) -> Result<ChatKind, LedgerError> {
-    // Nobody has spoken there yet: the stricter of the two.
-    Ok(conversations::kind_of_chat(tx, &target.frame.channel, &target.chat)?.unwrap_or(ChatKind::Group))
+    let known = conversations::kind_of_chat(tx, &target.frame.channel, &target.chat)?;
+    let is_local = target.frame.channel.as_str() == "local";
+    // Nobody has spoken there yet: the stricter of the two, but where there are no groups.
+    Ok(known.unwrap_or(if is_local { ChatKind::Direct } else { ChatKind::Group }))
 }
 
 /// What stands for the conversation: one a routine, or one that several share.
@@ -199,38 +262,48 @@ fn key(routine: &Routine) -> String {
 /// Puts the turn that plays the run into the queue. Not while anything is unsettled in its conversation.
 fn begin(
     tx: &Transaction<'_>,
-    frame: &Frame,
+    target: &Target,
     routine: &Routine,
-    row: &RoutineRow,
     run: &Run,
-    place: &NewConversation,
-    directory: PathBuf,
+    ground: Ground,
 ) -> Result<Option<ConversationId>, LedgerError> {
-    let conversation = conversations::resolve(tx, place, frame.now_ms)?;
-    if !turns::unsettled(tx, &conversation.id)?.is_empty() {
+    let (now_ms, channel) = (target.frame.now_ms, &target.frame.channel);
+    let former = conversations::of_routine(tx, channel, &target.chat, &key(routine))?;
+    if let Some(former) = former
+        && !turns::unsettled(tx, &former.id)?.is_empty()
+    {
         return Ok(None);
     }
-    match routine.place {
-        Place::Fresh => conversations::begin_anew(tx, &conversation.id)?,
-        // What a former run was lost in holds up nothing.
-        Place::Named(_) => conversations::release(tx, &conversation.id)?,
+    let place = NewConversation {
+        channel: channel.clone(),
+        chat: target.chat.clone(),
+        chat_kind: chat_kind(tx, target)?,
+        root: None,
+        routine: Some(key(routine)),
+        topic: None,
+        directory: ground.directory.clone(),
+        lang: target.frame.lang,
+        runtime_kind: ground.runtime_kind,
+        runtime_home: ground.runtime_home,
+    };
+    let conversation = conversations::resolve(tx, &place, now_ms)?;
+    if routine.place == Place::Fresh {
+        conversations::begin_anew(tx, &conversation.id)?;
     }
-    // A file's routine is its owner's.
-    let owner = frame.access.owner.clone().filter(|_| row.made_by.as_str().is_empty());
     let new = NewTurn {
         conversation: conversation.id.clone(),
         ord: None,
-        requester: owner.unwrap_or_else(|| row.made_by.clone()),
-        requester_name: row.made_name.clone(),
+        requester: target.requester.clone(),
+        requester_name: target.name.clone(),
         title: routine.name.clone(),
         reply_to: None,
         prompt: prompts::freeze(&prompt(routine)),
         continues: None,
-        directory: Some(directory),
+        directory: Some(ground.directory),
         network_by: None,
         not_before_ms: 0,
     };
-    let turn = turns::insert(tx, &new, frame.now_ms)?;
+    let turn = turns::insert(tx, &new, now_ms)?;
     routines::begin(tx, &run.id, &turn)?;
     Ok(Some(conversation.id))
 }
@@ -252,3 +325,6 @@ fn prompt(routine: &Routine) -> Prompt {
     };
     Prompt { text, routine: Some(of), ..Prompt::default() }
 }
+
+#[cfg(test)]
+mod tests;

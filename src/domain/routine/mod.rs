@@ -1,11 +1,13 @@
 //! A routine: what is done when, without anybody asking for it, and what becomes of the times at which nobody was there.
 
 mod file;
+mod typed;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use file::{RETRIES, RoutineError, TEXT_BYTES};
+pub use typed::{Wish, parse as wish};
 
 use super::ids::{ChannelName, ChatId};
 use super::level::Level;
@@ -15,6 +17,8 @@ use super::schedule::Schedule;
 pub const NAME_CHARS: usize = 40;
 /// So late a run is still on time: a restart, or a machine that is busy, is no reason to skip one.
 pub const PUNCTUAL_MS: i64 = 5 * 60_000;
+/// So far back no clock is set that was right before.
+const WRONG_MS: i64 = 86_400_000;
 /// Most runs that are made up for at once; older ones are skipped.
 pub const CATCH_UP: usize = 100;
 
@@ -116,8 +120,14 @@ pub struct Skipped {
 }
 
 impl Routine {
+    /// The first due time that is not accounted for; it may be over. `None`: there is none any more.
+    pub fn next(&self, since_ms: i64, checked_ms: i64, now_ms: i64) -> Option<i64> {
+        self.schedule.next_after(accounted_ms(checked_ms, now_ms), since_ms)
+    }
+
     /// What is to be done about the times after `checked_ms`, up to now. Intervals count from `since_ms`.
     pub fn plan(&self, since_ms: i64, checked_ms: i64, now_ms: i64) -> Plan {
+        let checked_ms = accounted_ms(checked_ms, now_ms);
         let next = |at: &i64| self.schedule.next_after(*at, since_ms).filter(|due| *due <= now_ms);
         let window_ms = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
         // A clock that was set back: what was accounted for stays so.
@@ -149,6 +159,12 @@ impl Routine {
         plan.runs.splice(0..0, missed.into_iter().map(|at_ms| Due { at_ms, late: true }));
         plan
     }
+}
+
+/// Up to where the due times are accounted for. What lies more than a day ahead was noted by a clock that was wrong: what ran
+/// by it has run, and what it only called missed is due again.
+fn accounted_ms(checked_ms: i64, now_ms: i64) -> i64 {
+    if checked_ms - now_ms > WRONG_MS { now_ms } else { checked_ms }
 }
 
 impl Plan {
@@ -253,6 +269,20 @@ mod tests {
             let due = (furthest - (2 * HOUR + 30 * MINUTE)) / DAY + 1;
             assert_eq!(ran.len() as i64 + skipped as i64, due, "{misfire:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_a_year_ahead_silences_nothing() {
+        let daily = routine("30 2 * * *", Misfire::RunOnce, DAY);
+        let now = 10 * DAY;
+        let wrong = daily.plan(0, now, now + 365 * DAY);
+        assert_eq!((wrong.runs.len(), wrong.checked_ms), (1, now + 365 * DAY));
+        assert_eq!(daily.next(0, wrong.checked_ms, now), Some(now + 150 * MINUTE));
+        let after = daily.plan(0, wrong.checked_ms, now + DAY);
+        assert_eq!(told(&after), (vec![((now + 150 * MINUTE) / MINUTE, true)], None));
+        assert_eq!(after.checked_ms, now + DAY);
+        // An hour is no such thing: what ran by that clock does not run again.
+        assert_eq!(daily.next(0, now + 180 * MINUTE, now + 120 * MINUTE), Some(now + DAY + 150 * MINUTE));
     }
 
     #[test]

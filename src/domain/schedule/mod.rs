@@ -6,6 +6,7 @@
 
 mod fields;
 mod local;
+pub mod sentence;
 
 use std::fmt;
 use std::time::Duration;

@@ -330,6 +330,9 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         floor: HashMap::from([(ally::channels::local::CHANNEL.into(), Arc::new(at_home))]),
         max_attachment: 1 << 20,
         limits: ally::domain::limits::Limits::default(),
+        zone: chrono_tz::Tz::UTC,
+        assistant: site.root.join("assistant"),
+        routines: site.root.join("routines"),
     }
 }
 

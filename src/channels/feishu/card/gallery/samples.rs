@@ -535,6 +535,7 @@ impl People {
             ButtonRole::KeepWaiting => [ButtonRole::KeepWaiting],
             ButtonRole::Save => [ButtonRole::Save],
             ButtonRole::RevokeRule(_) => [ButtonRole::RevokeRule(7)],
+            ButtonRole::Create => [ButtonRole::Create],
         });
         let text = self.words("所有的按钮", "Every button");
         notices.push(("every_button".to_owned(), View::Notice(NoticeView { text, buttons: buttons(roles) })));
