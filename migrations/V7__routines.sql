@@ -48,3 +48,7 @@ CREATE INDEX runs_over ON runs (over_at_ms) WHERE over_at_ms IS NOT NULL;
 
 -- The conversation of a routine is none of the chat's own: its answers go to the chat, and reply to nothing.
 ALTER TABLE conversations ADD COLUMN routine TEXT;
+
+-- What of a turn stands in the archive's files: nothing yet (0), all of it (1), or words that are forgotten here (2).
+ALTER TABLE turns ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX turns_unarchived ON turns (settled_at_ms) WHERE state = 'settled' AND archived <> 1;

@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows everything. It resolves nothing and decides nothing; it hands each part
 //! its own small settings, starts them in order and stops them in the reverse one.
 
+mod assistant;
 mod high_water;
 mod routines;
 mod service;
@@ -105,6 +106,10 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let outside = outside.filter(|note| !note.starts_with(&paths.home));
     let notes = high_water::Notes { inside: paths.high_water(), outside };
     high_water::recognise(&ledger, &notes, Clock::default().now_ms()).await?;
+    if let Err(error) = assistant::prepare(&paths.assistant) {
+        // Everything else works without it.
+        warn!(folder = %paths.assistant.display(), %error, "The assistant's directory cannot be made ready");
+    }
     let parts = Parts::build(&config, &ledger, holder.clone(), &tasks)?;
     let ending = Arc::new(Ending::default());
     let bridge = Bridge::start(Arc::clone(&parts.core)).await?;
@@ -445,5 +450,7 @@ fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
         zone: config.zone,
         assistant: paths.assistant.clone(),
         routines: paths.routines.clone(),
+        archive: paths.archive.clone(),
+        autosave: config.autosave.then(|| paths.autosave()),
     }
 }

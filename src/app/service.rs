@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 use super::{Ending, RoutinesTold};
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{answering, launch_in_status, lock, pairing, prompt_text, restored as putting_back};
+use crate::bridge::{answering, archive, launch_in_status, lock, pairing, prompt_text, restored as putting_back};
 use crate::config::Config;
 use crate::control::{
-    AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport, CutRow, DaemonState,
+    AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport, CutRow, DaemonState,
     DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply,
     RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts,
     TurnDetail, TurnRow, TurnsQuery, Warp,
@@ -515,6 +515,14 @@ impl Service for Daemon {
 
     fn change_routine(&self, name: String, request: RoutineRequest) -> Reply<'_, ()> {
         Box::pin(async move { super::routines::change(&self.core, &name, request.wish, COMPUTER).await })
+    }
+
+    fn rebuild_archive(&self) -> Reply<'_, ArchiveReport> {
+        Box::pin(async move {
+            let rebuilt = archive::rebuild(&self.core).await;
+            let rebuilt = rebuilt.map_err(|error| ServiceError::Failed(format!("{error:#}")))?;
+            Ok(ArchiveReport { turns: rebuilt.turns, days: rebuilt.days })
+        })
     }
 
     fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>> {

@@ -69,6 +69,8 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>, tasks: &Tasks) -> Cor
         zone: chrono_tz::Tz::UTC,
         assistant: PathBuf::from("/nowhere/assistant"),
         routines: PathBuf::from("/nowhere/routines"),
+        archive: PathBuf::from("/nowhere/archive"),
+        autosave: None,
     };
     Core::new(ledger.clone(), clock, tasks.child(), config, vec![Arc::clone(feishu) as Arc<dyn Channel>], host)
 }

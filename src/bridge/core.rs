@@ -73,6 +73,10 @@ pub struct BridgeConfig {
     pub assistant: PathBuf,
     /// Routines that are files.
     pub routines: PathBuf,
+    /// What settled turns are told in, a file a day.
+    pub archive: PathBuf,
+    /// The repository that keeps former states of the assistant's directory; `None`: they are not kept.
+    pub autosave: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +109,8 @@ pub struct Core {
     outages: RwLock<Outages>,
     /// What channels missed and the ledger does not know of yet.
     pub(super) silences: super::backfill::Silences,
+    /// Who holds it writes the archive.
+    pub(super) archive: tokio::sync::Mutex<super::archive::Days>,
     /// What is wrong with routines' files.
     pub routine_problems: super::routines::Problems,
     /// When the ledger was last found to be put back; what was sent before may have been dealt with.
@@ -131,6 +137,7 @@ pub struct Wakes {
     pub painter: Notify,
     pub backfill: Notify,
     pub routines: Notify,
+    pub archive: Notify,
 }
 
 impl Core {
@@ -160,6 +167,7 @@ impl Core {
             bots: RwLock::default(),
             outages: RwLock::default(),
             silences: super::backfill::Silences::default(),
+            archive: tokio::sync::Mutex::default(),
             routine_problems: super::routines::Problems::default(),
             restored_ms: AtomicI64::new(i64::MIN),
             owner_is_to_be_asked: AtomicBool::new(false),

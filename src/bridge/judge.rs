@@ -156,6 +156,8 @@ mod tests {
             zone: chrono_tz::Tz::UTC,
             assistant: PathBuf::from("/assistant"),
             routines: PathBuf::from("/routines"),
+            archive: PathBuf::from("/archive"),
+            autosave: None,
         }
     }
 

@@ -11,6 +11,8 @@
 pub mod actions;
 pub mod alive;
 pub mod answering;
+pub mod archive;
+mod autosave;
 mod at_end;
 mod backfill;
 mod commands;
@@ -105,6 +107,8 @@ impl Bridge {
         tasks.spawn("reminders", OnExit::LogOnly, move |cancel| reminders::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("backfill", OnExit::LogOnly, move |cancel| backfill::run(shared, cancel));
+        let shared = Arc::clone(&core);
+        tasks.spawn("archive", OnExit::LogOnly, move |cancel| archive::run(shared, cancel));
         let shared = Arc::clone(&core);
         tasks.spawn("routines", OnExit::LogOnly, move |cancel| routines::run(shared, cancel));
         let shared = Arc::clone(&core);

@@ -62,6 +62,11 @@ pub async fn of(
         false => core.ledger.read(move |tx| inbound::of_chat(tx, &folders, &channel, &chat)).await?,
     };
     let mut readable: Vec<PathBuf> = ours.into_iter().map(|seq| attachments.join(seq.0.to_string())).collect();
+    // The assistant's own directory: there its owner has it look up what was done before.
+    let is_owners = core.access(&conversation.channel).owner.as_ref() == Some(&turn.requester);
+    if is_owners && directory == core.config.assistant {
+        readable.push(core.config.archive.clone());
+    }
     readable.sort();
     let bound = core.ledger.read(conversations::directories).await?;
     let others = entries(&core.config.workspaces).chain(core.config.directory.clone()).chain(bound);

@@ -164,6 +164,7 @@ pub fn finish(tx: &Transaction<'_>, frame: &Frame, turn: &TurnId, finish: &Finis
         tokens: finish.tokens,
         merged_into,
         lost_how: None,
+        steps: finish.progress.steps.clone(),
     };
     turns::settle(tx, &turn, finish.outcome, &how, frame.now_ms)?;
     pictures::stop_questions_over(tx, frame, &turn.id)?;

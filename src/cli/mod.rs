@@ -1,6 +1,7 @@
 //! The command line: one file a command. Data goes to stdout, words to stderr; every reading verb has `--json`.
 
 mod answer;
+mod archive;
 mod audit;
 mod backup;
 mod bench;
@@ -91,6 +92,8 @@ enum Command {
     Rules(rules::Args),
     /// Do something at certain times: list, add, run, pause or remove routines
     Routine(routine::Args),
+    /// Write the archive of finished tasks anew
+    Archive(archive::Args),
     /// Copy the ledger, also while ally runs
     Backup(backup::BackupArgs),
     /// Put a copy of the ledger back: what it calls unfinished waits for your word
@@ -129,7 +132,7 @@ impl Command {
             Command::Restored(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
-            Command::Backup(_) | Command::Restore(_) => false,
+            Command::Backup(_) | Command::Restore(_) | Command::Archive(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
             Command::Bench(_) => false,
         }
@@ -244,6 +247,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Rules(args) => rules::run(context, &args).await,
         Command::Routine(args) => routine::run(context, &args).await,
+        Command::Archive(args) => archive::run(context, &args).await,
         Command::Backup(args) => backup::back_up(context, &args).await,
         Command::Restore(args) => backup::restore(context, &args),
         Command::Restored(args) => restored::run(context, &args).await,

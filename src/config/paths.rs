@@ -99,6 +99,11 @@ impl Paths {
         }
     }
 
+    /// The repository that keeps former states of the assistant's directory.
+    pub fn autosave(&self) -> PathBuf {
+        self.home.join("assistant.git")
+    }
+
     /// Where the sandbox is tried.
     pub fn probe(&self) -> PathBuf {
         self.home.join("probe")

@@ -49,6 +49,8 @@ pub struct Config {
     pub gates: GatesConfig,
     /// How much is taken.
     pub limits: LimitsConfig,
+    /// Former states of the assistant's directory are kept.
+    pub autosave: bool,
     /// The whole environment of every child.
     pub child_environment: Vec<(String, String)>,
     /// Legal, and worth a warning in `status`.
@@ -242,6 +244,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let intake = resolver.intake();
     let gates = resolver.gates();
     let limits = resolver.limits();
+    let autosave = raw.bool("assistant.autosave", &mut problems).is_some_and(|found| found.value);
     raw.finish(&mut problems);
     problems.into_result()?;
 
@@ -266,6 +269,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         intake,
         gates,
         limits,
+        autosave,
         child_environment: environment.for_children(),
         warnings,
         paths,

@@ -1,4 +1,4 @@
-//! What the control socket says of routines.
+//! What the control socket says of routines and the archive.
 
 use serde::{Deserialize, Serialize};
 
@@ -101,4 +101,13 @@ pub struct RoutineRequest {
 pub struct RoutineQuery {
     /// At most so many, newest first.
     pub runs: u32,
+}
+
+/// The archive was written anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveReport {
+    /// Lines.
+    pub turns: u64,
+    /// Files.
+    pub days: u64,
 }

@@ -151,6 +151,7 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/rules/{number}/revoke", post(revoke_rule))
         .route("/v1/routines", get(async |State(service): Shared| answer(service.routines().await)))
         .route("/v1/routines/{name}", get(routine).post(change_routine))
+        .route("/v1/archive/rebuild", post(async |State(service): Shared| answer(service.rebuild_archive().await)))
         .route("/v1/restored", get(async |State(service): Shared| answer(service.restored().await)).post(restored))
         .route("/v1/backup", post(backup))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))

@@ -7,7 +7,7 @@ use super::report::{
     GateRow, LockReport, LockRequest, PairCode, RestoredReport, RestoredRequest, RuleRow, StatusReport, TurnDetail,
     TurnRow, TurnsQuery, Warp,
 };
-use super::routines::{RoutineDetail, RoutineReport, RoutineRequest};
+use super::routines::{ArchiveReport, RoutineDetail, RoutineReport, RoutineRequest};
 use crate::domain::ids::{GateId, TurnId};
 
 /// An answer to come.
@@ -35,6 +35,8 @@ pub trait Service: Send + Sync + 'static {
     fn routine(&self, name: String, runs: u32) -> Reply<'_, RoutineDetail>;
     /// Does something with a routine, in the name of whoever is at the computer.
     fn change_routine(&self, name: String, request: RoutineRequest) -> Reply<'_, ()>;
+    /// Writes the archive anew from the ledger.
+    fn rebuild_archive(&self) -> Reply<'_, ArchiveReport>;
     /// What was decided and changed since then, newest first.
     fn audit(&self, query: AuditQuery) -> Reply<'_, Vec<AuditRow>>;
     /// Pauses everything, or lets it go on.
@@ -109,6 +111,9 @@ pub(crate) mod testing {
         }
         fn change_routine(&self, _: String, _: RoutineRequest) -> Reply<'_, ()> {
             Box::pin(async { Ok(()) })
+        }
+        fn rebuild_archive(&self) -> Reply<'_, ArchiveReport> {
+            Box::pin(async { Ok(ArchiveReport { turns: 0, days: 0 }) })
         }
         fn audit(&self, _: AuditQuery) -> Reply<'_, Vec<AuditRow>> {
             Box::pin(async { Ok(Vec::new()) })

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod action;
+pub mod archive;
 pub mod command;
 pub mod conversing;
 pub mod delivery;

@@ -7,6 +7,7 @@
 //! One file a table. Nothing in here knows a channel, a runtime or the clock: times come in as arguments.
 
 pub mod alive;
+pub mod archive;
 pub mod audit;
 pub mod backup;
 pub mod buttons;

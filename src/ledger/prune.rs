@@ -151,7 +151,8 @@ fn is_over(tx: &Transaction<'_>, turn: &TurnId) -> Result<bool, LedgerError> {
 
 fn forget_turn(tx: &Transaction<'_>, step: Step, turn: &TurnId) -> Result<(), LedgerError> {
     let key = [turn.as_str()];
-    let sql = "UPDATE turns SET title = '', prompt = '', progress = NULL, answer = NULL, failure = NULL WHERE id = ?1";
+    let sql = "UPDATE turns SET title = '', prompt = '', progress = NULL, answer = NULL, failure = NULL,
+             archived = CASE archived WHEN 1 THEN 2 ELSE archived END WHERE id = ?1";
     run(tx, sql, key)?;
     run(tx, "UPDATE inbound SET raw = NULL, steer_text = NULL WHERE turn = ?1", key)?;
     let nothing = json(&Body::Notice { text: String::new() })?;

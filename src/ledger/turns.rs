@@ -351,6 +351,8 @@ pub struct Settlement {
     pub lost_how: Option<LostHow>,
     pub merged_into: Option<TurnId>,
     pub tokens: Option<i64>,
+    /// What was done in it, as far as it was seen; nothing keeps what is there.
+    pub steps: Vec<Step>,
 }
 
 pub fn settle(
@@ -361,7 +363,10 @@ pub fn settle(
     now_ms: i64,
 ) -> Result<(), LedgerError> {
     advance(tx, turn, TurnEvent::Settle(outcome))?;
-    let sql = "UPDATE turns SET answer = ?2, failure = ?3, lost_how = ?4, merged_into = ?5, tokens = ?6, settled_at_ms = ?7 WHERE id = ?1";
+    let sql = "UPDATE turns SET answer = ?2, failure = ?3, lost_how = ?4, merged_into = ?5, tokens = ?6, settled_at_ms = ?7,
+                   progress = coalesce(?8, progress) WHERE id = ?1";
+    let progress = Progress { steps: how.steps.clone(), draft: String::new() };
+    let progress = (!how.steps.is_empty()).then(|| json(&progress)).transpose()?;
     run(
         tx,
         sql,
@@ -372,7 +377,8 @@ pub fn settle(
             how.lost_how.map(|h| format!("{h:?}")),
             how.merged_into.as_ref().map(TurnId::as_str),
             how.tokens,
-            now_ms
+            now_ms,
+            progress
         ],
     )?;
     super::rules::end_with(tx, &turn.id, now_ms)

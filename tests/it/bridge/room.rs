@@ -333,6 +333,8 @@ fn config(site: &Site, channel: &LocalChannel) -> BridgeConfig {
         zone: chrono_tz::Tz::UTC,
         assistant: site.root.join("assistant"),
         routines: site.root.join("routines"),
+        archive: site.root.join("archive"),
+        autosave: None,
     }
 }
 
