@@ -9,7 +9,7 @@
 //! it and before what may follow it, `.told` when the other side has been told and we know nothing of it yet.
 
 /// Every place there is: what is not in here cannot be armed.
-pub const PLACES: [&str; 38] = [
+pub const PLACES: [&str; 42] = [
     "w1.before",
     "w1.after",
     "w1b.before",
@@ -43,6 +43,10 @@ pub const PLACES: [&str; 38] = [
     "card.told",
     "reminder.before",
     "reminder.after",
+    "routine.before",
+    "routine.after",
+    "archive.before",
+    "archive.after",
     "migration.before",
     "migration.after",
     "restore.middle",

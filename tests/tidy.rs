@@ -427,7 +427,7 @@ fn is_a_test(name: &str) -> bool {
 }
 
 /// What a bridge must be able to die at: one place before and one after, or the one that lies between.
-const DEATHS: [(&str, &[&str]); 23] = [
+const DEATHS: [(&str, &[&str]); 25] = [
     ("W1", &["w1.before", "w1.after"]),
     ("W1b", &["w1b.before", "w1b.after"]),
     ("W2", &["w2.before", "w2.after"]),
@@ -440,6 +440,8 @@ const DEATHS: [(&str, &[&str]); 23] = [
     ("the end of a request", &["gate.over.before", "gate.over.after"]),
     ("a burial", &["bury.before", "bury.after"]),
     ("a timer", &["reminder.before", "reminder.after"]),
+    ("a run of a routine", &["routine.before", "routine.after"]),
+    ("the archive", &["archive.before", "archive.after"]),
     ("a migration", &["migration.before", "migration.after"]),
     ("a restore", &["restore.before", "restore.after"]),
     ("the middle of a restore", &["restore.middle"]),

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::core::{Core, is_outage};
 use super::{autosave, prompts, say};
+use crate::crash;
 use crate::domain::archive::{Asked, Done, Failed, Line, Of, Person, VERSION, turn_of, without_words};
 use crate::domain::gate::{Ask, Decision};
 use crate::domain::ids::TurnId;
@@ -101,6 +102,7 @@ async fn step(core: &Core, known: &mut Days) -> anyhow::Result<bool> {
             .push((entry.turn.id.clone(), line));
         noted.push((entry.turn.id.clone(), !entry.turn.prompt.is_empty()));
     }
+    crash::point("archive.before");
     for (path, lines) in days {
         let there = known.of(&path)?;
         let fresh: Vec<&str> = lines
@@ -118,6 +120,7 @@ async fn step(core: &Core, known: &mut Days) -> anyhow::Result<bool> {
     for (path, turns) in days {
         forget(&path, &turns)?;
     }
+    crash::point("archive.after");
     core.ledger.write(move |tx| archive::written(tx, &noted)).await?;
     if let Some(repository) = &core.config.autosave
         && waiting.iter().any(|entry| entry.turn.directory == core.config.assistant)

@@ -13,6 +13,7 @@ mod matrix;
 mod points;
 mod restart;
 mod restored;
+mod routines;
 mod secrets;
 mod things;
 mod walk;
