@@ -10,10 +10,10 @@ use crate::bridge::host::HostState;
 use crate::bridge::{answering, archive, launch_in_status, lock, pairing, prompt_text, restored as putting_back};
 use crate::config::Config;
 use crate::control::{
-    AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport, CutRow, DaemonState,
-    DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply,
-    RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts,
-    TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport,
+    CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport,
+    PairCode, Pids, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow,
+    RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};

@@ -67,9 +67,9 @@ fn core(dir: &Path, ledger: &Ledger, feishu: &Arc<Feishu>, tasks: &Tasks) -> Cor
         floor: HashMap::from([("feishu".into(), Arc::new(access))]),
         max_attachment: 1024,
         zone: chrono_tz::Tz::UTC,
-        assistant: PathBuf::from("/nowhere/assistant"),
-        routines: PathBuf::from("/nowhere/routines"),
-        archive: PathBuf::from("/nowhere/archive"),
+        assistant: "/nowhere/assistant".into(),
+        routines: "/nowhere/routines".into(),
+        archive: "/nowhere/archive".into(),
         autosave: None,
     };
     Core::new(ledger.clone(), clock, tasks.child(), config, vec![Arc::clone(feishu) as Arc<dyn Channel>], host)

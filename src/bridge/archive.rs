@@ -23,8 +23,8 @@ use crate::domain::ids::TurnId;
 use crate::domain::message::ChatKind;
 use crate::domain::turn::TurnState;
 use crate::domain::view::{StepKind, StepState};
+use crate::ledger::Transaction;
 use crate::ledger::archive::{self, Cursor, Entry};
-use crate::ledger::{LedgerError, Transaction};
 
 /// Turns of one step.
 const STEP: u32 = 64;
@@ -35,7 +35,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// Writes what has settled until `cancel`.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
-    finish_rebuild(&core.config.archive).unwrap_or_else(|error| warn!(%error, "A rebuilt archive could not be put in place"));
+    finish_rebuild(&core.config.archive)
+        .unwrap_or_else(|error| warn!(%error, "A rebuilt archive could not be put in place"));
     while core.until_writable(&cancel).await {
         let mut known = core.archive.lock().await;
         let rest = match step(&core, &mut known).await {
@@ -105,11 +106,8 @@ async fn step(core: &Core, known: &mut Days) -> anyhow::Result<bool> {
     crash::point("archive.before");
     for (path, lines) in days {
         let there = known.of(&path)?;
-        let fresh: Vec<&str> = lines
-            .iter()
-            .filter(|(turn, _)| there.insert(turn.to_string()))
-            .map(|(_, line)| line.as_str())
-            .collect();
+        let fresh: Vec<&str> =
+            lines.iter().filter(|(turn, _)| there.insert(turn.to_string())).map(|(_, line)| line.as_str()).collect();
         append(&path, &fresh)?;
     }
     let mut days: BTreeMap<PathBuf, HashSet<String>> = BTreeMap::new();
@@ -237,10 +235,10 @@ fn line(entry: &Entry, zone: Tz) -> Line {
         outcome: outcome.to_owned(),
         prompt,
         answer: turn.answer.clone(),
-        failure: turn.failure.as_ref().map(|failure| Failed {
-            kind: snake(&format!("{:?}", failure.kind)),
-            detail: failure.detail.clone(),
-        }),
+        failure: turn
+            .failure
+            .as_ref()
+            .map(|failure| Failed { kind: snake(&format!("{:?}", failure.kind)), detail: failure.detail.clone() }),
         directory: turn.directory.display().to_string(),
         runtime: conversation.runtime_kind.clone(),
         tokens: turn.tokens,

@@ -44,7 +44,9 @@ async fn git(repository: &Path, folder: &Path, args: &[&str]) -> anyhow::Result<
     ];
     let mut command = Command::new("git");
     command.arg("--git-dir").arg(repository).arg("--work-tree").arg(folder);
-    own.iter().for_each(|setting| drop(command.args(["-c", setting])));
+    for setting in own {
+        command.args(["-c", setting]);
+    }
     command
         .args(args)
         .current_dir(folder)
@@ -61,7 +63,12 @@ async fn git(repository: &Path, folder: &Path, args: &[&str]) -> anyhow::Result<
     let ended = ended.context("git cannot be run")?;
     match ended.status.code() {
         Some(code @ (0 | 1)) => Ok(code),
-        _ => anyhow::bail!("git {} ended with {}: {}", args[0], ended.status, String::from_utf8_lossy(&ended.stderr).trim()),
+        _ => anyhow::bail!(
+            "git {} ended with {}: {}",
+            args[0],
+            ended.status,
+            String::from_utf8_lossy(&ended.stderr).trim()
+        ),
     }
 }
 

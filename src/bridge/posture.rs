@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{actions, prompts};
 use super::core::Core;
 use super::ports::{Level, Posture};
+use super::{actions, prompts};
 use crate::domain::access::Access;
 use crate::domain::ids::{InboundSeq, UserId};
 use crate::domain::level;

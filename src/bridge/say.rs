@@ -13,7 +13,9 @@ use crate::domain::view::{ButtonRole, GateShown, GateView, GatesView, Lang, Toas
 use crate::ledger::audit::{About, Line};
 use crate::ledger::routines::{Run, RunOutcome};
 use crate::ledger::rules::Rule;
-use crate::words::{self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, RightsMsg, RoutineMsg, ToastMsg, Zone};
+use crate::words::{
+    self, At, CardMsg, CommandMsg, FailureContext, Launch, NoticeMsg, RightsMsg, RoutineMsg, ToastMsg, Zone,
+};
 
 /// The runtime as people call it, with its version where it is known.
 pub fn runtime(kind: &str, version: Option<&str>) -> String {

@@ -492,12 +492,7 @@ fn tell_failure(
 }
 
 /// A run of a routine that took longer than it may.
-fn tell_late(
-    tx: &Transaction<'_>,
-    frame: &Frame,
-    conversation: &Conversation,
-    turn: &Turn,
-) -> Result<(), LedgerError> {
+fn tell_late(tx: &Transaction<'_>, frame: &Frame, conversation: &Conversation, turn: &Turn) -> Result<(), LedgerError> {
     let text = say::routine_too_long(conversation.lang, &turn.title);
     let again = [(ButtonRole::RunAgain, Action::Resume { turn: turn.id.clone(), how: Resume::RunAgain })];
     let target = pictures::target_of(conversation, turn);

@@ -45,10 +45,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     } else {
         let folder = context.paths()?.archive;
         let (turns, days, folder) = (report.turns, report.days, folder.display());
-        output::note(&context.say(
-            &format!("{folder}：{turns} 个任务，{days} 天"),
-            &format!("{folder}: {turns} tasks of {days} days"),
-        ));
+        output::note(
+            &context.say(
+                &format!("{folder}：{turns} 个任务，{days} 天"),
+                &format!("{folder}: {turns} tasks of {days} days"),
+            ),
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -99,7 +99,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
             wish(context, name, RoutineWish::Run).await?;
             output::note(&context.say(
                 &format!("{name} 已排队；结果发到它的聊天里，`ally routine history {name}` 看运行"),
-                &format!("{name} is queued; what comes of it goes to its chat, `ally routine history {name}` shows the run"),
+                &format!(
+                    "{name} is queued; what comes of it goes to its chat, `ally routine history {name}` shows the run"
+                ),
             ));
         }
         Some(Verb::Pause { name }) => {
@@ -175,7 +177,9 @@ fn line(context: &Context, row: &RoutineReport) -> String {
     let when = reading(context, &row.schedule, &row.zone);
     let next = match (row.state.as_str(), row.next_ms) {
         ("paused", _) => context.say("已暂停", "paused"),
-        (_, Some(at)) => context.say(&format!("下次 {}", in_zone(at, &row.zone)), &format!("next {}", in_zone(at, &row.zone))),
+        (_, Some(at)) => {
+            context.say(&format!("下次 {}", in_zone(at, &row.zone)), &format!("next {}", in_zone(at, &row.zone)))
+        }
         _ => context.say("没有下次", "no next time"),
     };
     let last = row.last.as_ref().map(|run| run_line(context, run)).unwrap_or_default();
@@ -200,7 +204,8 @@ fn run_line(context: &Context, run: &RunRow) -> String {
     let mut parts = vec![output::time(run.due_ms), words::run_state(word, context.lang).to_owned()];
     if let (Some(last), true) = (run.last_ms, run.count > 1) {
         let last = output::time(last);
-        parts.push(context.say(&format!("到 {last} 共 {} 次", run.count), &format!("{} times until {last}", run.count)));
+        parts
+            .push(context.say(&format!("到 {last} 共 {} 次", run.count), &format!("{} times until {last}", run.count)));
     }
     if run.late {
         parts.push(context.say("补跑", "run late"));
@@ -294,8 +299,10 @@ fn check(context: &Context, file: &Path, json: bool) -> Result<(), CliError> {
 /// A routine's file and its text, with a message that says what to mend.
 fn read(context: &Context, config: &Config, file: &Path, name: Option<&str>) -> Result<(Routine, String), CliError> {
     let unreadable = |error: std::io::Error| {
-        CliError::new(format!("{}: {error}", file.display()))
-            .hint("写出一个定时任务文件的路径，例如 templates/routines/nightly-digest.yaml", "name a routine's file, like templates/routines/nightly-digest.yaml")
+        CliError::new(format!("{}: {error}", file.display())).hint(
+            "写出一个定时任务文件的路径，例如 templates/routines/nightly-digest.yaml",
+            "name a routine's file, like templates/routines/nightly-digest.yaml",
+        )
     };
     let about = std::fs::metadata(file).map_err(unreadable)?;
     let told = |error: &RoutineError| {
@@ -328,7 +335,8 @@ async fn add(context: &Context, file: &Path, name: Option<&str>) -> Result<(), C
     let path = folder.join(format!("{}.yaml", routine.name));
     let is_new = !path.exists();
     write_private(&path, &text).map_err(|error| {
-        CliError::new(format!("{}: {error}", path.display())).hint("检查这个目录的权限", "check the folder's permissions")
+        CliError::new(format!("{}: {error}", path.display()))
+            .hint("检查这个目录的权限", "check the folder's permissions")
     })?;
     let (name, reading) = (&routine.name, words::schedule(&routine.schedule, context.lang));
     let (zh, en) = if is_new { ("已加入", "was added") } else { ("已替换", "was replaced") };

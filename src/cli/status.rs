@@ -40,6 +40,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     };
     match crate::config::load(&context.environment) {
         Ok(config) => {
+            if claimed.is_some() {
+                tell_routines(context, &paths, config.zone, &mut status);
+            }
             status.warnings.extend(claimed.and_then(|claimed| config.unclaimed(claimed)));
             let fresh: Vec<String> =
                 config.warnings.into_iter().filter(|warning| !status.warnings.contains(warning)).collect();
@@ -139,6 +142,20 @@ fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusRepor
         Err(error) => status.warnings.push(unreadable(context, paths, error.as_ref())),
     }
     (status, claimed)
+}
+
+/// When the next routine would be due: as the daemon tells it, from its ledger.
+fn tell_routines(context: &Context, paths: &Paths, zone: chrono_tz::Tz, status: &mut StatusReport) {
+    let told = crate::app::RoutinesTold {
+        zone,
+        lang: context.lang,
+        now_ms: Clock::default().now_ms(),
+        problems: Default::default(),
+    };
+    // A ledger that cannot be read is told of already.
+    if let Ok(Some(routines)) = ledger::report::offline(&paths.ledger, |tx| told.all(tx)) {
+        crate::app::tell_routines(status, &routines, context.lang);
+    }
 }
 
 /// Why the ledger cannot be read, and what to do where that is known.

@@ -203,7 +203,8 @@ pub fn listed(tx: &Transaction<'_>) -> Result<Vec<RoutineRow>, LedgerError> {
 
 /// False where it was so before, or where there is none. What was due while it was paused is not made up for.
 pub fn set_state(tx: &Transaction<'_>, name: &str, state: RoutineState, now_ms: i64) -> Result<bool, LedgerError> {
-    let sql = "UPDATE routines SET state = ?2, checked_ms = CASE WHEN ?2 = 'on' THEN max(checked_ms, ?3) ELSE checked_ms END
+    let sql =
+        "UPDATE routines SET state = ?2, checked_ms = CASE WHEN ?2 = 'on' THEN max(checked_ms, ?3) ELSE checked_ms END
          WHERE name = ?1 AND state <> ?2 AND state <> 'gone'";
     Ok(run(tx, sql, params![name, state.as_str(), now_ms])? == 1)
 }
@@ -274,7 +275,8 @@ pub fn with_open(tx: &Transaction<'_>) -> Result<Vec<String>, LedgerError> {
 
 /// A run whose turn somebody has go on in another one goes on with that.
 pub fn goes_on(tx: &Transaction<'_>, former: &TurnId, with: &TurnId) -> Result<(), LedgerError> {
-    let sql = "UPDATE runs INDEXED BY runs_turn SET turn = ?2 WHERE turn = ?1 AND turn IS NOT NULL AND state = 'running'";
+    let sql =
+        "UPDATE runs INDEXED BY runs_turn SET turn = ?2 WHERE turn = ?1 AND turn IS NOT NULL AND state = 'running'";
     run(tx, sql, params![former.as_str(), with.as_str()])?;
     Ok(())
 }
@@ -327,7 +329,8 @@ pub fn history(tx: &Transaction<'_>, routine: &str, limit: u32) -> Result<Vec<Ru
 
 /// What came to its end since, in that order.
 pub fn over_since(tx: &Transaction<'_>, since_ms: i64) -> Result<Vec<Run>, LedgerError> {
-    let sql = "SELECT * FROM runs INDEXED BY runs_over WHERE over_at_ms IS NOT NULL AND over_at_ms >= ?1 ORDER BY over_at_ms";
+    let sql =
+        "SELECT * FROM runs INDEXED BY runs_over WHERE over_at_ms IS NOT NULL AND over_at_ms >= ?1 ORDER BY over_at_ms";
     all(tx, sql, [since_ms], read_run)
 }
 
@@ -351,9 +354,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RoutineRow> {
 
 fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let (state, outcome): (String, Option<String>) = (row.get("state")?, row.get("outcome")?);
-    let of = |text: &String| {
-        find(RunOutcome::ALL, RunOutcome::as_str, text).ok_or_else(|| unreadable("run outcome", text))
-    };
+    let of =
+        |text: &String| find(RunOutcome::ALL, RunOutcome::as_str, text).ok_or_else(|| unreadable("run outcome", text));
     Ok(Run {
         id: id(row, "id")?,
         routine: row.get("routine")?,
@@ -432,7 +434,10 @@ mod tests {
             }
             assert_eq!(counts, [1, 2, 2, 3, 0, 1]);
             let history = history(tx, "digest", 3).unwrap();
-            assert_eq!(history.iter().map(|run| run.outcome).collect::<Vec<_>>(), [Some(Failed), Some(Completed), Some(Lost)]);
+            assert_eq!(
+                history.iter().map(|run| run.outcome).collect::<Vec<_>>(),
+                [Some(Failed), Some(Completed), Some(Lost)]
+            );
             assert_eq!(over_since(tx, 104).unwrap().len(), 2);
         });
     }

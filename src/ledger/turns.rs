@@ -363,7 +363,8 @@ pub fn settle(
     now_ms: i64,
 ) -> Result<(), LedgerError> {
     advance(tx, turn, TurnEvent::Settle(outcome))?;
-    let sql = "UPDATE turns SET answer = ?2, failure = ?3, lost_how = ?4, merged_into = ?5, tokens = ?6, settled_at_ms = ?7,
+    let sql =
+        "UPDATE turns SET answer = ?2, failure = ?3, lost_how = ?4, merged_into = ?5, tokens = ?6, settled_at_ms = ?7,
                    progress = coalesce(?8, progress) WHERE id = ?1";
     let progress = Progress { steps: how.steps.clone(), draft: String::new() };
     let progress = (!how.steps.is_empty()).then(|| json(&progress)).transpose()?;

@@ -124,9 +124,7 @@ pub fn routine_error(error: &RoutineError, lang: Lang) -> String {
         RoutineError::TooManyRetries { value } => {
             RoutineMsg::TooManyRetries { value: *value, most: RETRIES }.text(lang)
         }
-        RoutineError::Directory { path } => {
-            RoutineMsg::Directory { path: &path.display().to_string() }.text(lang)
-        }
+        RoutineError::Directory { path } => RoutineMsg::Directory { path: &path.display().to_string() }.text(lang),
     }
 }
 

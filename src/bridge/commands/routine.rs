@@ -81,9 +81,7 @@ pub(super) fn run(
         Wish::Show(_) => return Ok(Reply::say(shown(frame, lang, &row, ground.zone))),
         Wish::History(_) => return history(tx, frame, lang, name),
         Wish::Run(_) => (scheduler::claim_now(tx, name, &letter.person.name, now)?, RoutineMsg::WillRun { name }),
-        Wish::Pause(_) => {
-            (scheduler::set(tx, name, RoutineState::Paused, who, now)?, RoutineMsg::NowPaused { name })
-        }
+        Wish::Pause(_) => (scheduler::set(tx, name, RoutineState::Paused, who, now)?, RoutineMsg::NowPaused { name }),
         Wish::Resume(_) => (scheduler::set(tx, name, RoutineState::On, who, now)?, RoutineMsg::GoesOn { name }),
         _ => (scheduler::set(tx, name, RoutineState::Gone, who, now)?, RoutineMsg::Removed { name }),
     };
@@ -225,11 +223,8 @@ fn add(
         RoutineMsg::DraftHow { project: &frame.project(&directory), level: &level }.text(lang),
     ];
     let subject = pictures::list_subject(letter.row.seq);
-    let action = |text: Option<&String>| Action::Routine {
-        name: name.clone(),
-        text: text.cloned(),
-        subject: subject.clone(),
-    };
+    let action =
+        |text: Option<&String>| Action::Routine { name: name.clone(), text: text.cloned(), subject: subject.clone() };
     let offered = [(ButtonRole::Create, action(Some(&text))), (ButtonRole::Dismiss, action(None))];
     pictures::question(tx, frame, letter.reply(), lang, &subject, lines.join("\n"), &offered)?;
     Ok(Reply::default())

@@ -25,12 +25,10 @@ use crate::domain::routine::{Overlap, Place, Routine, Skipped, Task, To};
 use crate::ledger::conversations::NewConversation;
 use crate::ledger::routines::{RoutineRow, RoutineState, Run, RunOutcome, RunState};
 use crate::ledger::turns::NewTurn;
-use crate::ledger::{
-    LedgerError, Transaction, conversations, inbound, restored, routines, said, settings, turns,
-};
+use crate::ledger::{LedgerError, Transaction, conversations, inbound, restored, routines, said, settings, turns};
 
-pub(super) use by_hand::{claim_now, set};
 pub use by_hand::{Changed, change, run_now};
+pub(super) use by_hand::{claim_now, set};
 pub use files::{Problem, Problems};
 pub(super) use over::{Telling, telling};
 
@@ -215,12 +213,7 @@ fn next(tx: &Transaction<'_>, name: &str) -> Result<Option<Run>, LedgerError> {
 }
 
 /// `None` where the channel is switched off, or its owner is not known or has no chat yet: the run waits.
-fn target(
-    tx: &Transaction<'_>,
-    frames: Vec<Frame>,
-    to: &To,
-    row: &RoutineRow,
-) -> Result<Option<Target>, LedgerError> {
+fn target(tx: &Transaction<'_>, frames: Vec<Frame>, to: &To, row: &RoutineRow) -> Result<Option<Target>, LedgerError> {
     // The owner's words to a bot stand where the bot is; the terminal is for those who have nothing else.
     let frame = frames.into_iter().find(|frame| match to {
         To::Chat { channel, .. } => *channel == frame.channel,

@@ -17,8 +17,8 @@ use crate::domain::level::Level;
 use crate::domain::routine::{CATCH_UP, Misfire, PUNCTUAL_MS};
 use crate::domain::turn::Outcome;
 use crate::ledger::routines::{NewRoutine, Source};
-use crate::ledger::turns::Submission;
 use crate::ledger::surfaces::{self, SurfaceKind};
+use crate::ledger::turns::Submission;
 use crate::ledger::{Ledger, LedgerLock, Places, generations, report};
 
 const MINUTE: i64 = 60_000;
@@ -113,7 +113,9 @@ fn kinds() -> Vec<Kind> {
         |at| at.hour() == 1 && at.minute() == 15 && at.weekday().num_days_from_monday() < 5;
     let hourly: fn(NaiveDateTime) -> bool = |at| at.minute() == 10;
     let mut kinds = Vec::new();
-    for (place, zone) in [("shanghai", Tz::Asia__Shanghai), ("berlin", Tz::Europe__Berlin), ("lord", Tz::Australia__Lord_Howe)] {
+    for (place, zone) in
+        [("shanghai", Tz::Asia__Shanghai), ("berlin", Tz::Europe__Berlin), ("lord", Tz::Australia__Lord_Howe)]
+    {
         for (what, schedule, is_due, is_hourly) in [
             ("daily", "30 2 * * *", daily, false),
             ("workdays", "15 1 * * 1-5", workdays, false),
@@ -149,7 +151,8 @@ impl Kind {
     /// Minute after minute: what the zone's clock shows, and whether it is due then. A minute that is skipped is due with the
     /// next one that is there, one that comes twice the first time only.
     fn due_between(&self, from_ms: i64, to_ms: i64) -> BTreeSet<i64> {
-        let shown = |ms: i64| self.zone.from_utc_datetime(&Utc.timestamp_millis_opt(ms).unwrap().naive_utc()).naive_local();
+        let shown =
+            |ms: i64| self.zone.from_utc_datetime(&Utc.timestamp_millis_opt(ms).unwrap().naive_utc()).naive_local();
         let mut due = BTreeSet::new();
         // From well before it: which minutes were shown already.
         let mut at = from_ms - 6 * HOUR;
@@ -331,7 +334,10 @@ fn said(tx: &Transaction<'_>) -> Result<i64, LedgerError> {
     Ok(counts.outbox_ready + counts.outbox_sending)
 }
 
-async fn with_routine(more: &'static str, test: impl FnOnce(&Transaction<'_>, &Routine) -> Result<(), LedgerError> + Send + 'static) {
+async fn with_routine(
+    more: &'static str,
+    test: impl FnOnce(&Transaction<'_>, &Routine) -> Result<(), LedgerError> + Send + 'static,
+) {
     let (ledger, _dir) = ledger().await;
     let text = format!("schedule: \"*/10 * * * *\"\nprompt: p\n{more}");
     let routine = Routine::parse("check", &text, Tz::UTC).expect("a routine");
@@ -428,7 +434,7 @@ fn inbound_of_owner(tx: &Transaction<'_>) -> Result<(), LedgerError> {
         state: InboundState::Command,
         reason: None,
         chat: Some("main".into()),
-        chat_kind: Some(ChatKind::Direct),
+        chat_kind: Some("direct"),
         message: Some("m".into()),
         sender: Some("wang".into()),
         raw: None,

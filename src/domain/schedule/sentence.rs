@@ -132,7 +132,16 @@ fn interval(at: &mut Cursor<'_>) -> Option<String> {
 
 fn days(at: &mut Cursor<'_>) -> Option<Days> {
     at.eat(&["on "]);
-    if at.eat(&["每个工作日", "每工作日", "工作日", "every weekday", "each weekday", "every workday", "weekdays", "workdays"]) {
+    if at.eat(&[
+        "每个工作日",
+        "每工作日",
+        "工作日",
+        "every weekday",
+        "each weekday",
+        "every workday",
+        "weekdays",
+        "workdays",
+    ]) {
         return at.is_word_over().then(|| Days::Week(vec![1, 2, 3, 4, 5]));
     }
     if at.eat(&["每天", "每日", "天天", "every day", "each day", "daily"]) {
@@ -150,8 +159,11 @@ fn days(at: &mut Cursor<'_>) -> Option<Days> {
         at.eat(&["每"]);
         return Some(Days::All);
     }
-    for (words, days) in [(["tomorrow", "明天", "明日"], 1), (["today", "今天", "今日"], 0), (["the day after tomorrow", "后天", "後天"], 2)]
-    {
+    for (words, days) in [
+        (["tomorrow", "明天", "明日"], 1),
+        (["today", "今天", "今日"], 0),
+        (["the day after tomorrow", "后天", "後天"], 2),
+    ] {
         if at.eat(&words) {
             return at.is_word_over().then_some(Days::Once(days));
         }

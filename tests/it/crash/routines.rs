@@ -4,7 +4,8 @@ use super::points::{arm, died};
 use crate::people::routines::{add, json, told, with_owner};
 use crate::support::world::*;
 
-const ROUTINE: &str = "schedule: every 1h\nprompt: \"[[shell echo ran >> effect.txt]] [[say all is well]]\"\nautonomy: edit\n";
+const ROUTINE: &str =
+    "schedule: every 1h\nprompt: \"[[shell echo ran >> effect.txt]] [[say all is well]]\"\nautonomy: edit\n";
 
 fn effects(world: &World) -> usize {
     std::fs::read_to_string(world.file("ally/assistant/effect.txt")).unwrap_or_default().lines().count()

@@ -13,7 +13,8 @@ fn routine(day: &str) -> String {
          printf '# {day}\\n\\n2 tasks: 2 completed.\\n\\n## Done\\n- said hello, twice (Wang)\\n' > memory/{day}.md; \
          grep -c hello notes/day.txt; python3 $S/memory-digest/scripts/check_memory.py --day {day}"
     );
-    let prompt = format!("Write the digest of {day}. [[shell {script}]] [[stream 20 100]] [[say Digest of {day}: 2 tasks.]]");
+    let prompt =
+        format!("Write the digest of {day}. [[shell {script}]] [[stream 20 100]] [[say Digest of {day}: 2 tasks.]]");
     let prompt = serde_json::Value::from(prompt).to_string();
     format!("schedule: every 1h\nskill: memory-digest\nprompt: {prompt}\nautonomy: edit\ntimeout: 10m\n")
 }

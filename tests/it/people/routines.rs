@@ -105,7 +105,9 @@ async fn one_that_rests_does_not_run_and_what_is_taken_away_is_gone() {
     world.warp(HOUR).await;
     ran(&world, "check", 2).await;
     assert!(world.run(&["routine", "remove", "check"]).1);
-    world.wait("it to be gone", |world| (json(world, &["routine", "--json"]) == Value::Array(Vec::new())).then_some(())).await;
+    world
+        .wait("it to be gone", |world| (json(world, &["routine", "--json"]) == Value::Array(Vec::new())).then_some(()))
+        .await;
     assert!(world.file("ally/routines/removed/check.yaml").exists());
     for args in [["routine", "show", "check"], ["routine", "run", "check"], ["routine", "remove", "check"]] {
         assert!(!world.run(&args).1, "{args:?}");
@@ -162,12 +164,18 @@ async fn a_sentence_in_the_chat_becomes_a_routine_once_it_is_confirmed() {
     }
     assert_eq!(json(&world, &["routine", "--json"]), Value::Array(Vec::new()), "nobody confirmed it");
     world.sim.click(&card.id, "Create", OWNER).await;
-    world.wait("the card to say it", |world| world.sim.message(&card.id).text().contains("Made by Wang").then_some(())).await;
+    world
+        .wait("the card to say it", |world| world.sim.message(&card.id).text().contains("Made by Wang").then_some(()))
+        .await;
     let listed = json(&world, &["routine", "--json"]);
     let name = listed[0]["name"].as_str().unwrap().to_owned();
     assert_eq!((&listed[0]["source"], name.as_str()), (&"chat".into(), "say-tick"), "{listed}");
     world.warp(2 * HOUR).await;
-    world.wait("the run to be told", |world| told(world, "tick").into_iter().find(|said| said.text().contains("Routine say-tick"))).await;
+    world
+        .wait("the run to be told", |world| {
+            told(world, "tick").into_iter().find(|said| said.text().contains("Routine say-tick"))
+        })
+        .await;
     let list = world.sim.say(OWNER_CHAT, OWNER, "/routine");
     let shown = world.wait("the list", |world| world.cards(&list).pop()).await;
     assert!(shown.text().contains("say-tick") && shown.text().contains("next"), "{}", shown.text());
@@ -185,7 +193,11 @@ async fn a_sentence_in_the_chat_becomes_a_routine_once_it_is_confirmed() {
     let dropped = world.sim.say(OWNER_CHAT, OWNER, "/routine add every 3 hours [[say tock]]");
     let card = world.card_with(&dropped, "Dismiss").await;
     world.sim.click(&card.id, "Dismiss", OWNER).await;
-    world.wait("the card to say it", |world| world.sim.message(&card.id).text().contains("Dismissed by Wang").then_some(())).await;
+    world
+        .wait("the card to say it", |world| {
+            world.sim.message(&card.id).text().contains("Dismissed by Wang").then_some(())
+        })
+        .await;
     assert_eq!(json(&world, &["routine", "--json"]), Value::Array(Vec::new()));
 }
 
@@ -212,7 +224,11 @@ async fn only_admins_make_routines_and_a_group_sees_its_own() {
     assert!(world.answer(&hidden).await.said().contains("There is no routine"));
     world.warp(2 * HOUR).await;
     let in_group = |world: &World| {
-        world.sim.messages(GROUP).into_iter().find(|message| message.by_bot() && message.text().contains("Routine say-tick"))
+        world
+            .sim
+            .messages(GROUP)
+            .into_iter()
+            .find(|message| message.by_bot() && message.text().contains("Routine say-tick"))
     };
     world.wait("the run to be told", in_group).await;
     world.wait("the other one", |world| told(world, "secret").pop()).await;
