@@ -87,7 +87,8 @@ async fn look(core: &Arc<Core>, files: &mut files::Files) -> anyhow::Result<Dura
         let now = core.now_ms();
         let next = routine.next(row.since_ms, row.checked_ms, now);
         let is_due = row.state == RoutineState::On && next.is_some_and(|due| due <= now);
-        if is_due || open.contains(&row.name) {
+        let is_wrong = Routine::is_noted_ahead(row.checked_ms, now);
+        if is_due || is_wrong || open.contains(&row.name) {
             if let Some(conversation) = attend(core, &routine).await? {
                 conversation::wake(core, &conversation);
             }
@@ -175,7 +176,8 @@ fn step(
         over::conclude(tx, frame, &run)?;
     }
     let is_due = routine.next(row.since_ms, row.checked_ms, now_ms).is_some_and(|due| due <= now_ms);
-    if row.state == RoutineState::On && is_due {
+    let is_wrong = Routine::is_noted_ahead(row.checked_ms, now_ms);
+    if row.state == RoutineState::On && (is_due || is_wrong) {
         account(tx, routine, &row, now_ms)?;
     }
     let (Some(run), Some(target)) = (next(tx, &routine.name)?, target) else { return Ok(None) };

@@ -196,7 +196,8 @@ fn expected(kind: &Kind, due: &BTreeSet<i64>, looks: &[Look], start_ms: i64) -> 
     let mut account = Account::default();
     let mut before = start_ms;
     for look in looks {
-        let passed: Vec<i64> = due.range(before + 1..=look.now_ms).copied().collect();
+        let passed: Vec<i64> = due.range(before + 1..=look.now_ms.max(before + 1)).copied().collect();
+        let passed: Vec<i64> = passed.into_iter().filter(|at| *at <= look.now_ms).collect();
         before = before.max(look.now_ms);
         let (on_time, missed): (Vec<i64>, Vec<i64>) =
             passed.into_iter().partition(|at| look.now_ms - at <= PUNCTUAL_MS);
@@ -262,15 +263,23 @@ async fn a_year_of_routines_loses_and_doubles_none() {
             let told = Arc::clone(&lived);
             let result = ledger.write(move |tx| {
                 let mut rng = Rng::with_seed(seed);
-                let (mut now, mut looks) = (from, Vec::new());
+                let (mut now, mut looks, mut furthest) = (from, Vec::new(), from);
                 for _ in 0..rng.u32(1..60) {
-                    now += match rng.u32(0..40) {
-                        0 => rng.i64(0..3 * DAY),
-                        1 => -rng.i64(0..2 * HOUR),
-                        2 => rng.i64(0..8 * HOUR),
-                        _ => rng.i64(MINUTE..30 * MINUTE),
+                    let row = routines::get(tx, &life.name)?.expect("it is there");
+                    let next = life.next(row.since_ms, row.checked_ms, now).filter(|next| *next > now);
+                    now = match rng.u32(0..40) {
+                        0 => now + rng.i64(0..3 * DAY),
+                        1 => now - rng.i64(0..2 * HOUR),
+                        2 => now + rng.i64(0..8 * HOUR),
+                        // It rests until the next one is due, and no longer than until then.
+                        _ => {
+                            let later = now + rng.i64(MINUTE..3 * HOUR);
+                            next.map_or(later, |next| later.min(next + rng.i64(0..MINUTE)))
+                        }
                     };
-                    now = now.min(end + DAY);
+                    // What is set back further was wrong before.
+                    now = now.clamp(furthest - 20 * HOUR, end + DAY);
+                    furthest = furthest.max(now);
                     // The runtime is at work between two looks, or is not there for days.
                     for run in routines::open(tx, &life.name)? {
                         let is_begun = run.state == RunState::Running;

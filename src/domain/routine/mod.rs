@@ -125,6 +125,11 @@ impl Routine {
         self.schedule.next_after(accounted_ms(checked_ms, now_ms), since_ms)
     }
 
+    /// Whether what is noted as accounted for was noted by a clock that was wrong: it has to be noted anew.
+    pub fn is_noted_ahead(checked_ms: i64, now_ms: i64) -> bool {
+        accounted_ms(checked_ms, now_ms) != checked_ms
+    }
+
     /// What is to be done about the times after `checked_ms`, up to now. Intervals count from `since_ms`.
     pub fn plan(&self, since_ms: i64, checked_ms: i64, now_ms: i64) -> Plan {
         let checked_ms = accounted_ms(checked_ms, now_ms);
@@ -264,6 +269,7 @@ mod tests {
                     1 => -seed.i64(0..DAY),
                     _ => seed.i64(0..HOUR),
                 };
+                now = now.max(furthest - DAY);
             }
             assert!(ran.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
             let due = (furthest - (2 * HOUR + 30 * MINUTE)) / DAY + 1;
@@ -278,7 +284,10 @@ mod tests {
         let wrong = daily.plan(0, now, now + 365 * DAY);
         assert_eq!((wrong.runs.len(), wrong.checked_ms), (1, now + 365 * DAY));
         assert_eq!(daily.next(0, wrong.checked_ms, now), Some(now + 150 * MINUTE));
-        let after = daily.plan(0, wrong.checked_ms, now + DAY);
+        assert!(Routine::is_noted_ahead(wrong.checked_ms, now));
+        let right = daily.plan(0, wrong.checked_ms, now);
+        assert_eq!((told(&right), right.checked_ms), ((vec![], None), now), "noted by the right clock");
+        let after = daily.plan(0, right.checked_ms, now + DAY);
         assert_eq!(told(&after), (vec![((now + 150 * MINUTE) / MINUTE, true)], None));
         assert_eq!(after.checked_ms, now + DAY);
         // An hour is no such thing: what ran by that clock does not run again.

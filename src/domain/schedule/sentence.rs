@@ -308,7 +308,7 @@ fn time(at: &mut Cursor<'_>) -> Option<(u32, u32)> {
     if at.eat(&[":", "："]) {
         minute = Some(at.digits(2)?);
         is_time = true;
-    } else if at.eat(&["点钟", "点整", "点", "时"]) {
+    } else if at.eat(&["点钟", "点", "时"]) {
         is_time = true;
         minute = if at.eat(&["半"]) {
             Some(30)
@@ -326,6 +326,10 @@ fn time(at: &mut Cursor<'_>) -> Option<(u32, u32)> {
                 }
             }
         };
+    }
+    // "9 点整", and not "9 点整理".
+    if at.rest().starts_with('整') && !at.rest().starts_with("整理") {
+        at.at += '整'.len_utf8();
     }
     let mut hour = hour;
     if at.eat_word(&["am", "a.m."]) {
