@@ -69,7 +69,9 @@ fn query(invariant: Invariant) -> &'static str {
         CompletedWasTold => {
             "SELECT 'turns:' || id FROM turns t WHERE t.outcome = 'completed'
                AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.turn = t.id)
-               AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.turn = t.id)"
+               AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.turn = t.id)
+               AND NOT (t.prompt = '' AND EXISTS (
+                   SELECT 1 FROM conversations c WHERE c.id = t.conversation AND c.routine IS NOT NULL))"
         }
         LostWasTold => {
             "SELECT 'turns:' || id FROM turns t WHERE t.outcome = 'lost'

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::open::{known_schema, schema_of};
 
 /// Tables of which nothing, or little, is ever removed, with the names that joins give them.
-const GROWING: [(&str, &str); 9] = [
+const GROWING: [(&str, &str); 10] = [
     ("turns", "t"),
     ("inbound", "i"),
     ("messages", "m"),
@@ -22,12 +22,15 @@ const GROWING: [(&str, &str); 9] = [
     ("audit", "a"),
     ("buttons", "b"),
     ("threads", "h"),
+    ("runs", "r"),
 ];
 
 /// Partial indexes of what is not over: they stay short, however long the ledger lives.
-const SHORT: [&str; 9] = [
+const SHORT: [&str; 11] = [
     "turns_queue",
     "turns_active",
+    "turns_unarchived",
+    "runs_open",
     "inbound_received",
     "inbound_waiting",
     "gates_open",

@@ -36,6 +36,9 @@ pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
     let turns = old_turns(tx, step)?;
     let inbound = old_rows(tx, step, Rows::Inbound)?;
     let replies = old_rows(tx, step, Rows::Replies)?;
+    let runs = "DELETE FROM runs WHERE id IN (SELECT id FROM runs INDEXED BY runs_over
+             WHERE over_at_ms IS NOT NULL AND over_at_ms < ?1 ORDER BY over_at_ms LIMIT ?2)";
+    let runs = run(tx, runs, params![step.before_ms, step.rows])?;
     let audit = "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit INDEXED BY audit_time WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)";
     let audit = run(tx, audit, params![step.audit_before_ms, step.rows])?;
     // Said once a minute, an hour or a day: nobody says them of that time again.
@@ -44,7 +47,7 @@ pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
                   OR key LIKE 'locked:%' OR key LIKE 'remedy:%' OR key LIKE 'undeliverable:%') LIMIT ?2)";
     let said = run(tx, said, params![step.before_ms, step.rows])?;
     let full = |rows: usize| rows >= step.rows as usize;
-    Ok(give_back(tx)? || full(again) || full(turns) || full(inbound) || full(replies) || full(audit) || full(said))
+    Ok(give_back(tx)? || full(again) || full(turns) || full(inbound) || full(replies) || full(runs) || full(audit) || full(said))
 }
 
 /// Gives pages that became free back to the disk; false when that is done, or the file is of a kind that cannot.

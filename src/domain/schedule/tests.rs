@@ -1,3 +1,5 @@
+//! Schedules against the real histories of zones.
+
 use chrono::{Datelike, TimeDelta, Timelike};
 
 use super::*;

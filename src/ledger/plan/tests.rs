@@ -13,8 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, audit, buttons, chats, conversations, gates, generations, inbound, messages, prune, report,
-    restored, rules, settings, surfaces, threads, turns,
+    LedgerError, alive, archive, audit, buttons, chats, conversations, gates, generations, inbound, messages, prune, report,
+    restored, routines, rules, settings, surfaces, threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -101,6 +101,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     conversations::set_directory(tx, &channel, &chat, std::path::Path::new("/d"))?;
     conversations::newest_of_chat(tx, &channel, &chat)?;
     conversations::kind_of_chat(tx, &channel, &chat)?;
+    conversations::of_routine(tx, &channel, &chat, "r")?;
 
     let new = NewTurn {
         conversation: here.clone(),
@@ -241,6 +242,38 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let button = buttons::ensure(tx, &channel, &chat, "s", &stop, "b".into(), 1)?;
     buttons::get(tx, &button)?;
     assert_eq!(buttons::of_subject(tx, "s")?, [button]);
+
+    let new = routines::NewRoutine {
+        name: "r".to_owned(),
+        source: routines::Source::File,
+        text: "t".to_owned(),
+        made_in: None,
+        made_by: user.clone(),
+        made_name: "U".to_owned(),
+    };
+    routines::put(tx, &new, false, 1)?;
+    routines::get(tx, "r")?;
+    routines::listed(tx)?;
+    routines::checked(tx, "r", 1)?;
+    let due = crate::domain::routine::Due { at_ms: 1, late: false };
+    let run = routines::claim(tx, "r", due, 1)?.ok_or(LedgerError::Missing("the run"))?;
+    routines::claim_by_hand(tx, "r", "U", 2)?;
+    let skipped = crate::domain::routine::Skipped { first_ms: 3, last_ms: 4, count: 2 };
+    routines::skip(tx, "r", skipped, routines::RunOutcome::Missed, 4)?;
+    routines::begin(tx, &run, &turn)?;
+    routines::again(tx, &run, &turn, "why")?;
+    routines::goes_on(tx, &turn, &turn)?;
+    let run = routines::of_turn(tx, &turn)?.ok_or(LedgerError::Missing("the run"))?;
+    routines::open(tx, "r")?;
+    routines::with_open(tx)?;
+    routines::over(tx, &run, routines::RunOutcome::Completed, None, 5)?;
+    routines::history(tx, "r", 1)?;
+    routines::over_since(tx, 1)?;
+    routines::set_state(tx, "r", routines::RoutineState::Paused, 6)?;
+    archive::waiting(tx, 1)?;
+    archive::to_forget(tx, 1)?;
+    archive::written(tx, &[(turn.clone(), true)])?;
+    archive::all_after(tx, archive::Cursor::START, 1)?;
 
     turns::all_working(tx)?;
     restored::marks(tx)?;
