@@ -138,6 +138,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
             Command::Unlock => lock::switch(tx, frame, letter, lang, false),
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),
             Command::Routine(wish) => routine::run(tx, frame, letter, &here, lang, wish, &ground),
+            Command::Last { span_ms } => routine::last(tx, frame, letter, lang, *span_ms, &ground),
             Command::Lang(wanted) => set_lang(tx, letter, lang, wanted.as_deref()),
             Command::Conversing(command) => conversing::run(tx, frame, letter, &here, lang, command, &before),
             Command::Later(word) => Ok(Reply::say(say::command(lang, CommandMsg::Later { word }))),

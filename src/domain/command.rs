@@ -74,6 +74,10 @@ pub enum Command {
         revoke: Option<i64>,
     },
     Routine(Wish),
+    /// What came of the night, or of so many milliseconds.
+    Last {
+        span_ms: Option<i64>,
+    },
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -288,6 +292,11 @@ fn command(word: &'static str, rest: &str) -> Typed {
         "routine" => match routine::wish(rest) {
             Some(wish) => Command::Routine(wish),
             None => Command::Help(Some("routine".to_owned())),
+        },
+        "last" => match (rest.is_empty(), span_ms(rest)) {
+            (true, _) => Command::Last { span_ms: None },
+            (false, Some(span_ms)) => Command::Last { span_ms: Some(span_ms) },
+            (false, None) => Command::Help(Some("last".to_owned())),
         },
         "gates" => Command::Gates,
         "lock" => Command::Lock,

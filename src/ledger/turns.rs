@@ -173,6 +173,13 @@ pub fn active_in_chat(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId
     all(tx, sql, [channel.as_str(), chat.as_str()], |row| id(row, "id"))
 }
 
+/// Turns that ended since and of which nobody knows what they did, in that order.
+pub fn lost_since(tx: &Transaction<'_>, since_ms: i64) -> Result<Vec<Turn>, LedgerError> {
+    let sql = "SELECT * FROM turns INDEXED BY turns_settled
+         WHERE state = 'settled' AND settled_at_ms >= ?1 AND outcome = 'lost' ORDER BY settled_at_ms";
+    all(tx, sql, [since_ms], read)
+}
+
 /// The newest settled turn of a conversation.
 pub fn last_settled(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<Turn>, LedgerError> {
     let sql = "SELECT * FROM turns WHERE conversation = ?1 AND state = 'settled' ORDER BY settled_at_ms DESC, ord DESC LIMIT 1";

@@ -166,6 +166,10 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/cancel`：取消你排队的消息；`/cancel 2` 只取消第 2 条",
             "`/cancel`: removes your queued messages; `/cancel 2` only the second",
         ),
+        "last" => (
+            "`/last`：昨晚以来怎么样，什么在等你；`/last 3d` 看三天（所有者，私聊）",
+            "`/last`: what came of the night and what waits for you; `/last 3d` of three days (the owner, in a direct chat)",
+        ),
         "routine" => (
             "`/routine`：到点自己做的事；`/routine add 每天 9 点 总结昨天的提交` 加一个（管理员），先给你看再确认",
             "`/routine`: what is done at its time by itself; `/routine add every weekday at 9 summarise the commits` makes one (admins), after you confirmed it",
@@ -286,7 +290,7 @@ mod tests {
         for word in [
             "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "threads", "resume", "fork",
             "name", "diff", "plan", "compact", "review", "model", "effort", "cd", "project", "usage", "whoami", "lang",
-            "allow", "deny", "rules", "gates", "audit", "lock", "unlock", "admin", "approver",
+            "allow", "deny", "rules", "gates", "routine", "last", "audit", "lock", "unlock", "admin", "approver",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

@@ -72,6 +72,17 @@ super::messages! {
             "Told here; works in {project}; autonomy: {level}. What needs approval while nobody is there waits";
         MadeBy { who: &'a str } => "{who} 已建立", "Made by {who}";
         DroppedBy { who: &'a str } => "{who}：不用了", "Dismissed by {who}";
+        // ---- in the morning
+        MorningTitle { from: &'a str } => "从 {from} 起：没有事等你", "Since {from}: nothing waits for you";
+        MorningNeeds { from: &'a str, n: usize } => "从 {from} 起：{n} 项等你", "Since {from}: {n} need you";
+        MorningGate { number: i64, class: &'a str, project: &'a str, since: At } =>
+            "#{number} {class} · {project} · 从 {since} 起在等", "#{number} {class} · {project} · waits since {since}";
+        MorningLost { title: &'a str, project: &'a str } =>
+            "中断，结果未知：{title} · {project}", "Interrupted, outcome unknown: {title} · {project}";
+        MorningSkipped { n: i64 } => "跳过 {n} 次", "{n} skipped";
+        MorningUnderWay { name: &'a str } => "{name} 还在进行，或在等人", "{name} is under way, or waits for a person";
+        MorningMore { n: usize } => "还有 {n} 行没有列出", "{n} more lines are left out";
+        NothingHappened { from: &'a str } => "从 {from} 起没有要说的", "Nothing to tell since {from}";
         FileUnreadable { detail: &'a str } => "文件读不了：{detail}", "the file cannot be read: {detail}";
     }
 }

@@ -94,6 +94,28 @@ pub(super) fn run(
     Ok(Reply { routines_changed: true, ..Reply::say(text.text(lang)) })
 }
 
+/// What came of the night, or of the time that was asked for: for the owner, who sees everything, where only he reads.
+pub(super) fn last(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    letter: &Letter,
+    lang: Lang,
+    span_ms: Option<i64>,
+    ground: &Ground,
+) -> Result<Reply, LedgerError> {
+    if !letter.person.role.is_owner() || letter.message.chat_kind != ChatKind::Direct {
+        return refused(tx, frame, letter, lang, Act::Lock, "last");
+    }
+    let now = frame.now_ms;
+    let from_ms = match span_ms {
+        Some(span_ms) => now - span_ms,
+        None => scheduler::evening(ground.zone, now, 1).unwrap_or(now),
+    };
+    let note = scheduler::note(tx, frame, lang, ground.zone, from_ms)?;
+    let nothing = || RoutineMsg::NothingHappened { from: &say::due(from_ms, ground.zone, lang) }.text(lang);
+    Ok(Reply::say(note.unwrap_or_else(nothing)))
+}
+
 /// Whether its runs are told in a place; everywhere, where that is none.
 fn is_told_in(row: &RoutineRow, zone: Tz, place: Option<(&ChannelName, &ChatId)>) -> bool {
     let Some(place) = place else { return true };

@@ -5,6 +5,7 @@
 
 mod by_hand;
 mod files;
+mod morning;
 mod over;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::ledger::{LedgerError, Transaction, conversations, inbound, restored, 
 pub use by_hand::{Changed, change, run_now};
 pub(super) use by_hand::{claim_now, set};
 pub use files::{Problem, Problems};
+pub(super) use morning::{evening, note};
 pub(super) use over::{Telling, telling};
 
 /// Longest rest: files may have changed, and after a sleep of the machine what was due is not to wait for long.
@@ -68,6 +70,7 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
 /// Does what is due, and gives how long nothing will be.
 async fn look(core: &Arc<Core>, files: &mut files::Files) -> anyhow::Result<Duration> {
     files.take_in(core).await?;
+    morning::look(core).await?;
     let (rows, open) = core.ledger.read(|tx| Ok((routines::listed(tx)?, routines::with_open(tx)?))).await?;
     let mut rest = LONGEST;
     // One that was taken away may still be under way.

@@ -123,6 +123,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     turns::active_in_chat(tx, &channel, &chat)?;
     turns::grant_network(tx, &turn, &user)?;
     turns::last_settled(tx, &here)?;
+    turns::lost_since(tx, 1)?;
     turns::queued_in(tx, &channel, &chat)?;
     turns::settled_in(tx, &channel, &chat, 1)?;
     turns::spent_since(tx, &here, 1)?;
