@@ -47,7 +47,14 @@ pub fn step(tx: &Transaction<'_>, step: Step) -> Result<bool, LedgerError> {
                   OR key LIKE 'locked:%' OR key LIKE 'remedy:%' OR key LIKE 'undeliverable:%') LIMIT ?2)";
     let said = run(tx, said, params![step.before_ms, step.rows])?;
     let full = |rows: usize| rows >= step.rows as usize;
-    Ok(give_back(tx)? || full(again) || full(turns) || full(inbound) || full(replies) || full(runs) || full(audit) || full(said))
+    Ok(give_back(tx)?
+        || full(again)
+        || full(turns)
+        || full(inbound)
+        || full(replies)
+        || full(runs)
+        || full(audit)
+        || full(said))
 }
 
 /// Gives pages that became free back to the disk; false when that is done, or the file is of a kind that cannot.

@@ -267,7 +267,7 @@ fn name_of(tx: &Transaction<'_>, words: &str) -> Result<String, LedgerError> {
     }
     let name = name.trim_end_matches('-');
     let name = if is_name(name) { name.to_owned() } else { "routine".to_owned() };
-    debug_assert!(NAME + 5 <= NAME_CHARS);
+    const { assert!(NAME + 5 <= NAME_CHARS) };
     for n in 1.. {
         let numbered = if n == 1 { name.clone() } else { format!("{name}-{n}") };
         if routines::get(tx, &numbered)?.is_none_or(|row| row.state == RoutineState::Gone) {

@@ -217,7 +217,10 @@ mod tests {
         }
     }
 
-    fn told(plan: &Plan) -> (Vec<(i64, bool)>, Option<(i64, i64, u64)>) {
+    /// Due times and whether each is late; the first and last that are skipped, and how many. In minutes.
+    type Told = (Vec<(i64, bool)>, Option<(i64, i64, u64)>);
+
+    fn told(plan: &Plan) -> Told {
         let runs = plan.runs.iter().map(|due| (due.at_ms / MINUTE, due.late)).collect();
         (runs, plan.skipped.map(|skipped| (skipped.first_ms / MINUTE, skipped.last_ms / MINUTE, skipped.count)))
     }

@@ -14,8 +14,11 @@ pub enum Wish {
     Remove(String),
 }
 
+/// Makes a wish of what stands behind its word.
+type Make = fn(String) -> Wish;
+
 /// Words that stand for what is wanted, in both languages. What they take behind them is a name, or a sentence.
-const WORDS: [(&[&str], fn(String) -> Wish); 7] = [
+const WORDS: [(&[&str], Make); 7] = [
     (&["show", "查看"], Wish::Show),
     (&["add", "new", "新建", "添加"], Wish::Add),
     (&["run", "运行", "立即运行"], Wish::Run),

@@ -208,8 +208,7 @@ fn of_week(at: &mut Cursor<'_>) -> Option<Days> {
         }
     } else {
         at.eat(&["every ", "each ", "weekly on ", "on "]);
-        loop {
-            let Some((name, day)) = EN.iter().find(|(name, _)| at.peek(&[name])) else { break };
+        while let Some((name, day)) = EN.iter().find(|(name, _)| at.peek(&[name])) {
             at.eat(&[name]);
             if at.rest().starts_with('s') {
                 at.at += 1;
@@ -346,10 +345,10 @@ fn time(at: &mut Cursor<'_>) -> Option<(u32, u32)> {
             Part::SmallHours | Part::Night if hour == 12 => 0,
             _ => hour,
         };
-    } else if at.eat_word(&["in the evening", "in the afternoon"]) && (1..12).contains(&hour) {
-        hour += 12;
-    } else if at.eat_word(&["at night"]) && (6..12).contains(&hour) {
-        hour += 12;
+    } else if at.eat_word(&["in the evening", "in the afternoon"]) {
+        hour += if (1..12).contains(&hour) { 12 } else { 0 };
+    } else if at.eat_word(&["at night"]) {
+        hour += if (6..12).contains(&hour) { 12 } else { 0 };
     } else {
         at.eat_word(&["in the morning"]);
     }

@@ -13,8 +13,8 @@ use crate::ledger::open::{self, Places};
 use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
-    LedgerError, alive, archive, audit, buttons, chats, conversations, gates, generations, inbound, messages, prune, report,
-    restored, routines, rules, settings, surfaces, threads, turns,
+    LedgerError, alive, archive, audit, buttons, chats, conversations, gates, generations, inbound, messages, prune,
+    report, restored, routines, rules, settings, surfaces, threads, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
