@@ -172,10 +172,10 @@ pub async fn call(core: &Core, call: Call) -> Result<String, ToolError> {
     };
     let turn = place.turn.id.clone();
     let done = match &call.wish {
-        Wish::SendMessage(message) => send_message(core, &call, place, message).await,
-        Wish::SendFile(file) => send_file(core, &call, place, file).await,
-        Wish::CreateRoutine(draft) => create_routine(core, &call, place, draft).await,
-        Wish::ListRoutines(_) => list_routines(core, &call, place).await,
+        Wish::SendMessage(message) => send_message(core, &call, &place, message).await,
+        Wish::SendFile(file) => send_file(core, &call, &place, file).await,
+        Wish::CreateRoutine(draft) => create_routine(core, &call, draft).await,
+        Wish::ListRoutines(_) => list_routines(core, &call).await,
     };
     match done {
         Ok(told) => {
@@ -198,7 +198,7 @@ struct Place {
 enum Looked {
     /// It was let in before, and told this.
     Before(String),
-    Now(Place),
+    Now(Box<Place>),
 }
 
 /// Whether a call may be let in now. Asked before anything is prepared, and again in the transaction that does it.
@@ -219,7 +219,7 @@ fn admit(tx: &Transaction<'_>, call: &Call, now_ms: i64) -> Result<Result<Looked
         return Ok(Err(ToolError::TooMany { tool, most, per }));
     }
     let conversation = conversations::get(tx, &call.conversation)?;
-    Ok(Ok(Looked::Now(Place { conversation, turn })))
+    Ok(Ok(Looked::Now(Box::new(Place { conversation, turn }))))
 }
 
 async fn look(core: &Core, call: &Call) -> Result<Result<Looked, ToolError>, LedgerError> {
@@ -297,7 +297,7 @@ struct Done {
 
 // ------------------------------------------------------------------------------------------------ messages
 
-async fn send_message(core: &Core, call: &Call, place: Place, message: &Message) -> Result<String, ToolError> {
+async fn send_message(core: &Core, call: &Call, place: &Place, message: &Message) -> Result<String, ToolError> {
     let bodies = bodies(core, &place.conversation, &message.text)?;
     commit(core, call, move |tx, frame, place| {
         enqueue(tx, frame, place, bodies)?;
@@ -349,7 +349,7 @@ fn enqueue(tx: &Transaction<'_>, frame: &Frame, place: &Place, bodies: Vec<Body>
 
 // ------------------------------------------------------------------------------------------------ files
 
-async fn send_file(core: &Core, call: &Call, place: Place, file: &File) -> Result<String, ToolError> {
+async fn send_file(core: &Core, call: &Call, place: &Place, file: &File) -> Result<String, ToolError> {
     let most = limits_of(core, &place.conversation).file_bytes;
     let (config, directory, file) = (core.config.clone(), place.turn.directory.clone(), file.clone());
     // On a thread of its own: a file of many megabytes takes its time.
@@ -432,7 +432,7 @@ fn body(secrets: &Secrets, directory: &Path, file: &File, most: u64, outbox: &Pa
 
 // ------------------------------------------------------------------------------------------------ routines
 
-async fn create_routine(core: &Core, call: &Call, _: Place, draft: &Draft) -> Result<String, ToolError> {
+async fn create_routine(core: &Core, call: &Call, draft: &Draft) -> Result<String, ToolError> {
     let chars = draft.prompt.as_deref().unwrap_or_default().chars().count();
     if chars > DRAFT_CHARS {
         return Err(ToolError::DraftTooLong { chars, most: DRAFT_CHARS });
@@ -506,7 +506,7 @@ fn words_of(draft: &Draft) -> String {
     skill.into_iter().chain(prompt).collect::<Vec<_>>().join("\n")
 }
 
-async fn list_routines(core: &Core, call: &Call, _: Place) -> Result<String, ToolError> {
+async fn list_routines(core: &Core, call: &Call) -> Result<String, ToolError> {
     let zone = core.config.zone;
     commit(core, call, move |tx, frame, place| {
         let here = (&place.conversation.channel, &place.conversation.chat);

@@ -16,9 +16,12 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
 
 /// A world whose chats all work in one directory, and that directory.
 async fn with_directory(kind: Kind) -> (World, PathBuf) {
-    let folder = tempfile::Builder::new().prefix("p-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-    let mut world =
-        World::prepare(kind, &format!("[conversation]\ndirectory = \"{}\"\n", folder.display())).await;
+    let mut world = World::prepare(kind, "").await;
+    let folder = world.home.path().join("project");
+    std::fs::create_dir(&folder).unwrap();
+    let settings = world.home.path().join("ally/ally.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(settings, format!("{text}\n[conversation]\ndirectory = \"{}\"\n", folder.display())).unwrap();
     world.up().await;
     (world, folder)
 }
@@ -196,7 +199,6 @@ async fn a_path_outside_is_refused_and_the_agent_is_told_why() {
     assert!(!told.contains("not yours") && !told.contains("hush"), "{told}");
     let refused = [("tool refused", "outside of the directory"), ("tool refused", "secret")];
     assert_eq!(audit(&world), refused.map(|(what, why)| (what.to_owned(), why.to_owned())), "once for each reason");
-    std::fs::remove_file(beside).unwrap();
 }
 
 /// In the sandbox nothing of the tool server is seen, and the route is of no use to whoever has no key.
