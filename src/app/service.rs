@@ -13,10 +13,11 @@ use crate::bridge::{
 };
 use crate::config::Config;
 use crate::control::{
-    AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport, CutRow, DaemonState,
-    DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, Reply,
-    RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow, RuntimeReport, SendReport, SendRequest, Service,
-    ServiceError, StatusReport, ToolReport, ToolRequest, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport,
+    CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport,
+    PairCode, Pids, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow,
+    RuntimeReport, SendReport, SendRequest, Service, ServiceError, StatusReport, ToolReport, ToolRequest, TurnCounts,
+    TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};

@@ -27,7 +27,9 @@ pub enum SendingError {
     Unfit { path: PathBuf, why: files::Unfit },
     #[error("ally knows no chat {chat} on {channel}: somebody whom it works for has to write to the bot there first")]
     NoSuchChat { channel: ChannelName, chat: ChatId },
-    #[error("the owner has no chat with the bot on {channel} yet: the owner has to be known, and to write to the bot first")]
+    #[error(
+        "the owner has no chat with the bot on {channel} yet: the owner has to be known, and to write to the bot first"
+    )]
     NoOwner { channel: ChannelName },
     #[error("the file could not be kept for sending")]
     Storage(#[source] std::io::Error),
@@ -103,11 +105,11 @@ async fn known(core: &Core, (channel, chat): (ChannelName, ChatId)) -> Result<(C
 async fn owners(core: &Core) -> Result<(ChannelName, ChatId), SendingError> {
     let mut channels: Vec<ChannelName> = core.channels.keys().cloned().collect();
     channels.sort_by_key(|channel| (channel.as_str() == LOCAL, channel.clone()));
-    let Some(channel) = channels.into_iter().next() else { return Err(SendingError::NoOwner { channel: LOCAL.into() }) };
-    let (name, owner) = (channel.clone(), core.access(&channel).owner.clone());
-    let direct = move |tx: &Transaction<'_>| {
-        owner.map_or(Ok(None), |owner| inbound::direct_chat_of(tx, &name, &owner))
+    let Some(channel) = channels.into_iter().next() else {
+        return Err(SendingError::NoOwner { channel: LOCAL.into() });
     };
+    let (name, owner) = (channel.clone(), core.access(&channel).owner.clone());
+    let direct = move |tx: &Transaction<'_>| owner.map_or(Ok(None), |owner| inbound::direct_chat_of(tx, &name, &owner));
     let chat = core.ledger.read(direct).await?;
     let terminal = || (channel.as_str() == LOCAL).then(|| ChatId::from(LOCAL_CHAT));
     match chat.or_else(terminal) {

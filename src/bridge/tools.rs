@@ -22,7 +22,7 @@ use crate::domain::level::Level;
 use crate::domain::plain::in_one_line;
 use crate::domain::risk::{self, Class};
 use crate::domain::tool::{
-    DRAFT_CHARS, Draft, FILE_NAME_CHARS, File, Made, Message, Per, TEXT_CHARS, Tool, ToolKey, TooMany, Wish, too_many,
+    DRAFT_CHARS, Draft, FILE_NAME_CHARS, File, Made, Message, Per, TEXT_CHARS, TooMany, Tool, ToolKey, Wish, too_many,
 };
 use crate::domain::view::Lang;
 use crate::ledger::conversations::Conversation;
@@ -81,7 +81,9 @@ pub enum ToolError {
         most = FILE_NAME_CHARS
     )]
     FileName,
-    #[error("`prompt` has {chars} characters, and {most} is the most; nothing was drafted. Put the rest into a skill or a file")]
+    #[error(
+        "`prompt` has {chars} characters, and {most} is the most; nothing was drafted. Put the rest into a skill or a file"
+    )]
     DraftTooLong { chars: usize, most: usize },
     #[error("nothing was drafted: {0}")]
     Draft(String),
@@ -461,9 +463,10 @@ async fn create_routine(core: &Core, call: &Call, draft: &Draft) -> Result<Strin
         if let Err(error) = routine_command::offer(tx, frame, target, lang, wanted, fields)? {
             return Ok(Err(ToolError::Draft(words::routine_error(&error, Lang::En))));
         }
-        let told = "Shown in the chat. It is made when the owner or an admin presses *Create* there, and not before: nobody \
+        let told =
+            "Shown in the chat. It is made when the owner or an admin presses *Create* there, and not before: nobody \
                     may be awake. Do not wait for it."
-            .to_owned();
+                .to_owned();
         Ok(Ok(Done { told, what: "tool routine", detail: draft.name }))
     })
     .await
@@ -536,7 +539,9 @@ mod tests {
             told(Tool::SendMessage, Per::Minute, 10),
             "nothing was done: at most 10 messages a minute; wait a minute, or say several things in one message"
         );
-        assert!(told(Tool::SendFile, Per::Task, 30).contains("30 messages and files a task; say the rest in your answer"));
+        assert!(
+            told(Tool::SendFile, Per::Task, 30).contains("30 messages and files a task; say the rest in your answer")
+        );
         assert!(told(Tool::CreateRoutine, Per::Hour, 3).contains("3 drafts of routines an hour"));
     }
 
@@ -548,7 +553,9 @@ mod tests {
         for folder in ["ally/workspaces/a/.ssh", "ally/run", "project"] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        for file in ["ally/workspaces/a/report.md", "ally/workspaces/a/.env", "ally/workspaces/a/.ssh/x", "ally/ledger.db"] {
+        for file in
+            ["ally/workspaces/a/report.md", "ally/workspaces/a/.env", "ally/workspaces/a/.ssh/x", "ally/ledger.db"]
+        {
             std::fs::write(root.join(file), "x").unwrap();
         }
         let of = |directory: &Path, path: &str, name: Option<&str>| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, InitializeResult,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerInfo, Tool as McpTool, ToolAnnotations,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as McpTool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServiceExt};
@@ -102,7 +102,7 @@ impl Tools {
 }
 
 impl ServerHandler for Tools {
-    fn get_info(&self) -> ServerInfo {
+    fn get_info(&self) -> ServerConfig {
         InitializeResult::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("ally", env!("CARGO_PKG_VERSION")))
             .with_instructions(INSTRUCTIONS)
@@ -223,8 +223,11 @@ mod tests {
             let described = serde_json::to_value(described(tool)).unwrap();
             assert_eq!(described["name"], tool.as_str());
             let properties = described["inputSchema"]["properties"].as_object().unwrap();
-            let arguments: Value =
-                properties.iter().map(|(name, schema)| (name.clone(), sample(schema))).collect::<serde_json::Map<_, _>>().into();
+            let arguments: Value = properties
+                .iter()
+                .map(|(name, schema)| (name.clone(), sample(schema)))
+                .collect::<serde_json::Map<_, _>>()
+                .into();
             let wish: Wish = serde_json::from_value(json!({ "tool": tool.as_str(), "arguments": arguments })).unwrap();
             // And nothing is read that is not described.
             let read = serde_json::to_value(&wish).unwrap();

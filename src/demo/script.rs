@@ -314,7 +314,8 @@ fn directive(inner: &str) -> Option<Directive> {
         "secret" => Directive::Secret(text()?),
         "tool" => {
             let (name, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, "{}"));
-            let (server, tool) = name.split_once('.').filter(|(server, tool)| !server.is_empty() && !tool.is_empty())?;
+            let (server, tool) =
+                name.split_once('.').filter(|(server, tool)| !server.is_empty() && !tool.is_empty())?;
             Directive::Tool { server: server.to_owned(), tool: tool.to_owned(), arguments: arguments.trim().to_owned() }
         }
         "also" => Directive::Also,

@@ -163,9 +163,8 @@ pub enum Per {
 /// Whether one more call of a tool is too many: ten messages and five files a minute, thirty of both a task, three drafts an
 /// hour, thirty looks a task. What a clock that was set back dates after now counts for the task only.
 pub fn too_many(tool: Tool, made: &[Made], now_ms: i64) -> Option<TooMany> {
-    let within = |span: i64| {
-        made.iter().filter(|call| call.tool == tool && (0..span).contains(&(now_ms - call.at_ms))).count()
-    };
+    let within =
+        |span: i64| made.iter().filter(|call| call.tool == tool && (0..span).contains(&(now_ms - call.at_ms))).count();
     let of_task = |tools: &[Tool]| made.iter().filter(|call| call.in_this_task && tools.contains(&call.tool)).count();
     let sends = [Tool::SendMessage, Tool::SendFile];
     let bounds: &[(usize, usize, Per)] = match tool {

@@ -167,7 +167,10 @@ async fn the_agent_sends_messages_and_files_into_its_chat() {
     assert!(world.cards(&message).iter().all(|card| card.button("Allow once").is_none()));
     let codes: Vec<String> = audit(&world).into_iter().map(|(what, _)| what).collect();
     assert_eq!(codes, ["tool message", "tool file", "tool file"]);
-    assert!(world.run(&["audit"]).0.contains("Codex  sent a message by a tool") || world.run(&["audit"]).0.contains("sent a file by a tool"));
+    assert!(
+        world.run(&["audit"]).0.contains("Codex  sent a message by a tool")
+            || world.run(&["audit"]).0.contains("sent a file by a tool")
+    );
 
     // Also where every step is asked about, and from a thread that is taken up again.
     world.answer(&world.sim.say(OWNER_CHAT, OWNER, "/settings autonomy ask")).await;
@@ -228,8 +231,13 @@ async fn a_routine_is_drafted_by_the_agent_and_made_by_a_person() {
     let message = world.sim.say(GROUP, LI, &script);
     let card = world.card_with(&message, "Create").await;
     let text = card.text();
-    for part in ["Codex would like a new routine “digest”", "[[say good morning]]", "02:30", "Told only where it fails", "misfire: skip"]
-    {
+    for part in [
+        "Codex would like a new routine “digest”",
+        "[[say good morning]]",
+        "02:30",
+        "Told only where it fails",
+        "misfire: skip",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(world.answer(&message).await.said(), "drafted");
@@ -263,7 +271,8 @@ async fn a_key_opens_the_tools_of_its_conversation_while_its_task_runs() {
     assert_ne!(own_key, their_key);
 
     let tools = server.ask("tools/list", json!({}));
-    let names: Vec<&str> = tools["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        tools["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["send_message", "send_file", "create_routine", "list_routines"]);
     assert!(server.say("on it").unwrap().starts_with("Sent"));
 
@@ -319,7 +328,8 @@ async fn below_a_runtime_only_the_tools_are_open() {
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    for route in ["/v1/lock", "/v1/send", "/v1/drain", "/v1/pair", "/v1/routines/x", "/v1/tools/x", "/v1/tools/../lock"] {
+    for route in ["/v1/lock", "/v1/send", "/v1/drain", "/v1/pair", "/v1/routines/x", "/v1/tools/x", "/v1/tools/../lock"]
+    {
         let told = post(route, &json!({ "locked": true, "text": "x" }));
         assert!(told.contains("below a runtime") || told.is_empty(), "{route}: {told}");
     }
@@ -330,7 +340,8 @@ async fn below_a_runtime_only_the_tools_are_open() {
     assert!(post("/v1/tools", &call).contains("Sent to the chat"), "made again, it is told the same");
     server.end();
     let sent = |world: &World| {
-        let sent = world.sim.messages(OWNER_CHAT).into_iter().filter(|sent| sent.by_bot() && sent.text() == "from below");
+        let sent =
+            world.sim.messages(OWNER_CHAT).into_iter().filter(|sent| sent.by_bot() && sent.text() == "from below");
         sent.count()
     };
     world.wait("the message", |world| (sent(world) > 0).then_some(())).await;
@@ -373,14 +384,16 @@ async fn the_tools_have_limits() {
     }
     assert!(server.call("create_routine", draft(3)).unwrap_err().contains("3 drafts of routines an hour"));
     world.warp(Duration::from_secs(3600)).await;
-    let wrong = server.call("create_routine", json!({ "name": "r4", "schedule": "now and then", "prompt": "x" })).unwrap_err();
+    let wrong =
+        server.call("create_routine", json!({ "name": "r4", "schedule": "now and then", "prompt": "x" })).unwrap_err();
     assert!(wrong.starts_with("nothing was drafted: "), "{wrong}");
     let long = json!({ "name": "r5", "schedule": "every 6h", "prompt": "x".repeat(2_001) });
     assert!(server.call("create_routine", long).unwrap_err().contains("2001 characters"));
     world.answer(&world.sim.say(OWNER_CHAT, OWNER, "/stop")).await;
     world.settled().await;
     server.end();
-    let sent: Vec<String> = said(&world, &message).into_iter().map(|(_, words)| words).filter(|w| w.starts_with('m')).collect();
+    let sent: Vec<String> =
+        said(&world, &message).into_iter().map(|(_, words)| words).filter(|w| w.starts_with('m')).collect();
     let expected: Vec<String> = (0..10).chain(15..30).map(|n| format!("m{n}")).collect();
     assert_eq!(sent, expected, "each once, in order");
     assert_eq!(said(&world, &message).iter().filter(|(kind, name)| kind == "file" && name == "a.txt").count(), 5);
@@ -402,11 +415,12 @@ async fn a_death_in_the_middle_of_a_call_loses_and_doubles_nothing() {
             world.sim.messages(OWNER_CHAT).into_iter().filter(|sent| sent.by_bot() && sent.text() == text).count()
         };
         world.wait(&text, |world| (sent(world) > 0).then_some(())).await;
-        world.wait("the outbox to be empty", |world| {
-            let outbox = &world.status()?["outbox"];
-            (outbox["ready"] == 0 && outbox["sending"] == 0).then_some(())
-        })
-        .await;
+        world
+            .wait("the outbox to be empty", |world| {
+                let outbox = &world.status()?["outbox"];
+                (outbox["ready"] == 0 && outbox["sending"] == 0).then_some(())
+            })
+            .await;
         assert_eq!(sent(&world), 1, "{place}");
     }
     // A daemon that is away for longer than a moment is waited for, too.
