@@ -209,13 +209,13 @@ async fn a_path_outside_is_refused_and_the_agent_is_told_why() {
 async fn no_command_sees_the_key() {
     let world = World::start(Kind::Codex).await;
     let looks = "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c ALLY_TOOLS; env | grep -c ALLY_TOOLS; \
-                 ps ax 2>/dev/null | grep -c '[A]LLY_TOOLS'; echo looked";
+                 echo looked";
     let script = format!("[[tool ally.send_message {{\"text\": \"first\"}}]] [[shell {looks}]] [[say done]]");
     let message = world.sim.say(OWNER_CHAT, OWNER, &script);
     said_in_all(&world, &message, 2).await;
     let (_, key) = key_of(&world, OWNER_CHAT);
     let told = world.tools();
-    assert!(told.contains("0\\n0\\n0\\nlooked"), "{told}");
+    assert!(told.contains("0\\n0\\nlooked"), "{told}");
     assert!(!told.contains(key.expose()), "{told}");
     assert!(!world.whole_log().contains(key.expose()));
 }
@@ -276,7 +276,7 @@ async fn a_key_opens_the_tools_of_its_conversation_while_its_task_runs() {
     assert_eq!(names, ["send_message", "send_file", "create_routine", "list_routines"]);
     assert!(server.say("on it").unwrap().starts_with("Sent"));
 
-    for (conversation, key) in [(&own, &their_key), (&own, &ToolKey::new("")), (&"made up".into(), &own_key)] {
+    for (conversation, key) in [(&own, &their_key), (&own, &ToolKey::new("0")), (&"made up".into(), &own_key)] {
         let refused = Server::start(&world, conversation, key).say("let me in").unwrap_err();
         assert!(refused.contains("does not belong to the conversation"), "{refused}");
     }
@@ -389,7 +389,7 @@ async fn the_tools_have_limits() {
     assert!(wrong.starts_with("nothing was drafted: "), "{wrong}");
     let long = json!({ "name": "r5", "schedule": "every 6h", "prompt": "x".repeat(2_001) });
     assert!(server.call("create_routine", long).unwrap_err().contains("2001 characters"));
-    world.answer(&world.sim.say(OWNER_CHAT, OWNER, "/stop")).await;
+    assert!(world.run(&["lock"]).1);
     world.settled().await;
     server.end();
     let sent: Vec<String> =

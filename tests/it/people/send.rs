@@ -38,7 +38,7 @@ async fn what_is_sent_from_the_computer_arrives_where_it_was_meant() {
     assert_eq!((&report["channel"], &report["chat"]), (&json!("feishu"), &json!(OWNER_CHAT)));
     assert_eq!(report["messages"].as_array().unwrap().len(), 1);
     let message = world.wait("the message", |world| sent(world, OWNER_CHAT).pop()).await;
-    assert!(message.text().contains("backup") && !message.text().contains("**"), "{}", message.content);
+    assert_eq!(message.text(), "the **backup** is done", "it is Markdown");
 
     let file = world.file("report.txt");
     std::fs::write(&file, "42").unwrap();
