@@ -9,7 +9,7 @@
 //! it and before what may follow it, `.told` when the other side has been told and we know nothing of it yet.
 
 /// Every place there is: what is not in here cannot be armed.
-pub const PLACES: [&str; 42] = [
+pub const PLACES: [&str; 44] = [
     "w1.before",
     "w1.after",
     "w1b.before",
@@ -41,6 +41,8 @@ pub const PLACES: [&str; 42] = [
     "commit.middle",
     "commit.after",
     "card.told",
+    "tool.before",
+    "tool.after",
     "reminder.before",
     "reminder.after",
     "routine.before",

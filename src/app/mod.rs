@@ -34,7 +34,7 @@ use crate::domain::access::Access;
 use crate::domain::ids::Generation;
 use crate::domain::safety::{Outcome, Tried};
 use crate::ledger::{Ledger, LedgerLock, OpenError, Places};
-use crate::runtimes::codex::{CodexConfig, CodexLauncher};
+use crate::runtimes::codex::{CodexConfig, CodexLauncher, ToolServer};
 use crate::runtimes::embedded::{self, EmbeddedConfig, EmbeddedLauncher};
 use crate::runtimes::process::Holder;
 use crate::supervisor::{BridgeLink, EXIT_TERMINATED, Lock, LockError};
@@ -342,7 +342,7 @@ fn feishu_config(settings: &config::FeishuConfig) -> FeishuConfig {
     }
 }
 
-/// `program` is this one, where it may be started as a runtime.
+/// `program` is this one, where it may be started as a runtime, or for its tools.
 fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Option<Holder>) -> Box<dyn Launcher> {
     let paths = &config.paths;
     let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
@@ -365,6 +365,7 @@ fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Op
                 approval_policy: codex.approval_policy.clone(),
                 path,
                 env,
+                tools: program.map(|program| ToolServer { program, home: paths.home.clone() }),
             };
             Box::new(CodexLauncher::new(settings, own).held_by(holder))
         }

@@ -7,13 +7,17 @@ use std::sync::{Arc, OnceLock};
 use super::{Ending, RoutinesTold};
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{answering, archive, launch_in_status, lock, pairing, prompt_text, restored as putting_back};
+use crate::bridge::sending::{self, SendingError, Sent};
+use crate::bridge::{
+    answering, archive, launch_in_status, lock, pairing, prompt_text, restored as putting_back, tools,
+};
 use crate::config::Config;
 use crate::control::{
     AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport,
     CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport,
     PairCode, Pids, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow,
-    RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    RuntimeReport, SendReport, SendRequest, Service, ServiceError, StatusReport, ToolReport, ToolRequest, TurnCounts,
+    TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};
@@ -515,6 +519,34 @@ impl Service for Daemon {
 
     fn change_routine(&self, name: String, request: RoutineRequest) -> Reply<'_, ()> {
         Box::pin(async move { super::routines::change(&self.core, &name, request.wish, COMPUTER).await })
+    }
+
+    fn call_tool(&self, request: ToolRequest) -> Reply<'_, ToolReport> {
+        Box::pin(async move {
+            let ToolRequest { id, conversation, key, wish } = request;
+            let told = tools::call(&self.core, tools::Call { id, conversation, key, wish }).await;
+            let told = told.map_err(|error| match error.may_pass() {
+                true => ServiceError::Busy(error_chain(&error)),
+                false => ServiceError::Refused(error.to_string()),
+            })?;
+            Ok(ToolReport { told })
+        })
+    }
+
+    fn send(&self, request: SendRequest) -> Reply<'_, SendReport> {
+        Box::pin(async move {
+            let SendRequest { to, text, file } = request;
+            let sent = sending::by_computer(&self.core, to, text, file).await;
+            let Sent { channel, chat, messages } = sent.map_err(|error| match error {
+                SendingError::NoSuchChat { .. } | SendingError::NoOwner { .. } => {
+                    ServiceError::NotFound(error.to_string())
+                }
+                SendingError::Ledger(error) => failed(error),
+                SendingError::Storage(_) => ServiceError::Failed(error_chain(&error)),
+                _ => ServiceError::Refused(error.to_string()),
+            })?;
+            Ok(SendReport { channel, chat, messages })
+        })
     }
 
     fn rebuild_archive(&self) -> Reply<'_, ArchiveReport> {

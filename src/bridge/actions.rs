@@ -26,6 +26,7 @@ use crate::domain::view::{ButtonRole, LiveState, Receipt};
 use crate::ledger::conversations::{self, Conversation, HeldWhy};
 use crate::ledger::gates::Gate;
 use crate::ledger::inbound::{self, Admission, InboundState, NewInbound};
+use crate::ledger::routines::Source;
 use crate::ledger::rules::{self, NewRule};
 use crate::ledger::settings::{self, Setting};
 use crate::ledger::threads as ledger_threads;
@@ -152,8 +153,9 @@ pub fn perform(
         Action::TakeUp { conversation, listed } => threads::click(tx, frame, conversation, listed, person),
         Action::Reopen { conversation, how } => reopen(tx, frame, conversation, *how, person),
         Action::Restored { go_on, at_ms } => super::restored::decide(tx, frame, *go_on, *at_ms, person),
-        Action::Routine { name, text, subject } => {
-            routine_command::decide(tx, frame, name, text.as_deref(), subject, person)
+        Action::Routine { name, text, subject, by_agent } => {
+            let source = if *by_agent { Source::Agent } else { Source::Chat };
+            routine_command::decide(tx, frame, (name, source), text.as_deref(), subject, person)
         }
         Action::RevokeRule { number, list } => {
             let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };

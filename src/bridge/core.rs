@@ -117,6 +117,8 @@ pub struct Core {
     restored_ms: AtomicI64,
     /// What a ledger that was put back calls unfinished waits for an owner who had no chat to be asked in.
     pub owner_is_to_be_asked: AtomicBool,
+    /// What the keys of the agents' tools come from, once it was read.
+    pub(super) tools: tokio::sync::OnceCell<[u8; 32]>,
     /// Secret answers on their way to the runtime. Never stored: what a dead bridge knew is asked for again.
     secrets: Mutex<HashMap<GateId, Decision>>,
 }
@@ -171,6 +173,7 @@ impl Core {
             routine_problems: super::routines::Problems::default(),
             restored_ms: AtomicI64::new(i64::MIN),
             owner_is_to_be_asked: AtomicBool::new(false),
+            tools: tokio::sync::OnceCell::new(),
             secrets: Mutex::default(),
             config,
         }

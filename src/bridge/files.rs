@@ -88,30 +88,132 @@ fn changed_ms(meta: &Metadata) -> i64 {
 /// What platforms take as one picture.
 const MAX_PICTURE_BYTES: u64 = 10_000_000;
 
-/// The bytes of a picture that was made below `directory` since `since_ms`; `path` is an agent's word for it. ally reads
-/// with more rights than the agent has, so nothing that a link leads out to, that was there before, or that is no
-/// picture is read for it.
-pub fn picture(directory: &Path, path: &Path, since_ms: i64) -> Option<Vec<u8>> {
-    let (root, path) = (directory.canonicalize().ok()?, directory.join(path));
-    let is_fit = |meta: &Metadata| {
-        let size = 1..=MAX_PICTURE_BYTES;
-        meta.is_file() && meta.nlink() == 1 && size.contains(&meta.len()) && changed_ms(meta) >= since_ms
-    };
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-    let real = path.canonicalize().ok().filter(|real| real.starts_with(&root))?;
-    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(&real).ok()?;
-    // It is what was opened that is looked at, and it must still be where it was looked up.
-    let (opened, there) = (file.metadata().ok()?, real.canonicalize().ok()?.metadata().ok()?);
-    let is_same = (opened.dev(), opened.ino()) == (there.dev(), there.ino());
-    if !is_same || !is_fit(&opened) || real.canonicalize().ok()? != real {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_PICTURE_BYTES + 1).read_to_end(&mut bytes).ok()?;
-    (is_picture(&bytes) && bytes.len() as u64 <= MAX_PICTURE_BYTES).then_some(bytes)
+/// Why a file that an agent names is not read for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("there is no such file")]
+    Missing,
+    #[error("it is outside of the task's directory, or a link leads out of it")]
+    Outside,
+    #[error("it is no plain file")]
+    NotAFile,
+    #[error("it has several names (hard links); copy it first, and send the copy")]
+    Linked,
+    #[error("it is empty")]
+    Empty,
+    #[error("it has {bytes} bytes, and {most} is the most")]
+    TooLarge { bytes: u64, most: u64 },
+    #[error("it was changed while it was looked at")]
+    Changed,
+    #[error("it cannot be read: {0}")]
+    Unreadable(ErrorKind),
 }
 
-fn is_picture(bytes: &[u8]) -> bool {
+impl From<std::io::Error> for Unfit {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Unfit::Missing,
+            kind => Unfit::Unreadable(kind),
+        }
+    }
+}
+
+/// A file below a directory that was opened, and where it really lies.
+struct Opened {
+    real: PathBuf,
+    file: File,
+    meta: Metadata,
+}
+
+/// Opens what lies below `directory`; `path` is an agent's word for it. ally reads with more rights than the agent has, so
+/// nothing that a link leads out to is opened for it, nor what has another name somewhere else.
+fn open_below(directory: &Path, path: &Path) -> Result<Opened, Unfit> {
+    let (root, path) = (directory.canonicalize()?, directory.join(path));
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let real = path.canonicalize()?;
+    if !real.starts_with(&root) {
+        return Err(Unfit::Outside);
+    }
+    if !real.metadata()?.is_file() {
+        return Err(Unfit::NotAFile);
+    }
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(&real)?;
+    // It is what was opened that is looked at, and it must still be where it was looked up.
+    let (meta, there) = (file.metadata()?, real.canonicalize()?);
+    let now = there.metadata()?;
+    if (meta.dev(), meta.ino()) != (now.dev(), now.ino()) || there != real || !lies_at(&file, &real) {
+        return Err(Unfit::Changed);
+    }
+    match meta {
+        meta if !meta.is_file() => Err(Unfit::NotAFile),
+        meta if meta.nlink() != 1 => Err(Unfit::Linked),
+        meta => Ok(Opened { real, file, meta }),
+    }
+}
+
+/// Where the system knows it: what was opened is where it was looked for, whatever folders were exchanged meanwhile.
+#[cfg(target_os = "linux")]
+fn lies_at(file: &File, real: &Path) -> bool {
+    use std::os::fd::AsRawFd;
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).is_ok_and(|there| there == real)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lies_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// The bytes of a file below `directory`, and where it really lies; at most `most` of them.
+pub fn below(directory: &Path, path: &Path, most: u64) -> Result<(PathBuf, Vec<u8>), Unfit> {
+    let Opened { real, file, meta } = open_below(directory, path)?;
+    Ok((real, bounded(file, &meta, most)?))
+}
+
+/// The bytes of a file that a person names; at most `most` of them.
+pub fn whole(path: &Path, most: u64) -> Result<Vec<u8>, Unfit> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()? {
+        meta if meta.is_file() => bounded(file, &meta, most),
+        _ => Err(Unfit::NotAFile),
+    }
+}
+
+fn bounded(file: File, meta: &Metadata, most: u64) -> Result<Vec<u8>, Unfit> {
+    if meta.len() > most {
+        return Err(Unfit::TooLarge { bytes: meta.len(), most });
+    }
+    let bytes = contents(file, most)?;
+    match bytes.len() as u64 {
+        0 => Err(Unfit::Empty),
+        // It grew while it was read.
+        len if len > most => Err(Unfit::TooLarge { bytes: len, most }),
+        _ => Ok(bytes),
+    }
+}
+
+fn contents(file: File, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The bytes of a picture that was made below `directory` since `since_ms`; `path` is an agent's word for it. Nothing that
+/// was there before, or that is no picture, is read for it.
+pub fn picture(directory: &Path, path: &Path, since_ms: i64) -> Option<Vec<u8>> {
+    let Opened { file, meta, .. } = open_below(directory, path).ok()?;
+    if !(1..=MAX_PICTURE_BYTES).contains(&meta.len()) || changed_ms(&meta) < since_ms {
+        return None;
+    }
+    contents(file, MAX_PICTURE_BYTES).ok().filter(|bytes| is_picture(bytes))
+}
+
+/// Whether platforms take these bytes as a picture.
+pub fn is_picture(bytes: &[u8]) -> bool {
+    bytes.len() as u64 <= MAX_PICTURE_BYTES && looks_like_one(bytes)
+}
+
+fn looks_like_one(bytes: &[u8]) -> bool {
     let webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
     webp || [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff", b"GIF87a", b"GIF89a"]
         .iter()
@@ -190,6 +292,26 @@ mod tests {
         let not = ["key.png", "link.png", "folder/far.png", "again.png", "../far.png", "out", "none.png", "/dev/zero"];
         for path in not.into_iter().chain([far.to_str().unwrap()]) {
             assert_eq!(read(path), None, "{path}");
+        }
+        let real = dir.canonicalize().unwrap();
+        std::fs::write(dir.join("empty"), "").unwrap();
+        let file = |path: &str| below(dir, Path::new(path), 20);
+        assert_eq!(file("out/a.png"), Ok((real.join("out/a.png"), png.to_vec())));
+        assert_eq!(file("out/near.png"), Ok((real.join("out/a.png"), png.to_vec())), "where it really lies");
+        for (path, why) in [
+            ("key.png", Unfit::TooLarge { bytes: 22, most: 20 }),
+            ("empty", Unfit::Empty),
+            ("link.png", Unfit::Outside),
+            ("folder/far.png", Unfit::Outside),
+            ("../far.png", Unfit::Missing),
+            ("..", Unfit::Outside),
+            ("/dev/zero", Unfit::Outside),
+            (far.to_str().unwrap(), Unfit::Outside),
+            ("out", Unfit::NotAFile),
+            ("again.png", Unfit::Linked),
+            ("none.png", Unfit::Missing),
+        ] {
+            assert_eq!(file(path), Err(why), "{path}");
         }
         let tomorrow = chrono::Utc::now().timestamp_millis() + 86_400_000;
         assert_eq!(picture(dir, Path::new("out/a.png"), tomorrow), None, "it was there before");

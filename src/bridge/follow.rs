@@ -107,15 +107,20 @@ struct Wishes {
 }
 
 pub fn limits_of(core: &Core, conversation: &Conversation) -> ChannelLimits {
+    limits_of_channel(core, &conversation.channel)
+}
+
+pub fn limits_of_channel(core: &Core, channel: &ChannelName) -> ChannelLimits {
     let plain = ChannelLimits {
         part_chars: 3000,
         max_parts: 2,
+        file_bytes: 1 << 20,
         cards: false,
         reactions: false,
         unmarked_is_lost: false,
         update_every_ms: 1000,
     };
-    core.channel(&conversation.channel).map_or(plain, |channel| channel.limits())
+    core.channel(channel).map_or(plain, |channel| channel.limits())
 }
 
 impl Follow {

@@ -49,8 +49,10 @@ mod rights;
 mod route;
 pub mod routines;
 mod say;
+pub mod sending;
 pub mod settle;
 mod sweep;
+pub mod tools;
 pub mod turn_runner;
 mod typed;
 

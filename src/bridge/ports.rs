@@ -18,6 +18,7 @@ use crate::domain::ids::*;
 pub use crate::domain::level::Level;
 use crate::domain::message::{ChatKind, Decoded, Sender};
 use crate::domain::safety::Tried;
+pub use crate::domain::tool::ToolAccess;
 use crate::domain::view::{Background, Both, Lang, Quoted, Receipt, Step, Toast, View};
 
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -228,6 +229,8 @@ pub struct ChannelLimits {
     pub part_chars: usize,
     /// Parts of an answer before the rest goes into a file.
     pub max_parts: usize,
+    /// Bytes of one file.
+    pub file_bytes: u64,
     pub cards: bool,
     pub reactions: bool,
     /// A message that ally did not get is told from others only by the reaction that it lacks.
@@ -583,12 +586,16 @@ pub struct Posture {
     pub denied: Vec<PathBuf>,
     /// Readable besides the directory and the tools of this machine. It does not open what is a secret by its name.
     pub readable: Vec<PathBuf>,
+    /// ally's own tools, as far as the runtime can offer any: those of one conversation. Its commands never see the key, and
+    /// a player that knows no tools is not told it.
+    #[serde(skip)]
+    pub tools: Option<ToolAccess>,
 }
 
 impl Posture {
     /// A level and nothing else.
     pub fn of(level: Level) -> Self {
-        Self { level, network: false, denied: Vec::new(), readable: Vec::new() }
+        Self { level, network: false, denied: Vec::new(), readable: Vec::new(), tools: None }
     }
 
     /// Whether commands reach the network.
@@ -601,8 +608,8 @@ impl Posture {
         self.ground() == other.ground()
     }
 
-    /// A mark of what [`Posture::serves`] compares. Its lists name the directory of every other chat: whoever remembers
-    /// what each thread was opened with remembers this.
+    /// A mark of what [`Posture::serves`] compares. Its lists name the directory of every other chat, and its key opens the
+    /// tools: whoever remembers what each thread was opened with remembers this.
     pub fn ground(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let denied = self.denied.iter().map(|path| (b"-", path));
@@ -610,6 +617,9 @@ impl Posture {
             hash.update(what);
             hash.update(path.as_os_str().as_encoded_bytes());
             hash.update([0]);
+        }
+        if let Some(ToolAccess { conversation, key }) = &self.tools {
+            hash.update(format!("={conversation} {}", key.expose()));
         }
         hash.finalize().into()
     }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::core::Core;
-use super::ports::{Level, Posture};
-use super::{actions, prompts};
+use super::ports::{Level, Posture, ToolAccess};
+use super::{actions, prompts, tools};
 use crate::domain::access::Access;
 use crate::domain::ids::{InboundSeq, UserId};
 use crate::domain::level;
@@ -73,7 +73,9 @@ pub async fn of(
     let others = others.chain(Some(core.config.assistant.clone()));
     let denied = denied(others, directory);
     let network = actions::has_network(&core.access(&conversation.channel), conversation, turn);
-    Ok(Posture { level, network, denied, readable })
+    let key = tools::key(core, &conversation.id).await?;
+    let tools = Some(ToolAccess { conversation: conversation.id.clone(), key });
+    Ok(Posture { level, network, denied, readable, tools })
 }
 
 /// Of the places where others work, those that a turn in `directory` must not see. A project that holds the directory, or

@@ -13,6 +13,7 @@ mod doctor;
 mod error;
 mod lock;
 mod logs;
+mod mcp;
 mod output;
 mod pair;
 mod restart;
@@ -21,6 +22,7 @@ mod routine;
 mod rules;
 mod run;
 mod runtime_embedded;
+mod send;
 mod start;
 mod status;
 mod stop;
@@ -82,6 +84,8 @@ enum Command {
     Turns(turns::Args),
     /// Answer an agent's question here, past the chat's servers
     Answer(answer::Args),
+    /// Send words or a file to the owner, or into a chat
+    Send(send::Args),
     /// Pause everything: running tasks are stopped, nothing new starts
     Lock(lock::Args),
     /// Let everything go on, and list what the pause stopped
@@ -112,6 +116,9 @@ enum Command {
     Version(version::Args),
     #[command(hide = true)]
     Bridge(bridge::Args),
+    /// Offer ally's tools to an agent; the runtime starts it
+    #[command(hide = true)]
+    Mcp(mcp::Args),
     #[command(hide = true)]
     RuntimeEmbedded(runtime_embedded::Args),
     #[command(hide = true)]
@@ -126,6 +133,8 @@ impl Command {
             Command::Cards(_) | Command::DemoModel(_) => true,
             // It is a runtime itself, and steers nothing.
             Command::RuntimeEmbedded(_) => true,
+            // It is the agent's own way to ask; the daemon looks at its key.
+            Command::Mcp(_) => true,
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
             Command::Routine(args) => args.only_looks(),
@@ -134,7 +143,7 @@ impl Command {
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
             Command::Backup(_) | Command::Restore(_) | Command::Archive(_) => false,
             Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
-            Command::Bench(_) => false,
+            Command::Bench(_) | Command::Send(_) => false,
         }
     }
 }
@@ -242,6 +251,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Turns(args) => turns::run(context, &args).await,
         Command::Answer(args) => answer::run(context, &args).await,
+        Command::Send(args) => send::run(context, &args).await,
         Command::Lock(args) => lock::run(context, &args, true).await,
         Command::Unlock(args) => lock::run(context, &args, false).await,
         Command::Audit(args) => audit::run(context, &args).await,
@@ -257,6 +267,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Bench(args) => bench::run(context, &args).await,
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
+        Command::Mcp(args) => mcp::run(context, args).await,
         Command::RuntimeEmbedded(args) => Ok(runtime_embedded::run(context, args).await),
         Command::DemoModel(args) => demo::model(&args).await,
     }

@@ -2,7 +2,7 @@
 //!
 //! Three bars: the socket lies in a folder of mode 0700 and the peer's uid is checked; every request carries the token of
 //! `run/token`; and whoever runs below a runtime may look, but decide nothing. The agent is not trusted with its own
-//! leash.
+//! leash. One route is open to it, that of its own tools: there each call has to bring the key of its conversation.
 
 mod client;
 mod peer;
@@ -10,6 +10,7 @@ mod report;
 mod routines;
 mod server;
 mod service;
+mod tools;
 
 pub use client::{Client, ClientError, Lines};
 pub use peer::{Peer, carries_mark};
@@ -19,3 +20,4 @@ pub use server::Control;
 #[cfg(test)]
 pub(crate) use service::testing;
 pub use service::{Reply, Service, ServiceError};
+pub use tools::*;

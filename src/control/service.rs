@@ -8,6 +8,7 @@ use super::report::{
     TurnRow, TurnsQuery, Warp,
 };
 use super::routines::{ArchiveReport, RoutineDetail, RoutineReport, RoutineRequest};
+use super::tools::{SendReport, SendRequest, ToolReport, ToolRequest};
 use crate::domain::ids::{GateId, TurnId};
 
 /// An answer to come.
@@ -35,6 +36,10 @@ pub trait Service: Send + Sync + 'static {
     fn routine(&self, name: String, runs: u32) -> Reply<'_, RoutineDetail>;
     /// Does something with a routine, in the name of whoever is at the computer.
     fn change_routine(&self, name: String, request: RoutineRequest) -> Reply<'_, ()>;
+    /// Does what an agent's tool asks for, where its key is right.
+    fn call_tool(&self, request: ToolRequest) -> Reply<'_, ToolReport>;
+    /// Sends something in the name of whoever is at the computer.
+    fn send(&self, request: SendRequest) -> Reply<'_, SendReport>;
     /// Writes the archive anew from the ledger.
     fn rebuild_archive(&self) -> Reply<'_, ArchiveReport>;
     /// What was decided and changed since then, newest first.
@@ -111,6 +116,12 @@ pub(crate) mod testing {
         }
         fn change_routine(&self, _: String, _: RoutineRequest) -> Reply<'_, ()> {
             Box::pin(async { Ok(()) })
+        }
+        fn call_tool(&self, request: ToolRequest) -> Reply<'_, ToolReport> {
+            Box::pin(async move { Err(ServiceError::Refused(format!("{} is nobody's", request.conversation))) })
+        }
+        fn send(&self, _: SendRequest) -> Reply<'_, SendReport> {
+            Box::pin(async { Err(ServiceError::Refused("nobody is there".to_owned())) })
         }
         fn rebuild_archive(&self) -> Reply<'_, ArchiveReport> {
             Box::pin(async { Ok(ArchiveReport { turns: 0, days: 0 }) })

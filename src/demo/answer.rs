@@ -310,6 +310,7 @@ impl Stream {
             Directive::Ask { question, options } => self.ask(&[(question.clone(), options.clone())], false),
             Directive::Secret(question) => self.ask(&[(question.clone(), Vec::new())], true),
             Directive::Form(questions) => self.ask(questions, false),
+            Directive::Tool { server, tool, arguments } => self.mcp(server, tool, arguments),
             _ => {}
         }
     }
@@ -339,6 +340,15 @@ impl Stream {
         self.done(json!({
             "type": "function_call", "id": fresh("fc"), "call_id": fresh("call"),
             "name": name, "arguments": arguments.to_string(), "status": "completed",
+        }));
+    }
+
+    /// codex offers the tools of a server as a name space of their own.
+    fn mcp(&mut self, server: &str, tool: &str, arguments: &str) {
+        self.output_tokens += 1;
+        self.done(json!({
+            "type": "function_call", "id": fresh("fc"), "call_id": fresh("call"),
+            "namespace": format!("mcp__{server}"), "name": tool, "arguments": arguments, "status": "completed",
         }));
     }
 

@@ -10,6 +10,7 @@
 //! | `[[permit read PATH]]`, `[[permit write PATH]]` | asks for a path for the rest of the task |
 //! | `[[request CMD]]` | runs CMD in the sandbox; the `embedded` runtime asks before it does |
 //! | `[[patch FILE TEXT]]` | creates FILE with TEXT |
+//! | `[[tool SERVER.NAME {…}]]` | calls a tool of an MCP server with these arguments |
 //! | `[[also]]` | calls the next tool together with the one before |
 //! | `[[ask QUESTION\|A\|B]]` | asks a person |
 //! | `[[form Q1\|A\|B; Q2; Q3]]` | asks several things at once |
@@ -56,6 +57,12 @@ pub enum Directive {
         options: Vec<String>,
     },
     Secret(String),
+    /// A tool of an MCP server, with its arguments as JSON.
+    Tool {
+        server: String,
+        tool: String,
+        arguments: String,
+    },
     /// Questions with their options.
     Form(Vec<(String, Vec<String>)>),
     /// The next tool is called together with the one before.
@@ -84,7 +91,15 @@ impl Directive {
         use Directive::*;
         matches!(
             self,
-            Shell(_) | Escalate(_) | Request(_) | Permit(_) | Patch { .. } | Ask { .. } | Secret(_) | Form(_)
+            Shell(_)
+                | Escalate(_)
+                | Request(_)
+                | Permit(_)
+                | Patch { .. }
+                | Ask { .. }
+                | Secret(_)
+                | Form(_)
+                | Tool { .. }
         )
     }
 
@@ -297,6 +312,12 @@ fn directive(inner: &str) -> Option<Directive> {
             Directive::Ask { question: parts.next()?, options: parts.collect() }
         }
         "secret" => Directive::Secret(text()?),
+        "tool" => {
+            let (name, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, "{}"));
+            let (server, tool) =
+                name.split_once('.').filter(|(server, tool)| !server.is_empty() && !tool.is_empty())?;
+            Directive::Tool { server: server.to_owned(), tool: tool.to_owned(), arguments: arguments.trim().to_owned() }
+        }
         "also" => Directive::Also,
         "form" => {
             let question = |text: &str| {
@@ -343,6 +364,12 @@ mod tests {
             ("[[ask Which?|A| B ]]", Some(Ask { question: text("Which?"), options: vec![text("A"), text("B")] })),
             ("[[ask Why?]]", Some(Ask { question: text("Why?"), options: vec![] })),
             ("[[secret Token?]]", Some(Secret(text("Token?")))),
+            (
+                "[[tool ally.send_file {\"path\":\"a\"}]]",
+                Some(Tool { server: text("ally"), tool: text("send_file"), arguments: text("{\"path\":\"a\"}") }),
+            ),
+            ("[[tool a.b]]", Some(Tool { server: text("a"), tool: text("b"), arguments: text("{}") })),
+            ("[[tool ally]] [[tool .x {}]]", None),
             ("[[sleep 5]]", Some(Sleep(5))),
             ("[[fail 500]]", Some(Http(500))),
             ("[[http 429]]", Some(Http(429))),

@@ -110,6 +110,9 @@ pub enum Action {
         text: Option<String>,
         /// The card.
         subject: String,
+        /// The agent drafted it.
+        #[serde(default)]
+        by_agent: bool,
     },
 }
 

@@ -25,6 +25,7 @@ pub mod safety;
 pub mod schedule;
 pub mod secrets;
 pub mod setting;
+pub mod tool;
 pub mod turn;
 pub mod verdict;
 pub mod view;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::said::{meta, set_meta};
-use super::sql::{all, id, run};
+use super::sql::{all, first, id, run};
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
 
@@ -38,6 +38,12 @@ pub fn note(
         "INSERT INTO chats (channel, chat, chat_kind, known_since_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
     run(tx, sql, params![channel.as_str(), chat.as_str(), kind.as_str(), since_ms])?;
     Ok(())
+}
+
+/// Whether a chat is known.
+pub fn is_known(tx: &Transaction<'_>, channel: &ChannelName, chat: &ChatId) -> Result<bool, LedgerError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM chats WHERE channel = ?1 AND chat = ?2)";
+    Ok(first(tx, sql, params![channel.as_str(), chat.as_str()], |row| row.get(0))?.unwrap_or(false))
 }
 
 /// The known chats of a channel, those first that were last used.

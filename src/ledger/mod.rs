@@ -34,6 +34,7 @@ pub mod settings;
 mod sql;
 pub mod surfaces;
 pub mod threads;
+pub mod tools;
 pub mod turns;
 pub mod work;
 mod worker;

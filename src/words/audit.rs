@@ -30,6 +30,7 @@ pub fn audit_who(who: &str, lang: Lang) -> Option<&'static str> {
         "ally" => ("我", "I"),
         "policy" => ("策略", "policy"),
         "computer" => ("电脑上", "at the computer"),
+        "agent" => ("Codex", "Codex"),
         _ => return None,
     };
     Some(pick(lang, zh, en))
@@ -61,7 +62,7 @@ fn pick<'a>(lang: Lang, zh: &'a str, en: &'a str) -> &'a str {
 }
 
 /// Code, Chinese, English.
-const VERBS: [(&str, &str, &str); 45] = [
+const VERBS: [(&str, &str, &str); 51] = [
     ("decided", "决定", "decided"),
     ("decision refused", "不能决定，没有执行", "may not decide; nothing was done"),
     ("decision honoured", "之前的决定算数", "an earlier decision was honoured"),
@@ -106,6 +107,12 @@ const VERBS: [(&str, &str, &str); 45] = [
     ("routine paused", "暂停定时任务", "paused a routine"),
     ("routine resumed", "恢复定时任务", "let a routine go on"),
     ("routine removed", "删除定时任务", "removed a routine"),
+    ("tool message", "用工具发了消息", "sent a message by a tool"),
+    ("tool file", "用工具发了文件", "sent a file by a tool"),
+    ("tool routine", "起草定时任务，等人确认", "drafted a routine for somebody to confirm"),
+    ("tool routines", "查看定时任务", "looked at the routines"),
+    ("tool refused", "不能用工具", "may not use a tool"),
+    ("sent", "发消息", "sent a message"),
     ("right refused", "不能给出或拿走权限", "may not give or take a right"),
 ];
 
@@ -159,6 +166,11 @@ fn whole(detail: &str, lang: Lang) -> Option<&'static str> {
         "no right any more" => ("他不再有这个权限", "they may not decide any more"),
         "outsiders" => ("群里有外部人员", "there are outsiders in the group"),
         "paused" => ("暂停中", "paused"),
+        "not theirs to use" => ("密钥不对", "wrong key"),
+        "no task runs" => ("没有任务在进行", "no task runs"),
+        "stopped" => ("任务已停止", "its task was stopped"),
+        "too many" => ("太多次", "too many"),
+        "outside of the directory" => ("在目录之外", "outside of the directory"),
         _ => return None,
     };
     Some(pick(lang, zh, en))

@@ -65,6 +65,9 @@ super::messages! {
             "没看懂时间。写法：`每天 9:30 …`、`每个工作日下午 5 点 …`、`每周一、三 10 点 …`、`每 6 小时 …`、`明天 9 点 …`。别的写法，请直接跟 Codex 说，由它来写",
             "I do not understand the time. Write `every day at 9:30 …`, `every weekday at 5pm …`, `every Monday at 10 …`, `every 6 hours …`, `tomorrow at 9 …`. For anything else tell Codex, which can write it";
         Draft { name: &'a str, when: &'a str } => "新的定时任务「{name}」：{when}", "New routine “{name}”: {when}";
+        DraftOfAgent { name: &'a str, when: &'a str } =>
+            "Codex 想新建定时任务「{name}」：{when}", "Codex would like a new routine “{name}”: {when}";
+        DraftQuiet => "只报失败和等人的事，其余不发消息", "Told only where it fails or waits for somebody";
         DraftWhat { words: &'a str } => "做：{words}", "Does: {words}";
         DraftNext { times: &'a str } => "接下来：{times}", "Next: {times}";
         DraftHow { project: &'a str, level: &'a str } =>

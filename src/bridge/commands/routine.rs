@@ -13,10 +13,11 @@ use crate::bridge::routines::{self as scheduler, Changed};
 use crate::bridge::{posture, rights, route, say};
 use crate::domain::access::{Act, may};
 use crate::domain::action::Action;
+use crate::domain::delivery::Target;
 use crate::domain::ids::*;
 use crate::domain::level::Level;
 use crate::domain::message::ChatKind;
-use crate::domain::routine::{NAME_CHARS, Routine, To, Wish, is_name};
+use crate::domain::routine::{NAME_CHARS, Routine, RoutineError, To, Wish, is_name};
 use crate::domain::schedule::{self, sentence};
 use crate::domain::setting::Setting;
 use crate::domain::view::{ButtonRole, Lang, ListRow, ListView, MAX_LIST_ROWS, View};
@@ -117,7 +118,7 @@ pub(super) fn last(
 }
 
 /// Whether its runs are told in a place; everywhere, where that is none.
-fn is_told_in(row: &RoutineRow, zone: Tz, place: Option<(&ChannelName, &ChatId)>) -> bool {
+pub(in crate::bridge) fn is_told_in(row: &RoutineRow, zone: Tz, place: Option<(&ChannelName, &ChatId)>) -> bool {
     let Some(place) = place else { return true };
     let to = Routine::parse(&row.name, &row.text, zone).map(|routine| routine.to);
     matches!(&to, Ok(To::Chat { channel, chat }) if (channel, chat) == place)
@@ -151,7 +152,7 @@ fn list(
 }
 
 /// Its name, when it is due, and when next.
-fn line(frame: &Frame, lang: Lang, row: &RoutineRow, zone: Tz) -> String {
+pub(in crate::bridge) fn line(frame: &Frame, lang: Lang, row: &RoutineRow, zone: Tz) -> String {
     let routine = match Routine::parse(&row.name, &row.text, zone) {
         Ok(routine) => routine,
         Err(error) => return format!("{} · {}", row.name, words::routine_error(&error, lang)),
@@ -220,36 +221,107 @@ fn add(
     // What is trusted ends after hours, and nobody is there to see it.
     let level = level.min(Level::Edit);
     let name = name_of(tx, &said.words)?;
-    // A text of JSON is one of YAML as well.
+    let mut fields = Fields::default();
+    fields.say("schedule", &said.schedule);
+    fields.say("zone", ground.zone.name());
+    fields.say("prompt", &said.words);
+    let wanted = Wanted {
+        name,
+        place: (frame.channel.clone(), chat.clone()),
+        directory,
+        level,
+        zone: ground.zone,
+        words: cut(&said.words, WORDS),
+        more: None,
+        subject: pictures::list_subject(letter.row.seq),
+        by_agent: false,
+    };
+    match offer(tx, frame, letter.reply(), lang, wanted, fields)? {
+        Ok(()) => Ok(Reply::default()),
+        Err(error) => Ok(Reply::nothing(words::routine_error(&error, lang))),
+    }
+}
+
+/// A routine that is shown before anything is made of it.
+pub(in crate::bridge) struct Wanted {
+    pub name: String,
+    /// Where its outcome is told.
+    pub place: (ChannelName, ChatId),
+    /// Where it works.
+    pub directory: PathBuf,
+    pub level: Level,
+    /// Where the text names none.
+    pub zone: Tz,
+    /// What it does, as the card shows it.
+    pub words: String,
+    /// What else it is told, in a line of its own.
+    pub more: Option<String>,
+    /// The card.
+    pub subject: String,
+    /// An agent drafted it.
+    pub by_agent: bool,
+}
+
+/// The text of a routine in the making, key by key.
+#[derive(Debug, Default)]
+pub(in crate::bridge) struct Fields(String);
+
+impl Fields {
+    /// One more key. The value is words, whatever is in them: a text of JSON is one of YAML as well.
+    pub(in crate::bridge) fn say(&mut self, key: &str, value: &str) {
+        let quoted = serde_json::Value::from(value).to_string();
+        self.0.push_str(&format!("{key}: {quoted}\n"));
+    }
+
+    /// One more that is true.
+    pub(in crate::bridge) fn set(&mut self, key: &str) {
+        self.0.push_str(&format!("{key}: true\n"));
+    }
+}
+
+/// Shows a routine with its next times; a person makes it with a press, or dismisses it.
+pub(in crate::bridge) fn offer(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    target: Target,
+    lang: Lang,
+    wanted: Wanted,
+    mut fields: Fields,
+) -> Result<Result<(), RoutineError>, LedgerError> {
+    let (channel, chat) = &wanted.place;
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let text = format!(
-        "schedule: {}\nzone: {}\nprompt: {}\nto: {{channel: {}, chat: {}}}\ndirectory: {}\nautonomy: {}\n",
-        quoted(&said.schedule),
-        ground.zone.name(),
-        quoted(&said.words),
-        quoted(frame.channel.as_str()),
-        quoted(chat.as_str()),
-        quoted(&directory.to_string_lossy()),
-        level.as_str()
-    );
-    let routine = match Routine::parse(&name, &text, ground.zone) {
+    fields.0.push_str(&format!("to: {{channel: {}, chat: {}}}\n", quoted(channel.as_str()), quoted(chat.as_str())));
+    fields.say("directory", &wanted.directory.to_string_lossy());
+    fields.say("autonomy", wanted.level.as_str());
+    let Wanted { name, subject, by_agent, .. } = &wanted;
+    let (text, by_agent) = (fields.0, *by_agent);
+    let routine = match Routine::parse(name, &text, wanted.zone) {
         Ok(routine) => routine,
-        Err(error) => return Ok(Reply::nothing(words::routine_error(&error, lang))),
+        Err(error) => return Ok(Err(error)),
     };
     let when = words::schedule(&routine.schedule, lang);
-    let level = words::setting_value(Setting::Autonomy, level.as_str(), lang);
+    let level = words::setting_value(Setting::Autonomy, wanted.level.as_str(), lang);
+    let draft = match by_agent {
+        false => RoutineMsg::Draft { name, when: &when },
+        true => RoutineMsg::DraftOfAgent { name, when: &when },
+    };
     let lines = [
-        RoutineMsg::Draft { name: &name, when: &when }.text(lang),
-        RoutineMsg::DraftWhat { words: &cut(&said.words, WORDS) }.text(lang),
-        next_times(&routine, frame.now_ms, frame.now_ms, lang),
-        RoutineMsg::DraftHow { project: &frame.project(&directory), level: &level }.text(lang),
+        Some(draft.text(lang)),
+        Some(RoutineMsg::DraftWhat { words: &wanted.words }.text(lang)),
+        wanted.more.clone(),
+        Some(next_times(&routine, frame.now_ms, frame.now_ms, lang)),
+        Some(RoutineMsg::DraftHow { project: &frame.project(&wanted.directory), level: &level }.text(lang)),
     ];
-    let subject = pictures::list_subject(letter.row.seq);
-    let action =
-        |text: Option<&String>| Action::Routine { name: name.clone(), text: text.cloned(), subject: subject.clone() };
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    let action = |text: Option<&String>| Action::Routine {
+        name: name.clone(),
+        text: text.cloned(),
+        subject: subject.clone(),
+        by_agent,
+    };
     let offered = [(ButtonRole::Create, action(Some(&text))), (ButtonRole::Dismiss, action(None))];
-    pictures::question(tx, frame, letter.reply(), lang, &subject, lines.join("\n"), &offered)?;
-    Ok(Reply::default())
+    pictures::question(tx, frame, target, lang, subject, lines.join("\n"), &offered)?;
+    Ok(Ok(()))
 }
 
 /// A name made of the first words, which nobody has yet.
@@ -281,7 +353,7 @@ fn name_of(tx: &Transaction<'_>, words: &str) -> Result<String, LedgerError> {
 pub(in crate::bridge) fn decide(
     tx: &Transaction<'_>,
     frame: &Frame,
-    name: &str,
+    (name, source): (&str, Source),
     text: Option<&str>,
     subject: &str,
     person: &Person,
@@ -305,7 +377,7 @@ pub(in crate::bridge) fn decide(
     };
     let new = NewRoutine {
         name: name.to_owned(),
-        source: Source::Chat,
+        source,
         text: text.to_owned(),
         made_in,
         made_by: person.user.clone(),

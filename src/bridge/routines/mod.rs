@@ -41,7 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Runs of one routine that wait for the one before; what is due beyond that is skipped.
 const QUEUE: usize = 20;
 /// The chat of the local channel that its terminal opens.
-const LOCAL_CHAT: &str = "main";
+pub(super) const LOCAL_CHAT: &str = "main";
 
 /// Runs what is due until `cancel`.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {

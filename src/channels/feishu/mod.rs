@@ -193,6 +193,8 @@ impl Channel for Feishu {
         ChannelLimits {
             part_chars: 3500,
             max_parts: 5,
+            // What the platform takes as one file.
+            file_bytes: 30_000_000,
             cards: true,
             reactions: true,
             unmarked_is_lost: true,

@@ -197,6 +197,7 @@ impl Channel for LocalChannel {
         ChannelLimits {
             part_chars: 100_000,
             max_parts: 20,
+            file_bytes: 100 << 20,
             cards: true,
             reactions: true,
             unmarked_is_lost: false,

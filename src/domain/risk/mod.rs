@@ -16,7 +16,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use paths::file_change;
+pub use paths::{file_change, file_read};
 
 /// What a command does, from the least to the most that has to be asked for: `max` is the worst part of a compound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

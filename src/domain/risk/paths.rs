@@ -369,6 +369,11 @@ pub(super) fn write_into(word: &Word, dirs: &Dirs, place: &Place<'_>) -> Class {
     over(word, dirs, |path| if path == place.project { Class::Write } else { write_path(path, place) })
 }
 
+/// The class of giving away what a file holds. The path is absolute and resolved.
+pub fn file_read(path: &Path, place: &Place<'_>) -> Class {
+    read_path(path, place)
+}
+
 /// The class of a change of files. The paths are absolute and resolved; the worst one counts.
 pub fn file_change<'p>(paths: impl IntoIterator<Item = &'p Path>, place: &Place<'_>) -> Class {
     let change = |path: &Path| match path.is_absolute() {

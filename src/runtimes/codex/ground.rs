@@ -290,6 +290,7 @@ mod tests {
                     format!("{0}/tools/x/bin:{0}/other/bin:{0}/user/own/bin:relative", root.display()).into(),
                 ),
             ],
+            tools: None,
         }
     }
 

@@ -12,6 +12,7 @@ use super::install::install;
 use super::locate::{Found, locate, native_below, pinned_folder};
 use super::memory;
 use super::session::{Kept, Ready, Session};
+use super::tools::ToolServer;
 use super::wire::Memory;
 use crate::bridge::ports::*;
 use crate::domain::safety::Tried;
@@ -55,6 +56,8 @@ pub struct CodexConfig {
     pub path: Option<OsString>,
     /// The child's environment, already reduced to what it may know.
     pub env: Vec<(OsString, OsString)>,
+    /// What offers ally's own tools to its threads.
+    pub tools: Option<ToolServer>,
 }
 
 pub struct CodexLauncher {

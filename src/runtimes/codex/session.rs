@@ -18,7 +18,7 @@ use super::launch::CodexConfig;
 use super::wire::{
     Asked, Executed, Left, Loaded, Memory, ModelList, Thread, ThreadList, ThreadOpened, TurnHolder, TurnPage,
 };
-use super::{convert, ground, memory, profile, temp};
+use super::{convert, ground, memory, profile, temp, tools};
 use crate::bridge::ports::*;
 use crate::domain::gate::{Ask, Decision, hex};
 use crate::domain::history::{Completeness, History};
@@ -260,6 +260,15 @@ impl Session {
         serde_json::from_value(result).map_err(|error| CallError::Unreadable { method, detail: error.to_string() })
     }
 
+    /// What a thread is loaded with: the profiles of its directory and ally's tools.
+    fn thread_config(&self, directory: &Path, posture: &Posture) -> Result<Value, CallError> {
+        let mut config = self.profiles(directory, posture)?;
+        if let (Some(own), Some(access)) = (&self.shared.config.tools, &posture.tools) {
+            config[tools::KEY] = tools::server(own, access);
+        }
+        Ok(config)
+    }
+
     /// The profiles of a directory; null where the configuration names a sandbox of its own.
     fn profiles(&self, directory: &Path, posture: &Posture) -> Result<Value, CallError> {
         let config = &self.shared.config;
@@ -275,15 +284,15 @@ impl Session {
     }
 
     /// What holds on every start, resume and fork. Nothing of it is restored by codex, so it is always said.
-    fn settings(&self, directory: &Path, posture: &Posture, profiles: &Value) -> Value {
+    fn settings(&self, directory: &Path, posture: &Posture, thread_config: &Value) -> Value {
         let config = &self.shared.config;
         let mut settings = json!({ "cwd": directory, "approvalPolicy": self.shared.approval(posture.level) });
         match &config.sandbox {
             Some(sandbox) => settings["sandbox"] = json!(sandbox),
-            None => {
-                settings["permissions"] = json!(profile::name(posture));
-                settings["config"] = profiles.clone();
-            }
+            None => settings["permissions"] = json!(profile::name(posture)),
+        }
+        if !thread_config.is_null() {
+            settings["config"] = thread_config.clone();
         }
         if let Some(model) = &config.model {
             settings["model"] = json!(model);
@@ -292,12 +301,12 @@ impl Session {
     }
 
     async fn open_thread(&self, how: &Open) -> Result<ThreadId, CallError> {
-        let profiles = self.profiles(&how.directory, &how.posture)?;
-        let mut params = self.settings(&how.directory, &how.posture, &profiles);
+        let config = self.thread_config(&how.directory, &how.posture)?;
+        let mut params = self.settings(&how.directory, &how.posture, &config);
         let opened: ThreadOpened = match &how.thread {
             None => self.call("thread/start", params, SOON).await?,
             Some(thread) => {
-                let wanted = mark_of(&profiles);
+                let wanted = mark_of(&config);
                 let same = |loaded: &Loaded| {
                     loaded.directory == how.directory
                         && loaded.profiles == wanted
@@ -317,7 +326,7 @@ impl Session {
             }
         };
         let thread = self.opened(opened);
-        self.shared.load(&thread, self.shared.loaded_for(&how.directory, &profiles, &how.posture));
+        self.shared.load(&thread, self.shared.loaded_for(&how.directory, &config, &how.posture));
         Ok(thread)
     }
 
@@ -577,12 +586,12 @@ impl Runtime for Session {
 
     fn fork<'a>(&'a self, how: &'a Fork) -> Boxed<'a, Result<ThreadId, CallError>> {
         Box::pin(async move {
-            let profiles = self.profiles(&how.directory, &how.posture)?;
-            let mut params = self.settings(&how.directory, &how.posture, &profiles);
+            let config = self.thread_config(&how.directory, &how.posture)?;
+            let mut params = self.settings(&how.directory, &how.posture, &config);
             params["threadId"] = json!(how.thread);
             let forked: ThreadOpened = self.call("thread/fork", params, LOAD).await?;
             let fork = self.opened(forked);
-            self.shared.load(&fork, self.shared.loaded_for(&how.directory, &profiles, &how.posture));
+            self.shared.load(&fork, self.shared.loaded_for(&how.directory, &config, &how.posture));
             Ok(fork)
         })
     }

@@ -50,7 +50,8 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
     pub directory: PathBuf,
-    /// The mark of the profiles that its turns may pick: they name the directory of every other chat.
+    /// The mark of what it was loaded with: the profiles, which name the directory of every other chat, and the tools with
+    /// their key.
     pub profiles: String,
     /// Of its newest turn.
     pub level: Level,

@@ -147,6 +147,13 @@ impl FeishuSim {
         self.with(|state| state.tokens.clear());
     }
 
+    /// What was uploaded for a message that shows a file or a picture: its name and its bytes.
+    pub fn resource_of(&self, message: &SimMessage) -> Option<(String, Vec<u8>)> {
+        let content: Value = serde_json::from_str(&message.content).ok()?;
+        let key = content["file_key"].as_str().or_else(|| content["image_key"].as_str())?.to_owned();
+        self.with(|state| state.resources.get(&key).cloned())
+    }
+
     /// Puts bytes behind a key, so that a message that names it can be downloaded from.
     pub fn add_resource(&self, key: &str, name: &str, bytes: &[u8]) {
         self.with(|state| state.resources.insert(key.to_owned(), (name.to_owned(), bytes.to_vec())));

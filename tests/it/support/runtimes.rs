@@ -91,6 +91,7 @@ impl Site {
             approval_policy: None,
             path: None,
             env: self.env(),
+            tools: None,
         }
     }
 

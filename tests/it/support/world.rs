@@ -515,7 +515,7 @@ impl World {
     }
 
     /// What tools were asked for and what they gave back, as codex has written it down.
-    fn tools(&self) -> String {
+    pub fn tools(&self) -> String {
         let mut folders = vec![self.home.path().join("ally/codex/sessions")];
         let mut tools = String::new();
         while let Some(entries) = folders.pop().and_then(|folder| std::fs::read_dir(folder).ok()) {

@@ -25,6 +25,7 @@ fn config(dir: &Path) -> CodexConfig {
         approval_policy: None,
         path: None,
         env: Vec::new(),
+        tools: None,
     }
 }
 
