@@ -179,7 +179,7 @@ bench() {
     if [ -z "${ALLY_RUNTIME_BIN:-}" ] && program="$(install_codex)"; then
         export ALLY_RUNTIME_BIN="$program"
     fi
-    exec "${CARGO_TARGET_DIR:-$here/target}/release/ally" bench --folder "${CARGO_TARGET_DIR:-$here/target}" "$@"
+    exec "${CARGO_TARGET_DIR:-$here/target}/release/ally" bench "$@"
 }
 
 # The pinned codex serves the real daemon, too, where nobody chose another.
