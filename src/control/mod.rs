@@ -4,14 +4,18 @@
 //! `run/token`; and whoever runs below a runtime may look, but decide nothing. The agent is not trusted with its own
 //! leash.
 
+mod alive;
 mod client;
+mod numbers;
 mod peer;
 mod report;
 mod routines;
 mod server;
 mod service;
 
+pub use alive::is_alive;
 pub use client::{Client, ClientError, Lines};
+pub use numbers::serve_numbers;
 pub use peer::{Peer, carries_mark};
 pub use report::*;
 pub use routines::*;
