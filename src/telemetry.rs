@@ -2,16 +2,17 @@
 //!
 //! What is never logged: message text, prompts, secrets, addresses with tickets in them.
 
+mod rotation;
+
 use std::path::{Path, PathBuf};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Days of log files that are kept.
-const KEPT_FILES: usize = 14;
+use self::rotation::{LIMITS, Rotating};
+use crate::clock::Clock;
 
 /// Where the lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +35,7 @@ pub struct LogGuard {
 
 /// Starts logging. A filter that cannot be read counts as `info`, and says so.
 pub fn start(config: &LogConfig) -> anyhow::Result<LogGuard> {
-    let file = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(config.name)
-        .filename_suffix("log")
-        .max_log_files(KEPT_FILES)
-        .build(&config.folder)?;
+    let file = Rotating::open(&config.folder, config.name, LIMITS, Clock::default())?;
     // Not lossy: a line that explains a crash is worth a short wait.
     let (writer, worker) = NonBlockingBuilder::default().lossy(false).finish(file);
     let (filter, bad_filter) = filter(&config.filter);

@@ -3,7 +3,9 @@
 
 mod assistant;
 mod high_water;
+mod proof;
 mod routines;
+mod runtime_settings;
 mod service;
 
 use std::collections::HashMap;
@@ -24,23 +26,26 @@ use tracing::{error, info, warn};
 use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use crate::bridge::host::{Host, HostState};
+use crate::bridge::notices::{self, Cause, Crashed};
 use crate::bridge::ports::{Channel, Launcher, Probe, SpawnSpec};
 use crate::channels::feishu::{self, Feishu, FeishuConfig, Proxy};
 use crate::channels::local::{LocalChannel, LocalConfig, routes};
 use crate::clock::Clock;
 use crate::config::{self, Config, Directory, Environment, RuntimeConfig};
-use crate::control::Control;
+use crate::control::{Control, serve_numbers};
 use crate::domain::access::Access;
 use crate::domain::ids::Generation;
 use crate::domain::safety::{Outcome, Tried};
 use crate::ledger::{Ledger, LedgerLock, OpenError, Places};
-use crate::runtimes::codex::{CodexConfig, CodexLauncher, ToolServer};
+use crate::runtimes::codex::{CodexConfig, CodexLauncher, ToolServer, locate};
 use crate::runtimes::embedded::{self, EmbeddedConfig, EmbeddedLauncher};
 use crate::runtimes::process::Holder;
-use crate::supervisor::{BridgeLink, EXIT_TERMINATED, Lock, LockError};
+use crate::supervisor::{BridgeLink, CrashLoop, EXIT_TERMINATED, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
+use crate::words::safety_warnings;
 
 pub(crate) use routines::{RUNS, Told as RoutinesTold, UPCOMING};
+use runtime_settings::RuntimeSettings;
 use service::Daemon;
 pub(crate) use service::{
     AUDIT_ROWS, audit_row, backup_report, restored_report, restored_warning, rule_row, tell_counts, tell_routines,
@@ -118,7 +123,11 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
     let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));
-    let trying = try_once(parts.core.host.clone(), probe(&config, "bridge"), safety);
+    let trying = try_once(Arc::clone(&parts.core), probe(&config, "bridge"), safety);
+    tell_owner(&parts, &paths);
+    let settings = RuntimeSettings::of(&config);
+    let host = parts.core.host.clone();
+    noting.spawn("runtime-settings", OnExit::LogOnly, |cancel| runtime_settings::keep(host, settings, cancel));
     parts.listening.spawn("probe", OnExit::LogOnly, |cancel| async move {
         let _ = cancel.run_until_cancelled(trying).await;
         Ok(())
@@ -126,6 +135,10 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let more = routes(parts.local.clone(), intake.clone(), tasks.token());
     let control = Control::bind(&paths)?;
     let serving = tasks.child();
+    if let Some(port) = config.metrics_port {
+        let service = Arc::clone(&service);
+        serving.spawn("numbers", OnExit::LogOnly, move |cancel| serve_numbers(port, service, cancel));
+    }
     serving.spawn("control", OnExit::StopDaemon, |cancel| control.serve(service, more, cancel));
     if let Some(feishu) = parts.feishu.clone() {
         parts.listening.spawn("feishu", OnExit::StopDaemon, |cancel| feishu.run(intake, cancel));
@@ -133,7 +146,9 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     ending.ready.store(true, Ordering::Release);
     // Whoever hears that it is ready may send it.
     heed_term(&ending, &tasks)?;
-    link.ready().await;
+    link.ready(config.turn.grace).await;
+    let (proved, home) = (link.clone(), paths.clone());
+    parts.listening.spawn("proof", OnExit::LogOnly, |cancel| proof::give(proved, home, cancel));
     info!(home = %paths.home.display(), "ally is ready");
     let damage = look_for_damage(&ledger, &ending, &tasks);
     let leaves = until_wanted(&link, holder.as_ref(), &ending, &tasks).await;
@@ -182,8 +197,21 @@ fn probe(config: &Config, who: &str) -> Probe {
     Probe { folder: config.paths.probe().join(who), denied: each.chain(fixed).collect() }
 }
 
-/// Once, when the runtime is up: before that it may still have to be installed.
-async fn try_once(host: Host, probe: Probe, safety: Arc<OnceLock<Vec<Tried>>>) {
+/// Crashes before this bridge, and whatever else the owner is to know of ally itself.
+fn tell_owner(parts: &Parts, paths: &config::Paths) {
+    let crashed = CrashLoop::read(paths).map(|found| Crashed {
+        deaths: found.deaths,
+        from_ms: found.from_ms,
+        to_ms: found.to_ms,
+        last_exit: found.last_exit,
+    });
+    let core = Arc::clone(&parts.core);
+    parts.working.spawn("notices", OnExit::LogOnly, |cancel| notices::run(core, crashed, cancel));
+}
+
+/// Once, when the runtime is up: before that it may still have to be installed. The owner hears of a promise that is broken.
+async fn try_once(core: Arc<Core>, probe: Probe, safety: Arc<OnceLock<Vec<Tried>>>) {
+    let host = &core.host;
     let mut state = host.watch();
     if state.wait_for(|state| matches!(state, HostState::Live(_))).await.is_err() {
         return;
@@ -192,7 +220,18 @@ async fn try_once(host: Host, probe: Probe, safety: Arc<OnceLock<Vec<Tried>>>) {
     for tried in tried.iter().filter(|tried| tried.outcome != Outcome::Held) {
         warn!(promise = ?tried.promise, outcome = ?tried.outcome, "The sandbox was tried, and not everything holds");
     }
+    let broken: Vec<Tried> =
+        tried.iter().filter(|tried| matches!(tried.outcome, Outcome::NotHeld { .. })).cloned().collect();
     let _ = safety.set(tried);
+    if broken.is_empty() {
+        return;
+    }
+    // Once for the same: each start tries anew.
+    let once = format!("sandbox:{}", serde_json::to_string(&broken).unwrap_or_default());
+    let words = |lang| safety_warnings(&broken, lang).join("\n");
+    if let Err(error) = notices::tell(&core, &Cause::Sandbox, &[once], words).await {
+        warn!(%error, "The owner could not be told that the sandbox does not hold");
+    }
 }
 
 /// One connection an app, whichever home it comes from: Feishu gives each event to a random one.
@@ -345,31 +384,15 @@ fn feishu_config(settings: &config::FeishuConfig) -> FeishuConfig {
 /// `program` is this one, where it may be started as a runtime, or for its tools.
 fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Option<Holder>) -> Box<dyn Launcher> {
     let paths = &config.paths;
-    let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let path = config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
     // The runtime outlives the cancelling of the work that uses it: it is ended by its own shutdown.
     let own = Tasks::default();
     match &config.runtime {
         RuntimeConfig::Codex(codex) => {
-            let settings = CodexConfig {
-                bin: codex.program.clone(),
-                runtimes_dir: paths.runtimes.clone(),
-                home: codex.home.clone(),
-                tmp_dir: paths.tmp.clone(),
-                run_dir: paths.run.clone(),
-                private: paths.private(),
-                private_families: vec![paths.ledger.clone()],
-                args: codex.args.clone(),
-                model: codex.model.clone(),
-                sandbox: codex.sandbox.clone(),
-                approval_policy: codex.approval_policy.clone(),
-                path,
-                env,
-                tools: program.map(|program| ToolServer { program, home: paths.home.clone() }),
-            };
+            let settings = codex_config(config, codex, program);
             Box::new(CodexLauncher::new(settings, own).held_by(holder))
         }
         RuntimeConfig::Embedded => {
+            let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
             let settings = EmbeddedConfig { home: paths.home.join("embedded"), run_dir: paths.run.clone(), env };
             let launcher = EmbeddedLauncher::new(settings, clock.clone(), own);
             Box::new(match program {
@@ -378,6 +401,54 @@ fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Op
             })
         }
     }
+}
+
+/// `program` is this one, for the agent's tools.
+fn codex_config(config: &Config, codex: &config::CodexConfig, program: Option<PathBuf>) -> CodexConfig {
+    let paths = &config.paths;
+    let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let path = config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
+    CodexConfig {
+        bin: codex.program.clone(),
+        runtimes_dir: paths.runtimes.clone(),
+        home: codex.home.clone(),
+        tmp_dir: paths.tmp.clone(),
+        run_dir: paths.run.clone(),
+        private: paths.private(),
+        private_families: vec![paths.ledger.clone()],
+        args: codex.args.clone(),
+        model: codex.model.clone(),
+        sandbox: codex.sandbox.clone(),
+        approval_policy: codex.approval_policy.clone(),
+        path,
+        env,
+        tools: program.map(|program| ToolServer { program, home: paths.home.clone() }),
+    }
+}
+
+/// The codex of this machine, as it would be run; nothing where another runtime is configured.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct CodexHere {
+    /// The version that ally is tested with.
+    pub pinned: &'static str,
+    /// The program that would be run.
+    pub program: Option<PathBuf>,
+    /// What it says of itself.
+    pub version: Option<String>,
+    /// Why there is none, or what is worth knowing of it.
+    pub problem: Option<String>,
+}
+
+/// Looks for it; starts no daemon and downloads nothing.
+pub async fn codex_here(config: &Config) -> Option<CodexHere> {
+    let RuntimeConfig::Codex(codex) = &config.runtime else { return None };
+    let pinned = locate::PINNED;
+    Some(match locate::locate(&codex_config(config, codex, None)).await {
+        Ok(found) => {
+            CodexHere { pinned, program: Some(found.program), version: Some(found.version), problem: found.warning }
+        }
+        Err(error) => CodexHere { pinned, program: None, version: None, problem: Some(error.to_string()) },
+    })
 }
 
 /// This process is the embedded runtime: it plays for whoever has the other ends of its stdin and stdout, until its input

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use super::runtime_settings::RuntimeSettings;
 use super::{Ending, RoutinesTold};
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
@@ -30,6 +32,7 @@ use crate::ledger::restored::{self, Held};
 use crate::ledger::rules::Rule;
 use crate::ledger::turns::Turn;
 use crate::ledger::{LedgerError, Transaction, audit, backup, chats, grants, rules};
+use crate::metrics::{self, Standing};
 use crate::words::{self, NoticeMsg, RoutineMsg, safety_warnings};
 
 /// Who acted, in the audit: whoever may use this account of the machine.
@@ -43,6 +46,7 @@ pub(super) struct Daemon {
     warnings: Vec<String>,
     unclaimed: Option<String>,
     ending: Arc<Ending>,
+    runtime_settings: RuntimeSettings,
     /// What came of trying the sandbox, once that is done.
     safety: Arc<OnceLock<Vec<Tried>>>,
 }
@@ -62,6 +66,7 @@ impl Daemon {
             warnings: config.warnings.clone(),
             unclaimed: config.unclaimed(false),
             ending,
+            runtime_settings: RuntimeSettings::of(config),
             safety,
         }
     }
@@ -179,6 +184,9 @@ impl Daemon {
                 report.generation = Some(live.generation.0);
                 report.since_ms = Some(live.since_ms);
                 report.warnings = live.warnings();
+                if self.runtime_settings.are_others(live.generation) {
+                    report.warnings.push(NoticeMsg::RuntimeSettingsWait.text(self.core.config.lang));
+                }
             }
             HostState::Trouble(problem) => {
                 report.state = "down".to_owned();
@@ -404,6 +412,28 @@ fn in_a_line(ask: &Ask) -> String {
     }
 }
 
+/// What the ledger's counts say to those who watch the numbers.
+fn standing(counts: &Counts) -> Standing {
+    let oldest = counts.oldest_unsent_age_ms.map(|age| Duration::from_millis(age.max(0).unsigned_abs()));
+    Standing {
+        turns: vec![
+            ("queued", whole(counts.queued)),
+            ("submitting", whole(counts.submitting)),
+            ("running", whole(counts.running)),
+            ("waiting", whole(counts.waiting)),
+        ],
+        outbox: vec![
+            ("ready", whole(counts.outbox_ready)),
+            ("sending", whole(counts.outbox_sending)),
+            ("undeliverable", whole(counts.outbox_undeliverable)),
+            ("cards", whole(counts.surfaces_pending)),
+        ],
+        outbox_oldest: oldest,
+        gates_open: whole(counts.gates_open),
+        ledger_bytes: counts.bytes,
+    }
+}
+
 /// A copy as it is told of: the same whether the daemon made it or not.
 pub(crate) fn backup_report(file: PathBuf, copied: Copied) -> BackupReport {
     BackupReport { file, bytes: copied.bytes, turns: copied.turns, schema: copied.schema }
@@ -439,7 +469,29 @@ pub(super) fn failed(error: LedgerError) -> ServiceError {
     }
 }
 
+/// Longer than a commit takes on a slow disk, and than another program may hold the ledger.
+const LEDGER_ANSWERS: Duration = Duration::from_secs(15);
+
 impl Service for Daemon {
+    fn alive(&self) -> Reply<'_, ()> {
+        Box::pin(async {
+            // A commit of nothing writes nothing. A full queue says that the writer hangs, every other error is an answer.
+            match tokio::time::timeout(LEDGER_ANSWERS, self.core.ledger.write(|_| Ok(()))).await {
+                Ok(Err(error @ (LedgerError::Busy | LedgerError::Closed))) => Err(failed(error)),
+                Ok(_) => Ok(()),
+                Err(_) => Err(ServiceError::Failed("the ledger does not answer".to_owned())),
+            }
+        })
+    }
+
+    fn metrics(&self) -> Reply<'_, String> {
+        Box::pin(async {
+            let now = self.core.now_ms();
+            let counts = self.core.ledger.read(move |tx| report::counts(tx, now)).await.map_err(failed)?;
+            metrics::text(&standing(&counts)).map_err(|error| ServiceError::Failed(error.to_string()))
+        })
+    }
+
     fn status(&self) -> Reply<'_, StatusReport> {
         Box::pin(self.report())
     }

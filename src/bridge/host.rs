@@ -21,6 +21,7 @@ use crate::domain::ids::*;
 use crate::domain::safety::Tried;
 use crate::ledger::generations::GenerationRow;
 use crate::ledger::{Ledger, LedgerError, Transaction, generations, turns};
+use crate::metrics;
 
 /// A runtime that answers.
 pub struct LiveRuntime {
@@ -536,6 +537,7 @@ impl Host {
         let version = runtime.version();
         info!(generation = number.0, runtime.kind = kind, runtime.version = %version, "Runtime {kind} {version} is ready");
         self.inner.ledger.write(move |tx| generations::live(tx, number, &version)).await?;
+        metrics::runtime_started();
         let (opened, pulse) = (Mutex::default(), Pulse::default());
         let live = Arc::new(LiveRuntime { runtime, generation: number, identity, since_ms: now, opened, pulse });
         Ok(Ok((live, receiver)))

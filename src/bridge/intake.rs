@@ -22,6 +22,7 @@ use crate::ledger::grants::Pairing;
 use crate::ledger::inbound::{Admission, InboundState, NewInbound};
 use crate::ledger::messages::NewMessage;
 use crate::ledger::{LedgerError, Transaction, audit, buttons, chats, grants, inbound, messages, said};
+use crate::metrics;
 
 /// The bridge's side of the channels' port.
 pub struct BridgeIntake {
@@ -34,6 +35,11 @@ impl BridgeIntake {
     }
 }
 
+fn counted(channel: &ChannelName, accepted: Result<Accepted, NotStored>) -> Result<Accepted, NotStored> {
+    metrics::event(channel.as_str(), accepted.is_ok());
+    accepted
+}
+
 impl Intake for BridgeIntake {
     fn accept(
         &self,
@@ -44,12 +50,17 @@ impl Intake for BridgeIntake {
         let core = Arc::clone(&self.core);
         let accepted = match decoded.event {
             Event::Ignored { .. } => return Box::pin(async { Ok(Accepted::Stored) }),
-            Event::Click(click) => return accept_click(core, channel, decoded.dedupe_key, click),
+            Event::Click(click) => {
+                let (accepted, name) = (accept_click(core, channel, decoded.dedupe_key, click), channel.clone());
+                return Box::pin(async move { counted(&name, accepted.await) });
+            }
             Event::Message(message) => accept_message(core, channel, raw, decoded.dedupe_key, &message),
             event => accept_other(core, channel, raw, decoded.dedupe_key, &event),
         };
         let (core, channel) = (Arc::clone(&self.core), channel.clone());
-        Box::pin(async move { accepted.await.inspect_err(|_| super::backfill::not_taken(&core, &channel)) })
+        Box::pin(async move {
+            counted(&channel, accepted.await).inspect_err(|_| super::backfill::not_taken(&core, &channel))
+        })
     }
 
     fn bot_known(&self, channel: &ChannelName, bot: BotIdentity) {

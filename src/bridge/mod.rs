@@ -29,6 +29,7 @@ pub mod intake;
 pub mod judge;
 pub mod leases;
 pub mod lock;
+pub mod notices;
 pub mod outbox;
 mod overtake;
 pub mod painter;

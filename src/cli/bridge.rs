@@ -17,10 +17,16 @@ pub(super) struct Args {
     /// Stdout is a socket, and the supervisor holds runtimes with these words
     #[arg(long)]
     hold: Option<u32>,
+    /// Look at the settings only: whether a bridge would start with them
+    #[arg(long)]
+    check: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let config = context.config()?;
+    if args.check {
+        return Ok(ExitCode::SUCCESS);
+    }
     let log = LogConfig {
         folder: config.paths.logs.clone(),
         name: "ally",

@@ -61,8 +61,14 @@ async fn follow(folder: &std::path::Path, json: bool) -> Result<(), CliError> {
     };
     let mut rest = Vec::new();
     loop {
-        if let Some(path) = &current {
-            let mut file = File::open(path)?;
+        if let Some(path) = &current
+            && let Ok(mut file) = File::open(path)
+        {
+            // It was moved aside when it was large, and another one has begun.
+            if file.metadata()?.len() < offset {
+                offset = 0;
+                rest.clear();
+            }
             file.seek(SeekFrom::Start(offset))?;
             offset += file.read_to_end(&mut rest)? as u64;
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {

@@ -16,6 +16,7 @@ mod logs;
 mod mcp;
 mod output;
 mod pair;
+mod reload;
 mod restart;
 mod restored;
 mod routine;
@@ -23,10 +24,12 @@ mod rules;
 mod run;
 mod runtime_embedded;
 mod send;
+mod service;
 mod start;
 mod status;
 mod stop;
 mod turns;
+mod update;
 mod version;
 
 use std::process::ExitCode;
@@ -70,6 +73,10 @@ enum Command {
     Stop(stop::Args),
     /// Start ally anew while running tasks go on
     Restart(restart::Args),
+    /// Apply the settings on the disk while running tasks go on
+    Reload(reload::Args),
+    /// Have the system start ally and keep it running: install, uninstall, status
+    Service(service::Args),
     /// Run ally in the foreground (for systemd, launchd and containers)
     Run(run::Args),
     /// Show what ally is doing, also when it is not running
@@ -112,6 +119,8 @@ enum Command {
     Cards(cards::Args),
     /// Measure how fast this binary is here, against what it must be
     Bench(bench::Args),
+    /// Tell what runs and what a restart onto the program on the disk would change
+    Update(update::Args),
     /// Print the version
     Version(version::Args),
     #[command(hide = true)]
@@ -130,6 +139,7 @@ impl Command {
     fn only_looks(&self) -> bool {
         match self {
             Command::Status(_) | Command::Logs(_) | Command::Turns(_) | Command::Version(_) => true,
+            Command::Update(_) => true,
             Command::Cards(_) | Command::DemoModel(_) => true,
             // It is a runtime itself, and steers nothing.
             Command::RuntimeEmbedded(_) => true,
@@ -138,6 +148,8 @@ impl Command {
             Command::Audit(_) => true,
             Command::Rules(args) => args.only_looks(),
             Command::Routine(args) => args.only_looks(),
+            Command::Service(args) => args.only_looks(),
+            Command::Reload(_) => false,
             Command::Restored(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
@@ -244,6 +256,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Start(args) => start::run(context, &args).await,
         Command::Stop(args) => stop::run(context, &args).await,
         Command::Restart(args) => restart::run(context, &args).await,
+        Command::Reload(args) => reload::run(context, &args).await,
+        Command::Service(args) => service::run(context, &args).await,
         Command::Run(args) => run::run(context, &args).await,
         Command::Status(args) => status::run(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
@@ -265,6 +279,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Cards(args) => cards::run(context, &args),
         Command::Bench(args) => bench::run(context, &args).await,
+        Command::Update(args) => update::run(context, &args).await,
         Command::Version(args) => version::run(&args),
         Command::Bridge(args) => bridge::run(context, &args).await,
         Command::Mcp(args) => mcp::run(context, args).await,

@@ -119,6 +119,17 @@ impl Progress {
         self.shown = seconds;
     }
 
+    /// From now on it is something else that takes its time.
+    pub(super) fn becomes(&mut self, what: String) {
+        if self.what == what || self.shown == u64::MAX {
+            return;
+        }
+        if self.shown > 0 {
+            eprintln!();
+        }
+        (self.what, self.shown) = (what, 0);
+    }
+
     /// Ends the line, if one was begun.
     pub(super) fn end(&mut self) {
         if self.shown > 0 {

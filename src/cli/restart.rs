@@ -36,7 +36,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         && let Presence::Running { pid: Some(pid) } = supervisor::presence(&paths)
     {
         if supervisor::can_replace(&paths) {
-            return replace(context, &paths, pid, args.start.timeout).await;
+            let (before, after) = replace(context, &paths, pid, args.start.timeout).await?;
+            output::note(&outcome(context, &RESTARTED, before.as_ref(), &after));
+            return Ok(ExitCode::SUCCESS);
         }
         output::note(&context.say(
             "正在运行的 ally 不能把任务交给这个版本，全部重新启动",
@@ -47,8 +49,18 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     start::run(context, &args.start).await
 }
 
-/// The supervisor stays and replaces the bridge.
-async fn replace(context: &Context, paths: &Paths, pid: u32, timeout: Duration) -> Result<ExitCode, CliError> {
+/// What was done, in zh and en.
+type Done = [&'static str; 2];
+
+const RESTARTED: Done = ["ally 已重启", "ally is restarted"];
+
+/// The supervisor stays and replaces the bridge. What was there before, and what is there now.
+pub(super) async fn replace(
+    context: &Context,
+    paths: &Paths,
+    pid: u32,
+    timeout: Duration,
+) -> Result<(Option<StatusReport>, StatusReport), CliError> {
     let before = start::ready(paths).await;
     let former = supervisor::left_bridge(paths);
     supervisor::signal(pid, Signal::USR1);
@@ -59,8 +71,7 @@ async fn replace(context: &Context, paths: &Paths, pid: u32, timeout: Duration) 
             && (late || has_found_its_runtime(&status))
         {
             progress.end();
-            output::note(&outcome(context, before.as_ref(), &status));
-            return Ok(ExitCode::SUCCESS);
+            return Ok((before, status));
         }
         if supervisor::presence(paths) == Presence::Stopped {
             progress.end();
@@ -87,15 +98,20 @@ fn has_found_its_runtime(status: &StatusReport) -> bool {
 }
 
 /// What became of the tasks: they went on where the runtime is the same process.
-fn outcome(context: &Context, before: Option<&StatusReport>, after: &StatusReport) -> String {
+pub(super) fn outcome(
+    context: &Context,
+    [zh, en]: &Done,
+    before: Option<&StatusReport>,
+    after: &StatusReport,
+) -> String {
     let generation = |status: &StatusReport| status.runtime.as_ref().and_then(|runtime| runtime.generation);
     let under_way = |turns: &TurnCounts| turns.submitting + turns.running + turns.waiting;
     let turns = &after.turns;
     let cut = before.map_or(0, |before| under_way(&before.turns));
     if cut > 0 && before.and_then(generation) != generation(after) {
         return context.say(
-            &format!("ally 已重启，运行时也重新启动了：{cut} 个任务中断，可以在聊天里接着做"),
-            &format!("ally is restarted, and so is the runtime: interrupted tasks, to be continued in the chat: {cut}"),
+            &format!("{zh}，运行时也重新启动了：{cut} 个任务中断，可以在聊天里接着做"),
+            &format!("{en}, and the runtime is new as well: interrupted tasks, to be continued in the chat: {cut}"),
         );
     }
     let counts = [
@@ -108,11 +124,11 @@ fn outcome(context: &Context, before: Option<&StatusReport>, after: &StatusRepor
         some.map(|(count, in_zh, in_en)| format!("{} {count}", if zh { in_zh } else { in_en })).collect::<Vec<_>>()
     };
     if list(true).is_empty() {
-        return context.say("ally 已重启", "ally is restarted");
+        return context.say(zh, en);
     }
     context.say(
-        &format!("ally 已重启，任务都没有中断（{}）", list(true).join("，")),
-        &format!("ally is restarted, and no task was interrupted ({})", list(false).join(", ")),
+        &format!("{zh}，任务都没有中断（{}）", list(true).join("，")),
+        &format!("{en}, and no task was interrupted ({})", list(false).join(", ")),
     )
 }
 
@@ -155,7 +171,7 @@ mod tests {
     }
 
     fn told(lang: Lang, before: &StatusReport, after: &StatusReport) -> String {
-        outcome(&Context { environment: Environment::default(), lang }, Some(before), after)
+        outcome(&Context { environment: Environment::default(), lang }, &RESTARTED, Some(before), after)
     }
 
     #[test]

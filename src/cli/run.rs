@@ -1,5 +1,6 @@
 //! `ally run`: the supervisor, in the foreground.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use super::Context;
@@ -39,6 +40,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         grace: config.turn.grace,
         with_parent: args.with_parent,
         foreground: to_stderr,
+        hangup_ends: !args.detached && std::io::stdin().is_terminal(),
     })
     .await?;
     Ok(ExitCode::from(code))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Context;
 use super::error::{CliError, Code};
 use super::output::{self, Progress};
-use super::status;
+use super::{service, status};
 use crate::config::{Config, Paths};
 use crate::control::{Client, DaemonState, StatusReport};
 use crate::supervisor::{self, Presence};
@@ -33,8 +33,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         return there(context, &config.paths, pid, args.timeout).await;
     }
     let logged = std::fs::metadata(config.paths.daemon_log()).map_or(0, |found| found.len());
-    let child = supervisor::spawn_detached(&std::env::current_exe()?, &config.paths)?;
-    let status = wait_ready(context, &config.paths, Some(child), args.timeout, logged).await?;
+    let child = match service::start_installed(context, &config.paths.home).await? {
+        true => None,
+        false => Some(supervisor::spawn_detached(&std::env::current_exe()?, &config.paths)?),
+    };
+    let status = wait_ready(context, &config.paths, child, args.timeout, logged).await?;
     tell(context, &config, &status);
     Ok(ExitCode::SUCCESS)
 }

@@ -24,14 +24,24 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print numbers for a monitoring system (OpenMetrics text)
+    #[arg(long, conflicts_with = "json")]
+    metrics: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let paths = context.paths()?;
+    if args.metrics {
+        output::raw(context.client()?.text("/v1/metrics").await?.trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // The daemon tells this itself.
     let mut claimed = None;
     let mut status = match ask(&paths).await {
-        Ok(status) => status,
+        Ok(mut status) => {
+            status.warnings.extend(supervisor::CrashLoop::read(&paths).map(|found| crashed_before(context, &found)));
+            status
+        }
         Err(error) => {
             let (status, known) = offline(context, &paths, error);
             claimed = Some(known);
@@ -78,15 +88,18 @@ pub(super) fn without_answer(
     error: &ClientError,
 ) -> (DaemonState, Option<u32>, Option<String>) {
     let (log, crashes) = (paths.logs.display(), supervisor::Crashes::read(paths));
-    let died = crashes.map(|crashes| {
-        let (count, last) = (crashes.count, crashes.last_exit);
-        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-        context.say(
+    let looping = supervisor::CrashLoop::read(paths).filter(|_| crashes.is_some());
+    let died = looping.map(|found| keeps_crashing(context, paths, &found)).or_else(|| {
+        crashes.map(|crashes| {
+            let (count, last) = (crashes.count, crashes.last_exit);
+            let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+            context.say(
             &format!("它退出了 {count} 次，没有能开始工作（最后一次：{last}）。原因在 {log} 里：运行 `ally logs`"),
             &format!(
                 "it died {times} before it took work (the last time: {last}). The cause is in {log}: run `ally logs`"
             ),
         )
+        })
     });
     let pid = match supervisor::presence(paths) {
         Presence::Running { pid } => pid,
@@ -111,6 +124,33 @@ pub(super) fn without_answer(
     }
 }
 
+/// It rests between two tries.
+fn keeps_crashing(context: &Context, paths: &Paths, found: &supervisor::CrashLoop) -> String {
+    let supervisor::CrashLoop { deaths, from_ms, to_ms, last_exit, next_ms } = found;
+    let [from, to, next] = [from_ms, to_ms, next_ms].map(|at| output::time(*at));
+    let log = paths.logs.display();
+    context.say(
+        &format!(
+            "它在 {from} 到 {to} 之间崩溃了 {deaths} 次（最后一次：{last_exit}），先歇一会儿，{next} 再试；`ally restart` 马上再试。原因在 {log} 里：运行 `ally logs`"
+        ),
+        &format!(
+            "it crashed {deaths} times between {from} and {to} (the last time: {last_exit}) and rests until {next}; `ally restart` tries at once. The cause is in {log}: run `ally logs`"
+        ),
+    )
+}
+
+/// It works, and has not lived for long since.
+fn crashed_before(context: &Context, found: &supervisor::CrashLoop) -> String {
+    let supervisor::CrashLoop { deaths, from_ms, to_ms, last_exit, .. } = found;
+    let [from, to] = [from_ms, to_ms].map(|at| output::time(*at));
+    context.say(
+        &format!("它在 {from} 到 {to} 之间崩溃了 {deaths} 次（最后一次：{last_exit}），刚刚恢复。原因：运行 `ally logs`"),
+        &format!(
+            "it crashed {deaths} times between {from} and {to} (the last time: {last_exit}) and works again only just now. For the cause run `ally logs`"
+        ),
+    )
+}
+
 /// Since when the present bridge exists.
 fn starting_for(paths: &Paths) -> Option<Duration> {
     let began = std::fs::metadata(paths.bridge_pid()).ok()?.modified().ok()?;
@@ -125,10 +165,12 @@ fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusRepor
     let mut status = StatusReport::empty(paths.home.display().to_string(), state);
     status.pids.supervisor = pid;
     status.warnings.extend(trouble);
+    let looping = supervisor::CrashLoop::read(paths);
     status.crashes = supervisor::Crashes::read(paths).map(|crashes| CrashReport {
-        count: crashes.count,
+        count: looping.as_ref().map_or(crashes.count, |found| found.deaths),
         last_exit: crashes.last_exit,
         at_ms: crashes.at_ms,
+        next_try_ms: looping.map(|found| found.next_ms),
     });
     let now = Clock::default().now_ms();
     let mut claimed = false;

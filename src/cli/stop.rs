@@ -9,13 +9,16 @@ use super::Context;
 use super::error::CliError;
 use super::output::{self, Progress};
 use crate::config::Paths;
-use crate::control::{Client, DrainPreview, DrainRequest, TurnRow};
+use crate::control::{Client, DrainPreview, DrainRequest, StatusReport, TurnRow};
 use crate::domain::plain::in_one_line;
 use crate::ledger;
 use crate::supervisor::{self, Presence};
 
 /// Beyond what the supervisor gives the bridge: for itself and what is left behind.
 const MORE: Duration = Duration::from_secs(5);
+
+/// How often it is looked what is left.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Tasks that are listed; of the others the number is told.
 const LISTED: usize = 30;
@@ -131,6 +134,7 @@ async fn end(context: &Context, paths: &Paths, grace: Duration, now: bool) -> Re
     let mut progress = Progress::new(context.say("正在停止", "stopping"));
     let gentle = if now { supervisor::AFTER_GRACE } else { grace + supervisor::AFTER_GRACE };
     let steps = [(Step::Gentle, gentle + MORE), (Step::AtOnce, supervisor::AFTER_TERM + MORE), (Step::Kill, MORE)];
+    let mut asked = Duration::ZERO;
     for (step, patience) in steps {
         press(paths, step, now);
         let until = progress.elapsed() + patience;
@@ -138,12 +142,26 @@ async fn end(context: &Context, paths: &Paths, grace: Duration, now: bool) -> Re
             if gone(paths) {
                 return Ok(());
             }
+            if progress.elapsed() >= asked + EVERY {
+                asked = progress.elapsed();
+                if let Some(left) = left(paths).await.filter(|left| *left > 0) {
+                    let (zh, en) = (format!("正在停止，还有 {left} 个任务"), format!("stopping, {left} tasks left"));
+                    progress.becomes(context.say(&zh, &en));
+                }
+            }
             progress.tick();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
     Err(CliError::new(format!("ally (pid {}) does not end", pid_in_words(paths)))
         .hint("看 `ally logs`；必要时自己结束这个进程", "see `ally logs`; end the process by hand if you must"))
+}
+
+/// Tasks that have not ended yet, as long as there is somebody who can tell.
+async fn left(paths: &Paths) -> Option<u64> {
+    let asked = async { Client::connect(paths)?.get::<StatusReport>("/v1/status").await };
+    let status = tokio::time::timeout(EVERY, asked).await.ok()?.ok()?;
+    Some(status.turns.submitting + status.turns.running + status.turns.waiting)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

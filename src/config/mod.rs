@@ -13,6 +13,7 @@ mod raw;
 mod resolved;
 mod secrets;
 mod template;
+mod warnings;
 
 pub use environment::Environment;
 pub use paths::{Paths, private_folder};

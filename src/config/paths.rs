@@ -179,6 +179,26 @@ impl Paths {
         self.run.join("crashes.json")
     }
 
+    /// A bridge that died again and again, until one has lived for a while.
+    pub fn crash_loop(&self) -> PathBuf {
+        self.run.join("crash-loop.json")
+    }
+
+    /// In test builds: for how many milliseconds a bridge that dies again and again rests.
+    pub fn crash_rest(&self) -> PathBuf {
+        self.run.join("crash-rest")
+    }
+
+    /// In test builds: for how many milliseconds a bridge may prove nothing.
+    pub fn unproven(&self) -> PathBuf {
+        self.run.join("unproven")
+    }
+
+    /// Under which settings the present runtime was started.
+    pub fn runtime_settings(&self) -> PathBuf {
+        self.run.join("runtime-settings")
+    }
+
     /// The last inbound number, kept outside the backup.
     pub fn high_water(&self) -> PathBuf {
         self.run.join("high-water")

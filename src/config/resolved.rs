@@ -14,6 +14,7 @@ use super::paths::{Paths, expand};
 use super::problem::{Problem, Problems};
 use super::raw::{At, Raw};
 use super::secrets;
+use super::warnings::warnings;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::limits::Limits;
 use crate::domain::schedule;
@@ -51,6 +52,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Former states of the assistant's directory are kept.
     pub autosave: bool,
+    /// The loopback port that tells numbers to a scraper; `None`: none does.
+    pub metrics_port: Option<u16>,
     /// The whole environment of every child.
     pub child_environment: Vec<(String, String)>,
     /// Legal, and worth a warning in `status`.
@@ -245,6 +248,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
     let gates = resolver.gates();
     let limits = resolver.limits();
     let autosave = raw.bool("assistant.autosave", &mut problems).is_some_and(|found| found.value);
+    let metrics_port = raw.number("metrics.port", 1..=65_535, &mut problems).and_then(|port| u16::try_from(port).ok());
     raw.finish(&mut problems);
     problems.into_result()?;
 
@@ -270,6 +274,7 @@ pub fn resolve(paths: Paths, environment: &Environment) -> Result<Config, Proble
         gates,
         limits,
         autosave,
+        metrics_port,
         child_environment: environment.for_children(),
         warnings,
         paths,
@@ -311,31 +316,6 @@ fn read_settings(path: &Path, problems: &mut Problems) -> String {
             String::new()
         }
     }
-}
-
-fn warnings(runtime: &RuntimeConfig, lang: Lang) -> Vec<String> {
-    let RuntimeConfig::Codex(codex) = runtime else { return Vec::new() };
-    let say = |zh: &str, en: &str| if lang == Lang::Zh { zh.to_owned() } else { en.to_owned() };
-    let mut warnings = Vec::new();
-    if codex.sandbox.is_some() || codex.approval_policy.is_some() {
-        warnings.push(say(
-            "[runtime.codex] 里写了 sandbox 或 approval_policy：以它们为准，自主程度不起作用。删掉这两行即可恢复",
-            "[runtime.codex] sets sandbox or approval_policy: they hold instead, and levels do not. Remove the lines to have levels again",
-        ));
-    }
-    if codex.sandbox.as_deref() == Some("danger-full-access") {
-        warnings.push(say(
-            "[runtime.codex] sandbox = \"danger-full-access\"：没有沙箱，你能做的它都能做",
-            "[runtime.codex] sandbox = \"danger-full-access\": no sandbox, the agent can do whatever you can",
-        ));
-    }
-    if codex.approval_policy.as_deref() == Some("never") {
-        warnings.push(say(
-            "[runtime.codex] approval_policy = \"never\"：运行命令前不问任何人",
-            "[runtime.codex] approval_policy = \"never\": nobody is asked before a command runs",
-        ));
-    }
-    warnings
 }
 
 /// One section a method. All of them note problems and go on with the default.

@@ -67,6 +67,12 @@ impl Client {
         self.read(request).await
     }
 
+    /// Asks for a text.
+    pub async fn text(&self, path: &str) -> Result<String, ClientError> {
+        let response = self.send(self.http.get(address(path)).timeout(Duration::from_secs(30))).await?;
+        response.text().await.map_err(|error| ClientError::Lost(error.to_string()))
+    }
+
     /// Wants something done.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         self.post_within(path, body, Duration::from_secs(30)).await

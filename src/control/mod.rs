@@ -4,7 +4,9 @@
 //! `run/token`; and whoever runs below a runtime may look, but decide nothing. The agent is not trusted with its own
 //! leash. One route is open to it, that of its own tools: there each call has to bring the key of its conversation.
 
+mod alive;
 mod client;
+mod numbers;
 mod peer;
 mod report;
 mod routines;
@@ -12,7 +14,9 @@ mod server;
 mod service;
 mod tools;
 
+pub use alive::is_alive;
 pub use client::{Client, ClientError, Lines};
+pub use numbers::serve_numbers;
 pub use peer::{Peer, carries_mark};
 pub use report::*;
 pub use routines::*;

@@ -83,6 +83,9 @@ pub struct CrashReport {
     pub last_exit: String,
     /// When that was, Unix milliseconds.
     pub at_ms: i64,
+    /// It died so often that it rests: when the next try begins, or began.
+    #[serde(default)]
+    pub next_try_ms: Option<i64>,
 }
 
 /// What the daemon is doing.

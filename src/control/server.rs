@@ -33,6 +33,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The one route for what agents ask for by their own tools.
 const TOOLS: &str = "/v1/tools";
 
+/// What a scraper is told that it gets.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// A bound control socket with its fresh token. The socket file goes when this is dropped.
 #[derive(Debug)]
 pub struct Control {
@@ -146,6 +149,8 @@ type Shared = State<Arc<dyn Service>>;
 fn routes(service: Arc<dyn Service>) -> Router {
     let router = Router::new()
         .route("/v1/status", get(async |State(service): Shared| answer(service.status().await)))
+        .route("/v1/alive", get(async |State(service): Shared| answer(service.alive().await)))
+        .route("/v1/metrics", get(async |State(service): Shared| metrics(service).await))
         .route("/v1/turns", get(turns))
         .route("/v1/turns/{id}", get(turn))
         .route("/v1/gates", get(async |State(service): Shared| answer(service.gates().await)))
@@ -165,6 +170,13 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/drain", post(drain));
     let router = if cfg!(debug_assertions) { router.route("/v1/clock", post(warp_clock)) } else { router };
     router.with_state(service)
+}
+
+pub(super) async fn metrics(service: Arc<dyn Service>) -> Response {
+    match service.metrics().await {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => answer::<()>(Err(error)),
+    }
 }
 
 async fn turns(State(service): Shared, Query(query): Query<TurnsQuery>) -> Response {
@@ -245,7 +257,7 @@ fn answer<T: Serialize>(result: Result<T, ServiceError>) -> Response {
 mod tests {
     use super::super::report::*;
     use super::super::service::testing::Quiet;
-    use super::super::{Client, ClientError};
+    use super::super::{Client, ClientError, is_alive};
     use super::*;
     use crate::tasks::{OnExit, Tasks};
 
@@ -269,10 +281,13 @@ mod tests {
         assert!(rows.is_empty());
         let missing = client.get::<TurnDetail>("/v1/turns/01").await.unwrap_err();
         assert!(matches!(&missing, ClientError::Refused { status: 404, error } if error.contains("no turn 01")));
+        assert!(is_alive(&paths).await.unwrap());
+        assert_eq!(client.text("/v1/metrics").await.unwrap(), "# EOF\n");
         assert!(tasks.stop(Duration::from_secs(5)).await);
         assert!(!paths.socket().exists(), "the socket file goes with the server");
         let gone = client.get::<StatusReport>("/v1/status").await.unwrap_err();
         assert!(matches!(gone, ClientError::NotRunning), "{gone}");
+        assert!(is_alive(&paths).await.is_err());
     }
 
     #[tokio::test]

@@ -18,6 +18,10 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + S
 pub trait Service: Send + Sync + 'static {
     /// Everything for `ally status`.
     fn status(&self) -> Reply<'_, StatusReport>;
+    /// Whether the ledger answers; that it takes no writes just now is an answer.
+    fn alive(&self) -> Reply<'_, ()>;
+    /// Numbers since the process began, in the OpenMetrics text format.
+    fn metrics(&self) -> Reply<'_, String>;
     /// Turns, newest first.
     fn turns(&self, query: TurnsQuery) -> Reply<'_, Vec<TurnRow>>;
     /// One turn; `id` may be its beginning.
@@ -88,6 +92,12 @@ pub(crate) mod testing {
     impl Service for Quiet {
         fn status(&self) -> Reply<'_, StatusReport> {
             Box::pin(async { Ok(StatusReport::empty("h".to_owned(), DaemonState::Running)) })
+        }
+        fn alive(&self) -> Reply<'_, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn metrics(&self) -> Reply<'_, String> {
+            Box::pin(async { Ok("# EOF\n".to_owned()) })
         }
         fn turns(&self, query: TurnsQuery) -> Reply<'_, Vec<TurnRow>> {
             assert!(query.undelivered && query.limit == 3, "{query:?}");

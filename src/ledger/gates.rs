@@ -8,6 +8,7 @@ use crate::domain::gate::{Ask, Choice, Decision, GateEvent, GateState, transitio
 use crate::domain::ids::*;
 use crate::domain::risk::Class;
 use crate::domain::rule::Judged;
+use crate::metrics;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
@@ -243,6 +244,7 @@ pub fn decide(
     advance(tx, gate, GateEvent::Decide)?;
     let sql = "UPDATE gates SET decision = ?2, decided_by = ?3, decided_name = ?4, decided_at_ms = ?5 WHERE id = ?1";
     run(tx, sql, params![gate.id.as_str(), json(decision)?, by.as_str(), name, now_ms])?;
+    metrics::gate_decided(now_ms - gate.opened_at_ms);
     Ok(())
 }
 

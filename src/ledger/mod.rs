@@ -41,7 +41,7 @@ mod worker;
 mod yardstick;
 
 pub use error::{LedgerError, OpenError};
-pub use open::{LedgerLock, Places};
+pub use open::{LedgerLock, Places, known_schema};
 pub use rusqlite::Transaction;
 pub use yardstick::Yardstick;
 

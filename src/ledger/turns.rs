@@ -14,6 +14,7 @@ use crate::domain::level::Level;
 use crate::domain::turn::{Outcome, StopReason, TurnEvent, TurnState, transition};
 use crate::domain::verdict::LostHow;
 use crate::domain::view::Step;
+use crate::metrics;
 
 /// `not_before_ms` of a queued turn whose sender is asked whether it is still wanted: it runs when he says so, and holds
 /// up nothing that is queued behind it.
@@ -370,6 +371,7 @@ pub fn settle(
     now_ms: i64,
 ) -> Result<(), LedgerError> {
     advance(tx, turn, TurnEvent::Settle(outcome))?;
+    metrics::turn(outcome.as_str());
     let sql =
         "UPDATE turns SET answer = ?2, failure = ?3, lost_how = ?4, merged_into = ?5, tokens = ?6, settled_at_ms = ?7,
                    progress = coalesce(?8, progress) WHERE id = ?1";

@@ -17,6 +17,7 @@ use tracing::{error, info};
 
 use super::LedgerError;
 use crate::crash;
+use crate::metrics;
 
 /// Writes that may wait. At 5 ms a sync and 200 events/s a group holds a handful; a thousand is an outage.
 const QUEUE: usize = 4096;
@@ -312,6 +313,9 @@ fn commit_group(
     }
     crash::point("commit.before");
     let committed = tx.commit().map_err(LedgerError::from);
+    if committed.is_ok() {
+        metrics::committed(began.elapsed());
+    }
     crash::point("commit.after");
     committed
 }

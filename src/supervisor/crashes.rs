@@ -1,4 +1,5 @@
-//! What is known of a bridge that keeps dying, written down for `ally status`: the bridge itself cannot tell it.
+//! What is known of a bridge that keeps dying, written down for `ally status`, because the bridge itself cannot tell it, and
+//! for the bridge that lives in the end: it tells the owner.
 
 use std::fs;
 use std::io;
@@ -37,9 +38,53 @@ impl Crashes {
     }
 }
 
+/// A bridge that died again and again, until one has lived for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashLoop {
+    /// How often, one after the other.
+    pub deaths: u64,
+    /// The first of them, Unix milliseconds.
+    pub from_ms: i64,
+    /// The last one so far.
+    pub to_ms: i64,
+    /// How that one ended, in the system's words.
+    pub last_exit: String,
+    /// When the next try begins, or began.
+    pub next_ms: i64,
+}
+
+impl CrashLoop {
+    /// What is written down in the home, if anything is.
+    pub fn read(paths: &Paths) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(paths.crash_loop()).ok()?).ok()
+    }
+
+    pub(super) fn write(&self, paths: &Paths) -> io::Result<()> {
+        write_private(&paths.crash_loop(), &serde_json::to_string(self)?)
+    }
+
+    /// A bridge has lived for a while. True when there was one.
+    pub(super) fn forget(paths: &Paths) -> bool {
+        fs::remove_file(paths.crash_loop()).is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loop_is_known_until_it_is_over() {
+        let temp = tempfile::tempdir().unwrap();
+        let paths = Paths::of_home(temp.path().join("home"), None);
+        paths.create().unwrap();
+        assert!(CrashLoop::read(&paths).is_none() && !CrashLoop::forget(&paths));
+        let told = CrashLoop { deaths: 10, from_ms: 1, to_ms: 2, last_exit: "signal: 9".to_owned(), next_ms: 3 };
+        told.write(&paths).unwrap();
+        assert_eq!(CrashLoop::read(&paths), Some(told));
+        assert!(CrashLoop::forget(&paths));
+        assert_eq!(CrashLoop::read(&paths), None);
+    }
 
     #[test]
     fn deaths_are_counted_until_the_bridge_works() {

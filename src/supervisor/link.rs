@@ -63,9 +63,14 @@ impl BridgeLink {
         Ok((Self { closed, words }, held))
     }
 
-    /// Tells that the bridge takes work.
-    pub async fn ready(&self) {
-        let _ = self.words.send("ready\n".to_owned()).await;
+    /// Tells that the bridge takes work, and what running turns get when it is to end.
+    pub async fn ready(&self, grace: Duration) {
+        let _ = self.words.send(format!("grace {}\nready\n", grace.as_millis())).await;
+    }
+
+    /// Tells that the bridge has just proved itself alive.
+    pub async fn well(&self) {
+        let _ = self.words.send("well\n".to_owned()).await;
     }
 
     /// Resolves when the supervisor wants the bridge to end, or is gone.

@@ -1,19 +1,20 @@
 //! Keeps the bridge alive: `ally run` starts it as a child, hears its heartbeat, restarts it when it dies and ends it
 //! gently. It knows no protocol, no ledger and no secret, so that it hardly ever has a reason to die itself.
 //!
-//! Between the two run two pipes: the bridge's stdin says "go on" by being open; its stdout, a socket, carries `ready` and
-//! `beat`, and what both say about the runtimes that are held here ([`crate::domain::hold`]).
+//! Between the two run two pipes: the bridge's stdin says "go on" by being open; its stdout, a socket, carries `ready`,
+//! `beat` and `well` (it has proved itself alive), and what both say about the runtimes that are held here ([`crate::domain::hold`]).
 
 mod crashes;
 mod daemon;
 mod hold;
 mod link;
 mod lock;
+mod manager;
 mod orphans;
 mod policy;
 mod run;
 
-pub use crashes::Crashes;
+pub use crashes::{CrashLoop, Crashes};
 pub use daemon::{Presence, can_replace, end_marked, left_bridge, presence, signal, spawn_detached};
 pub use link::{BridgeLink, HoldLink};
 pub use lock::{Lock, LockError};

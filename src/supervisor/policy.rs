@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A bridge that lived so long was healthy: the next wait is short again.
-const HEALTHY: Duration = Duration::from_secs(60);
+pub(super) const HEALTHY: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// So many crashes within [`WINDOW`] are a loop.
+/// So many quick deaths within [`WINDOW`] are a loop.
 const LOOP: usize = 10;
 const WINDOW: Duration = Duration::from_secs(600);
+/// What is in a loop is tried so often only: each try takes work, and may end some.
+pub(super) const REST: Duration = Duration::from_secs(300);
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +21,42 @@ pub enum Next {
     Restart(Duration),
     /// It ended because it was to end, or cannot work: end with this code.
     End(u8),
-    /// It crashes again and again.
-    GiveUp,
+    /// It dies again and again: one more try after this rest.
+    Rest(Duration),
 }
 
-/// Remembers the crashes.
-#[derive(Debug, Default)]
+/// Remembers the deaths.
+#[derive(Debug)]
 pub struct Policy {
-    crashes: VecDeque<Instant>,
+    /// Quick ones, of late.
+    deaths: VecDeque<Instant>,
+    /// Quick ones since one lived long.
+    streak: u64,
     in_a_row: u32,
+    loops: bool,
+    rest: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::resting(REST)
+    }
 }
 
 impl Policy {
-    /// Somebody else killed a bridge that had taken work: no fault of its own that would come again.
-    pub fn after_a_kill(&self) -> Next {
-        Next::Restart(Duration::from_secs(1))
+    /// With another rest.
+    pub fn resting(rest: Duration) -> Self {
+        Self { deaths: VecDeque::new(), streak: 0, in_a_row: 0, loops: false, rest }
+    }
+
+    /// Quick deaths since a bridge lived for long.
+    pub fn deaths(&self) -> u64 {
+        self.streak
+    }
+
+    /// Somebody else killed a bridge that had taken work: no fault of its own that would come again, unless it does.
+    pub fn after_a_kill(&mut self, lived: Duration, now: Instant) -> Next {
+        self.died(lived, now).unwrap_or(Next::Restart(Duration::from_secs(1)))
     }
 
     /// Judges one end. `code` is `None` when a signal ended it. `holds`: runtimes live, and end with the supervisor.
@@ -46,7 +69,7 @@ impl Policy {
             return Next::End(super::EXIT_CONFIG);
         }
         if lived >= HEALTHY {
-            self.in_a_row = 0;
+            self.recover();
         }
         // It is not the bridge that fails, and what works can wait longer than a person needs to mend it.
         if holds && [super::EXIT_OUTAGE, super::EXIT_CONFIG, super::EXIT_HELD].into_iter().any(is) {
@@ -55,14 +78,31 @@ impl Policy {
         if let Some(exit) = [super::EXIT_CONFIG, super::EXIT_HELD].into_iter().find(|exit| is(*exit)) {
             return Next::End(exit);
         }
-        self.crashes.push_back(now);
-        while self.crashes.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
-            self.crashes.pop_front();
+        match self.died(lived, now) {
+            Some(rest) => rest,
+            None => Next::Restart(self.wait()),
         }
-        if self.crashes.len() >= LOOP {
-            return Next::GiveUp;
+    }
+
+    fn recover(&mut self) {
+        self.deaths.clear();
+        (self.streak, self.in_a_row, self.loops) = (0, 0, false);
+    }
+
+    /// One death more; whether it is a loop by now.
+    fn died(&mut self, lived: Duration, now: Instant) -> Option<Next> {
+        if lived >= HEALTHY {
+            self.recover();
+            return None;
         }
-        Next::Restart(self.wait())
+        self.streak += 1;
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
+            self.deaths.pop_front();
+        }
+        // Until one lives for long: after a rest the deaths before it are out of the window.
+        self.loops |= self.deaths.len() >= LOOP;
+        self.loops.then_some(Next::Rest(self.rest))
     }
 
     fn wait(&mut self) -> Duration {
@@ -118,24 +158,33 @@ mod tests {
     }
 
     #[test]
-    fn whoever_kills_it_makes_no_loop() {
+    fn whoever_kills_it_now_and_then_makes_no_loop() {
         let mut policy = Policy::default();
-        for _ in 0..30 {
-            assert_eq!(policy.after_a_kill(), Next::Restart(Duration::from_secs(1)));
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        for n in 0..30 {
+            assert_eq!(policy.after_a_kill(HEALTHY, now + n * HEALTHY), Next::Restart(second));
         }
-        assert_eq!(policy.after(None, Duration::ZERO, Instant::now(), false), Next::Restart(Duration::from_secs(1)));
+        assert_eq!((policy.deaths(), policy.after(None, Duration::ZERO, now, false)), (0, Next::Restart(second)));
     }
 
     #[test]
-    fn a_loop_ends() {
+    fn a_loop_rests_and_ends_with_one_that_lives() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
         let mut policy = Policy::default();
-        let now = Instant::now();
-        let last = (0..10).map(|_| policy.after(Some(101), Duration::ZERO, now, false)).last();
-        assert_eq!(last, Some(Next::GiveUp));
+        for n in 1..LOOP as u32 {
+            assert_eq!(policy.after_a_kill(second, now + n * second), Next::Restart(second), "{n}");
+        }
+        assert_eq!(policy.after_a_kill(second, now + 10 * second), Next::Rest(REST), "also where something kills it");
+        for n in 1..5 {
+            assert_eq!(policy.after(Some(101), second, now + n * REST, false), Next::Rest(REST), "it goes on");
+        }
+        assert_eq!(policy.deaths(), 14);
+        assert_eq!(policy.after(Some(101), HEALTHY, now + 6 * REST, false), Next::Restart(second), "over");
+        assert_eq!(policy.deaths(), 0);
         // The same number spread over hours is no loop.
         let mut policy = Policy::default();
-        let last = (0..30).map(|n| policy.after(Some(101), HEALTHY, now + n * Duration::from_secs(300), false)).last();
-        assert_eq!(last, Some(Next::Restart(Duration::from_secs(1))));
+        let last = (0..30).map(|n| policy.after(Some(101), HEALTHY, now + n * REST, false)).last();
+        assert_eq!(last, Some(Next::Restart(second)));
     }
 
     /// What it holds would end with the supervisor, and the next bridge would fail for the same reason.
@@ -152,10 +201,10 @@ mod tests {
         }
         let mut policy = Policy::default();
         let last = (0..10).map(|_| policy.after(Some(101), Duration::ZERO, now, true)).last();
-        assert_eq!(last, Some(Next::GiveUp), "a fault of its own is a loop whatever it holds");
+        assert_eq!(last, Some(Next::Rest(REST)), "a fault of its own is a loop whatever it holds");
         let mut policy = Policy::default();
         let last = (0..10).map(|_| policy.after(Some(74), Duration::ZERO, now, false)).last();
-        assert_eq!(last, Some(Next::GiveUp), "and so is any where nothing is held");
+        assert_eq!(last, Some(Next::Rest(REST)), "and so is any where nothing is held");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
-use super::crashes::Crashes;
+use super::crashes::{CrashLoop, Crashes};
 use super::daemon;
 use super::hold::Hold;
 use super::link::{BEAT, stdin_pipe, until_eof};
 use super::lock::Lock;
+use super::manager::{Manager, Proof, UNPROVEN};
 use super::orphans;
-use super::policy::{Awake, Next, Policy};
+use super::policy::{Awake, HEALTHY, Next, Policy, REST};
 use crate::clock::Clock;
 use crate::config::Paths;
 use crate::crash;
@@ -34,6 +35,9 @@ const FIRST_BEAT: Duration = Duration::from_secs(30);
 pub const AFTER_GRACE: Duration = Duration::from_secs(35);
 /// The same between TERM, which takes back the grace, and KILL.
 pub const AFTER_TERM: Duration = Duration::from_secs(30);
+
+/// The settings are two small files.
+const CHECK: Duration = Duration::from_secs(20);
 
 /// A bridge that has ended may have said something that nobody has heard yet.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -51,32 +55,39 @@ pub struct SupervisorConfig {
     pub with_parent: bool,
     /// The bridge logs to stderr, too.
     pub foreground: bool,
+    /// HUP says that the terminal is gone in which we run, and not that the settings have changed.
+    pub hangup_ends: bool,
 }
 
-/// Runs until it is told to end, the bridge ends by itself, or crashes again and again. Gives the exit code.
+/// Runs until it is told to end or the bridge ends by itself. A bridge that dies is started again, and one that dies again
+/// and again is tried now and then. Gives the exit code.
 pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
     // Whoever sees the lock held may send a signal.
-    let mut wishes = Wishes::listen(config.with_parent)?;
+    let mut wishes = Wishes::listen(&config)?;
     let _lock = Lock::take_saying(&config.paths.supervisor_lock(), &daemon::can_hold())?;
     orphans::become_subreaper();
-    let hold = Hold::new(unread_limit(&config.paths));
-    let mut policy = Policy::default();
+    let hold = Hold::new(for_tests(&config.paths.hold_limit()));
+    let manager = Manager::new();
+    let rest = for_tests(&config.paths.crash_rest()).map_or(REST, Duration::from_millis);
+    let mut policy = Policy::resting(rest);
+    let mut from_ms = 0;
     Crashes::forget(&config.paths);
     crash::arm(config.paths.crash_point());
     let code = loop {
         let started = Instant::now();
-        let end = live(&config, &hold, &mut wishes, Ending::No).await;
+        let end = live(&config, &hold, &mut wishes, &manager, Ending::No).await;
         if end.wanted {
             Crashes::forget(&config.paths);
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
             break match end.unfinished {
-                true => drain(&config, &hold, &mut wishes).await,
+                true => drain(&config, &hold, &mut wishes, &manager).await,
                 false => u8::from(end.code != Some(0)),
             };
         }
+        let now_ms = Clock::default().now_ms();
         if end.code != Some(0)
             && !end.replaced
-            && let Err(error) = Crashes::add(&config.paths, end.how, Clock::default().now_ms())
+            && let Err(error) = Crashes::add(&config.paths, end.how.clone(), now_ms)
         {
             warn!(%error, "The death of the bridge could not be written down for `ally status`");
         }
@@ -85,28 +96,41 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
             _ if (end.killed || end.code.is_none()) && crash::has_fault("restart at once") => {
                 Next::Restart(Duration::ZERO)
             }
-            true => policy.after_a_kill(),
+            true => policy.after_a_kill(started.elapsed(), Instant::now()),
             false => policy.after(end.code, started.elapsed(), Instant::now(), !hold.pids().is_empty()),
         };
-        match next {
+        if policy.deaths() == 1 && !end.replaced {
+            from_ms = now_ms;
+        }
+        let wait = match next {
             Next::End(code) => break code,
-            Next::GiveUp => {
-                error!("The bridge crashed ten times within ten minutes; ally stops. See the log above for the cause");
-                drain(&config, &hold, &mut wishes).await;
-                break 1;
+            Next::Rest(wait) => {
+                let next_ms = now_ms + i64::try_from(wait.as_millis()).unwrap_or(0);
+                let found = CrashLoop { deaths: policy.deaths(), from_ms, to_ms: now_ms, last_exit: end.how, next_ms };
+                if let Err(error) = found.write(&config.paths) {
+                    warn!(%error, "That the bridge keeps dying could not be written down for `ally status`");
+                }
+                let (deaths, wait_s) = (found.deaths, wait.as_secs());
+                error!(deaths, wait_s, "The bridge keeps dying; it rests before the next try. The log above tells why");
+                manager
+                    .resting(&format!("the bridge died {deaths} times ({}); next try in {wait_s} s", found.last_exit));
+                wait
             }
             Next::Restart(wait) => {
                 if end.replaced {
                     info!("The bridge is replaced");
                 } else {
                     warn!(exit.code = end.code, wait_s = wait.as_secs(), "The bridge died; it is started again");
+                    manager.status(&format!("the bridge died ({}) and is started again", end.how));
                 }
-                if wishes.within(wait, &hold).await {
-                    break drain(&config, &hold, &mut wishes).await;
-                }
+                wait
             }
+        };
+        if wishes.within(wait, &hold, &manager).await {
+            break drain(&config, &hold, &mut wishes, &manager).await;
         }
     };
+    manager.stopping();
     hold.end().await;
     let left = orphans::end_all().await;
     if left > 0 {
@@ -116,11 +140,11 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
 }
 
 /// One life of the bridge. With [`Ending::Draining`] it is to end from the beginning.
-async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes, ending: Ending) -> End {
+async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes, manager: &Manager, ending: Ending) -> End {
     let lived = async {
         let (mut bridge, words) = Bridge::start(config)?;
         let telling = hold.serve(words);
-        let end = bridge.watch(wishes, config, hold, ending).await;
+        let end = bridge.watch(wishes, config, hold, manager, ending).await;
         telling.stop(Duration::from_millis(100)).await;
         end
     };
@@ -135,23 +159,46 @@ async fn live(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes, endin
 
 /// The end was wished for when no bridge was there that could give what runs its grace and settle it: one more is started
 /// for that alone. Gives the exit code.
-async fn drain(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes) -> u8 {
+async fn drain(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes, manager: &Manager) -> u8 {
+    manager.stopping();
     if hold.pids().is_empty() {
         return 0;
     }
     info!("A runtime may have work: a bridge is started once more, to end it");
-    let end = live(config, hold, wishes, Ending::Draining).await;
+    let end = live(config, hold, wishes, manager, Ending::Draining).await;
     Crashes::forget(&config.paths);
     info!(exit.code = end.code, "The bridge has ended");
     u8::from(end.code != Some(0))
 }
 
-/// In test builds a file may name a smaller one.
-fn unread_limit(paths: &Paths) -> Option<u64> {
+/// In test builds a file may name another limit.
+fn for_tests(file: &Path) -> Option<u64> {
     if !cfg!(debug_assertions) {
         return None;
     }
-    std::fs::read_to_string(paths.hold_limit()).ok()?.trim().parse().ok()
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// Whether a bridge would start with the settings as they are on the disk. What is wrong with them goes to our stderr and
+/// into the log.
+async fn settings_hold(config: &SupervisorConfig) -> bool {
+    let mut command = Command::new(&config.program);
+    command.args(["bridge", "--check"]).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(CHECK, command.status()).await {
+        Ok(Ok(status)) if status.success() => true,
+        Ok(Ok(status)) => {
+            error!(%status, "The settings cannot be used and nothing is changed; `ally reload` tells what is wrong");
+            false
+        }
+        Ok(Err(error)) => {
+            error!(%error, "The settings could not be checked and nothing is changed");
+            false
+        }
+        Err(_) => {
+            error!("The settings could not be checked in time and nothing is changed");
+            false
+        }
+    }
 }
 
 /// What people and the kernel want of us.
@@ -159,8 +206,10 @@ struct Wishes {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
     replace: tokio::signal::unix::Signal,
+    reload: tokio::signal::unix::Signal,
     child: tokio::signal::unix::Signal,
     parent: Option<tokio::net::unix::pipe::Receiver>,
+    hangup_ends: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -168,17 +217,21 @@ enum Wish {
     End,
     /// Another bridge, from the program that is on the disk now.
     Replace,
+    /// The same, where the settings on the disk can be used.
+    Reload,
     Reap,
 }
 
 impl Wishes {
-    fn listen(with_parent: bool) -> anyhow::Result<Self> {
+    fn listen(config: &SupervisorConfig) -> anyhow::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             replace: signal(SignalKind::user_defined1())?,
+            reload: signal(SignalKind::hangup())?,
             child: signal(SignalKind::child())?,
-            parent: if with_parent { Some(stdin_pipe()?) } else { None },
+            parent: if config.with_parent { Some(stdin_pipe()?) } else { None },
+            hangup_ends: config.hangup_ends,
         })
     }
 
@@ -187,21 +240,25 @@ impl Wishes {
             _ = self.term.recv() => Wish::End,
             _ = self.int.recv() => Wish::End,
             _ = self.replace.recv() => Wish::Replace,
+            _ = self.reload.recv() => if self.hangup_ends { Wish::End } else { Wish::Reload },
             _ = self.child.recv() => Wish::Reap,
             () = eof(&mut self.parent) => Wish::End,
         }
     }
 
     /// Waits; true when the end was wished for meanwhile.
-    async fn within(&mut self, wait: Duration, hold: &Hold) -> bool {
+    async fn within(&mut self, wait: Duration, hold: &Hold, manager: &Manager) -> bool {
         let until = Instant::now() + wait;
+        let mut signs = tokio::time::interval(BEAT);
         loop {
             tokio::select! {
                 () = sleep_until(until) => return false,
+                // Nobody hangs who waits.
+                _ = signs.tick() => manager.alive(),
                 wish = self.next() => match wish {
                     Wish::End => return true,
-                    // It is about to be there.
-                    Wish::Replace => return false,
+                    // It is about to be there, with the settings as they are then.
+                    Wish::Replace | Wish::Reload => return false,
                     Wish::Reap => orphans::reap(&hold.pids()),
                 },
             }
@@ -260,6 +317,10 @@ impl Bridge {
             .args(config.foreground.then_some("--foreground"))
             // Its threads take turns: an arena of memory for each would only keep what nobody uses (glibc).
             .env("MALLOC_ARENA_MAX", "2")
+            // The service manager hears the supervisor only.
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID")
             .stdin(Stdio::piped())
             .stdout(OwnedFd::from(its))
             .stderr(Stdio::inherit())
@@ -283,9 +344,13 @@ impl Bridge {
         wishes: &mut Wishes,
         config: &SupervisorConfig,
         hold: &Hold,
+        manager: &Manager,
         mut ending: Ending,
     ) -> anyhow::Result<End> {
-        let grace = config.grace;
+        let mut grace = config.grace;
+        let mut healthy_at = Some(Instant::now() + HEALTHY);
+        let unproven = for_tests(&config.paths.unproven()).map_or(UNPROVEN, Duration::from_millis);
+        let mut proof = Proof::none(Instant::now(), unproven);
         let mut silent_at = Instant::now() + FIRST_BEAT;
         let mut patience: Option<Instant> = None;
         if ending == Ending::Draining {
@@ -315,24 +380,45 @@ impl Bridge {
                 }
                 wish = wishes.next() => match wish {
                     Wish::Reap => orphans::reap(&[&hold.pids()[..], &[self.pid]].concat()),
-                    Wish::End => (ending, patience) = self.press(ending, grace),
-                    Wish::Replace if ending == Ending::No => {
+                    Wish::End => {
+                        manager.stopping();
+                        (ending, patience) = self.press(ending, grace);
+                    }
+                    Wish::Replace | Wish::Reload if ending == Ending::No => {
+                        if wish == Wish::Reload {
+                            if !settings_hold(config).await {
+                                manager.status("running; the settings on the disk cannot be used, see `ally reload`");
+                                continue;
+                            }
+                            manager.reloading();
+                        }
                         info!(bridge.pid = self.pid, "The bridge is to make room for another");
                         hold.tell_to_leave();
                         was_to_leave = true;
                         // One that cannot leave its runtime drains.
                         (ending, patience) = (Ending::Leaving, Some(Instant::now() + grace + AFTER_GRACE));
                     }
-                    Wish::Replace => {}
+                    Wish::Replace | Wish::Reload => {}
                 },
                 line = self.lines.next_line(), if hears => match line {
                     Ok(Some(word)) => {
-                        silent_at = Instant::now() + 3 * BEAT;
+                        let now = Instant::now();
+                        silent_at = now + 3 * BEAT;
+                        if proof.is_heard(now, self.is_ready && ending == Ending::No) {
+                            manager.alive();
+                        }
                         if word.starts_with('{') {
                             hold.take(&word);
+                        } else if word == "well" {
+                            proof.give(now);
+                            manager.alive();
+                        } else if let Some(millis) = word.strip_prefix("grace ").and_then(|told| told.parse().ok()) {
+                            // The settings may have changed since we began.
+                            grace = Duration::from_millis(millis);
                         } else if word == "ready" {
                             self.is_ready = true;
                             info!(bridge.pid = self.pid, "The bridge is ready");
+                            manager.ready();
                             Crashes::forget(&config.paths);
                             if ending == Ending::Terminated {
                                 self.send(Signal::TERM);
@@ -346,7 +432,19 @@ impl Bridge {
                         info!(slept_s = slept.as_secs(), "ally was paused; the bridge gets its time anew");
                         silent_at = (silent_at + slept).max(Instant::now() + 3 * BEAT);
                         patience = patience.map(|at| at + slept);
+                        proof.shift(slept);
                     }
+                }
+                () = sleep_until(healthy_at.unwrap_or(silent_at)), if healthy_at.is_some() && self.is_ready => {
+                    healthy_at = None;
+                    if CrashLoop::forget(&config.paths) {
+                        info!(bridge.pid = self.pid, "The bridge lives again");
+                    }
+                }
+                () = sleep_until(proof.is_due().unwrap_or(silent_at)), if proof.is_due().is_some() && !hangs => {
+                    error!(bridge.pid = self.pid, "The bridge beats, but its socket or its ledger do not answer; it is killed");
+                    hangs = true;
+                    self.send(Signal::KILL);
                 }
                 () = sleep_until(silent_at), if ending != Ending::Killed => {
                     error!(bridge.pid = self.pid, "The bridge has been silent for three heartbeats; it is killed");

@@ -240,6 +240,30 @@ super::messages! {
         NotAllowedAnyMore =>
             "发消息的人现在不能在这里用我了，这条没有执行", "Its sender may not talk to me here any more, so this was not done";
         LockedByOwner => "已由所有者暂停", "Paused by the owner";
+        /// In `ally status`.
+        RuntimeSettingsWait =>
+            "[runtime] 的设置（或环境变量）改过，正在运行的运行时还用旧的。没有任务在跑时运行 `ally restart --all`",
+            "[runtime] or the environment has changed; the runtime that runs has the former settings. Run `ally restart --all` when no task runs";
+        // ---- ally itself, to the owner
+        CrashedAgainAndAgain { times: usize, from: At, to: At, how: &'a str } =>
+            "ally 在 {from} 到 {to} 之间崩溃了 {times} 次（最后一次：{how}），现在又在运行，没做完的任务各有交代。再崩的话，每隔 5 分钟试一次。原因：在电脑上运行 `ally logs`",
+            "ally crashed {times} times between {from} and {to} (the last time: {how}) and works again; what was under way goes on or says what became of it. If it crashes once more, it is tried every 5 minutes. For the cause run `ally logs` on the computer";
+        SteadyAgain { times: usize, to: At } =>
+            "ally 之后又崩溃，到 {to} 为止一共 {times} 次；现在已稳定运行一分钟",
+            "ally went on crashing until {to}, {times} times in all; it has now run for a minute";
+        ChannelRefuses { channel: &'a str, problem: &'a str } =>
+            "{channel} 不让 ally 连接，那里的消息收不到。{problem}",
+            "{channel} refuses ally, so nothing comes from there. {problem}";
+        DiskLow { path: &'a str, megabytes: usize } =>
+            "磁盘快满了：{path} 那里只剩 {megabytes} MB。满了就存不下新消息。用 `df -h {path}` 看空间",
+            "The disk is nearly full: {megabytes} MB are left at {path}. Once it is full, new messages cannot be stored. See `df -h {path}`";
+        OfflineOver { channel: &'a str, from: At, to: At } =>
+            "{channel} 从 {from} 到 {to} 连不上，现在恢复了。那段时间的消息会补上，旧的先问再做",
+            "{channel} could not be reached from {from} to {to} and works again. Messages of that time are fetched; old ones are asked about before they run";
+        RuntimeOutageOver { runtime: &'a str, from: At, to: At } =>
+            "{runtime} 从 {from} 到 {to} 用不了，现在恢复了，排队的任务继续",
+            "{runtime} did not work from {from} to {to}; it works again, and what was queued goes on";
+        HappenedTimes { text: &'a str, times: u32 } => "{text}（发生了 {times} 次）", "{text} (it happened {times} times)";
         // ---- pairing and first contact
         PairingAsk => "把电脑上显示的 8 位配对码发给我", "Send me the 8-character pairing code shown on the computer";
         PairingDone =>

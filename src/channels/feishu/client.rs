@@ -26,6 +26,7 @@ use super::tls;
 use super::token::Tokens;
 use super::wire::Reply;
 use crate::clock::Clock;
+use crate::metrics;
 
 /// Deadline of one call, from connect to the last byte of the answer.
 const CALL: Duration = Duration::from_secs(20);
@@ -117,15 +118,15 @@ impl Http {
     /// Sends one request and judges its answer.
     pub async fn execute(&self, what: &'static str, request: RequestBuilder) -> Result<Answer, ApiError> {
         let response = self.open(what, request.timeout(CALL)).await?;
-        judge(what, response).await
+        judge(what, response).await.inspect_err(count)
     }
 
     /// Sends one request and gives the answer's head.
     pub async fn open(&self, what: &'static str, request: RequestBuilder) -> Result<Response, ApiError> {
         // A call whose body may take long has no deadline of its own; its head has this one.
         let answer = tokio::time::timeout(CALL, request.send()).await;
-        let answer = answer.map_err(|_| ApiError::NoAnswer { what, reason: "timed out".to_owned() })?;
-        let answer = answer.map_err(|error| not_answered(what, error))?;
+        let answer = answer.map_err(|_| ApiError::NoAnswer { what, reason: "timed out".to_owned() });
+        let answer = answer.and_then(|answer| answer.map_err(|error| not_answered(what, error))).inspect_err(count)?;
         self.time.heard(date_of(answer.headers()));
         Ok(answer)
     }
@@ -142,6 +143,19 @@ fn fresh(proxy: Option<&Proxy>) -> anyhow::Result<reqwest::Client> {
         builder = builder.proxy(proxy.for_http()?);
     }
     builder.build().context("build the HTTP client")
+}
+
+/// For those who watch the numbers: by the platform's code, or in a word why there is none.
+fn count(error: &ApiError) {
+    let code = match error {
+        ApiError::Refused(refusal) => refusal.code.to_string(),
+        ApiError::Credentials { code, .. } => code.to_string(),
+        ApiError::NotFeishu { .. } => "no platform".to_owned(),
+        ApiError::NotReached { .. } => "no connection".to_owned(),
+        ApiError::NoAnswer { .. } => "no answer".to_owned(),
+        ApiError::Local { .. } => "local".to_owned(),
+    };
+    metrics::platform_error("feishu", &code);
 }
 
 /// Whether a URL's host is this machine: never through a proxy.

@@ -8,6 +8,8 @@ use std::process::Output;
 use assert_cmd::Command;
 
 mod ledger;
+mod numbers;
+mod service;
 
 /// A home of its own; its daemon, if one was started, ends with it.
 struct Home {

@@ -279,7 +279,11 @@ async fn with_a_stop_under_way() {
 }
 
 async fn ten_times(kind: Kind) {
-    let world = World::start(kind).await;
+    let mut world = World::prepare(kind, "").await;
+    // After the tenth it rests; here for a moment only.
+    std::fs::create_dir_all(world.file("ally/run")).unwrap();
+    std::fs::write(world.file("ally/run/crash-rest"), "1000").unwrap();
+    world.up().await;
     let message = world.sim.say(OWNER_CHAT, OWNER, "[[stream 300 150]]");
     runs_turn(&world).await;
     for _ in 0..10 {

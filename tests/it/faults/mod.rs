@@ -12,4 +12,5 @@ mod machine;
 mod members;
 mod model;
 mod platform;
+mod supervision;
 mod wire;

@@ -117,7 +117,8 @@ impl World {
         std::fs::write(&file, faults.join("\n")).unwrap();
     }
 
-    fn rewrite(&self, file: &str, from: &str, to: &str) {
+    /// Replaces words in a file of the home.
+    pub fn rewrite(&self, file: &str, from: &str, to: &str) {
         let file = self.home.path().join("ally").join(file);
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(from), "{text}");
@@ -127,6 +128,13 @@ impl World {
     /// Starts the daemon and waits until it takes work and the runtime answers.
     pub async fn up(&mut self) {
         self.launch(self.ally(&["run", "--quiet"])).await;
+    }
+
+    /// The same, with more of an environment.
+    pub async fn up_with(&mut self, environment: &[(&str, String)]) {
+        let mut command = self.ally(&["run", "--quiet"]);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        self.launch(command).await;
     }
 
     /// The same, with a limit of file sizes being an error of the write and not the end of the process.
@@ -506,6 +514,10 @@ impl World {
         let folder = self.home.path().join("ally/logs");
         let Ok(files) = std::fs::read_dir(folder) else { return "no log".to_owned() };
         files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
+    }
+
+    pub fn log_says(&self, words: &str) -> bool {
+        self.whole_log().contains(words)
     }
 
     pub fn log(&self) -> String {

@@ -1,0 +1,490 @@
+//! What the owner is told of ally itself, in the direct chat: that it crashed again and again, that a platform refuses it,
+//! that the disk is nearly full, that a long outage is over. Seldom and in plain words: each cause at most once an hour,
+//! with how often it was; at night only what concerns safety, the rest in the morning. What waits is in the ledger.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Timelike;
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::core::{Core, is_outage};
+use super::host::HostState;
+use super::intake::notice;
+use super::pictures::Frame;
+use super::ports::ChannelState;
+use super::say;
+use crate::domain::delivery::Target;
+use crate::domain::ids::ChannelName;
+use crate::domain::schedule;
+use crate::domain::view::Lang;
+use crate::ledger::{LedgerError, Transaction, conversations, inbound, said};
+use crate::words::NoticeMsg;
+
+/// How often it is looked. Nobody waits for any of this.
+const LOOK: Duration = Duration::from_secs(30);
+/// One cause is told so often at most.
+const PACE_MS: i64 = 3_600_000;
+/// A shorter outage is nobody's business.
+const LONG: Duration = Duration::from_secs(600);
+/// A platform may refuse for a moment, while an app is changed.
+const REFUSED: Duration = Duration::from_secs(60);
+/// A bridge that lived so long after crashes works again.
+const STEADY: Duration = Duration::from_secs(60);
+/// With less than this the disk is nearly full, and with twice as much no longer.
+const LOW_BYTES: u64 = 512 << 20;
+/// From and to, in minutes of the day.
+const NIGHT: (u32, u32) = (22 * 60, 8 * 60 + 30);
+/// What was told so long ago says nothing any more.
+const KEPT_MS: i64 = 86_400_000;
+const META: &str = "notices";
+
+/// What a notice is about. Told once an hour each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The bridge died again and again.
+    Crashes,
+    /// A platform lets ally not in.
+    Refused(ChannelName),
+    /// The disk is nearly full.
+    Disk,
+    /// A platform could not be reached for long, and can be again.
+    Offline(ChannelName),
+    /// The runtime did not work for long, and does again.
+    Runtime,
+    /// The sandbox does not keep what it promises.
+    Sandbox,
+}
+
+impl Cause {
+    fn key(&self) -> String {
+        match self {
+            Cause::Crashes => "crashes".to_owned(),
+            Cause::Refused(channel) => format!("refused:{channel}"),
+            Cause::Disk => "disk".to_owned(),
+            Cause::Offline(channel) => format!("offline:{channel}"),
+            Cause::Runtime => "runtime".to_owned(),
+            Cause::Sandbox => "sandbox".to_owned(),
+        }
+    }
+}
+
+/// Told at any hour.
+fn is_security(key: &str) -> bool {
+    key == "sandbox"
+}
+
+/// A bridge that died again and again before this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crashed {
+    pub deaths: u64,
+    pub from_ms: i64,
+    pub to_ms: i64,
+    /// How the last one ended, in the system's words.
+    pub last_exit: String,
+}
+
+/// What is known of one cause.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    /// When it was last told.
+    told_ms: Option<i64>,
+    /// What is still to be told: the newest word.
+    waits: Option<Text>,
+    /// How often it was since it was last told.
+    times: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Text {
+    zh: String,
+    en: String,
+}
+
+impl State {
+    fn is_due(&self, key: &str, now_ms: i64, night: bool) -> bool {
+        let rests = self.told_ms.is_some_and(|told| (told..told + PACE_MS).contains(&now_ms));
+        self.waits.is_some() && !rests && (is_security(key) || !night)
+    }
+}
+
+/// Looks after everything that is told, until `cancel`.
+pub async fn run(core: Arc<Core>, crashed: Option<Crashed>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut steady = None;
+    if let Some(crashed) = crashed {
+        report(crashes(&core, &crashed).await);
+        steady = Some(crashed);
+    }
+    let mut watch = Watch::default();
+    while !cancel.is_cancelled() {
+        if began.elapsed() >= STEADY
+            && let Some(crashed) = steady.take()
+        {
+            report(steady_again(&core, &crashed).await);
+        }
+        report(watch.look(&core).await);
+        report(send_waiting(&core).await);
+        let rest = if steady.is_some() { STEADY.saturating_sub(began.elapsed()).min(LOOK) } else { LOOK };
+        let _ = cancel.run_until_cancelled(tokio::time::sleep(rest)).await;
+    }
+    Ok(())
+}
+
+fn report(done: Result<(), LedgerError>) {
+    if let Err(error) = done.map_err(anyhow::Error::from)
+        && !is_outage(&error)
+    {
+        warn!(error = %format!("{error:#}"), "The owner could not be told of something");
+    }
+}
+
+/// Once for each time that it kept crashing, by the first bridge that lives.
+async fn crashes(core: &Core, crashed: &Crashed) -> Result<(), LedgerError> {
+    let keys = [format!("crash-loop:{}", crashed.from_ms), so_far(crashed)];
+    let (now, Crashed { deaths, from_ms, to_ms, last_exit }) = (core.now_ms(), crashed);
+    let (from, to) = (say::at(*from_ms, now), say::at(*to_ms, now));
+    let times = usize::try_from(*deaths).unwrap_or(usize::MAX);
+    tell(core, &Cause::Crashes, &keys, |lang| {
+        say::notice(lang, NoticeMsg::CrashedAgainAndAgain { times, from, to, how: last_exit })
+    })
+    .await
+}
+
+/// Where it went on after that was told.
+async fn steady_again(core: &Core, crashed: &Crashed) -> Result<(), LedgerError> {
+    let to = say::at(crashed.to_ms, core.now_ms());
+    let times = usize::try_from(crashed.deaths).unwrap_or(usize::MAX);
+    tell(core, &Cause::Crashes, &[so_far(crashed)], |lang| say::notice(lang, NoticeMsg::SteadyAgain { times, to }))
+        .await
+}
+
+fn so_far(crashed: &Crashed) -> String {
+    format!("crash-loop:{}:{}", crashed.from_ms, crashed.deaths)
+}
+
+/// Tells the owner, or has it wait. With `once` only the first time that the first of these keys is used.
+pub async fn tell(
+    core: &Core,
+    cause: &Cause,
+    once: &[String],
+    words: impl Fn(Lang) -> String,
+) -> Result<(), LedgerError> {
+    let text = Text { zh: words(Lang::Zh), en: words(Lang::En) };
+    let (key, once, now_ms) = (cause.key(), once.to_vec(), core.now_ms());
+    let (frames, night) = (frames(core), is_night(core.config.zone, now_ms));
+    info!(cause = %key, "The owner is to be told: {}", text.en);
+    core.ledger.write(move |tx| note(tx, &frames, key, &once, text, now_ms, night)).await?;
+    core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+fn note(
+    tx: &Transaction<'_>,
+    frames: &[Frame],
+    key: String,
+    once: &[String],
+    text: Text,
+    now_ms: i64,
+    night: bool,
+) -> Result<(), LedgerError> {
+    let mut is_new = true;
+    for (n, key) in once.iter().enumerate() {
+        is_new &= said::first_time(tx, key, now_ms)? || n > 0;
+    }
+    if !is_new {
+        return Ok(());
+    }
+    let mut all = read(tx)?;
+    let state = all.entry(key).or_default();
+    state.times += 1;
+    state.waits = Some(text);
+    send(tx, frames, all, now_ms, night)
+}
+
+/// Sends what had to wait and need not any more.
+async fn send_waiting(core: &Core) -> Result<(), LedgerError> {
+    let (now_ms, night) = (core.now_ms(), is_night(core.config.zone, core.now_ms()));
+    let due = core.ledger.read(move |tx| Ok(read(tx)?.iter().any(|(key, state)| state.is_due(key, now_ms, night))));
+    if due.await? {
+        let frames = frames(core);
+        core.ledger.write(move |tx| send(tx, &frames, read(tx)?, now_ms, night)).await?;
+        core.wakes.outbox.notify_one();
+    }
+    Ok(())
+}
+
+fn read(tx: &Transaction<'_>) -> Result<BTreeMap<String, State>, LedgerError> {
+    Ok(said::meta(tx, META)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// Everything that is due, to the first place where the owner can be told.
+fn send(
+    tx: &Transaction<'_>,
+    frames: &[Frame],
+    mut all: BTreeMap<String, State>,
+    now_ms: i64,
+    night: bool,
+) -> Result<(), LedgerError> {
+    let before = read(tx)?;
+    let place = place(tx, frames)?;
+    for (key, state) in &mut all {
+        let Some((frame, target, lang)) = place.as_ref().filter(|_| state.is_due(key, now_ms, night)) else { continue };
+        let Some(text) = state.waits.take() else { continue };
+        let mut text = if *lang == Lang::Zh { text.zh } else { text.en };
+        if state.times > 1 {
+            text = say::notice(*lang, NoticeMsg::HappenedTimes { text: &text, times: state.times });
+        }
+        notice(tx, &frame.channel, target.clone(), None, None, text, *lang, now_ms)?;
+        (state.told_ms, state.times) = (Some(now_ms), 0);
+    }
+    all.retain(|_, state| state.waits.is_some() || state.told_ms.is_some_and(|told| now_ms - told < KEPT_MS));
+    if all != before {
+        said::set_meta(tx, META, &serde_json::to_string(&all)?)?;
+    }
+    Ok(())
+}
+
+/// The owner's direct chat, of the first channel that has one.
+fn place<'a>(tx: &Transaction<'_>, frames: &'a [Frame]) -> Result<Option<(&'a Frame, Target, Lang)>, LedgerError> {
+    for frame in frames {
+        let Some(owner) = &frame.access.owner else { continue };
+        let Some(home) = inbound::direct_chat_of(tx, &frame.channel, owner)? else { continue };
+        let newest = conversations::newest_of_chat(tx, &frame.channel, &home)?;
+        let lang = newest.map_or(frame.lang, |conversation| conversation.lang);
+        return Ok(Some((frame, Target { chat: home, reply_to: None, in_topic: false }, lang)));
+    }
+    Ok(None)
+}
+
+/// One that refuses us comes last: what is said there is heard once a person has mended it.
+fn frames(core: &Core) -> Vec<Frame> {
+    let mut channels: Vec<_> = core.channels.iter().collect();
+    channels.sort_by_key(|(name, channel)| (channel.health().state == ChannelState::Refused, (*name).clone()));
+    channels.into_iter().map(|(name, _)| core.frame(name)).collect()
+}
+
+fn is_night(zone: Tz, now_ms: i64) -> bool {
+    let Some(at) = schedule::shown(zone, now_ms) else { return false };
+    let minute = at.hour() * 60 + at.minute();
+    minute >= NIGHT.0 || minute < NIGHT.1
+}
+
+/// What was seen the last time. Spans are monotonic: a clock that was set makes no outage.
+#[derive(Default)]
+struct Watch {
+    down: HashMap<ChannelName, Down>,
+    refused: HashMap<ChannelName, (Instant, bool)>,
+    runtime: Option<Down>,
+    disk_is_low: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Down {
+    since: Instant,
+    since_ms: i64,
+}
+
+impl Down {
+    fn now(core: &Core) -> Self {
+        Self { since: Instant::now(), since_ms: core.now_ms() }
+    }
+
+    fn was_long(self) -> bool {
+        self.since.elapsed() >= LONG
+    }
+}
+
+impl Watch {
+    async fn look(&mut self, core: &Core) -> Result<(), LedgerError> {
+        for (name, channel) in &core.channels {
+            let health = channel.health();
+            self.connection(core, name, health.state == ChannelState::Connected).await?;
+            if health.state != ChannelState::Refused {
+                self.refused.remove(name);
+                continue;
+            }
+            let (since, told) = self.refused.entry(name.clone()).or_insert_with(|| (Instant::now(), false));
+            if !*told && since.elapsed() >= REFUSED {
+                *told = true;
+                let problem = health.problem.clone();
+                let why = |lang| problem.as_ref().map_or_else(String::new, |problem| problem.text(lang).to_owned());
+                tell(core, &Cause::Refused(name.clone()), &[], |lang| {
+                    say::notice(lang, NoticeMsg::ChannelRefuses { channel: name.as_str(), problem: &why(lang) })
+                })
+                .await?;
+            }
+        }
+        self.runtime(core).await?;
+        self.disk(core).await
+    }
+
+    async fn connection(&mut self, core: &Core, name: &ChannelName, connected: bool) -> Result<(), LedgerError> {
+        if !connected {
+            self.down.entry(name.clone()).or_insert_with(|| Down::now(core));
+            return Ok(());
+        }
+        let Some(down) = self.down.remove(name).filter(|down| down.was_long()) else { return Ok(()) };
+        let now = core.now_ms();
+        let (from, to) = (say::at(down.since_ms, now), say::at(now, now));
+        let channel = name.as_str();
+        tell(core, &Cause::Offline(name.clone()), &[], |lang| {
+            say::notice(lang, NoticeMsg::OfflineOver { channel, from, to })
+        })
+        .await
+    }
+
+    async fn runtime(&mut self, core: &Core) -> Result<(), LedgerError> {
+        match core.host.state() {
+            HostState::Trouble(_) | HostState::Stuck(_) => {
+                self.runtime.get_or_insert_with(|| Down::now(core));
+                Ok(())
+            }
+            HostState::Live(_) => {
+                let Some(down) = self.runtime.take().filter(|down| down.was_long()) else { return Ok(()) };
+                let now = core.now_ms();
+                let (from, to) = (say::at(down.since_ms, now), say::at(now, now));
+                let runtime = say::runtime(core.host.kind(), None);
+                tell(core, &Cause::Runtime, &[], |lang| {
+                    say::notice(lang, NoticeMsg::RuntimeOutageOver { runtime: &runtime, from, to })
+                })
+                .await
+            }
+            HostState::Starting | HostState::Stopped => Ok(()),
+        }
+    }
+
+    async fn disk(&mut self, core: &Core) -> Result<(), LedgerError> {
+        let home = &core.config.ally_home;
+        let Some(free) = free_bytes(home) else { return Ok(()) };
+        let was_low = self.disk_is_low;
+        self.disk_is_low = free < if was_low { 2 * LOW_BYTES } else { LOW_BYTES };
+        if was_low || !self.disk_is_low {
+            return Ok(());
+        }
+        let path = home.display().to_string();
+        let megabytes = usize::try_from(free >> 20).unwrap_or(usize::MAX);
+        tell(core, &Cause::Disk, &[], |lang| say::notice(lang, NoticeMsg::DiskLow { path: &path, megabytes })).await
+    }
+}
+
+/// What the person that ally runs as may still use where this folder lies.
+fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    found.f_bavail.checked_mul(found.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::pictures::tests::frame;
+    use crate::domain::access::Access;
+    use crate::ledger::inbound::{InboundState, NewInbound};
+    use crate::ledger::{Ledger, LedgerLock, Places, messages};
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    fn at(hour: i64, minute: i64) -> i64 {
+        // A day in winter; UTC.
+        1_767_225_600_000 + hour * HOUR_MS + minute * 60_000
+    }
+
+    fn text(words: &str) -> Text {
+        Text { zh: format!("{words} 中"), en: words.to_owned() }
+    }
+
+    #[test]
+    fn the_night_is_that_of_the_zone() {
+        for (hour, minute, want) in [(21, 59, false), (22, 0, true), (3, 0, true), (8, 29, true), (8, 30, false)] {
+            assert_eq!(is_night(Tz::UTC, at(hour, minute)), want, "{hour}:{minute}");
+        }
+        assert!(is_night(chrono_tz::Asia::Shanghai, at(15, 0)), "23:00 there");
+        assert!(!is_night(chrono_tz::Asia::Shanghai, at(1, 0)), "9:00 there");
+    }
+
+    #[test]
+    fn one_cause_is_told_once_an_hour_and_only_safety_at_night() {
+        let fresh = State { waits: Some(text("one")), ..State::default() };
+        assert!(fresh.is_due("disk", 0, false) && !fresh.is_due("disk", 0, true) && fresh.is_due("sandbox", 0, true));
+        assert!(!State::default().is_due("disk", 0, false), "there is nothing to say");
+        let told = State { told_ms: Some(HOUR_MS), ..fresh };
+        assert!(!told.is_due("disk", HOUR_MS + 1, false) && !told.is_due("sandbox", HOUR_MS + 1, false));
+        assert!(told.is_due("disk", 2 * HOUR_MS, false));
+        assert!(told.is_due("disk", 0, false), "a clock that was set back holds up nothing");
+    }
+
+    /// The owner's words, so that there is a direct chat.
+    fn meet(tx: &Transaction<'_>) -> Result<(), LedgerError> {
+        let row = NewInbound {
+            channel: "local".into(),
+            dedupe_key: "first".to_owned(),
+            kind: "message",
+            state: InboundState::Command,
+            reason: None,
+            chat: Some("main".into()),
+            chat_kind: Some("direct"),
+            message: Some("m".into()),
+            sender: Some("wang".into()),
+            raw: None,
+            sent_at_ms: Some(1),
+            received_at_ms: 1,
+        };
+        inbound::admit(tx, &row).map(drop)
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_told_later_with_how_often_it_was_and_never_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        let ledger = Ledger::open(&places, &lock).unwrap();
+        let told = ledger.write(|tx| {
+            let access = std::sync::Arc::new(Access { owner: Some("wang".into()), ..Access::default() });
+            let frames = [Frame { access, ..frame() }];
+            let mut sent = Vec::new();
+            let look = |tx: &Transaction<'_>, sent: &mut Vec<String>| {
+                for head in messages::due(tx, i64::MAX / 4, 10)?.heads {
+                    let message = messages::get(tx, &head.id)?;
+                    sent.push(format!("{:?}", message.body));
+                    messages::undeliverable(tx, &message.id, "looked at")?;
+                }
+                Ok::<(), LedgerError>(())
+            };
+            let disk = || "disk".to_owned();
+            note(tx, &frames, disk(), &[], text("nobody"), at(12, 0), false)?;
+            look(tx, &mut sent)?;
+            assert!(sent.is_empty(), "the owner has no chat");
+            meet(tx)?;
+            send(tx, &frames, read(tx)?, at(12, 1), false)?;
+            look(tx, &mut sent)?;
+            note(tx, &frames, disk(), &[], text("second"), at(12, 30), false)?;
+            note(tx, &frames, disk(), &[], text("third"), at(12, 40), false)?;
+            send(tx, &frames, read(tx)?, at(12, 59), false)?;
+            look(tx, &mut sent)?;
+            assert_eq!(sent.len(), 1, "{sent:?}");
+            send(tx, &frames, read(tx)?, at(13, 1), false)?;
+            look(tx, &mut sent)?;
+            let once = ["loop:1".to_owned(), "loop:1:10".to_owned()];
+            note(tx, &frames, "crashes".to_owned(), &once, text("loop"), at(23, 0), true)?;
+            note(tx, &frames, "crashes".to_owned(), &once, text("again"), at(23, 30), true)?;
+            note(tx, &frames, "crashes".to_owned(), &once[1..], text("more"), at(23, 40), true)?;
+            look(tx, &mut sent)?;
+            assert_eq!(sent.len(), 2, "at night: {sent:?}");
+            send(tx, &frames, read(tx)?, at(32, 30), false)?;
+            look(tx, &mut sent)?;
+            send(tx, &frames, read(tx)?, at(40, 0), false)?;
+            look(tx, &mut sent)?;
+            Ok((sent, read(tx)?.into_keys().collect::<Vec<_>>()))
+        });
+        let (sent, left) = told.await.unwrap();
+        assert_eq!(sent.len(), 3, "{sent:?}");
+        assert!(sent[0].contains("nobody") && sent[1].contains("third (it happened 2 times)"), "{sent:?}");
+        assert!(sent[2].contains("loop") && !sent[2].contains("again") && !sent[2].contains("times"), "{sent:?}");
+        assert_eq!(left, ["crashes"], "what was told a day ago is forgotten");
+    }
+}
