@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LEAVES: [&str; 5] = ["clock", "crash", "tasks", "words", "telemetry"];
 
 /// Top-level module → what it may use beside itself and the leaves. The map of `src/lib.rs`.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("clock", &[]),
     ("crash", &[]),
@@ -24,12 +24,40 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("supervisor", &["config", "domain"]),
     ("routines", &["ledger", "domain"]),
     ("demo", &["domain"]),
+    ("doctor", &["bridge", "channels", "config", "control", "domain", "ledger", "runtimes", "supervisor"]),
     (
         "app",
-        &["bridge", "routines", "channels", "config", "control", "demo", "domain", "ledger", "runtimes", "supervisor"],
+        &[
+            "bridge",
+            "routines",
+            "channels",
+            "config",
+            "control",
+            "demo",
+            "doctor",
+            "domain",
+            "ledger",
+            "runtimes",
+            "supervisor",
+        ],
     ),
     ("bench", &["bridge", "channels", "config", "control", "demo", "domain", "ledger", "runtimes"]),
-    ("cli", &["app", "bench", "channels", "config", "control", "demo", "domain", "ledger", "supervisor"]),
+    (
+        "cli",
+        &[
+            "app",
+            "bench",
+            "channels",
+            "config",
+            "control",
+            "demo",
+            "doctor",
+            "domain",
+            "ledger",
+            "runtimes",
+            "supervisor",
+        ],
+    ),
 ];
 
 struct Source {

@@ -2,11 +2,13 @@
 //! its own small settings, starts them in order and stops them in the reverse one.
 
 mod assistant;
+mod doctor;
 mod high_water;
 mod routines;
 mod service;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +42,8 @@ use crate::runtimes::process::Holder;
 use crate::supervisor::{BridgeLink, EXIT_TERMINATED, Lock, LockError};
 use crate::tasks::{OnExit, Tasks};
 
+use doctor::Looks;
+pub(crate) use doctor::{access, codex, feishu_app};
 pub(crate) use routines::{RUNS, Told as RoutinesTold, UPCOMING};
 use service::Daemon;
 pub(crate) use service::{
@@ -118,6 +122,7 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
     let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));
+    parts.core.set_examiner(Arc::new(Looks::new(config.clone(), &parts.core, &service)));
     let trying = try_once(parts.core.host.clone(), probe(&config, "bridge"), safety);
     parts.listening.spawn("probe", OnExit::LogOnly, |cancel| async move {
         let _ = cancel.run_until_cancelled(trying).await;
@@ -345,30 +350,12 @@ fn feishu_config(settings: &config::FeishuConfig) -> FeishuConfig {
 /// `program` is this one, where it may be started as a runtime.
 fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Option<Holder>) -> Box<dyn Launcher> {
     let paths = &config.paths;
-    let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let path = config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
     // The runtime outlives the cancelling of the work that uses it: it is ended by its own shutdown.
     let own = Tasks::default();
     match &config.runtime {
-        RuntimeConfig::Codex(codex) => {
-            let settings = CodexConfig {
-                bin: codex.program.clone(),
-                runtimes_dir: paths.runtimes.clone(),
-                home: codex.home.clone(),
-                tmp_dir: paths.tmp.clone(),
-                run_dir: paths.run.clone(),
-                private: paths.private(),
-                private_families: vec![paths.ledger.clone()],
-                args: codex.args.clone(),
-                model: codex.model.clone(),
-                sandbox: codex.sandbox.clone(),
-                approval_policy: codex.approval_policy.clone(),
-                path,
-                env,
-            };
-            Box::new(CodexLauncher::new(settings, own).held_by(holder))
-        }
+        RuntimeConfig::Codex(codex) => Box::new(CodexLauncher::new(codex_config(config, codex), own).held_by(holder)),
         RuntimeConfig::Embedded => {
+            let env = child_environment(config);
             let settings = EmbeddedConfig { home: paths.home.join("embedded"), run_dir: paths.run.clone(), env };
             let launcher = EmbeddedLauncher::new(settings, clock.clone(), own);
             Box::new(match program {
@@ -376,6 +363,29 @@ fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Op
                 None => launcher,
             })
         }
+    }
+}
+
+fn child_environment(config: &Config) -> Vec<(OsString, OsString)> {
+    config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn codex_config(config: &Config, codex: &config::CodexConfig) -> CodexConfig {
+    let paths = &config.paths;
+    CodexConfig {
+        bin: codex.program.clone(),
+        runtimes_dir: paths.runtimes.clone(),
+        home: codex.home.clone(),
+        tmp_dir: paths.tmp.clone(),
+        run_dir: paths.run.clone(),
+        private: paths.private(),
+        private_families: vec![paths.ledger.clone()],
+        args: codex.args.clone(),
+        model: codex.model.clone(),
+        sandbox: codex.sandbox.clone(),
+        approval_policy: codex.approval_policy.clone(),
+        path: config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into()),
+        env: child_environment(config),
     }
 }
 
@@ -404,14 +414,19 @@ fn user_home(config: &Config) -> PathBuf {
     home.unwrap_or_else(|| config.paths.home.clone())
 }
 
-fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
-    let paths = &config.paths;
-    let feishu = Access {
+/// What is configured of the rights in Feishu.
+fn floor(config: &Config) -> Access {
+    Access {
         owner: config.access.owner.clone(),
         users: config.access.users.clone(),
         chats: config.access.chats.clone(),
         ..Access::default()
-    };
+    }
+}
+
+fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
+    let paths = &config.paths;
+    let feishu = floor(config);
     let at_home = Access { owner: Some(local.owner()), ..Access::default() };
     let (directory, workspaces) = match &config.conversation.directory {
         Directory::Fixed(directory) => (Some(directory.clone()), paths.workspaces.clone()),

@@ -7,13 +7,16 @@ use std::sync::{Arc, OnceLock};
 use super::{Ending, RoutinesTold};
 use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
-use crate::bridge::{answering, archive, launch_in_status, lock, pairing, prompt_text, restored as putting_back};
+use crate::bridge::{
+    answering, archive, checkup, launch_in_status, lock, pairing, prompt_text, restored as putting_back,
+};
 use crate::config::Config;
 use crate::control::{
     AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport,
     CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport,
-    PairCode, Pids, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow,
-    RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    PairCode, Pids, PressReport, PressState, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport,
+    RoutineRequest, RuleRow, RuntimeReport, Service, ServiceError, StatusReport, TurnCounts, TurnDetail, TurnRow,
+    TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};
@@ -60,6 +63,11 @@ impl Daemon {
             ending,
             safety,
         }
+    }
+
+    /// What came of trying the sandbox, once that is done.
+    pub(super) fn tried(&self) -> Option<&[Tried]> {
+        self.safety.get().map(Vec::as_slice)
     }
 
     fn state(&self) -> DaemonState {
@@ -563,6 +571,23 @@ impl Service for Daemon {
 
     fn pair(&self) -> Reply<'_, PairCode> {
         Box::pin(self.start_pairing())
+    }
+
+    fn press(&self) -> Reply<'_, PressReport> {
+        Box::pin(async move {
+            let name = checkup::send(&self.core, &"feishu".into()).await.map_err(failed)?;
+            Ok(PressReport { name })
+        })
+    }
+
+    fn pressed(&self, name: String) -> Reply<'_, PressState> {
+        Box::pin(async move {
+            let found = checkup::state(&self.core, &name).await.map_err(failed)?;
+            let Some(checkup::Sent { shown, given_up, pressed }) = found else {
+                return Err(ServiceError::NotFound(format!("there is no card {name}")));
+            };
+            Ok(PressState { shown, given_up, pressed })
+        })
     }
 
     fn drain(&self, request: DrainRequest) -> Reply<'_, DrainPreview> {

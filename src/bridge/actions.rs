@@ -90,6 +90,8 @@ pub enum Told {
     RuleRevoked,
     /// The owner has locked everything.
     Paused,
+    /// A click that was to come back did.
+    CameBack,
 }
 
 /// What follows an action once its transaction is committed.
@@ -155,6 +157,7 @@ pub fn perform(
         Action::Routine { name, text, subject } => {
             routine_command::decide(tx, frame, name, text.as_deref(), subject, person)
         }
+        Action::CheckUp { name } => super::checkup::pressed(tx, frame, name, person),
         Action::RevokeRule { number, list } => {
             let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
             let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;

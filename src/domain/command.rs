@@ -74,6 +74,7 @@ pub enum Command {
         revoke: Option<i64>,
     },
     Routine(Wish),
+    Doctor,
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -290,6 +291,7 @@ fn command(word: &'static str, rest: &str) -> Typed {
             None => Command::Help(Some("routine".to_owned())),
         },
         "gates" => Command::Gates,
+        "doctor" => Command::Doctor,
         "lock" => Command::Lock,
         "unlock" => Command::Unlock,
         "audit" => match span_ms(if rest.is_empty() { "7d" } else { rest }) {
@@ -585,7 +587,7 @@ mod tests {
             ("/锁定", Lock),
             ("/unlock", Unlock),
             ("/解锁", Unlock),
-            ("/体检", Later("doctor")),
+            ("/体检", Doctor),
             ("/routine list", Routine(Wish::List)),
             ("/定时 暂停 周报", Routine(Wish::Pause("周报".to_owned()))),
         ] {
