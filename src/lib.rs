@@ -6,7 +6,8 @@
 //!
 //! Direction: `main → cli → app → {bridge, control, supervisor, channels, runtimes, ledger, config}`;
 //! `bridge → ledger, domain`; `channels, runtimes → bridge::ports, domain`; `ledger → domain`; `domain → nothing`;
-//! `control, supervisor → config, domain`. `clock`, `tasks`, `words`, `telemetry`, `metrics` and `crash` are leaves. `cli` is a client of the
+//! `control, supervisor → config, domain`; `doctor` looks at all of it for `app` and `cli`, and nothing depends on it
+//! besides. `clock`, `tasks`, `words`, `telemetry`, `metrics` and `crash` are leaves. `cli` is a client of the
 //! running daemon besides: it speaks `control` and draws `channels::local`. `bench` measures all of it, for `cli` alone. `tests/tidy.rs` holds all of this.
 
 pub mod app;
@@ -19,6 +20,7 @@ pub mod config;
 pub mod control;
 pub mod crash;
 pub mod demo;
+pub mod doctor;
 pub mod domain;
 pub mod ledger;
 pub mod metrics;

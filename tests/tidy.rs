@@ -25,12 +25,40 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("supervisor", &["config", "domain"]),
     ("routines", &["ledger", "domain"]),
     ("demo", &["domain"]),
+    ("doctor", &["bridge", "channels", "config", "control", "domain", "ledger", "runtimes", "supervisor"]),
     (
         "app",
-        &["bridge", "routines", "channels", "config", "control", "demo", "domain", "ledger", "runtimes", "supervisor"],
+        &[
+            "bridge",
+            "routines",
+            "channels",
+            "config",
+            "control",
+            "demo",
+            "doctor",
+            "domain",
+            "ledger",
+            "runtimes",
+            "supervisor",
+        ],
     ),
     ("bench", &["bridge", "channels", "config", "control", "demo", "domain", "ledger", "runtimes"]),
-    ("cli", &["app", "bench", "channels", "config", "control", "demo", "domain", "ledger", "supervisor"]),
+    (
+        "cli",
+        &[
+            "app",
+            "bench",
+            "channels",
+            "config",
+            "control",
+            "demo",
+            "doctor",
+            "domain",
+            "ledger",
+            "runtimes",
+            "supervisor",
+        ],
+    ),
 ];
 
 struct Source {

@@ -2,6 +2,7 @@
 //! its own small settings, starts them in order and stops them in the reverse one.
 
 mod assistant;
+mod doctor;
 mod high_water;
 mod proof;
 mod routines;
@@ -9,6 +10,7 @@ mod runtime_settings;
 mod service;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ use crate::supervisor::{BridgeLink, CrashLoop, EXIT_TERMINATED, Lock, LockError}
 use crate::tasks::{OnExit, Tasks};
 use crate::words::safety_warnings;
 
+use doctor::Looks;
+pub(crate) use doctor::{access, codex, feishu_app};
 pub(crate) use routines::{RUNS, Told as RoutinesTold, UPCOMING};
 use runtime_settings::RuntimeSettings;
 use service::Daemon;
@@ -123,6 +127,7 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
     let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));
+    parts.core.set_examiner(Arc::new(Looks::new(config.clone(), &parts.core, &service)));
     let trying = try_once(Arc::clone(&parts.core), probe(&config, "bridge"), safety);
     tell_owner(&parts, &paths);
     let settings = RuntimeSettings::of(&config);
@@ -392,7 +397,7 @@ fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Op
             Box::new(CodexLauncher::new(settings, own).held_by(holder))
         }
         RuntimeConfig::Embedded => {
-            let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let env = child_environment(config);
             let settings = EmbeddedConfig { home: paths.home.join("embedded"), run_dir: paths.run.clone(), env };
             let launcher = EmbeddedLauncher::new(settings, clock.clone(), own);
             Box::new(match program {
@@ -403,11 +408,13 @@ fn launcher(config: &Config, clock: &Clock, program: Option<PathBuf>, holder: Op
     }
 }
 
+fn child_environment(config: &Config) -> Vec<(OsString, OsString)> {
+    config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
 /// `program` is this one, for the agent's tools.
 fn codex_config(config: &Config, codex: &config::CodexConfig, program: Option<PathBuf>) -> CodexConfig {
     let paths = &config.paths;
-    let env = config.child_environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let path = config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
     CodexConfig {
         bin: codex.program.clone(),
         runtimes_dir: paths.runtimes.clone(),
@@ -420,8 +427,8 @@ fn codex_config(config: &Config, codex: &config::CodexConfig, program: Option<Pa
         model: codex.model.clone(),
         sandbox: codex.sandbox.clone(),
         approval_policy: codex.approval_policy.clone(),
-        path,
-        env,
+        path: config.child_environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into()),
+        env: child_environment(config),
         tools: program.map(|program| ToolServer { program, home: paths.home.clone() }),
     }
 }
@@ -476,14 +483,19 @@ fn user_home(config: &Config) -> PathBuf {
     home.unwrap_or_else(|| config.paths.home.clone())
 }
 
-fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
-    let paths = &config.paths;
-    let feishu = Access {
+/// What is configured of the rights in Feishu.
+fn floor(config: &Config) -> Access {
+    Access {
         owner: config.access.owner.clone(),
         users: config.access.users.clone(),
         chats: config.access.chats.clone(),
         ..Access::default()
-    };
+    }
+}
+
+fn bridge_config(config: &Config, local: &LocalChannel) -> BridgeConfig {
+    let paths = &config.paths;
+    let feishu = floor(config);
     let at_home = Access { owner: Some(local.owner()), ..Access::default() };
     let (directory, workspaces) = match &config.conversation.directory {
         Directory::Fixed(directory) => (Some(directory.clone()), paths.workspaces.clone()),

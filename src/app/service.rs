@@ -11,15 +11,15 @@ use crate::bridge::core::Core;
 use crate::bridge::host::HostState;
 use crate::bridge::sending::{self, SendingError, Sent};
 use crate::bridge::{
-    answering, archive, launch_in_status, lock, pairing, prompt_text, restored as putting_back, tools,
+    answering, archive, checkup, launch_in_status, lock, pairing, prompt_text, restored as putting_back, tools,
 };
 use crate::config::Config;
 use crate::control::{
     AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport,
     CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport,
-    PairCode, Pids, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow,
-    RuntimeReport, SendReport, SendRequest, Service, ServiceError, StatusReport, ToolReport, ToolRequest, TurnCounts,
-    TurnDetail, TurnRow, TurnsQuery, Warp,
+    PairCode, Pids, PressReport, PressState, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport,
+    RoutineRequest, RuleRow, RuntimeReport, SendReport, SendRequest, Service, ServiceError, StatusReport, ToolReport,
+    ToolRequest, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};
@@ -69,6 +69,11 @@ impl Daemon {
             runtime_settings: RuntimeSettings::of(config),
             safety,
         }
+    }
+
+    /// What came of trying the sandbox, once that is done.
+    pub(super) fn tried(&self) -> Option<&[Tried]> {
+        self.safety.get().map(Vec::as_slice)
     }
 
     fn state(&self) -> DaemonState {
@@ -647,6 +652,23 @@ impl Service for Daemon {
 
     fn pair(&self) -> Reply<'_, PairCode> {
         Box::pin(self.start_pairing())
+    }
+
+    fn press(&self) -> Reply<'_, PressReport> {
+        Box::pin(async move {
+            let name = checkup::send(&self.core, &"feishu".into()).await.map_err(failed)?;
+            Ok(PressReport { name })
+        })
+    }
+
+    fn pressed(&self, name: String) -> Reply<'_, PressState> {
+        Box::pin(async move {
+            let found = checkup::state(&self.core, &name).await.map_err(failed)?;
+            let Some(checkup::Sent { shown, given_up, pressed }) = found else {
+                return Err(ServiceError::NotFound(format!("there is no card {name}")));
+            };
+            Ok(PressState { shown, given_up, pressed })
+        })
     }
 
     fn drain(&self, request: DrainRequest) -> Reply<'_, DrainPreview> {

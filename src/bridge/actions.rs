@@ -91,6 +91,8 @@ pub enum Told {
     RuleRevoked,
     /// The owner has locked everything.
     Paused,
+    /// A click that was to come back did.
+    CameBack,
 }
 
 /// What follows an action once its transaction is committed.
@@ -157,6 +159,7 @@ pub fn perform(
             let source = if *by_agent { Source::Agent } else { Source::Chat };
             routine_command::decide(tx, frame, (name, source), text.as_deref(), subject, person)
         }
+        Action::CheckUp { name } => super::checkup::pressed(tx, frame, name, person),
         Action::RevokeRule { number, list } => {
             let Some(rule) = rules::get(tx, *number)? else { return Ok(Performed::told(Told::NoLongerValid)) };
             let performed = revoke_rule(tx, frame, *number, &rule.chat, person)?;

@@ -3,6 +3,7 @@
 
 mod compact;
 mod conversing;
+mod doctor;
 mod lock;
 mod look;
 mod model;
@@ -105,6 +106,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
     let looked = match command {
         Command::Audit { span_ms } => look::audited(core, &letter, span_ms).await?,
         Command::Gates => Some(look::open(core, &letter).await?),
+        Command::Doctor => doctor::examined(core, &letter).await?,
         _ => None,
     };
     let ground = routine::Ground::of(core, &letter);
@@ -134,6 +136,7 @@ pub(super) async fn run(core: &Arc<Core>, letter: Letter, command: Command, orde
                 Some(text) => Ok(Reply::say(text)),
                 None => refused(tx, frame, letter, lang, Act::Audit { everywhere: false }, "audit"),
             },
+            Command::Doctor => doctor::reply(tx, frame, letter, lang, looked),
             Command::Lock => lock::switch(tx, frame, letter, lang, true),
             Command::Unlock => lock::switch(tx, frame, letter, lang, false),
             Command::Rules { revoke } => rules::rules(tx, frame, letter, lang, *revoke),

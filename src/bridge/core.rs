@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -15,7 +15,7 @@ use super::host::Host;
 use super::leases::Leases;
 use super::overtake::Fetching;
 use super::pictures::Frame;
-use super::ports::{BotIdentity, Channel};
+use super::ports::{BotIdentity, Channel, Examiner};
 use super::rights;
 use crate::clock::Clock;
 use crate::domain::access::Access;
@@ -119,6 +119,8 @@ pub struct Core {
     pub owner_is_to_be_asked: AtomicBool,
     /// What the keys of the agents' tools come from, once it was read.
     pub(super) tools: tokio::sync::OnceCell<[u8; 32]>,
+    /// Who looks for `/doctor`; nobody in tests of single parts.
+    examiner: OnceLock<Arc<dyn Examiner>>,
     /// Secret answers on their way to the runtime. Never stored: what a dead bridge knew is asked for again.
     secrets: Mutex<HashMap<GateId, Decision>>,
 }
@@ -174,6 +176,7 @@ impl Core {
             restored_ms: AtomicI64::new(i64::MIN),
             owner_is_to_be_asked: AtomicBool::new(false),
             tools: tokio::sync::OnceCell::new(),
+            examiner: OnceLock::new(),
             secrets: Mutex::default(),
             config,
         }
@@ -315,6 +318,15 @@ impl Core {
 
     pub fn channel(&self, name: &ChannelName) -> Option<&Arc<dyn Channel>> {
         self.channels.get(name)
+    }
+
+    /// Said once, by whoever put the parts together.
+    pub fn set_examiner(&self, examiner: Arc<dyn Examiner>) {
+        let _ = self.examiner.set(examiner);
+    }
+
+    pub fn examiner(&self) -> Option<&Arc<dyn Examiner>> {
+        self.examiner.get()
     }
 
     pub fn keep_secret(&self, gate: &GateId, decision: Decision) {

@@ -13,7 +13,7 @@ use super::pictures::Frame;
 use super::ports::*;
 use super::say;
 use crate::crash;
-use crate::domain::access::Role;
+use crate::domain::access::{Heard, heard};
 use crate::domain::delivery::{Body, Target};
 use crate::domain::ids::*;
 use crate::domain::message::*;
@@ -103,19 +103,18 @@ pub(super) fn judge(core: &Core, channel: &ChannelName, message: &IncomingMessag
         return Verdict::Refuse("not a person");
     }
     let bot_known = core.bot(channel).is_some();
-    if message.chat_kind == ChatKind::Group && bot_known && !message.mentions_bot {
-        return Verdict::Refuse("not addressed");
-    }
     let access = core.access(channel);
     let role =
         access.role(&message.sender.user, message.sender.tenant.as_deref(), Some(&message.chat), message.chat_kind);
-    match role {
-        Role::Outsider => Verdict::Refuse("other company"),
-        Role::Stranger if message.chat_kind == ChatKind::Group && !bot_known => Verdict::Refuse("stranger"),
-        Role::Stranger => {
+    // As long as the bot is not known nobody can tell whether it is mentioned.
+    match heard(role, message.chat_kind, message.mentions_bot || !bot_known) {
+        Heard::NotAddressed => Verdict::Refuse("not addressed"),
+        Heard::Outsider => Verdict::Refuse("other company"),
+        Heard::Stranger if message.chat_kind == ChatKind::Group && !bot_known => Verdict::Refuse("stranger"),
+        Heard::Stranger => {
             Verdict::Stranger { may_pair: access.owner.is_none() && message.chat_kind == ChatKind::Direct }
         }
-        Role::Owner | Role::Admin | Role::Approver | Role::User | Role::Member => Verdict::Admit,
+        Heard::Taken => Verdict::Admit,
     }
 }
 

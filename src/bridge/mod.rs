@@ -15,6 +15,7 @@ pub mod archive;
 mod at_end;
 mod autosave;
 mod backfill;
+pub mod checkup;
 mod commands;
 pub mod compaction;
 pub mod companions;
@@ -71,6 +72,7 @@ use self::gates::Undertaker;
 use self::intake::BridgeIntake;
 
 pub use prompts::{of_text as prompt_of, text_of as prompt_text};
+pub use rights::in_ledger as rights_in_ledger;
 pub use say::launch_in_status;
 
 /// A running bridge.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::domain::delivery::{Body, Disposition, Obstacle, Target};
+use crate::domain::finding::Finding;
 use crate::domain::gate::{Ask, Choice, Decision};
 pub use crate::domain::history::Evidence;
 use crate::domain::history::{ChangedFile, Failure, History};
@@ -420,6 +421,12 @@ pub trait Launcher: Send + Sync + 'static {
     fn probe<'a>(&'a self, _probe: &'a Probe) -> Boxed<'a, Vec<Tried>> {
         Box::pin(std::future::ready(Vec::new()))
     }
+}
+
+/// Looks at everything that ally needs to work, for `/doctor`. It tries nothing.
+pub trait Examiner: Send + Sync + 'static {
+    /// What was found, in the order in which one depends on the other.
+    fn examine(&self, lang: Lang) -> Boxed<'_, Vec<Finding>>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

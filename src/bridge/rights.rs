@@ -49,6 +49,16 @@ pub(super) fn in_force(tx: &Transaction<'_>, frame: &Frame) -> Result<Access, Le
     Ok(access)
 }
 
+/// The same for whoever has no frame: the daemon may not run.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn in_ledger(tx: &Transaction<'_>, channel: &ChannelName, floor: &Access) -> Result<Access, LedgerError> {
+    let mut access = granted(floor, grants::of_channel(tx, channel)?);
+    access.locked = settings::is_locked(tx)?;
+    Ok(access)
+}
+
 /// What is configured, and what was given in chats.
 pub(super) fn granted(floor: &Access, grants: Vec<Grant>) -> Access {
     let mut access = floor.clone();

@@ -77,6 +77,7 @@ pub fn toast(told: &Told, now_ms: i64) -> Toast {
         Told::Unknown => ToastMsg::Unknown,
         Told::AnswerMissing => ToastMsg::AnswerMissing,
         Told::Paused => ToastMsg::Paused,
+        Told::CameBack => ToastMsg::CameBack,
         Told::RuleRevoked => ToastMsg::RuleRevoked,
         Told::NothingRunning => ToastMsg::Over,
         Told::TakenUp => ToastMsg::TakenUp,

@@ -85,7 +85,7 @@ enum Command {
     Logs(logs::Args),
     /// Talk to the agent in this terminal
     Chat(chat::Args),
-    /// Try on this machine what ally promises
+    /// Find out what does not work, why, and what to do
     Doctor(doctor::Args),
     /// List tasks, or show one
     Turns(turns::Args),
@@ -149,12 +149,13 @@ impl Command {
             Command::Rules(args) => args.only_looks(),
             Command::Routine(args) => args.only_looks(),
             Command::Service(args) => args.only_looks(),
+            Command::Doctor(args) => args.only_looks(),
             Command::Reload(_) => false,
             Command::Restored(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
             Command::Backup(_) | Command::Restore(_) | Command::Archive(_) => false,
-            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) | Command::Doctor(_) => false,
+            Command::Chat(_) | Command::Pair(_) | Command::Bridge(_) | Command::Demo(_) => false,
             Command::Bench(_) | Command::Send(_) => false,
         }
     }

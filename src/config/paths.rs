@@ -154,6 +154,11 @@ impl Paths {
         self.run.join("hold-limit")
     }
 
+    /// In test builds: how many bytes are free where the home lies.
+    pub fn free_space(&self) -> PathBuf {
+        self.run.join("free-space")
+    }
+
     /// The token that every request on the control socket carries.
     pub fn token(&self) -> PathBuf {
         self.run.join("token")

@@ -471,6 +471,24 @@ pub struct PairCode {
     pub valid_until_ms: i64,
 }
 
+/// A card that was sent to be pressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PressReport {
+    /// Its name; `null` where the owner has no direct chat to send it to.
+    pub name: Option<String>,
+}
+
+/// How far such a card has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PressState {
+    /// It is in the chat.
+    pub shown: bool,
+    /// It will not be there.
+    pub given_up: bool,
+    /// The click came back.
+    pub pressed: bool,
+}
+
 /// How the daemon is to end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainRequest {

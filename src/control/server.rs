@@ -167,6 +167,8 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/restored", get(async |State(service): Shared| answer(service.restored().await)).post(restored))
         .route("/v1/backup", post(backup))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
+        .route("/v1/press", post(async |State(service): Shared| answer(service.press().await)))
+        .route("/v1/press/{name}", get(pressed))
         .route("/v1/drain", post(drain));
     let router = if cfg!(debug_assertions) { router.route("/v1/clock", post(warp_clock)) } else { router };
     router.with_state(service)
@@ -233,6 +235,10 @@ async fn call_tool(State(service): Shared, Json(request): Json<ToolRequest>) -> 
 
 async fn send(State(service): Shared, Json(request): Json<SendRequest>) -> Response {
     answer(service.send(request).await)
+}
+
+async fn pressed(State(service): Shared, Path(name): Path<String>) -> Response {
+    answer(service.pressed(name).await)
 }
 
 async fn drain(State(service): Shared, Json(request): Json<DrainRequest>) -> Response {

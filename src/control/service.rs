@@ -4,8 +4,8 @@ use std::pin::Pin;
 
 use super::report::{
     AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, DrainPreview, DrainRequest,
-    GateRow, LockReport, LockRequest, PairCode, RestoredReport, RestoredRequest, RuleRow, StatusReport, TurnDetail,
-    TurnRow, TurnsQuery, Warp,
+    GateRow, LockReport, LockRequest, PairCode, PressReport, PressState, RestoredReport, RestoredRequest, RuleRow,
+    StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use super::routines::{ArchiveReport, RoutineDetail, RoutineReport, RoutineRequest};
 use super::tools::{SendReport, SendRequest, ToolReport, ToolRequest};
@@ -58,6 +58,10 @@ pub trait Service: Send + Sync + 'static {
     fn backup(&self, request: BackupRequest) -> Reply<'_, BackupReport>;
     /// A fresh one-time code; an older one ends.
     fn pair(&self) -> Reply<'_, PairCode>;
+    /// Sends the owner a card to be pressed.
+    fn press(&self) -> Reply<'_, PressReport>;
+    /// How far that card has come.
+    fn pressed(&self, name: String) -> Reply<'_, PressState>;
     /// Tells what a stop cuts and, unless it is a preview, begins it. The process ends with exit code 0 afterwards.
     fn drain(&self, request: DrainRequest) -> Reply<'_, DrainPreview>;
     /// Moves the clock. Routed in test builds only.
@@ -153,6 +157,12 @@ pub(crate) mod testing {
         }
         fn pair(&self) -> Reply<'_, PairCode> {
             Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })
+        }
+        fn press(&self) -> Reply<'_, PressReport> {
+            Box::pin(async { Ok(PressReport { name: None }) })
+        }
+        fn pressed(&self, name: String) -> Reply<'_, PressState> {
+            Box::pin(async move { Err(ServiceError::NotFound(format!("there is no card {name}"))) })
         }
         fn drain(&self, _: DrainRequest) -> Reply<'_, DrainPreview> {
             Box::pin(async { Ok(DrainPreview::default()) })

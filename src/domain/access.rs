@@ -160,6 +160,28 @@ pub fn may(role: Role, act: Act) -> bool {
     }
 }
 
+/// What becomes of a person's message, before anybody looks at its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    Taken,
+    /// Said in a group, and not to the bot.
+    NotAddressed,
+    /// Of another company: ignored without a word.
+    Outsider,
+    /// Ignored; once a day it is said whom to ask.
+    Stranger,
+}
+
+/// The one answer to which messages are taken. `is_for_bot` says that it mentions the bot; in a direct chat all are for it.
+pub fn heard(role: Role, kind: ChatKind, is_for_bot: bool) -> Heard {
+    match role {
+        _ if kind == ChatKind::Group && !is_for_bot => Heard::NotAddressed,
+        Role::Outsider => Heard::Outsider,
+        Role::Stranger => Heard::Stranger,
+        Role::Owner | Role::Admin | Role::Approver | Role::User | Role::Member => Heard::Taken,
+    }
+}
+
 impl Access {
     pub fn role(&self, user: &UserId, tenant: Option<&str>, chat: Option<&ChatId>, kind: ChatKind) -> Role {
         if self.owner.as_ref() == Some(user) {
@@ -322,6 +344,17 @@ mod tests {
         }
         let trusted = Act::SetLevel { level: Level::Trusted, from: Level::Edit, direct: false };
         assert!(Role::ALL.iter().all(|role| !may(*role, trusted)));
+    }
+
+    #[test]
+    fn who_is_heard() {
+        for role in Role::ALL {
+            assert_eq!(heard(role, ChatKind::Group, false), Heard::NotAddressed, "{role:?}");
+            for kind in [ChatKind::Group, ChatKind::Direct] {
+                assert_eq!(heard(role, kind, true) == Heard::Taken, role.may_talk(), "{role:?}");
+            }
+            assert_eq!(heard(role, ChatKind::Direct, false) == Heard::Taken, role.may_talk(), "{role:?}");
+        }
     }
 
     #[test]

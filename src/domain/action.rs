@@ -114,6 +114,10 @@ pub enum Action {
         #[serde(default)]
         by_agent: bool,
     },
+    /// Was sent to be pressed: that it comes back is all that is wanted.
+    CheckUp {
+        name: String,
+    },
 }
 
 impl Action {
@@ -136,7 +140,7 @@ impl Action {
             | Action::Resume { turn, .. } => Some(turn.as_str()),
             Action::Reopen { conversation, .. } | Action::TakeUp { conversation, .. } => Some(conversation.as_str()),
             Action::SaveSettings { chat, .. } => Some(chat.as_str()),
-            Action::Routine { name, .. } => Some(name),
+            Action::Routine { name, .. } | Action::CheckUp { name } => Some(name),
             Action::Late { .. } | Action::RevokeRule { .. } | Action::Restored { .. } => None,
         }
     }

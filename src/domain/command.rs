@@ -78,6 +78,7 @@ pub enum Command {
     Last {
         span_ms: Option<i64>,
     },
+    Doctor,
     /// A word of the table that this version does not carry out, in its English form.
     Later(&'static str),
 }
@@ -299,6 +300,7 @@ fn command(word: &'static str, rest: &str) -> Typed {
             (false, None) => Command::Help(Some("last".to_owned())),
         },
         "gates" => Command::Gates,
+        "doctor" => Command::Doctor,
         "lock" => Command::Lock,
         "unlock" => Command::Unlock,
         "audit" => match span_ms(if rest.is_empty() { "7d" } else { rest }) {
@@ -594,7 +596,7 @@ mod tests {
             ("/锁定", Lock),
             ("/unlock", Unlock),
             ("/解锁", Unlock),
-            ("/体检", Later("doctor")),
+            ("/体检", Doctor),
             ("/routine list", Routine(Wish::List)),
             ("/定时 暂停 周报", Routine(Wish::Pause("周报".to_owned()))),
         ] {

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod command;
 pub mod conversing;
 pub mod delivery;
+pub mod finding;
 pub mod gate;
 pub mod history;
 pub mod hold;

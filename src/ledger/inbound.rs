@@ -353,6 +353,14 @@ pub fn direct_chat_of(
     first(tx, sql, params![channel.as_str(), user.as_str()], |row| id(row, "chat"))
 }
 
+/// When a click last came, as far as the newest thousand rows of a channel tell it.
+pub fn last_click(tx: &Transaction<'_>, channel: &ChannelName) -> Result<Option<i64>, LedgerError> {
+    let sql = "SELECT kind, received_at_ms FROM inbound INDEXED BY inbound_channel WHERE channel = ?1
+         ORDER BY seq DESC LIMIT 1000";
+    let newest: Vec<(String, i64)> = all(tx, sql, [channel.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(newest.into_iter().find(|(kind, _)| kind == "click").map(|(_, at_ms)| at_ms))
+}
+
 /// Those of the rows whose files nobody needs any more: what came of them ended before `before_ms`, and nothing is open
 /// in their conversation. A row that is not known is somebody's.
 pub fn spent(tx: &Transaction<'_>, rows: &[InboundSeq], before_ms: i64) -> Result<Vec<InboundSeq>, LedgerError> {

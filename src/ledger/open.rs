@@ -65,6 +65,7 @@ pub(super) fn writer(places: &Places) -> Result<Connection, OpenError> {
     if found > known {
         return Err(OpenError::TooNew { path: path.clone(), found, known });
     }
+    keep_private(path);
     if is_small(path) {
         quick_check(&connection, path)?;
     }
@@ -197,6 +198,18 @@ fn is_same(one: &Path, other: &Path) -> std::io::Result<bool> {
         }
         one.consume(n);
         other.consume(n);
+    }
+}
+
+/// What people said is for the owner's eyes, also where somebody copies the file out of its folder. SQLite makes files that
+/// others may read; those beside it get the mode of the ledger when they are made anew.
+fn keep_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = path.to_owned().into_os_string();
+        name.push(ending);
+        // It may not be there, or be somebody else's: `ally doctor` tells that.
+        let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));
     }
 }
 
@@ -382,6 +395,19 @@ mod tests {
         assert_eq!(kept(&connection), "yes");
         let copy = Connection::open(places.backups.join("ledger-schema-1.db")).unwrap();
         assert_eq!((schema_of(&copy).unwrap(), kept(&copy).as_str()), (1, "yes"), "the copy is as it was");
+    }
+
+    #[test]
+    fn nobody_else_can_read_a_ledger() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let (_dir, places) = places();
+        drop(writer(&places).unwrap());
+        std::fs::set_permissions(&places.file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let _open = writer(&places).unwrap();
+        for entry in std::fs::read_dir(places.file.parent().unwrap()).unwrap().flatten() {
+            let about = entry.metadata().unwrap();
+            assert!(about.is_dir() || about.mode() & 0o077 == 0, "{} {:o}", entry.path().display(), about.mode());
+        }
     }
 
     /// Whoever starts it again and again meanwhile must know that it is worth it.

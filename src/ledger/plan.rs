@@ -50,7 +50,7 @@ struct Allowed {
     step: &'static str,
 }
 
-const ALLOWED: [Allowed; 11] = [
+const ALLOWED: [Allowed; 12] = [
     // Newest first by the row's number, and no further than the limit.
     Allowed {
         statement: "SELECT * FROM (SELECT platform_id FROM messages ",
@@ -72,6 +72,10 @@ const ALLOWED: [Allowed; 11] = [
     // The last entries once more.
     Allowed {
         statement: "SELECT received_at_ms, coalesce(sent_at_ms, received_at_ms) FROM inbound INDEXED BY inbound_channel",
+        step: "SEARCH inbound USING INDEX inbound_channel (channel=?)",
+    },
+    Allowed {
+        statement: "SELECT kind, received_at_ms FROM inbound INDEXED BY inbound_channel",
         step: "SEARCH inbound USING INDEX inbound_channel (channel=?)",
     },
     // The last entry of the table itself.

@@ -17,7 +17,7 @@ mod run;
 pub use crashes::{CrashLoop, Crashes};
 pub use daemon::{Presence, can_replace, end_marked, left_bridge, presence, signal, spawn_detached};
 pub use link::{BridgeLink, HoldLink};
-pub use lock::{Lock, LockError};
+pub use lock::{Lock, LockError, holder};
 pub use run::{AFTER_GRACE, AFTER_TERM, SupervisorConfig, run};
 
 /// Exit code of a bridge that cannot work with its configuration: the same again would fail again.

@@ -138,6 +138,10 @@ super::messages! {
         UsageDay { day: &'a str, tokens: i64, turns: usize } => "{day}：{tokens} tokens，{turns} 个任务", "{day}: {tokens} tokens · tasks: {turns}";
         UsageTurns => "最近的任务：", "Newest tasks:";
         UsageTurn { title: &'a str, tokens: i64 } => "{title}：{tokens} tokens", "{title}: {tokens} tokens";
+        // ---- the check-up
+        DoctorFine { names: &'a str } => "✓ 正常：{names}", "✓ {names}";
+        DoctorMore => "要开进程才能试的，在电脑上：`ally doctor`", "What has to be tried is tried on the computer: `ally doctor`";
+        DoctorInDirect => "结果里有电脑上的文件名，只在私聊里说：请在私聊里发 `/doctor`", "It names files of the computer: send `/doctor` in the direct chat";
         // ---- whoami
         WhoamiOwner => "你是所有者：可以用我，可以批准，可以允许别人", "You are the owner: you may talk, approve, and allow others";
         WhoamiAdmin =>
@@ -268,6 +272,10 @@ pub fn help_topic(word: &str, lang: Lang) -> Option<&'static str> {
             "`/audit 7d`：最近 7 天谁决定了什么。审批人看这里的，管理员和所有者在私聊里看全部",
             "`/audit 7d`: who decided what in 7 days. Approvers see this chat's, admins and the owner all of it in their direct chat",
         ),
+        "doctor" => (
+            "`/doctor`：哪里不通，怎么办。只有所有者能用，在私聊里；电脑上是 `ally doctor`",
+            "`/doctor`: what does not work, and what to do. Owner only, in the direct chat; `ally doctor` on the computer",
+        ),
         "rules" => (
             "`/rules`：这里有哪些规则；`/rules revoke R7` 撤销 R7。审批人、管理员和所有者能用",
             "`/rules`: the rules of this chat; `/rules revoke R7` ends R7. For approvers, admins and the owner",
@@ -290,7 +298,8 @@ mod tests {
         for word in [
             "help", "new", "stop", "cancel", "status", "steer", "retry", "release", "threads", "resume", "fork",
             "name", "diff", "plan", "compact", "review", "model", "effort", "cd", "project", "usage", "whoami", "lang",
-            "allow", "deny", "rules", "gates", "routine", "last", "audit", "lock", "unlock", "admin", "approver",
+            "allow", "deny", "rules", "doctor", "gates", "routine", "last", "audit", "lock", "unlock", "admin",
+            "approver",
         ] {
             for lang in [Lang::Zh, Lang::En] {
                 rules::check(word, help_topic(word, lang).expect("a topic"), lang);

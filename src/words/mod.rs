@@ -12,6 +12,7 @@ mod button;
 pub mod card;
 mod channel;
 mod command;
+mod doctor;
 mod failure;
 mod ledger;
 mod notice;
@@ -29,6 +30,7 @@ pub use button::button;
 pub use card::CardMsg;
 pub use channel::{ChannelMsg, both};
 pub use command::{CommandMsg, help_topic};
+pub use doctor::{DoctorMsg, check, without_scope};
 pub use failure::{
     FailureContext, Launch, Told, failure, last_failure, launch_failure, launch_in_status, runtime_trouble,
     stuck_in_status,
@@ -57,6 +59,7 @@ pub enum Msg<'a> {
     Channel(ChannelMsg<'a>),
     Bench(BenchMsg<'a>),
     Routine(RoutineMsg<'a>),
+    Doctor(DoctorMsg<'a>),
 }
 
 /// The sentence in a language.
@@ -70,6 +73,7 @@ pub fn text(msg: &Msg<'_>, lang: Lang) -> String {
         Msg::Channel(msg) => msg.text(lang),
         Msg::Bench(msg) => msg.text(lang),
         Msg::Routine(msg) => msg.text(lang),
+        Msg::Doctor(msg) => msg.text(lang),
     }
 }
 
@@ -153,6 +157,9 @@ macro_rules! area {
     };
     (RoutineMsg, $msg:ident) => {
         $crate::words::Msg::Routine($msg)
+    };
+    (DoctorMsg, $msg:ident) => {
+        $crate::words::Msg::Doctor($msg)
     };
 }
 

@@ -132,6 +132,7 @@ fn every_sentence_keeps_the_rules_in_both_languages() {
     all.extend(ChannelMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
     all.extend(RightsMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
     all.extend(RoutineMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
+    all.extend(DoctorMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
     all.extend(BenchMsg::samples().into_iter().map(|(name, msg)| (name, msg.into())));
     assert!(all.len() > 100, "only {} sentences", all.len());
     for (name, msg) in &all {

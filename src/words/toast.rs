@@ -35,6 +35,7 @@ super::messages! {
         Unknown => "这个按钮不是我的，没有做任何事", "This button is not mine; nothing was done";
         Paused => "已由所有者暂停，没有执行", "Paused by the owner; nothing was done";
         RuleRevoked => "已撤销", "Revoked";
+        CameBack => "收到了，按钮可用", "It came back: buttons work";
         AnswerMissing => "还没有选或写答案", "Choose or write an answer first";
     }
 }
@@ -48,7 +49,7 @@ fn kind(msg: &ToastMsg<'_>) -> ToastKind {
     use ToastMsg::*;
     match msg {
         Recorded | StopRecorded | Queued | Cancelled | Dismissed | KeepsWaiting | SteerRecorded | TakenUp | Saved
-        | RuleRevoked => ToastKind::Success,
+        | RuleRevoked | CameBack => ToastKind::Success,
         SavedPartly | NoChange | AlreadyDecided { .. } | AlreadyDone | Withdrawn => ToastKind::Info,
         OnlyCanDecide { .. }
         | OnlyCanPress { .. }

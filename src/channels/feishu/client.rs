@@ -269,6 +269,11 @@ impl Client {
         Self { http: Arc::new(http), tokens, limits: Limits::new() }
     }
 
+    /// Gets a token, where there is none.
+    pub async fn log_in(&self) -> Result<(), ApiError> {
+        self.tokens.get(&self.http).await.map(drop)
+    }
+
     /// Makes one call; once more with a fresh token if the platform calls the token invalid.
     ///
     /// `lane` is the chat or the message whose own limit counts, if one does. `request` is built anew for each attempt.

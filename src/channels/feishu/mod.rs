@@ -40,6 +40,7 @@ mod directory;
 mod error;
 pub mod frames;
 mod history;
+pub mod inspect;
 mod lookup;
 mod proxy;
 mod send;
@@ -49,7 +50,7 @@ mod tls;
 mod token;
 mod wire;
 
-pub use error::{ApiError, FeishuCode};
+pub use error::{ApiError, FeishuCode, MISSING_RIGHT};
 pub use proxy::Proxy;
 pub use socket::Timing;
 pub use wire::{Frame, Header};

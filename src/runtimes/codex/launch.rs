@@ -176,7 +176,7 @@ impl CodexLauncher {
     }
 
     /// One unknown key and `--strict-config` is exit 1 (M9). `Some` is codex's own complaint, with file, line and key.
-    async fn refuses_strictly(&self, found: &Found) -> Result<Option<String>, LaunchError> {
+    pub(super) async fn refuses_strictly(&self, found: &Found) -> Result<Option<String>, LaunchError> {
         let mut command = tokio::process::Command::new(&found.program);
         command.args(self.flags("none", true)).env_clear().envs(self.environment());
         let tried = |why: String| LaunchError::Failed { detail: format!("tried with its input closed: {why}") };

@@ -7,6 +7,7 @@
 
 pub mod convert;
 mod ground;
+mod inspect;
 pub mod install;
 mod launch;
 pub mod locate;

@@ -5,6 +5,7 @@ mod callbacks;
 mod cards;
 mod child;
 mod disk;
+mod doctor;
 mod flood;
 mod input;
 mod limits;

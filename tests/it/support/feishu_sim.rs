@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::rules::{Fault, Rules, UuidRepeat};
+pub use self::rules::{Console, Fault, Rules, UuidRepeat};
 pub use self::state::{AckRecord, SimMessage};
 use self::state::{Chat, ChatMode, Delivery, State};
 

@@ -214,7 +214,10 @@ fn route(state: &mut State, call: &Call, segments: &[&str]) -> Outcome {
     let ["open-apis", rest @ ..] = segments else { return refuse(404, "no such path") };
     let data = match (call.method.as_str(), rest) {
         ("GET", ["bot", "v3", "info"]) => {
-            let bot = json!({"activate_status": 2, "app_name": "ally", "avatar_url": "", "ip_white_list": [], "open_id": BOT});
+            let Some(status) = state.rules.console.activate_status else {
+                return refuse(11205, "app do not have bot");
+            };
+            let bot = json!({"activate_status": status, "app_name": "ally", "avatar_url": "", "ip_white_list": [], "open_id": BOT});
             return Ok(json!({"code": 0, "msg": "ok", "bot": bot}));
         }
         ("POST", ["im", "v1", "messages"]) => create(state, call),
@@ -227,7 +230,11 @@ fn route(state: &mut State, call: &Call, segments: &[&str]) -> Outcome {
         ("DELETE", ["im", "v1", "messages", message, "reactions", reaction]) => unreact(state, message, reaction),
         ("POST", ["im", "v1", "images"]) => upload(state, call, "image_key", 10 << 20),
         ("POST", ["im", "v1", "files"]) => upload(state, call, "file_key", 30 << 20),
+        ("GET", ["application", "v6", "applications", app]) => application(state, app),
+        ("GET", ["application", "v6", "applications", app, "app_versions"]) => versions(state, call, app),
+        ("GET", ["application", "v6", "scopes"]) => granted(state),
         ("GET", ["im", "v1", "chats", chat]) => chat_info(state, chat),
+        ("GET", ["im", "v1", "chats", chat, "members", "is_in_chat"]) => is_in_chat(state, chat),
         ("GET", ["im", "v1", "chats", chat, "members"]) => members(state, chat),
         ("POST", ["contact", "v3", "users", "basic_batch"]) => profiles(state, call),
         _ => refuse(404, "no such path"),
@@ -548,6 +555,61 @@ fn chat_info(state: &State, chat: &str) -> Outcome {
     Ok(json!({"name": found.name, "description": "", "chat_mode": mode, "group_message_type": "chat",
               "chat_type": "private", "chat_status": "normal", "external": found.external,
               "user_count": found.members.len().to_string(), "bot_count": "1"}))
+}
+
+fn is_in_chat(state: &State, chat: &str) -> Outcome {
+    let Some(found) = state.chats.get(chat) else { return refuse(232006, "chat id is invalid") };
+    Ok(json!({ "is_in_chat": found.bot_in }))
+}
+
+/// Whoever asks about an app must be that app, and may.
+fn asks_about_itself(state: &State, app: &str) -> Result<(), (i64, String)> {
+    if app != APP_ID {
+        return Err((210504, "no permission for this app".to_owned()));
+    }
+    if !state.rules.console.scopes.contains(&"application:application:self_manage") {
+        let msg = "Access denied. One of the following scopes is required: \
+                   [admin:app.info:readonly, application:application:self_manage].";
+        return Err((99991672, msg.to_owned()));
+    }
+    Ok(())
+}
+
+fn application(state: &State, app: &str) -> Outcome {
+    asks_about_itself(state, app)?;
+    let console = &state.rules.console;
+    let scopes: Vec<Value> =
+        console.scopes.iter().map(|scope| json!({"scope": scope, "level": 1, "token_types": ["tenant"]})).collect();
+    let mut app = json!({"app_id": APP_ID, "status": 1, "scopes": scopes, "app_name": "ally",
+        "owner": {"type": 2, "owner_id": "ou_owner"}, "online_version_id": console.online_version.unwrap_or(""),
+        "unaudit_version_id": console.waiting_version.unwrap_or("")});
+    if let Some((kind, subscribed)) = &console.callback {
+        app["callback_info"] = json!({"callback_type": kind, "subscribed_callbacks": subscribed});
+    }
+    Ok(json!({ "app": app }))
+}
+
+fn versions(state: &State, call: &Call, app: &str) -> Outcome {
+    asks_about_itself(state, app)?;
+    if call.query("lang").is_empty() {
+        return refuse(210501, "lang is required");
+    }
+    let console = &state.rules.console;
+    let events: Vec<Value> =
+        console.events.iter().map(|event| json!({"event_type": event, "event_name": event})).collect();
+    // Newest first: one that nobody has approved yet stands before the one in force.
+    let waiting = console.waiting_version.map(|id| json!({"version_id": id, "version": "1.1.0", "status": 3}));
+    let online = console.online_version.map(|id| {
+        json!({"version_id": id, "version": "1.0.0", "status": 1, "publish_time": "1790000000", "event_infos": events})
+    });
+    let items: Vec<Value> = waiting.into_iter().chain(online).collect();
+    Ok(json!({"items": items, "has_more": false}))
+}
+
+fn granted(state: &State) -> Outcome {
+    let scopes: Vec<Value> =
+        state.rules.console.granted.iter().map(|scope| json!({"scope_name": scope, "grant_status": 1})).collect();
+    Ok(json!({ "scopes": scopes }))
 }
 
 fn members(state: &State, chat: &str) -> Outcome {

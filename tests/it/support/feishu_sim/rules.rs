@@ -39,6 +39,8 @@ pub struct Rules {
     pub refuse_profiles: bool,
     /// Seconds that a token lives.
     pub token_seconds: u64,
+    /// What stands about the app in the developer console.
+    pub console: Console,
 }
 
 impl Default for Rules {
@@ -58,6 +60,55 @@ impl Default for Rules {
             refuse_list_of: None,
             refuse_profiles: false,
             token_seconds: 7200,
+            console: Console::default(),
+        }
+    }
+}
+
+/// The app as its owner has set it up. By default all is well.
+#[derive(Debug, Clone)]
+pub struct Console {
+    /// `None`: no bot was added.
+    pub activate_status: Option<i64>,
+    pub scopes: Vec<&'static str>,
+    /// What the organisation's own list of rights says; it is not complete for every app.
+    pub granted: Vec<&'static str>,
+    pub online_version: Option<&'static str>,
+    pub waiting_version: Option<&'static str>,
+    pub events: Vec<&'static str>,
+    /// How clicks are sent, and which callbacks are subscribed to.
+    pub callback: Option<(&'static str, Vec<&'static str>)>,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            activate_status: Some(2),
+            scopes: vec![
+                "im:message.p2p_msg:readonly",
+                "im:message.group_at_msg:readonly",
+                "im:message:send_as_bot",
+                "im:message:readonly",
+                "im:message:update",
+                "im:message.reactions:write_only",
+                "im:message.reactions:read",
+                "im:resource",
+                "im:chat:read",
+                "im:chat.members:bot_access",
+                "contact:user.basic_profile:readonly",
+                "application:application:self_manage",
+            ],
+            granted: Vec::new(),
+            online_version: Some("oav_1"),
+            waiting_version: None,
+            events: vec![
+                "im.message.receive_v1",
+                "im.message.recalled_v1",
+                "im.chat.member.bot.added_v1",
+                "im.chat.member.bot.deleted_v1",
+                "im.chat.disbanded_v1",
+            ],
+            callback: Some(("websocket", vec!["card.action.trigger"])),
         }
     }
 }

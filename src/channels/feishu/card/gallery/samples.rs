@@ -603,6 +603,7 @@ fn toasts(people: &People) -> Vec<ToastMsg<'_>> {
         T::Saved => [T::Saved],
         T::Paused => [T::Paused],
         T::RuleRevoked => [T::RuleRevoked],
+        T::CameBack => [T::CameBack],
         T::SavedPartly => [T::SavedPartly],
         T::NoChange => [T::NoChange],
         T::TakenUp => [T::TakenUp],
