@@ -165,13 +165,7 @@ fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusRepor
     let mut status = StatusReport::empty(paths.home.display().to_string(), state);
     status.pids.supervisor = pid;
     status.warnings.extend(trouble);
-    let looping = supervisor::CrashLoop::read(paths);
-    status.crashes = supervisor::Crashes::read(paths).map(|crashes| CrashReport {
-        count: looping.as_ref().map_or(crashes.count, |found| found.deaths),
-        last_exit: crashes.last_exit,
-        at_ms: crashes.at_ms,
-        next_try_ms: looping.map(|found| found.next_ms),
-    });
+    status.crashes = crashes(paths);
     let now = Clock::default().now_ms();
     let mut claimed = false;
     match ledger::report::offline(&paths.ledger, |tx| ledger::report::counts(tx, now)) {
@@ -184,6 +178,17 @@ fn offline(context: &Context, paths: &Paths, error: ClientError) -> (StatusRepor
         Err(error) => status.warnings.push(unreadable(context, paths, error.as_ref())),
     }
     (status, claimed)
+}
+
+/// How often the bridge died since it last took work, as its supervisor wrote it down.
+pub(super) fn crashes(paths: &Paths) -> Option<CrashReport> {
+    let looping = supervisor::CrashLoop::read(paths);
+    supervisor::Crashes::read(paths).map(|crashes| CrashReport {
+        count: looping.as_ref().map_or(crashes.count, |found| found.deaths),
+        last_exit: crashes.last_exit,
+        at_ms: crashes.at_ms,
+        next_try_ms: looping.map(|found| found.next_ms),
+    })
 }
 
 /// When the next routine would be due: as the daemon tells it, from its ledger.

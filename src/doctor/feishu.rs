@@ -188,8 +188,8 @@ fn clock(sheet: &mut Sheet, reached: bool, ahead_ms: Option<i64>) {
         _ => DoctorMsg::ClockAhead { seconds },
     };
     match seconds {
-        ..OFF_S => sheet.ok(check, DoctorMsg::ClockFine { seconds }),
-        ..FAR_OFF_S => sheet.note(check, found, DoctorMsg::ClockRemedy),
+        _ if seconds < OFF_S => sheet.ok(check, DoctorMsg::ClockFine { seconds }),
+        _ if seconds < FAR_OFF_S => sheet.note(check, found, DoctorMsg::ClockRemedy),
         _ => sheet.bad(check, found, DoctorMsg::ClockRemedy),
     }
 }

@@ -100,8 +100,8 @@ pub fn disk(sheet: &mut Sheet, paths: &Paths) {
             let (free, path) = (size(bytes), place.display().to_string());
             let found = DoctorMsg::DiskRoom { free: &free, path: &path };
             match bytes {
-                ..FULL => sheet.bad(Check::Disk, found, DoctorMsg::DiskRemedy),
-                ..TIGHT => sheet.note(Check::Disk, found, DoctorMsg::DiskRemedy),
+                _ if bytes < FULL => sheet.bad(Check::Disk, found, DoctorMsg::DiskRemedy),
+                _ if bytes < TIGHT => sheet.note(Check::Disk, found, DoctorMsg::DiskRemedy),
                 _ => sheet.ok(Check::Disk, found),
             }
         }

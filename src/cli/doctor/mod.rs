@@ -18,7 +18,7 @@ use super::status;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{Config, Paths, Problems, parse_duration};
-use crate::control::{Client, ClientError, CrashReport, PressReport, PressState, StatusReport};
+use crate::control::{Client, ClientError, PressReport, PressState, StatusReport};
 use crate::doctor::feishu::Pressed;
 use crate::doctor::runtime::Depth;
 use crate::doctor::{Daemon, Sheet, bundle, chat, feishu, home, runtime};
@@ -26,7 +26,6 @@ use crate::domain::finding::{Finding, Grade};
 use crate::domain::ids::{ChannelName, UserId};
 use crate::domain::safety::Tried;
 use crate::ledger::{report, said};
-use crate::supervisor::Crashes;
 use crate::words::DoctorMsg;
 
 /// Between two looks whether the click came.
@@ -170,11 +169,7 @@ impl<'a> Exam<'a> {
             Ok(status) => Daemon { state: status.state, status: Some(status), crashes: None },
             Err(error) => {
                 let (state, _, _) = status::without_answer(context, &paths, &error);
-                let crashes = Crashes::read(&paths).map(|crashes| CrashReport {
-                    count: crashes.count,
-                    last_exit: crashes.last_exit,
-                    at_ms: crashes.at_ms,
-                });
+                let crashes = status::crashes(&paths);
                 Daemon { state, status: None, crashes }
             }
         };

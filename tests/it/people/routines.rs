@@ -122,6 +122,7 @@ async fn a_file_that_cannot_be_read_is_named_and_what_it_said_before_holds() {
     put(&world, "broken", "schedul: x\n");
     let warns = |world: &World| {
         let warnings = world.status()?["warnings"].to_string();
+        eprintln!("W {warnings}");
         (warnings.contains("every now and then") && warnings.contains("schedul")).then_some(())
     };
     assert!(world.run(&["routine", "pause", "check"]).1, "it looks at once");
@@ -170,6 +171,8 @@ async fn a_sentence_in_the_chat_becomes_a_routine_once_it_is_confirmed() {
     let listed = json(&world, &["routine", "--json"]);
     let name = listed[0]["name"].as_str().unwrap().to_owned();
     assert_eq!((&listed[0]["source"], name.as_str()), (&"chat".into(), "say-tick"), "{listed}");
+    // Both clocks: what is written afterwards is not to be late.
+    world.sim.advance(2 * HOUR);
     world.warp(2 * HOUR).await;
     world
         .wait("the run to be told", |world| {
