@@ -456,7 +456,7 @@ fn is_a_test(name: &str) -> bool {
 }
 
 /// What a bridge must be able to die at: one place before and one after, or the one that lies between.
-const DEATHS: [(&str, &[&str]); 25] = [
+const DEATHS: [(&str, &[&str]); 26] = [
     ("W1", &["w1.before", "w1.after"]),
     ("W1b", &["w1b.before", "w1b.after"]),
     ("W2", &["w2.before", "w2.after"]),
@@ -470,6 +470,7 @@ const DEATHS: [(&str, &[&str]); 25] = [
     ("a burial", &["bury.before", "bury.after"]),
     ("a timer", &["reminder.before", "reminder.after"]),
     ("a run of a routine", &["routine.before", "routine.after"]),
+    ("a call of a tool", &["tool.before", "tool.after"]),
     ("the archive", &["archive.before", "archive.after"]),
     ("a migration", &["migration.before", "migration.after"]),
     ("a restore", &["restore.before", "restore.after"]),

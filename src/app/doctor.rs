@@ -30,7 +30,9 @@ pub(crate) fn feishu_app(config: &Config) -> Option<FeishuConfig> {
 /// Codex as it would be started, where that is the runtime.
 pub(crate) fn codex(config: &Config) -> Option<CodexLauncher> {
     match &config.runtime {
-        RuntimeConfig::Codex(codex) => Some(CodexLauncher::new(super::codex_config(config, codex, None), Tasks::default())),
+        RuntimeConfig::Codex(codex) => {
+            Some(CodexLauncher::new(super::codex_config(config, codex, None), Tasks::default()))
+        }
         RuntimeConfig::Embedded => None,
     }
 }

@@ -20,6 +20,8 @@ use crate::tasks::{OnExit, Tasks};
 
 /// Longest wait for anything that must come.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Longest wait for the daemon of an interrupted measurement, which somebody watches.
+const LAST_WAIT: Duration = Duration::from_secs(15);
 
 /// What does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,18 @@ pub struct Site {
     daemon: Option<Child>,
     /// When the daemon was last started, by the wall clock.
     pub started_ms: i64,
+}
+
+/// Of a measurement that is interrupted nothing is left: its folder is taken away once nobody writes there any more.
+impl Drop for Site {
+    fn drop(&mut self) {
+        let Some(mut daemon) = self.daemon.take() else { return };
+        drop(daemon.stdin.take());
+        let began = Instant::now();
+        while began.elapsed() < LAST_WAIT && matches!(daemon.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Site {
@@ -107,7 +121,8 @@ impl Site {
             command.env("ALLY_RUNTIME_BIN", program);
         }
         self.started_ms = Clock::default().now_ms();
-        let mut daemon = command.spawn().context("the daemon could not be started")?;
+        let daemon = command.spawn().context("the daemon could not be started")?;
+        self.daemon = Some(daemon);
         let began = Instant::now();
         loop {
             if let Some(status) = self.status().await
@@ -115,7 +130,9 @@ impl Site {
             {
                 break;
             }
-            if let Some(status) = daemon.try_wait()? {
+            if let Some(daemon) = &mut self.daemon
+                && let Some(status) = daemon.try_wait()?
+            {
                 let mut said = String::new();
                 if let Some(mut stderr) = daemon.stderr.take() {
                     stderr.read_to_string(&mut said).await?;
@@ -125,7 +142,6 @@ impl Site {
             ensure!(began.elapsed() < PATIENCE, "the daemon was not ready within {PATIENCE:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.daemon = Some(daemon);
         Ok(())
     }
 

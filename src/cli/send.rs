@@ -21,9 +21,9 @@ What is sent waits in the outbox until the chat has it, also over a restart. `al
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group(clap::ArgGroup::new("what").args(["text", "file"]).required(true).multiple(true)))]
 pub(super) struct Args {
     /// What to say, in Markdown; `-` reads it from the standard input
-    #[arg(required_unless_present = "file")]
     text: Option<String>,
     /// Where to: the owner's own chat, or a chat as CHANNEL:CHAT, like feishu:oc_…
     #[arg(long, default_value = "owner", value_name = "owner|CHANNEL:CHAT", value_parser = parse_to)]

@@ -103,7 +103,7 @@ impl Routine {
         if text.len() > TEXT_BYTES {
             return Err(RoutineError::TooLong { bytes: text.len() });
         }
-        let form = |error: serde_saphyr::Error| RoutineError::Form { detail: error.to_string() };
+        let form = |error: serde_saphyr::Error| RoutineError::Form { detail: first_line(&error.to_string()) };
         let file: File = serde_saphyr::from_str(text).map_err(form)?;
         let zone = file.zone.as_deref().map_or(Ok(here), schedule::zone)?;
         Ok(Self {
@@ -174,6 +174,12 @@ fn span(key: &'static str, value: Option<String>, default: Duration) -> Result<D
 fn directory(path: PathBuf) -> Result<PathBuf, RoutineError> {
     let is_plain = |path: &Path| path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
     if path.is_absolute() && is_plain(&path) { Ok(path) } else { Err(RoutineError::Directory { path }) }
+}
+
+/// What the reader of YAML says, without its picture of the place: it is told in one line.
+fn first_line(told: &str) -> String {
+    let line = told.lines().next().unwrap_or(told);
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]

@@ -154,6 +154,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::turns_before(tx, &channel, &chat, row, 1)?;
 
     chats::note(tx, &channel, &chat, ChatKind::Direct, 1)?;
+    chats::is_known(tx, &channel, &chat)?;
     chats::known(tx, &channel, 1)?;
     chats::topics(tx, &channel, &chat, 1, 1)?;
     chats::open_gap(tx, &channel, 1, 1)?;

@@ -16,5 +16,6 @@ mod restored;
 mod routines;
 mod secrets;
 mod things;
+mod tools;
 mod walk;
 mod words;

@@ -265,7 +265,8 @@ async fn judge(scene: Scene) {
     let mut command = world.ally(scene.args());
     command.env("ALLY_LANG", "zh");
     let told = String::from_utf8_lossy(&run(command).await.stdout).into_owned();
-    assert_eq!(told.contains('✕'), checks.iter().any(|check| check["grade"] == "bad"), "{told}");
+    let is_marked = told.lines().any(|line| line.starts_with('✕'));
+    assert_eq!(is_marked, checks.iter().any(|check| check["grade"] == "bad"), "{told}");
     assert!(told.lines().filter(|line| line.starts_with('✕')).count() <= told.matches("\n  → ").count(), "{told}");
 }
 

@@ -35,7 +35,7 @@ fn said(world: &World, message: &str) -> Vec<(String, String)> {
     world.answers(message).into_iter().map(of).collect()
 }
 
-async fn said_in_all(world: &World, message: &str, n: usize) -> Vec<(String, String)> {
+pub async fn said_in_all(world: &World, message: &str, n: usize) -> Vec<(String, String)> {
     let what = format!("{n} messages about {message}");
     let all = world.wait(&what, |world| Some(said(world, message)).filter(|said| said.len() >= n)).await;
     world.settled().await;
@@ -65,7 +65,7 @@ fn key_of(world: &World, chat: &str) -> (ConversationId, ToolKey) {
 }
 
 /// `ally mcp` as a runtime starts it, and a client of it.
-struct Server {
+pub struct Server {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -119,12 +119,13 @@ impl Server {
         if told["isError"] == json!(true) { Err(text) } else { Ok(text) }
     }
 
-    fn say(&mut self, text: &str) -> Result<String, String> {
+    /// Calls `send_message`.
+    pub fn say(&mut self, text: &str) -> Result<String, String> {
         self.call("send_message", json!({ "text": text }))
     }
 
     /// Ends it as a runtime does that closes its input.
-    fn end(mut self) {
+    pub fn end(mut self) {
         drop(self.input.take());
         assert!(self.child.wait().unwrap().success());
     }
@@ -138,7 +139,7 @@ impl Drop for Server {
 }
 
 /// A task of the chat that runs until it is stopped, and its tools.
-async fn at_work(world: &World, chat: &str) -> (String, Server) {
+pub async fn at_work(world: &World, chat: &str) -> (String, Server) {
     let message = world.sim.say(chat, OWNER, "[[sleep 600000]]");
     world.wait("the task to run", |world| (world.status()?["turns"]["running"].as_u64()? > 0).then_some(())).await;
     let (conversation, key) = key_of(world, chat);
@@ -397,57 +398,6 @@ async fn the_tools_have_limits() {
     let expected: Vec<String> = (0..10).chain(15..30).map(|n| format!("m{n}")).collect();
     assert_eq!(sent, expected, "each once, in order");
     assert_eq!(said(&world, &message).iter().filter(|(kind, name)| kind == "file" && name == "a.txt").count(), 5);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_death_in_the_middle_of_a_call_loses_and_doubles_nothing() {
-    let world = World::start(Kind::Embedded).await;
-    let (_, mut server) = at_work(&world, OWNER_CHAT).await;
-    for place in ["tool.before", "commit.before", "commit.after", "tool.after", "w7.told"] {
-        std::fs::write(world.paths().crash_point(), place).unwrap();
-        let text = format!("through {place}");
-        let told = server.say(&text);
-        assert!(told.as_ref().is_ok_and(|told| told.starts_with("Sent")), "{place}: {told:?}");
-        world.wait(&format!("a death at {place}"), |world| (!world.paths().crash_point().exists()).then_some(())).await;
-        world.ready().await;
-        world.sim.advance(Duration::from_secs(16));
-        let sent = |world: &World| {
-            world.sim.messages(OWNER_CHAT).into_iter().filter(|sent| sent.by_bot() && sent.text() == text).count()
-        };
-        world.wait(&text, |world| (sent(world) > 0).then_some(())).await;
-        world
-            .wait("the outbox to be empty", |world| {
-                let outbox = &world.status()?["outbox"];
-                (outbox["ready"] == 0 && outbox["sending"] == 0).then_some(())
-            })
-            .await;
-        assert_eq!(sent(&world), 1, "{place}");
-    }
-    // A daemon that is away for longer than a moment is waited for, too.
-    let pid = world.pid("bridge").unwrap();
-    kill(pid, "-STOP");
-    let late = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(2));
-        kill(pid, "-CONT");
-    });
-    assert!(server.say("patiently").is_ok());
-    late.join().unwrap();
-    server.end();
-    world.assert_sound();
-}
-
-/// With the real codex the process that asks lives on while the bridge does not.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_bridge_dies_while_codex_waits_for_a_tool() {
-    let world = World::start(Kind::Codex).await;
-    std::fs::write(world.paths().crash_point(), "tool.after").unwrap();
-    let script = "[[tool ally.send_message {\"text\": \"through\"}]] [[say done]]";
-    let message = world.sim.say(OWNER_CHAT, OWNER, script);
-    world.wait("a death", |world| (!world.paths().crash_point().exists()).then_some(())).await;
-    world.ready().await;
-    world.sim.advance(Duration::from_secs(16));
-    let all = said_in_all(&world, &message, 2).await;
-    assert_eq!((all[0].1.as_str(), all[1].1.as_str()), ("through", "done"));
 }
 
 /// Who asked is not there any more: neither does its server outlive it.

@@ -10,7 +10,7 @@ mod directories;
 mod gates;
 mod lock;
 mod look;
-mod mcp;
+pub mod mcp;
 pub mod network;
 mod noise;
 mod rights;
