@@ -134,6 +134,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     inbound::tombstone(tx, &channel, &message, 1)?;
     let row = inbound::by_message(tx, &channel, &message)?.ok_or(LedgerError::Missing("the inbound row"))?.seq;
     inbound::received(tx, 1)?;
+    inbound::last_click(tx, &channel)?;
     inbound::received_behind(tx, &channel, &chat, row, 1)?;
     inbound::get(tx, row)?;
     inbound::spent(tx, &[row], 1)?;
