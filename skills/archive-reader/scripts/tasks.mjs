@@ -441,10 +441,10 @@ function spoken(outcome) {
   return SPOKEN.get(outcome) ?? (outcome || "no outcome");
 }
 
-function quoted(name, text, chars, out) {
+function quoted(name, text, chars, missing, out) {
   const begin = `    ${name.padEnd(9)}`;
   if (text === null) {
-    out.push(`${begin} (the words were recalled or forgotten)`);
+    out.push(`${begin} (${missing})`);
     return;
   }
   const left = chars > 0 ? size(text) - chars : 0;
@@ -465,8 +465,11 @@ function block(number, day, task, given) {
   if (task.continues) facts.push(`continues ${oneLine(task.continues, 40)}`);
   const out = [`[${number}] ${head.join(" · ")}`, `    ${facts.join(" · ")}`];
   if (!given.brief) {
-    quoted("asked", task.prompt, given.chars, out);
-    if (task.answer !== null || task.outcome === "completed") quoted("answered", task.answer, given.chars, out);
+    // What is forgotten leaves nothing that was said or done.
+    const isForgotten = task.prompt === null && task.answer === null && task.steps.length === 0;
+    const missing = isForgotten ? "the words were recalled or forgotten" : "no words";
+    quoted("asked", task.prompt, given.chars, missing, out);
+    if (task.answer !== null || task.outcome === "completed") quoted("answered", task.answer, given.chars, missing, out);
   }
   if (task.failure) out.push(`    failure   ${oneLine(task.failure.kind, 40)}: "${oneLine(task.failure.detail)}"`);
   if (task.steps.length > 0) {
