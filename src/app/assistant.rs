@@ -15,8 +15,8 @@ macro_rules! skills {
 const SKILLS: &[(&str, &str)] = skills![
     "archive-reader/SKILL.md",
     "archive-reader/references/fields.md",
-    "archive-reader/references/without-python.md",
-    "archive-reader/scripts/tasks.py",
+    "archive-reader/references/without-node.md",
+    "archive-reader/scripts/tasks.mjs",
     "closing-checklist/SKILL.md",
     "closing-checklist/references/leftovers.md",
     "feishu-debug/SKILL.md",
@@ -26,7 +26,7 @@ const SKILLS: &[(&str, &str)] = skills![
     "issue-triage/references/severity.md",
     "memory-digest/SKILL.md",
     "memory-digest/references/memory.md",
-    "memory-digest/scripts/check_memory.py",
+    "memory-digest/scripts/check_memory.mjs",
     "product-spec/SKILL.md",
     "product-spec/references/template.md",
     "routine-author/SKILL.md",
@@ -83,11 +83,10 @@ mod tests {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).expect("a folder") {
                 let path = entry.expect("an entry").path();
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-                match path.is_dir() {
-                    true if name == "__pycache__" => {}
-                    true => folders.push(path),
-                    false => found.push(path.strip_prefix(&root).expect("below it").display().to_string()),
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push(path.strip_prefix(&root).expect("below it").display().to_string());
                 }
             }
         }

@@ -9,9 +9,9 @@ use crate::support::world::*;
 /// anew, has the other script check it, and ends with one note.
 fn routine(day: &str) -> String {
     let script = format!(
-        "set -e; S=.agents/skills; python3 $S/archive-reader/scripts/tasks.py --day {day} --no-routine nightly-digest > notes/day.txt; \
+        "set -e; S=.agents/skills; node $S/archive-reader/scripts/tasks.mjs --day {day} --no-routine nightly-digest > notes/day.txt; \
          printf '# {day}\\n\\n2 tasks: 2 completed.\\n\\n## Done\\n- said hello, twice (Wang)\\n' > memory/{day}.md; \
-         grep -c hello notes/day.txt; python3 $S/memory-digest/scripts/check_memory.py --day {day}"
+         grep -c hello notes/day.txt; node $S/memory-digest/scripts/check_memory.mjs --day {day}"
     );
     let prompt =
         format!("Write the digest of {day}. [[shell {script}]] [[stream 20 100]] [[say Digest of {day}: 2 tasks.]]");
