@@ -13,8 +13,8 @@ super::messages! {
             "@{bot} + 要做的事，我交给 Codex 在 {project} 里做。每次 @我 开一个话题，话题里继续也要 @我。",
             "@{bot} with a task and I hand it to Codex in {project}. Each opens a topic; inside it @ me again.";
         HelpCommands =>
-            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/gates` 等决定的请求 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/review` 审查 · `/compact` 压缩 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/settings` 这里的设置 · `/lang` 语言 · `/whoami` 我是谁",
-            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/gates` what waits for a decision · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/review` look over them · `/compact` shorten the conversation · `/model` model · `/project` folder · `/usage` tokens · `/settings` how this chat works · `/lang` language · `/whoami` your role";
+            "`/new` 新会话 · `/stop` 停止 · `/status` 状态 · `/gates` 等决定的请求 · `/cancel` 取消排队的 · `/retry` 重新运行 · `/steer` 插话 · `/release` 释放会话 · `/threads` 历史 · `/plan` 计划 · `/diff` 改动 · `/review` 审查 · `/compact` 压缩 · `/model` 模型 · `/project` 项目 · `/usage` 用量 · `/routine` 定时任务 · `/settings` 这里的设置 · `/lang` 语言 · `/whoami` 我是谁",
+            "`/new` fresh conversation · `/stop` end the running task · `/status` how things stand · `/gates` what waits for a decision · `/cancel` remove queued ones · `/retry` run again · `/steer` add to the running task · `/release` free the conversation · `/threads` former conversations · `/plan` plan only · `/diff` changes · `/review` look over them · `/compact` shorten the conversation · `/model` model · `/project` folder · `/usage` tokens · `/routine` what runs at its time · `/settings` how this chat works · `/lang` language · `/whoami` your role";
         HelpGates =>
             "批准请求也可以打字：一项时 `y` / `n`，几项时 `a1 a3 / d2`，问题直接回选项的数字。",
             "Requests can be answered in words: `y` / `n` for one, `a1 a3 / d2` for several, the option's number for a question.";
@@ -23,8 +23,8 @@ super::messages! {
             "批准请求也可以打字：一项时 `@{bot} y` / `@{bot} n`，几项时 `@{bot} a1 a3 / d2`，问题回 `@{bot}` 加选项的数字。",
             "Requests can be answered in words: `@{bot} y` / `@{bot} n` for one, `@{bot} a1 a3 / d2` for several, `@{bot}` and the option's number for a question.";
         HelpOwner =>
-            "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群；`/lock` 全部暂停。",
-            "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it; `/lock` pauses everything.";
+            "所有者：`/allow @人` 允许，`/deny @人` 移除，在群里发 `/allow` 开通这个群；`/lock` 全部暂停；`/last` 昨晚的结果；`/doctor` 体检。",
+            "Owner: `/allow @person`, `/deny @person`; `/allow` alone in a group opens it; `/lock` pauses everything; `/last` what the night brought; `/doctor` what is wrong.";
         HelpMore => "`/help` 加命令名看说明。消息上没有表情 = 我没收到。", "`/help` with a command explains it. No reaction on a message = I did not get it.";
         HelpUnknown { topic: &'a str } => "没有 `/{topic}` 这个命令，`/help` 看全部", "There is no command `/{topic}`; `/help` lists all";
         // ---- results

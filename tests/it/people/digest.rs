@@ -68,6 +68,10 @@ async fn the_nightly_digest_is_written_and_told_once_whatever_dies() {
     // The skill itself was before the model.
     let sessions = world.file("ally/codex/sessions");
     assert!(holds(&sessions, "A day is written anew, never appended to"), "codex found the skill");
+    for skill in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/skills")).unwrap() {
+        let name = skill.unwrap().file_name().into_string().unwrap();
+        assert!(holds(&sessions, &format!("- {name}: ")), "{name} is offered to the agent");
+    }
 
     // Once more, and everything dies: nobody knows what it did, and it is not repeated by itself.
     assert!(world.run(&["routine", "run", "nightly-digest"]).1);
