@@ -1,9 +1,13 @@
 //! The assistant's directory: what it holds from the start, and the skills that come with this ally.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 macro_rules! skills {
     ($($path:literal),+ $(,)?) => {
@@ -38,38 +42,82 @@ const FOLDERS: [&str; 4] = ["memory", "notes", "inbox", "outbox"];
 
 /// Makes what is missing. Skills of ours are brought to the state of this ally, everything else stays as it is.
 ///
+/// An agent writes in this directory: no link is followed, and what lies where a folder or a file of ours belongs is left.
+///
 /// # Errors
-/// The disk's.
+/// The disk's; also where a link or a file lies in the place of a folder.
 pub(super) fn prepare(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let home = Folder::open(folder)?;
     for name in FOLDERS {
-        make(&folder.join(name))?;
+        home.folder(name)?;
     }
-    let instructions = folder.join("AGENTS.md");
-    if !instructions.exists() {
-        write(&instructions, INSTRUCTIONS)?;
+    if !home.has("AGENTS.md") {
+        home.write("AGENTS.md", INSTRUCTIONS)?;
     }
+    let skills = home.folder(".agents")?.folder("skills")?;
     for (path, text) in SKILLS {
-        let path = folder.join(".agents/skills").join(path);
-        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
-            continue;
+        let mut names: Vec<&str> = path.split('/').collect();
+        let name = names.pop().unwrap_or_default();
+        let within = names.into_iter().try_fold(skills.again()?, |at, name| at.folder(name))?;
+        if within.read(name).is_none_or(|there| there != text.as_bytes()) {
+            within.write(name, text)?;
         }
-        make(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-        write(&path, text)?;
     }
     Ok(())
 }
 
-fn make(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
+/// A folder that is open: what becomes of its path meanwhile does not matter.
+struct Folder(OwnedFd);
 
-/// In one step: an agent may be reading.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(&fresh, path)
+impl Folder {
+    const FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(rustix::fs::open(path, Self::FLAGS, Mode::empty())?))
+    }
+
+    fn again(&self) -> io::Result<Self> {
+        Ok(Self(rustix::fs::openat(&self.0, ".", Self::FLAGS, Mode::empty())?))
+    }
+
+    /// The one of this name inside, made where there is none.
+    fn folder(&self, name: &str) -> io::Result<Self> {
+        match rustix::fs::mkdirat(&self.0, name, Mode::RWXU) {
+            Err(Errno::EXIST) | Ok(()) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Self(rustix::fs::openat(&self.0, name, Self::FLAGS, Mode::empty())?))
+    }
+
+    /// Whether anything has this name, a link to nothing among it.
+    fn has(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// A plain file; a pipe that nobody writes to is not waited for.
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = fs::File::from(rustix::fs::openat(&self.0, name, flags, Mode::empty()).ok()?);
+        let mut bytes = Vec::new();
+        file.metadata().ok().filter(fs::Metadata::is_file)?;
+        file.read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// In one step: an agent may be reading.
+    fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        let fresh = format!("{name}.new");
+        match rustix::fs::unlinkat(&self.0, &fresh, AtFlags::empty()) {
+            Err(Errno::NOENT) | Ok(()) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = fs::File::from(rustix::fs::openat(&self.0, &fresh, flags, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(text.as_bytes())?;
+        rustix::fs::renameat(&self.0, &fresh, &self.0, name)?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -107,5 +155,35 @@ mod tests {
         assert_eq!(fs::read_to_string(&mine).expect("a file"), "mine");
         assert!(fs::read_to_string(&ours).expect("a file").contains("name: memory-digest"));
         assert_eq!(fs::read_to_string(folder.join("memory/MEMORY.md")).expect("a file"), "facts");
+    }
+
+    #[test]
+    fn no_link_of_an_agents_is_followed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("assistant");
+        prepare(&folder).expect("made");
+        let precious = dir.path().join("ledger.db");
+        fs::write(&precious, "precious").expect("written");
+        let link = |name: &str| {
+            let _ = fs::remove_file(folder.join(name));
+            std::os::unix::fs::symlink(&precious, folder.join(name)).expect("a link");
+        };
+        fs::remove_file(folder.join("AGENTS.md")).expect("removed");
+        for name in
+            ["AGENTS.md.new", ".agents/skills/memory-digest/SKILL.md", ".agents/skills/memory-digest/SKILL.md.new"]
+        {
+            link(name);
+        }
+        prepare(&folder).expect("made again");
+        assert_eq!(fs::read_to_string(&precious).expect("a file"), "precious");
+        let ours = folder.join(".agents/skills/memory-digest/SKILL.md");
+        assert!(fs::symlink_metadata(&ours).expect("a file").is_file());
+        // A folder that is a link is not entered.
+        let elsewhere = dir.path().join("elsewhere");
+        fs::create_dir(&elsewhere).expect("made");
+        fs::remove_dir_all(folder.join(".agents/skills/issue-triage")).expect("removed");
+        std::os::unix::fs::symlink(&elsewhere, folder.join(".agents/skills/issue-triage")).expect("a link");
+        prepare(&folder).expect_err("a link lies there");
+        assert_eq!(fs::read_dir(&elsewhere).expect("a folder").count(), 0);
     }
 }

@@ -9,7 +9,7 @@ use crate::bridge::ports::{Boxed, Examiner};
 use crate::bridge::rights_in_ledger;
 use crate::channels::feishu::FeishuConfig;
 use crate::clock::Clock;
-use crate::config::{Config, RuntimeConfig};
+use crate::config::{Config, Environment, RuntimeConfig};
 use crate::control::Service;
 use crate::doctor::{self, Sheet, feishu, home, runtime};
 use crate::domain::access::Access;
@@ -47,14 +47,16 @@ pub(crate) fn access(config: &Config) -> Access {
 /// Looks without trying: no program is started, nothing is sent.
 pub(super) struct Looks {
     config: Config,
+    /// What the settings were read with.
+    environment: Environment,
     /// It is theirs, and must not keep them alive.
     core: Weak<Core>,
     daemon: Weak<Daemon>,
 }
 
 impl Looks {
-    pub(super) fn new(config: Config, core: &Arc<Core>, daemon: &Arc<Daemon>) -> Self {
-        Self { config, core: Arc::downgrade(core), daemon: Arc::downgrade(daemon) }
+    pub(super) fn new(config: Config, environment: Environment, core: &Arc<Core>, daemon: &Arc<Daemon>) -> Self {
+        Self { config, environment, core: Arc::downgrade(core), daemon: Arc::downgrade(daemon) }
     }
 
     async fn look(&self, lang: Lang) -> Vec<Finding> {
@@ -64,7 +66,8 @@ impl Looks {
         let daemon = doctor::Daemon { state, status, crashes: None };
         let mut sheet = Sheet::new(lang);
         let (config, paths) = (&self.config, &self.config.paths);
-        home::config(&mut sheet, paths, &Ok(config.clone()));
+        // As they are on the disk now: what runs was read before.
+        home::config(&mut sheet, paths, &crate::config::load(&self.environment));
         home::modes(&mut sheet, paths);
         home::disk(&mut sheet, paths);
         home::daemon(&mut sheet, &daemon);

@@ -92,7 +92,7 @@ pub(crate) struct Ending {
 /// What keeps it from starting, in words for the log; the supervisor tries again unless it is the configuration.
 ///
 /// `hold` says in which words the supervisor offers to hold runtimes.
-pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<ExitCode> {
+pub async fn run_bridge(config: Config, environment: Environment, hold: Option<u32>) -> anyhow::Result<ExitCode> {
     let tasks = Tasks::default();
     let (link, held) = BridgeLink::from_stdio(&tasks, hold)?;
     // What is held outlives the cancelling of the work that uses it.
@@ -127,7 +127,7 @@ pub async fn run_bridge(config: Config, hold: Option<u32>) -> anyhow::Result<Exi
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
     let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));
-    parts.core.set_examiner(Arc::new(Looks::new(config.clone(), &parts.core, &service)));
+    parts.core.set_examiner(Arc::new(Looks::new(config.clone(), environment, &parts.core, &service)));
     let trying = try_once(Arc::clone(&parts.core), probe(&config, "bridge"), safety);
     tell_owner(&parts, &paths);
     let settings = RuntimeSettings::of(&config);

@@ -480,10 +480,9 @@ const LEDGER_ANSWERS: Duration = Duration::from_secs(15);
 impl Service for Daemon {
     fn alive(&self) -> Reply<'_, ()> {
         Box::pin(async {
-            // A commit of nothing writes nothing. A full queue says that the writer hangs, every other error is an answer.
-            match tokio::time::timeout(LEDGER_ANSWERS, self.core.ledger.write(|_| Ok(()))).await {
-                Ok(Err(error @ (LedgerError::Busy | LedgerError::Closed))) => Err(failed(error)),
-                Ok(_) => Ok(()),
+            // Without a transaction: an empty one would say of a full disk that it takes writes again.
+            match tokio::time::timeout(LEDGER_ANSWERS, self.core.ledger.answers()).await {
+                Ok(answered) => answered.map_err(failed),
                 Err(_) => Err(ServiceError::Failed("the ledger does not answer".to_owned())),
             }
         })
@@ -610,7 +609,7 @@ impl Service for Daemon {
         Box::pin(async move {
             let rebuilt = archive::rebuild(&self.core).await;
             let rebuilt = rebuilt.map_err(|error| ServiceError::Failed(format!("{error:#}")))?;
-            Ok(ArchiveReport { turns: rebuilt.turns, days: rebuilt.days })
+            Ok(ArchiveReport { turns: rebuilt.turns, days: rebuilt.days, kept: rebuilt.kept })
         })
     }
 

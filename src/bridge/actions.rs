@@ -104,11 +104,13 @@ pub struct Performed {
     pub secret: Option<(GateId, Decision)>,
     /// Late messages that are wanted after all: W1b looks at them again.
     pub rerun_intake: bool,
+    /// A routine was made: it may be due soon.
+    pub routines: bool,
 }
 
 impl Performed {
     pub(super) fn told(told: Told) -> Self {
-        Self { told, wake: Vec::new(), secret: None, rerun_intake: false }
+        Self { told, wake: Vec::new(), secret: None, rerun_intake: false, routines: false }
     }
 
     fn waking(told: Told, conversation: &ConversationId) -> Self {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use crate::ledger::archive::{self, Cursor, Entry};
 
 /// Turns of one step.
 const STEP: u32 = 64;
+const DAY_MS: i64 = 86_400_000;
 /// Longest rest. Nobody waits for a line.
 const REST: Duration = Duration::from_secs(10);
 /// After the disk refused it.
@@ -112,11 +113,17 @@ async fn step(core: &Core, known: &mut Days) -> anyhow::Result<bool> {
     }
     let mut days: BTreeMap<PathBuf, HashSet<String>> = BTreeMap::new();
     for (turn, settled_at_ms) in &forgotten {
-        days.entry(day(folder, *settled_at_ms, zone)).or_default().insert(turn.to_string());
+        // The zone may have been another when it was written.
+        for shift_ms in [-DAY_MS, 0, DAY_MS] {
+            days.entry(day(folder, *settled_at_ms + shift_ms, zone)).or_default().insert(turn.to_string());
+        }
         noted.push((turn.clone(), false));
     }
     for (path, turns) in days {
-        forget(&path, &turns)?;
+        // One bad file must not keep all others from being written.
+        if let Err(error) = forget(&path, &turns) {
+            warn!(file = %path.display(), %error, "Forgotten words stay in a file of the archive; `ally archive rebuild` writes all anew");
+        }
     }
     crash::point("archive.after");
     core.ledger.write(move |tx| archive::written(tx, &noted)).await?;
@@ -180,27 +187,33 @@ fn append(path: &Path, lines: &[&str]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Takes the words of these turns out of a file. One that is not there holds none.
+/// Takes the words of these turns out of a file. One that is not there holds none; lines that nobody can read stay.
 fn forget(path: &Path, turns: &HashSet<String>) -> io::Result<()> {
-    let mut text = String::new();
-    match File::open(path) {
-        Ok(mut file) => file.read_to_string(&mut text)?,
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let lines = text.lines().map(|line| match turn_of(line) {
-        Some(turn) if turns.contains(&turn) => without_words(line).unwrap_or_else(|| line.to_owned()),
-        _ => line.to_owned(),
-    });
-    let mut text = lines.collect::<Vec<_>>().join("\n");
-    text.push('\n');
-    replace(path, &text)
+    let (mut text, mut is_changed) = (Vec::with_capacity(bytes.len()), false);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let read = std::str::from_utf8(line).ok().map(str::trim_end);
+        let bare = read.filter(|line| turn_of(line).is_some_and(|turn| turns.contains(&turn))).and_then(without_words);
+        match bare {
+            Some(bare) => {
+                is_changed = true;
+                text.extend_from_slice(bare.as_bytes());
+                text.push(b'\n');
+            }
+            None => text.extend_from_slice(line),
+        }
+    }
+    if is_changed { replace(path, &text) } else { Ok(()) }
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("jsonl.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(text)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;
     File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
@@ -321,6 +334,8 @@ fn snake(name: &str) -> String {
 pub struct Rebuilt {
     pub turns: u64,
     pub days: u64,
+    /// Lines of tasks that the ledger does not know, because it was put back: they stay.
+    pub kept: u64,
 }
 
 fn beside(folder: &Path, what: &str) -> PathBuf {
@@ -363,12 +378,45 @@ pub async fn rebuild(core: &Core) -> anyhow::Result<Rebuilt> {
             newest = path;
         }
     }
+    rebuilt.kept = keep_unknown(core, folder, &fresh).await?;
     File::create(fresh.join(WHOLE))?.sync_all()?;
     finish_rebuild(folder)?;
     *known = Days::default();
     core.wakes.archive.notify_one();
     info!(turns = rebuilt.turns, days = rebuilt.days, "The archive was written anew");
     Ok(rebuilt)
+}
+
+/// Lines about tasks that the ledger does not know are the only record of them.
+async fn keep_unknown(core: &Core, folder: &Path, fresh: &Path) -> anyhow::Result<u64> {
+    let (mut folders, mut kept) = (vec![folder.to_owned()], 0);
+    while let Some(inside) = folders.pop() {
+        let entries = match std::fs::read_dir(&inside) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|ending| ending != "jsonl") {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+            let lines: Vec<(String, &str)> = text.lines().filter_map(|line| Some((turn_of(line)?, line))).collect();
+            let turns: Vec<TurnId> = lines.iter().map(|(turn, _)| TurnId::new(turn.clone())).collect();
+            let unknown = core.ledger.read(move |tx| archive::unknown(tx, turns)).await?;
+            let unknown: HashSet<String> = unknown.iter().map(ToString::to_string).collect();
+            let stay: Vec<&str> =
+                lines.iter().filter(|(turn, _)| unknown.contains(turn)).map(|(_, line)| *line).collect();
+            append(&fresh.join(path.strip_prefix(folder)?), &stay)?;
+            kept += stay.len() as u64;
+        }
+    }
+    Ok(kept)
 }
 
 /// Marks a rebuilt archive that only has to be put in place.

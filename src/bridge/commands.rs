@@ -343,6 +343,8 @@ fn new(
         wake: vec![conversation.id.clone()],
         secret: None,
         rerun_intake: false,
+        routines: false,
+        routines: false,
     };
     Ok(Reply { performed: vec![woken], ..Reply::say(say::command(lang, msg)) })
 }
@@ -506,6 +508,8 @@ fn steer(
         wake: vec![running.conversation],
         secret: None,
         rerun_intake: false,
+        routines: false,
+        routines: false,
     };
     Ok(Reply { performed: vec![woken], keep_row: true, ..Reply::default() })
 }

@@ -250,6 +250,7 @@ impl Core {
             lang: self.config.lang,
             bot_name: self.bot(channel).map_or_else(|| "ally".to_owned(), |bot| bot.name),
             workspaces: self.config.workspaces.clone(),
+            zone: self.config.zone,
             login: self.host.login(),
             now_ms: self.now_ms(),
             platform_ms: self.platform_ms(channel),

@@ -346,7 +346,8 @@ fn accept_click(
 }
 
 fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result<Performed, LedgerError> {
-    let unknown = Performed { told: Told::Unknown, wake: Vec::new(), secret: None, rerun_intake: false };
+    let unknown =
+        Performed { told: Told::Unknown, wake: Vec::new(), secret: None, rerun_intake: false, routines: false };
     let refused_about = |subject: &str, why: &str| match &click.chat {
         Some(chat) => {
             let place = (&frame.channel, chat);
@@ -405,6 +406,9 @@ pub(super) fn after(core: &Arc<Core>, performed: Performed) {
     }
     if performed.rerun_intake {
         core.wakes.intake.notify_one();
+    }
+    if performed.routines {
+        core.wakes.routines.notify_one();
     }
     core.wakes.painter.notify_one();
     core.wakes.outbox.notify_one();

@@ -43,7 +43,7 @@ pub struct Turned {
 
 impl Turned {
     pub(super) fn performed(&self) -> Performed {
-        Performed { told: Told::Stopping, wake: self.woken.clone(), secret: None, rerun_intake: false }
+        Performed { told: Told::Stopping, wake: self.woken.clone(), secret: None, rerun_intake: false, routines: false }
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn refuse(
     now_ms: i64,
 ) -> Result<Performed, LedgerError> {
     audit::note(tx, person.user.as_str(), "refused while locked", subject, "", now_ms)?;
-    Ok(Performed { told: Told::Paused, wake: Vec::new(), secret: None, rerun_intake: false })
+    Ok(Performed { told: Told::Paused, wake: Vec::new(), secret: None, rerun_intake: false, routines: false })
 }
 
 /// The switch in the hand of whoever may use this account of the machine.

@@ -144,7 +144,7 @@ fn report(done: Result<(), LedgerError>) {
     }
 }
 
-/// Once for each time that it kept crashing, by the first bridge that lives.
+/// Once for each time that it kept crashing, by the first bridge that gets so far.
 async fn crashes(core: &Core, crashed: &Crashed) -> Result<(), LedgerError> {
     let keys = [format!("crash-loop:{}", crashed.from_ms), so_far(crashed)];
     let (now, Crashed { deaths, from_ms, to_ms, last_exit }) = (core.now_ms(), crashed);
@@ -168,7 +168,8 @@ fn so_far(crashed: &Crashed) -> String {
     format!("crash-loop:{}:{}", crashed.from_ms, crashed.deaths)
 }
 
-/// Tells the owner, or has it wait. With `once` only the first time that the first of these keys is used.
+/// Tells the owner, or has it wait. With `once` only the first time that the first of these keys is used; the others are
+/// used up by it.
 pub async fn tell(
     core: &Core,
     cause: &Cause,
@@ -193,12 +194,14 @@ fn note(
     now_ms: i64,
     night: bool,
 ) -> Result<(), LedgerError> {
-    let mut is_new = true;
-    for (n, key) in once.iter().enumerate() {
-        is_new &= said::first_time(tx, key, now_ms)? || n > 0;
-    }
-    if !is_new {
+    let mut keys = once.iter();
+    if let Some(first) = keys.next()
+        && !said::first_time(tx, first, now_ms)?
+    {
         return Ok(());
+    }
+    for key in keys {
+        said::first_time(tx, key, now_ms)?;
     }
     let mut all = read(tx)?;
     let state = all.entry(key).or_default();
@@ -279,9 +282,8 @@ fn is_night(zone: Tz, now_ms: i64) -> bool {
 #[derive(Default)]
 struct Watch {
     down: HashMap<ChannelName, Down>,
-    refused: HashMap<ChannelName, (Instant, bool)>,
+    refused: HashMap<ChannelName, Instant>,
     runtime: Option<Down>,
-    disk_is_low: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -307,11 +309,13 @@ impl Watch {
             self.connection(core, name, health.state == ChannelState::Connected).await?;
             if health.state != ChannelState::Refused {
                 self.refused.remove(name);
+                if health.state == ChannelState::Connected {
+                    lasts(core, &Cause::Refused(name.clone()), false).await?;
+                }
                 continue;
             }
-            let (since, told) = self.refused.entry(name.clone()).or_insert_with(|| (Instant::now(), false));
-            if !*told && since.elapsed() >= REFUSED {
-                *told = true;
+            let since = *self.refused.entry(name.clone()).or_insert_with(Instant::now);
+            if since.elapsed() >= REFUSED && lasts(core, &Cause::Refused(name.clone()), true).await? {
                 let problem = health.problem.clone();
                 let why = |lang| problem.as_ref().map_or_else(String::new, |problem| problem.text(lang).to_owned());
                 tell(core, &Cause::Refused(name.clone()), &[], |lang| {
@@ -362,15 +366,27 @@ impl Watch {
     async fn disk(&mut self, core: &Core) -> Result<(), LedgerError> {
         let home = &core.config.ally_home;
         let Some(free) = free_bytes(home) else { return Ok(()) };
-        let was_low = self.disk_is_low;
-        self.disk_is_low = free < if was_low { 2 * LOW_BYTES } else { LOW_BYTES };
-        if was_low || !self.disk_is_low {
-            return Ok(());
+        match free {
+            _ if free >= 2 * LOW_BYTES => return lasts(core, &Cause::Disk, false).await.map(drop),
+            _ if free < LOW_BYTES && lasts(core, &Cause::Disk, true).await? => {}
+            _ => return Ok(()),
         }
         let path = home.display().to_string();
         let megabytes = usize::try_from(free >> 20).unwrap_or(usize::MAX);
         tell(core, &Cause::Disk, &[], |lang| say::notice(lang, NoticeMsg::DiskLow { path: &path, megabytes })).await
     }
+}
+
+/// Notes that a state begins, or is over; it outlives a bridge, which has not begun it. Whether that is news.
+async fn lasts(core: &Core, cause: &Cause, lasts: bool) -> Result<bool, LedgerError> {
+    let (key, value) = (format!("lasts:{}", cause.key()), if lasts { "1" } else { "" });
+    let asked = key.clone();
+    let before = core.ledger.read(move |tx| said::meta(tx, &asked)).await?.unwrap_or_default();
+    if before == value {
+        return Ok(false);
+    }
+    core.ledger.write(move |tx| said::set_meta(tx, &key, value)).await?;
+    Ok(true)
 }
 
 /// What the person that ally runs as may still use where this folder lies.
@@ -473,6 +489,9 @@ mod tests {
             note(tx, &frames, "crashes".to_owned(), &once, text("loop"), at(23, 0), true)?;
             note(tx, &frames, "crashes".to_owned(), &once, text("again"), at(23, 30), true)?;
             note(tx, &frames, "crashes".to_owned(), &once[1..], text("more"), at(23, 40), true)?;
+            let later = ["loop:1".to_owned(), "loop:1:14".to_owned()];
+            note(tx, &frames, "crashes".to_owned(), &later, text("later"), at(23, 50), true)?;
+            assert!(said::first_time(tx, &later[1], at(23, 50))?, "who lives on is told that it went on");
             look(tx, &mut sent)?;
             assert_eq!(sent.len(), 2, "at night: {sent:?}");
             send(tx, &frames, read(tx)?, at(32, 30), false)?;

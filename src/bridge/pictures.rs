@@ -54,6 +54,8 @@ pub struct Frame {
     pub bot_name: String,
     /// Where conversations work that are bound to no project.
     pub workspaces: PathBuf,
+    /// Of the person's clock.
+    pub zone: chrono_tz::Tz,
     /// The command that signs the runtime in, where it has one.
     pub login: Option<String>,
     pub now_ms: i64,

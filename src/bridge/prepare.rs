@@ -782,6 +782,7 @@ fn recall_turn(
     match turn.state {
         TurnState::Queued => {
             actions::recall_queued(tx, frame, &turn)?;
+            turns::forget_words(tx, &turn.id)?;
             // What was sent along goes with the words.
             for other in inbound::of_turn(tx, &turn.id)?.iter().filter(|other| other.seq != original.seq) {
                 mark(tx, other, Receipt::Failed, frame.now_ms)?;

@@ -134,6 +134,7 @@ pub(super) fn decide(
             }
         }
     }
+    super::routines::after_restore(tx, go_on, frame.zone, frame.now_ms)?;
     let woken = if go_on { restored::go_on(tx)? } else { restored::drop_rest(tx)? };
     let (told, what) = if go_on { (Told::Queued, "go on") } else { (Told::Dismissed, "drop") };
     let detail = format!("{} tasks, {} messages", held.turns.len(), held.messages);

@@ -98,8 +98,15 @@ fn quoted(
 /// Where a message's turn goes: the conversation that exists, or what a new one is made with.
 pub(super) async fn place(core: &Core, letter: &Letter) -> Result<NewConversation, LedgerError> {
     let (channel, message, scope) = (letter.row.channel.clone(), letter.message.clone(), core.config.scope);
+    let (user, is_owner) = (letter.person.user.clone(), letter.person.role.is_owner());
     let read = move |tx: &Transaction<'_>| {
-        let found = existing(tx, &channel, &message, scope)?;
+        let mut found = existing(tx, &channel, &message, scope)?;
+        // A routine works in the directory of whose it is: nobody else goes on there.
+        if let Some(conversation) = found.as_ref().filter(|found| found.routine.is_some() && !is_owner)
+            && crate::ledger::turns::last_settled(tx, &conversation.id)?.is_none_or(|turn| turn.requester != user)
+        {
+            found = None;
+        }
         Ok((found, settings::get(tx, &channel, &message.chat, Setting::Directory)?))
     };
     let (found, bound) = core.ledger.read(read).await?;

@@ -491,10 +491,15 @@ pub fn may_be_repeat(lang: Lang, body: Body) -> Body {
     }
 }
 
+/// Who had it run, as people read it.
+fn by_hand(lang: Lang, who: &str) -> &str {
+    if who == "computer" { words::owner_at_computer(lang) } else { who }
+}
+
 /// Under the answer of a run, so that whoever reads it knows where it comes from.
 pub fn routine_footer(lang: Lang, run: &Run, now_ms: i64) -> String {
     let (name, due) = (run.routine.as_str(), at(run.due_ms, now_ms));
-    match &run.started_by {
+    match run.started_by.as_deref().map(|who| by_hand(lang, who)) {
         Some(who) => RoutineMsg::ByHand { name, who },
         None if run.late => RoutineMsg::Late { name, due },
         None => RoutineMsg::OnTime { name, due },
@@ -514,6 +519,11 @@ pub fn routine_too_long(lang: Lang, name: &str) -> String {
 /// To the owner.
 pub fn routine_fails(lang: Lang, name: &str, times: u32) -> String {
     RoutineMsg::Fails { name, times }.text(lang)
+}
+
+/// To the owner: it is paused, because the one whose it is may not talk to ally any more.
+pub fn routine_has_nobody(lang: Lang, name: &str, who: &str) -> String {
+    RoutineMsg::HasNobody { name, who }.text(lang)
 }
 
 /// A due time by the clock of its zone.

@@ -420,6 +420,8 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
                     wake: vec![turn.conversation],
                     secret: None,
                     rerun_intake: false,
+                    routines: false,
+                    routines: false,
                 };
                 return Ok((Came::done(vec![told]), letter));
             }

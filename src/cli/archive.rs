@@ -45,6 +45,13 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     } else {
         let folder = context.paths()?.archive;
         let (turns, days, folder) = (report.turns, report.days, folder.display());
+        if report.kept > 0 {
+            let kept = report.kept;
+            output::note(&context.say(
+                &format!("账本里没有的任务，原来的行都留着：{kept} 行"),
+                &format!("lines of tasks that the ledger does not know stay: {kept}"),
+            ));
+        }
         output::note(
             &context.say(
                 &format!("{folder}：{turns} 个任务，{days} 天"),

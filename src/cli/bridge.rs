@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
     };
     let ended = async {
         let _log = telemetry::start(&log)?;
-        let ended = crate::app::run_bridge(config, args.hold).await;
+        let ended = crate::app::run_bridge(config, context.environment.clone(), args.hold).await;
         if let Err(error) = &ended {
             tracing::error!(error = %format!("{error:#}"), "The bridge ends with an error");
         }

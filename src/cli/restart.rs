@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::error::{CliError, Code};
 use super::output::{self, Progress};
-use super::{Context, start, stop};
+use super::{Context, service, start, stop};
 use crate::config::Paths;
 use crate::control::{Client, ClientError, StatusReport, TurnCounts};
 use crate::supervisor::{self, Presence};
@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
             "the ally that runs cannot hand its tasks over to this version; all of it is started anew",
         ));
     }
+    service::may_restart(context, &paths.home).await?;
     stop::run(context, &stop::Args::default()).await?;
     start::run(context, &args.start).await
 }
@@ -62,7 +63,7 @@ pub(super) async fn replace(
     timeout: Duration,
 ) -> Result<(Option<StatusReport>, StatusReport), CliError> {
     let before = start::ready(paths).await;
-    let former = supervisor::left_bridge(paths);
+    let former = before.as_ref().and_then(|status| status.pids.bridge).or_else(|| supervisor::left_bridge(paths));
     supervisor::signal(pid, Signal::USR1);
     let mut progress = Progress::new(context.say("正在重启", "restarting"));
     loop {

@@ -31,6 +31,9 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// The daemon looks at its files within that time when it is asked to.
+const LOOKED: Duration = Duration::from_secs(2);
+
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// List the routines, with their next times
@@ -361,12 +364,13 @@ async fn taken_in(context: &Context, name: &str, text: &str) -> Result<(), CliEr
     let mut progress = output::Progress::new(context.say("等 ally 读入", "waiting for ally to take it in"));
     while progress.elapsed() < TAKEN_IN {
         match client.get::<RoutineDetail>(&format!("{path}?runs=0")).await {
-            Ok(found) if found.report.problem.is_some() => {
+            // What is told at once may be about the file as it was before.
+            Ok(found) if found.report.problem.is_some() && progress.elapsed() > LOOKED => {
                 progress.end();
                 return Err(CliError::new(found.report.problem.unwrap_or_default())
                     .hint("改好之后再加一次", "mend it and add it again"));
             }
-            Ok(found) if found.text == text => return Ok(()),
+            Ok(found) if found.text == text && found.report.problem.is_none() => return Ok(()),
             Ok(_) | Err(ClientError::Refused { status: 404, .. }) => {}
             Err(error) => return Err(error.into()),
         }

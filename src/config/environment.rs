@@ -50,6 +50,13 @@ impl Environment {
         Self { values: values.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
     }
 
+    /// The same with another value.
+    pub fn with(&self, key: &str, value: &str) -> Self {
+        let mut values = self.values.clone();
+        values.insert(key.to_owned(), value.to_owned());
+        Self { values }
+    }
+
     /// A variable, when it is set and not empty.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str).filter(|value| !value.is_empty())

@@ -110,4 +110,7 @@ pub struct ArchiveReport {
     pub turns: u64,
     /// Files.
     pub days: u64,
+    /// Lines besides, of tasks that the ledger does not know.
+    #[serde(default)]
+    pub kept: u64,
 }

@@ -138,7 +138,7 @@ pub(crate) mod testing {
             Box::pin(async { Err(ServiceError::Refused("nobody is there".to_owned())) })
         }
         fn rebuild_archive(&self) -> Reply<'_, ArchiveReport> {
-            Box::pin(async { Ok(ArchiveReport { turns: 0, days: 0 }) })
+            Box::pin(async { Ok(ArchiveReport { turns: 0, days: 0, kept: 0 }) })
         }
         fn audit(&self, _: AuditQuery) -> Reply<'_, Vec<AuditRow>> {
             Box::pin(async { Ok(Vec::new()) })

@@ -56,12 +56,21 @@ pub async fn examine(sheet: &mut Sheet, case: &Case<'_>) {
         _ => ChatKind::Group,
     };
     let name = match (case.user, kind) {
-        (Some(user), ChatKind::Group) => inspector.member(case.chat, user).await.ok().flatten(),
+        (Some(user), ChatKind::Group) => match inspector.member(case.chat, user).await {
+            Ok(Some(name)) => Some(name),
+            Ok(None) => {
+                let found = DoctorMsg::PersonNotThere { who: user };
+                sheet.unknown_but(Check::Person, found, DoctorMsg::PersonNotThereRemedy);
+                return sheet.unknown(Check::Heard, found);
+            }
+            Err(_) => None,
+        },
         _ => None,
     };
     let name = name.filter(|name| !name.is_empty()).or_else(|| case.name.clone());
     opened(sheet, case, info.as_ref(), kind);
-    person(sheet, case, kind, name.as_deref());
+    let external = info.as_ref().and_then(|info| info.external);
+    person(sheet, case, kind, name.as_deref(), external == Some(true));
 }
 
 enum Place {
@@ -115,8 +124,8 @@ fn opened(sheet: &mut Sheet, case: &Case<'_>, info: Option<&ChatInfo>, kind: Cha
     }
 }
 
-/// Who it is, and in one sentence what becomes of what they say.
-fn person(sheet: &mut Sheet, case: &Case<'_>, kind: ChatKind, name: Option<&str>) {
+/// Who it is, and in one sentence what becomes of what they say. `external`: people of other companies are in the group.
+fn person(sheet: &mut Sheet, case: &Case<'_>, kind: ChatKind, name: Option<&str>, external: bool) {
     let chat = ChatId::from(case.chat);
     let Some(user) = case.user else {
         sheet.unknown_but(Check::Person, DoctorMsg::PersonUntold, DoctorMsg::PersonUntoldRemedy);
@@ -134,6 +143,10 @@ fn person(sheet: &mut Sheet, case: &Case<'_>, kind: ChatKind, name: Option<&str>
     // Of which company they are only their own messages tell.
     let role = case.access.role(&UserId::from(user), None, Some(&chat), kind);
     let remedy = DoctorMsg::PersonRemedy { who };
+    if role == Role::Member && external {
+        sheet.unknown_but(Check::Person, DoctorMsg::PersonMaybeOutside { who }, remedy);
+        return sheet.unknown_but(Check::Heard, DoctorMsg::PersonMaybeOutside { who }, remedy);
+    }
     match role {
         Role::Owner => sheet.ok(Check::Person, DoctorMsg::PersonOwner { who }),
         Role::Admin => sheet.ok(Check::Person, DoctorMsg::PersonAdmin { who }),
@@ -172,7 +185,7 @@ mod tests {
         let told = |access: &Access, kind, user| {
             let case = Case { app: &app, access, chat: "oc_1", user, name: None, clock: Clock::default() };
             let mut sheet = Sheet::new(Lang::En);
-            person(&mut sheet, &case, kind, Some("Li"));
+            person(&mut sheet, &case, kind, Some("Li"), false);
             let last = sheet.findings.pop().unwrap();
             assert_eq!(last.id, Check::Heard);
             (last.grade, last.found)

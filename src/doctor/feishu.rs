@@ -8,7 +8,7 @@ use crate::channels::feishu::inspect::{AppInfo, Inspector, Published};
 use crate::channels::feishu::{ApiError, FeishuConfig, MISSING_RIGHT};
 use crate::clock::Clock;
 use crate::config::{Config, ProxyConfig};
-use crate::control::ChannelReport;
+use crate::control::{ChannelReport, DaemonState};
 use crate::domain::access::Access;
 use crate::domain::finding::Check;
 use crate::domain::ids::ChannelName;
@@ -202,7 +202,9 @@ fn twice(sheet: &mut Sheet, case: &Case<'_>) {
     let ours = case.daemon.status.as_ref().and_then(|status| status.pids.bridge);
     let ours = ours.or_else(|| supervisor::left_bridge(&case.config.paths));
     let holder = supervisor::holder(&lock).map(Option::unwrap_or_default);
-    if let Some(pid) = holder.filter(|pid| Some(*pid) != ours) {
+    // Ours may be running and not answer: then nobody is accused.
+    let is_known = ours.is_some() || case.daemon.state == DaemonState::Stopped;
+    if let Some(pid) = holder.filter(|pid| is_known && Some(*pid) != ours) {
         return sheet.bad(check, DoctorMsg::TwiceHeld { pid }, DoctorMsg::TwiceHeldRemedy);
     }
     match processes::naming(&feishu.app_id, &case.config.paths.home) {

@@ -9,6 +9,7 @@ use crate::config::{Config, Paths, Problems};
 use crate::control::DaemonState;
 use crate::domain::finding::{Check, Grade};
 use crate::domain::invariant::Invariant;
+use crate::domain::quote;
 use crate::domain::routine::{Routine, TEXT_BYTES};
 use crate::ledger::report::{self, Counts};
 use crate::ledger::routines::{RoutineRow, RoutineState, listed};
@@ -59,12 +60,13 @@ pub fn modes(sheet: &mut Sheet, paths: &Paths) {
         let shown = path.display().to_string();
         if found.uid() != mine {
             foreign.push(shown.clone());
-            commands.push(format!("sudo chown $(id -u) {shown}"));
+            commands.push(format!("sudo chown $(id -u) {}", quote::path(&path)));
         }
         if found.mode() & 0o077 != 0 {
             let mode = found.mode() & 0o7777;
             open.push(format!("{shown} ({mode:04o})"));
-            commands.push(format!("chmod {} {shown}", if found.is_dir() { "700" } else { "600" }));
+            let mode = if found.is_dir() { "700" } else { "600" };
+            commands.push(format!("chmod {mode} {}", quote::path(&path)));
         }
     }
     if commands.is_empty() {

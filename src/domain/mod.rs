@@ -19,6 +19,7 @@ pub mod level;
 pub mod limits;
 pub mod message;
 pub mod plain;
+pub mod quote;
 pub mod risk;
 pub mod routine;
 pub mod rule;

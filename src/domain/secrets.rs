@@ -68,7 +68,7 @@ const SHORTEST: usize = 6;
 
 /// Whether a variable or a key of such a name holds a secret.
 pub fn is_name_of_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
+    let name = name.to_lowercase().replace('-', "_");
     NAMES.iter().any(|part| name.contains(part)) || name.ends_with("_key") || name.ends_with("_pass")
 }
 
@@ -134,6 +134,7 @@ fn mask_line(line: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(line.len()), line);
     // A name of a secret was seen, and what follows is its value.
     let mut expected = false;
+    let mut former = "";
     while !rest.is_empty() {
         let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(end);
@@ -143,9 +144,10 @@ fn mask_line(line: &str) -> String {
                 out.push_str(MASK);
                 expected = false;
             } else {
-                out.push_str(&without_password(word));
-                expected = is_scheme || (is_name_of_secret(word) && is_followed_by_value(behind));
+                out.push_str(&without_password(word, former.starts_with("//") && out.ends_with(':')));
+                expected = is_scheme || (is_name_of_secret(word) && is_followed_by_value(word, behind));
             }
+            former = word;
         }
         let mut gap = behind.char_indices().skip(1).find(|(_, c)| is_part(*c)).map_or(behind.len(), |(at, _)| at);
         if behind.is_empty() {
@@ -157,10 +159,11 @@ fn mask_line(line: &str) -> String {
     out
 }
 
-/// `= value`, `: value`, `": "value"`.
-fn is_followed_by_value(behind: &str) -> bool {
+/// `= value`, `: value`, `": "value"`; of an option also `", "value"` and ` value`.
+fn is_followed_by_value(word: &str, behind: &str) -> bool {
     let sign = behind.trim_start_matches(['"', '\'', ' ', ']']);
     sign.starts_with(['=', ':']) && !sign.starts_with("::")
+        || word.starts_with("--") && (sign.starts_with(',') || behind.starts_with(' '))
 }
 
 fn looks_secret(word: &str) -> bool {
@@ -170,10 +173,11 @@ fn looks_secret(word: &str) -> bool {
     })
 }
 
-/// `//user:password@host` is cut into words at its colon: what ends in `@host` behind it is the password.
-fn without_password(word: &str) -> String {
+/// `//user:password@host` is cut into words at its colon: what ends in `@host` behind it is the password. `of_user`: a user
+/// stands before it.
+fn without_password(word: &str, of_user: bool) -> String {
     match word.rsplit_once('@') {
-        Some((before, host)) if !before.is_empty() && host.contains('.') => format!("{MASK}@{host}"),
+        Some((before, host)) if !before.is_empty() && (of_user || host.contains('.')) => format!("{MASK}@{host}"),
         _ => word.to_owned(),
     }
 }
@@ -194,6 +198,9 @@ mod tests {
             (r#""app_secret": "hush-hush", "x": 1"#, r#""app_secret": "***", "x": 1"#),
             ("FEISHU_APP_SECRET=hush", "FEISHU_APP_SECRET=***"),
             ("proxy http://li:p4ss@proxy.example:3128/x", "proxy http://li:***@proxy.example:3128/x"),
+            ("postgres://app:hunter2@localhost/db", "postgres://app:***@localhost/db"),
+            (r#"http_headers = { "X-Api-Key" = "hush" }"#, r#"http_headers = { "X-Api-Key" = "***" }"#),
+            (r#"args = ["--api-key", "hush", "-v"]"#, r#"args = ["--api-key", "***", "-v"]"#),
             ("a token was refused", "a token was refused"),
             ("turn 0192f0c1-7b1c-7000-8000-000000000001 ended", "turn 0192f0c1-7b1c-7000-8000-000000000001 ended"),
             ("oc_a0553eda9014c201e6969b478895c230", "oc_a0553eda9014c201e6969b478895c230"),
@@ -213,6 +220,7 @@ mod tests {
             ("db_password", true),
             ("OPENAI_API_KEY", true),
             ("PATH", false),
+            ("X-Api-Key", true),
             ("keymap", false),
         ] {
             assert_eq!(is_name_of_secret(name), want, "{name}");

@@ -3,7 +3,7 @@
 
 use rusqlite::{Row, Transaction, params};
 
-use super::sql::{all, id, run};
+use super::sql::{all, first, id, run};
 use super::turns::Turn;
 use super::{LedgerError, conversations, gates, routines, turns};
 use crate::domain::ids::*;
@@ -67,6 +67,19 @@ pub fn all_after(tx: &Transaction<'_>, after: Cursor, limit: u32) -> Result<(Vec
     let next = found.last().map_or(after, |(_, cursor)| *cursor);
     let entries = found.iter().map(|(turn, _)| entry(tx, turn)).collect::<Result<_, _>>()?;
     Ok((entries, next))
+}
+
+/// Those of the turns that this ledger has never had.
+pub fn unknown(tx: &Transaction<'_>, turns: Vec<TurnId>) -> Result<Vec<TurnId>, LedgerError> {
+    let is_known =
+        |turn: &TurnId| first(tx, "SELECT 1 FROM turns WHERE id = ?1", [turn.as_str()], |row| row.get::<_, i64>(0));
+    let mut unknown = Vec::new();
+    for turn in turns {
+        if is_known(&turn)?.is_none() {
+            unknown.push(turn);
+        }
+    }
+    Ok(unknown)
 }
 
 fn entry(tx: &Transaction<'_>, turn: &TurnId) -> Result<Entry, LedgerError> {

@@ -106,6 +106,14 @@ impl Ledger {
         idle.submit_read(job)
     }
 
+    /// Resolves when the writer's thread answers. It proves that nothing hangs, and nothing about the disk.
+    ///
+    /// # Errors
+    /// [`LedgerError::Busy`] where too much waits for it, [`LedgerError::Closed`] after the end.
+    pub async fn answers(&self) -> Result<(), LedgerError> {
+        self.writer.answers().await
+    }
+
     /// Why the last write failed, while none has succeeded since.
     pub fn trouble(&self) -> Option<LedgerError> {
         self.writer.trouble()

@@ -428,6 +428,12 @@ pub fn save_progress(tx: &Transaction<'_>, turn: &TurnId, progress: &Progress) -
     Ok(())
 }
 
+/// Takes the words out of a turn that is over and that never began: they were taken back.
+pub fn forget_words(tx: &Transaction<'_>, turn: &TurnId) -> Result<(), LedgerError> {
+    run(tx, "UPDATE turns SET title = '', prompt = '' WHERE id = ?1 AND state = 'settled'", [turn.as_str()])?;
+    Ok(())
+}
+
 /// Replaces a queued turn's words (an edited message, joined companions). `Stale` once it is submitted.
 pub fn replace_prompt(tx: &Transaction<'_>, turn: &Turn, prompt: &str, title: &str) -> Result<(), LedgerError> {
     let sql = "UPDATE turns SET prompt = ?3, title = ?4, version = version + 1 WHERE id = ?1 AND version = ?2 AND state = 'queued'";

@@ -35,6 +35,8 @@ enum Order {
     Do(Job),
     /// Before all of those.
     First(Job),
+    /// Says that the thread is there.
+    Ping(oneshot::Sender<()>),
     /// End after what came before, whoever still holds a handle.
     Close,
 }
@@ -190,6 +192,19 @@ impl Worker {
         }
     }
 
+    /// Resolves when the thread looks at what waits, which it does between any two jobs.
+    ///
+    /// # Errors
+    /// [`LedgerError::Busy`] where too much waits, [`LedgerError::Closed`] after the end.
+    pub(super) async fn answers(&self) -> Result<(), LedgerError> {
+        let (asked, answer) = oneshot::channel();
+        match self.queue.try_send(Order::Ping(asked)) {
+            Ok(()) => answer.await.map_err(|_| LedgerError::Closed),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(LedgerError::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(LedgerError::Closed),
+        }
+    }
+
     /// Ends the thread after the jobs that are queued; later ones are refused as closed.
     pub(super) async fn close(&self) {
         if self.queue.send(Order::Close).await.is_ok() {
@@ -222,6 +237,8 @@ impl Inbox {
         match order {
             Order::Do(job) => self.others.push_back(job),
             Order::First(job) => self.first.push_back(job),
+            // Whoever asked may be gone.
+            Order::Ping(asked) => drop(asked.send(())),
             Order::Close => self.closed = true,
         }
     }
@@ -467,7 +484,8 @@ mod tests {
         }
         // One wait of SQLite's own (5 s unless it is told otherwise), or two where the first had begun before.
         assert!(began.elapsed() < std::time::Duration::from_secs(15), "each did not wait by itself");
-        assert!(matches!(worker.trouble(), Some(LedgerError::Locked(_))));
+        worker.answers().await.unwrap();
+        assert!(matches!(worker.trouble(), Some(LedgerError::Locked(_))), "an answer is no write");
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(worker.submit_write(insert(1)).await, Ok(1));
         assert_eq!(worker.trouble(), None);

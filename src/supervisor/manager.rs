@@ -93,6 +93,11 @@ impl Proof {
         !self.given
     }
 
+    /// Whether it has proved itself of late, where it ever does.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        !self.given || now.saturating_duration_since(self.at) < self.patience / 2
+    }
+
     /// We were paused ourselves.
     pub(super) fn shift(&mut self, by: Duration) {
         self.at += by;

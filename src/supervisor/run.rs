@@ -36,6 +36,8 @@ pub const AFTER_GRACE: Duration = Duration::from_secs(35);
 /// The same between TERM, which takes back the grace, and KILL.
 pub const AFTER_TERM: Duration = Duration::from_secs(30);
 
+/// A start reads a large ledger, or copies it before it is migrated. The same as `TimeoutStartSec` of our units.
+const STARTS: Duration = Duration::from_secs(15 * 60);
 /// The settings are two small files.
 const CHECK: Duration = Duration::from_secs(20);
 
@@ -81,7 +83,8 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
             info!(exit.code = end.code, "The bridge has ended, as it was told to");
             break match end.unfinished {
                 true => drain(&config, &hold, &mut wishes, &manager).await,
-                false => u8::from(end.code != Some(0)),
+                // Whatever became of it: who wants an end gets none that a service manager takes for a crash.
+                false => 0,
             };
         }
         let now_ms = Clock::default().now_ms();
@@ -97,7 +100,11 @@ pub async fn run(config: SupervisorConfig) -> anyhow::Result<u8> {
                 Next::Restart(Duration::ZERO)
             }
             true => policy.after_a_kill(started.elapsed(), Instant::now()),
-            false => policy.after(end.code, started.elapsed(), Instant::now(), !hold.pids().is_empty()),
+            false => {
+                // One that had to be killed lived until it hung.
+                let lived = end.hung_after.unwrap_or_else(|| started.elapsed());
+                policy.after(end.code, lived, Instant::now(), !hold.pids().is_empty())
+            }
         };
         if policy.deaths() == 1 && !end.replaced {
             from_ms = now_ms;
@@ -168,7 +175,7 @@ async fn drain(config: &SupervisorConfig, hold: &Hold, wishes: &mut Wishes, mana
     let end = live(config, hold, wishes, manager, Ending::Draining).await;
     Crashes::forget(&config.paths);
     info!(exit.code = end.code, "The bridge has ended");
-    u8::from(end.code != Some(0))
+    0
 }
 
 /// In test builds a file may name another limit.
@@ -295,6 +302,8 @@ struct End {
     killed: bool,
     /// It was to make room for another.
     replaced: bool,
+    /// It hung, and was well for so long before.
+    hung_after: Option<Duration>,
 }
 
 /// How far an end that was wished for has come.
@@ -358,6 +367,9 @@ impl Bridge {
         }
         let mut was_to_leave = false;
         let (mut hears, mut hangs) = (true, false);
+        let began = Instant::now();
+        let mut well_until = began;
+        let mut ready_by = Some(began + STARTS);
         let mut awake = Awake::from(Instant::now());
         loop {
             // What has come is looked at before any deadline is: after a pause of our own both are there at once.
@@ -376,6 +388,7 @@ impl Bridge {
                         unfinished: ending == Ending::Draining && (was_to_leave || status.code() != Some(0)),
                         replaced: ending == Ending::Leaving,
                         killed: by_somebody && self.is_ready && !hangs,
+                        hung_after: hangs.then(|| well_until.duration_since(began)),
                     });
                 }
                 wish = wishes.next() => match wish {
@@ -405,18 +418,21 @@ impl Bridge {
                         let now = Instant::now();
                         silent_at = now + 3 * BEAT;
                         if proof.is_heard(now, self.is_ready && ending == Ending::No) {
+                            well_until = now;
                             manager.alive();
                         }
                         if word.starts_with('{') {
                             hold.take(&word);
                         } else if word == "well" {
                             proof.give(now);
+                            well_until = now;
                             manager.alive();
                         } else if let Some(millis) = word.strip_prefix("grace ").and_then(|told| told.parse().ok()) {
                             // The settings may have changed since we began.
                             grace = Duration::from_millis(millis);
                         } else if word == "ready" {
                             self.is_ready = true;
+                            ready_by = None;
                             info!(bridge.pid = self.pid, "The bridge is ready");
                             manager.ready();
                             Crashes::forget(&config.paths);
@@ -433,17 +449,24 @@ impl Bridge {
                         silent_at = (silent_at + slept).max(Instant::now() + 3 * BEAT);
                         patience = patience.map(|at| at + slept);
                         proof.shift(slept);
+                        ready_by = ready_by.map(|at| at + slept);
                     }
                 }
                 () = sleep_until(healthy_at.unwrap_or(silent_at)), if healthy_at.is_some() && self.is_ready => {
-                    healthy_at = None;
-                    if CrashLoop::forget(&config.paths) {
+                    let now = Instant::now();
+                    healthy_at = (!proof.is_fresh(now)).then(|| now + HEALTHY);
+                    if healthy_at.is_none() && CrashLoop::forget(&config.paths) {
                         info!(bridge.pid = self.pid, "The bridge lives again");
                     }
                 }
                 () = sleep_until(proof.is_due().unwrap_or(silent_at)), if proof.is_due().is_some() && !hangs => {
                     error!(bridge.pid = self.pid, "The bridge beats, but its socket or its ledger do not answer; it is killed");
                     hangs = true;
+                    self.send(Signal::KILL);
+                }
+                () = sleep_until(ready_by.unwrap_or(silent_at)), if ready_by.is_some() && !hangs => {
+                    error!(bridge.pid = self.pid, "The bridge beats and is not ready after {} min; it is killed", STARTS.as_secs() / 60);
+                    (hangs, ready_by) = (true, None);
                     self.send(Signal::KILL);
                 }
                 () = sleep_until(silent_at), if ending != Ending::Killed => {

@@ -75,13 +75,13 @@ impl Rotating {
 
     /// By number, so that their names sort as they were written, and before the one that is written to.
     fn move_aside(&self, current: &Path) -> io::Result<()> {
-        let aside = (1..=9_999).map(|n| self.folder.join(format!("{}.{}.{n:04}.log", self.name, self.day)));
-        for free in aside {
-            if !free.exists() {
-                return fs::rename(current, free);
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
+        let (before, after) = (format!("{}.{}.", self.name, self.day), ".log");
+        let number = |file: &PathBuf| -> Option<u32> {
+            file.file_name()?.to_str()?.strip_prefix(&before)?.strip_suffix(after)?.parse().ok()
+        };
+        // Behind the newest: the oldest may be gone already.
+        let newest = files(&self.folder, self.name).iter().filter_map(number).max().unwrap_or(0);
+        fs::rename(current, self.folder.join(format!("{before}{:04}{after}", newest + 1)))
     }
 
     /// Takes away what is too old or too much, never the one that is written to.
@@ -168,6 +168,20 @@ mod tests {
         assert_eq!(names(temp.path()), ["ally.2026-01-01.0001.log", "ally.2026-01-01.0002.log", "ally.2026-01-01.log"]);
         let text: String = files(temp.path(), "ally").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
         assert_eq!(text, lines.concat(), "in their order");
+    }
+
+    #[test]
+    fn what_is_too_much_goes_from_its_old_end() {
+        let (temp, clock) = (tempfile::tempdir().unwrap(), noon());
+        let limits = Limits { all_bytes: 400, ..SMALL };
+        let mut log = Rotating::open(temp.path(), "ally", limits, clock.clone()).unwrap();
+        for n in 0..30 {
+            write(&mut log, &clock, &format!("{n:02} {}\n", "x".repeat(60)));
+        }
+        let text: String = files(temp.path(), "ally").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        let left: Vec<u32> = text.lines().map(|line| line[..2].parse().unwrap()).collect();
+        assert!(left.len() >= 4 && left.len() < 10, "{left:?}");
+        assert_eq!(left, (30 - left.len() as u32..30).collect::<Vec<_>>(), "the newest, in their order");
     }
 
     #[test]

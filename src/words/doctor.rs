@@ -234,6 +234,11 @@ super::messages! {
         PersonApprover { who: &'a str } => "{who} 是这里的审批人", "{who} approves here";
         PersonUser { who: &'a str } => "{who} 被允许用 ally", "{who} was allowed to talk to ally";
         PersonMember { who: &'a str } => "{who} 在开通的群里", "{who} is in a group that is open";
+        PersonMaybeOutside { who: &'a str } =>
+            "群里有外部人员：{who} 如果是外部人员，说的都不看；是不是，只有 {who} 自己的消息知道",
+            "people of other companies are in this group: if {who} is one, nothing of theirs is taken; only their own messages tell";
+        PersonNotThere { who: &'a str } => "群里没有看到 {who}", "{who} was not seen in the group";
+        PersonNotThereRemedy => "核对 `--user` 后面的 id（ou_…）；大群只看了前面的成员", "check the id behind `--user` (ou_…); of a large group only the first members were looked at";
         PersonStranger { who: &'a str } => "{who} 没有被允许", "{who} was not allowed";
         PersonRemedy { who: &'a str } =>
             "所有者或管理员发 `/allow @{who}`，或者在 ally.toml 的 [access] users 里加上", "the owner or an admin sends `/allow @{who}`, or adds the id to [access] users in ally.toml";

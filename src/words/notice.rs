@@ -246,8 +246,8 @@ super::messages! {
             "[runtime] or the environment has changed; the runtime that runs has the former settings. Run `ally restart --all` when no task runs";
         // ---- ally itself, to the owner
         CrashedAgainAndAgain { times: usize, from: At, to: At, how: &'a str } =>
-            "ally 在 {from} 到 {to} 之间崩溃了 {times} 次（最后一次：{how}），现在又在运行，没做完的任务各有交代。再崩的话，每隔 5 分钟试一次。原因：在电脑上运行 `ally logs`",
-            "ally crashed {times} times between {from} and {to} (the last time: {how}) and works again; what was under way goes on or says what became of it. If it crashes once more, it is tried every 5 minutes. For the cause run `ally logs` on the computer";
+            "ally 在 {from} 到 {to} 之间崩溃了 {times} 次（最后一次：{how}），现在又试一次，没做完的任务各有交代。再崩的话，每隔 5 分钟试一次。原因：在电脑上运行 `ally logs`",
+            "ally crashed {times} times between {from} and {to} (the last time: {how}) and is tried again now; what was under way goes on or says what became of it. If it crashes once more, it is tried every 5 minutes. For the cause run `ally logs` on the computer";
         SteadyAgain { times: usize, to: At } =>
             "ally 之后又崩溃，到 {to} 为止一共 {times} 次；现在已稳定运行一分钟",
             "ally went on crashing until {to}, {times} times in all; it has now run for a minute";

@@ -21,6 +21,12 @@ super::messages! {
         Fails { name: &'a str, times: u32 } =>
             "定时任务 {name} 已连续 {times} 次失败，仍会按时运行。暂停它：`/routine pause {name}`",
             "Routine {name} failed {times} times in a row and goes on as scheduled. To pause it: `/routine pause {name}`";
+        HasNobody { name: &'a str, who: &'a str } =>
+            "定时任务 {name} 已暂停：它是 {who} 的，而 {who} 不能再用我。要保留它，由你重新加一个",
+            "Routine {name} is paused: it is {who}'s, who may not talk to me any more. To keep it, add it anew yourself";
+        TimeIsOver => "它的时间已经过了，没有加入。写一个之后的时间再试", "Its time is over, so nothing was made. Try again with a later one";
+        TooManyWords { most: usize } =>
+            "要做的事太长（最多 {most} 个字符）。写进文件：`ally routine add`", "That is too long for a card (at most {most} characters). Write it as a file: `ally routine add`";
         // ---- what is wrong
         NoName { name: &'a str } =>
             "「{name}」不能作名字：最多 40 个字母、数字、- 和 _，以字母或数字开头",

@@ -22,7 +22,7 @@ use crate::domain::schedule::{self, sentence};
 use crate::domain::setting::Setting;
 use crate::domain::view::{ButtonRole, Lang, ListRow, ListView, MAX_LIST_ROWS, View};
 use crate::ledger::routines::{self, NewRoutine, RoutineRow, RoutineState, Source};
-use crate::ledger::{LedgerError, Transaction, audit, settings};
+use crate::ledger::{LedgerError, Transaction, audit, said, settings};
 use crate::words::{self, RoutineMsg};
 
 /// Runs that a chat is told of.
@@ -32,7 +32,7 @@ const TIMES: usize = 5;
 /// Characters of the name that is made of a sentence's words.
 const NAME: usize = 24;
 /// Characters of the words that a card shows.
-const WORDS: usize = 500;
+const WORDS: usize = 2000;
 
 /// What such a command has to know beyond the ledger.
 pub(super) struct Ground {
@@ -211,6 +211,9 @@ fn add(
 ) -> Result<Reply, LedgerError> {
     let said = schedule::shown(ground.zone, frame.now_ms).and_then(|now| sentence::read(text, now));
     let Some(said) = said else { return Ok(Reply::nothing(RoutineMsg::NotUnderstood.text(lang))) };
+    if said.words.chars().count() > WORDS {
+        return Ok(Reply::nothing(RoutineMsg::TooManyWords { most: WORDS }.text(lang)));
+    }
     let chat = &letter.message.chat;
     let bound = settings::get(tx, &frame.channel, chat, Setting::Directory)?;
     let directory = bound.map_or_else(|| ground.directory.clone(), PathBuf::from);
@@ -231,7 +234,7 @@ fn add(
         directory,
         level,
         zone: ground.zone,
-        words: cut(&said.words, WORDS),
+        words: said.words,
         more: None,
         subject: pictures::list_subject(letter.row.seq),
         by_agent: false,
@@ -363,14 +366,27 @@ pub(in crate::bridge) fn decide(
         return Ok(Performed::told(Told::OnlyThese { names: rights::owner_name(tx, frame)? }));
     }
     let lang = frame.lang;
+    let decided = format!("routine-decided:{subject}");
     let Some(text) = text else {
+        if !said::first_time(tx, &decided, frame.now_ms)? {
+            return Ok(Performed::told(Told::NoLongerValid));
+        }
         pictures::question_over(tx, frame, subject, &RoutineMsg::DroppedBy { who: &person.name }.text(lang))?;
         return Ok(Performed::told(Told::Dismissed));
     };
     if routines::get(tx, name)?.is_some_and(|row| row.state != RoutineState::Gone) {
         return Ok(Performed::told(Told::NoLongerValid));
     }
-    let to = Routine::parse(name, text, Tz::UTC).ok().map(|routine| routine.to);
+    if !said::first_time(tx, &decided, frame.now_ms)? {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    let read = Routine::parse(name, text, frame.zone).ok();
+    let is_over = |routine: &Routine| routine.schedule.next_after(frame.now_ms, frame.now_ms).is_none();
+    if read.as_ref().is_some_and(is_over) {
+        pictures::question_over(tx, frame, subject, &RoutineMsg::TimeIsOver.text(lang))?;
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
+    let to = read.map(|routine| routine.to);
     let made_in = match to {
         Some(To::Chat { channel, chat }) => Some((channel, chat)),
         _ => None,
@@ -386,5 +402,5 @@ pub(in crate::bridge) fn decide(
     routines::put(tx, &new, true, frame.now_ms)?;
     audit::note(tx, person.user.as_str(), "routine made", name, "", frame.now_ms)?;
     pictures::question_over(tx, frame, subject, &RoutineMsg::MadeBy { who: &person.name }.text(lang))?;
-    Ok(Performed::told(Told::Saved))
+    Ok(Performed { routines: true, ..Performed::told(Told::Saved) })
 }

@@ -204,7 +204,7 @@ pub(in crate::bridge) fn save(
         let target = Target { chat: chat.clone(), reply_to: None, in_topic: false };
         notice(tx, &frame.channel, target, None, None, lines.join("\n"), lang, frame.now_ms)?;
     }
-    Ok(Performed { told, wake: Vec::new(), secret: None, rerun_intake: false })
+    Ok(Performed { told, wake: Vec::new(), secret: None, rerun_intake: false, routines: false })
 }
 
 fn changed(lang: Lang, who: &str, setting: Setting, value: &str, project: &str, direct: bool) -> String {

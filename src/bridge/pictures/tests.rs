@@ -17,6 +17,7 @@ pub fn frame() -> Frame {
         lang: Lang::En,
         bot_name: "ally".to_owned(),
         workspaces: "/w".into(),
+        zone: chrono_tz::Tz::UTC,
         login: None,
         now_ms: 1,
         platform_ms: 1,

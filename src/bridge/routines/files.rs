@@ -11,8 +11,9 @@ use tracing::{info, warn};
 
 use crate::bridge::core::Core;
 use crate::domain::ids::UserId;
-use crate::domain::routine::{Routine, RoutineError, TEXT_BYTES};
-use crate::ledger::routines::{self, NewRoutine, RoutineState, Source};
+use crate::domain::routine::{Routine, RoutineError, Skipped, TEXT_BYTES};
+use crate::domain::schedule::When;
+use crate::ledger::routines::{self, NewRoutine, RoutineState, RunOutcome, Source};
 use crate::ledger::{LedgerError, Transaction};
 
 /// How a routine's file ends.
@@ -63,6 +64,8 @@ impl Problems {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     known: BTreeMap<String, Stamp>,
+    /// All that were there.
+    seen: BTreeMap<String, Stamp>,
     /// They were compared with the ledger's rows: what is gone since the last bridge is noticed, too.
     is_compared: bool,
 }
@@ -95,10 +98,14 @@ impl Files {
             take(core, name, &folder.join(format!("{name}.{ENDING}"))).await?;
         }
         gone(core, &found).await?;
-        for name in self.known.keys().filter(|name| !found.contains_key(*name)) {
+        for name in self.seen.keys().filter(|name| !found.contains_key(*name)) {
             core.routine_problems.clear(name);
         }
-        (self.known, self.is_compared) = (found, true);
+        (self.known, self.seen, self.is_compared) = (found.clone(), found, true);
+        // What may be mended without the file being touched is looked at again.
+        let may_pass =
+            |name: &String| matches!(core.routine_problems.of(name), Some(Problem::Taken | Problem::File { .. }));
+        self.known.retain(|name, _| !may_pass(name));
         Ok(())
     }
 }
@@ -160,6 +167,14 @@ async fn take(core: &Core, name: &str, path: &Path) -> Result<(), LedgerError> {
             let before = former.and_then(|row| Routine::parse(&row.name, &row.text, zone).ok());
             let is_anew = before.is_none_or(|before| before.schedule != routine.schedule);
             routines::put(tx, &new, is_anew, now)?;
+            let moment = match routine.schedule.when {
+                When::Once(_) if is_anew => routine.schedule.next_after(i64::MIN, now),
+                _ => None,
+            };
+            if let Some(at) = moment.filter(|at| *at <= now) {
+                let missed = Skipped { first_ms: at, last_ms: at, count: 1 };
+                routines::skip(tx, &routine.name, missed, RunOutcome::Missed, now)?;
+            }
             Ok(Some(true))
         })
         .await?;

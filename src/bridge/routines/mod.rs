@@ -12,13 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::core::{Core, is_outage};
 use super::pictures::Frame;
 use super::ports::{OfRoutine, Prompt};
-use super::{conversation, prompts};
+use super::{conversation, prompts, remedy, rights, say};
 use crate::crash;
 use crate::domain::ids::*;
 use crate::domain::message::ChatKind;
@@ -32,6 +33,7 @@ pub use by_hand::{Changed, change, run_now};
 pub(super) use by_hand::{claim_now, set};
 pub use files::{Problem, Problems};
 pub(super) use morning::{evening, note};
+use over::{Concluded, Retry};
 pub(super) use over::{Telling, telling};
 
 /// Longest rest: files may have changed, and after a sleep of the machine what was due is not to wait for long.
@@ -109,7 +111,7 @@ async fn settle(core: &Arc<Core>, name: String) -> Result<(), LedgerError> {
         .write(move |tx| {
             for run in routines::open(tx, &name)? {
                 match run.state {
-                    RunState::Running => drop(over::conclude(tx, None, &run)?),
+                    RunState::Running => drop(over::conclude(tx, None, &run, Retry::Never)?),
                     _ => drop(routines::over(tx, &run, RunOutcome::Cancelled, None, run.claimed_at_ms)?),
                 }
             }
@@ -175,16 +177,68 @@ fn step(
     let Some(row) = routines::get(tx, &routine.name)? else { return Ok(None) };
     let target = target(tx, frames, &routine.to, &row)?;
     let frame = target.as_ref().map(|target| &target.frame);
+    let mut woken = None;
     for run in routines::open(tx, &routine.name)? {
-        over::conclude(tx, frame, &run)?;
+        let retry = match row.state {
+            RoutineState::Gone => Retry::Never,
+            RoutineState::Paused if run.started_by.is_none() => Retry::Later,
+            RoutineState::On | RoutineState::Paused => Retry::Now,
+        };
+        if let Concluded::Again(conversation) = over::conclude(tx, frame, &run, retry)? {
+            woken = Some(conversation);
+        }
     }
     let is_due = routine.next(row.since_ms, row.checked_ms, now_ms).is_some_and(|due| due <= now_ms);
     let is_wrong = Routine::is_noted_ahead(row.checked_ms, now_ms);
     if row.state == RoutineState::On && (is_due || is_wrong) {
         account(tx, routine, &row, now_ms)?;
     }
-    let (Some(run), Some(target)) = (next(tx, &routine.name)?, target) else { return Ok(None) };
-    begin(tx, &target, routine, &run, ground)
+    // What was asked for by hand runs also while it is paused.
+    let next = next(tx, &routine.name)?.filter(|run| row.state == RoutineState::On || run.started_by.is_some());
+    let (Some(run), Some(target)) = (next, target) else { return Ok(woken) };
+    if !may_run(tx, &target, &row)? {
+        return Ok(woken);
+    }
+    Ok(begin(tx, &target, routine, &run, ground)?.or(woken))
+}
+
+/// Whether the one whose routine it is may still talk to ally there. If not it is paused, and the owner is told so once.
+fn may_run(tx: &Transaction<'_>, target: &Target, row: &RoutineRow) -> Result<bool, LedgerError> {
+    let frame = &target.frame;
+    let access = rights::in_force(tx, frame)?;
+    let role = access.role(&target.requester, None, Some(&target.chat), chat_kind(tx, target)?);
+    if role.may_talk() {
+        return Ok(true);
+    }
+    if row.state == RoutineState::On {
+        routines::set_state(tx, &row.name, RoutineState::Paused, frame.now_ms)?;
+        remedy::owner(tx, frame, &frame.channel, |lang| say::routine_has_nobody(lang, &row.name, &target.name))?;
+    }
+    for run in routines::open(tx, &row.name)?.iter().filter(|run| run.state == RunState::Waiting) {
+        routines::over(tx, run, RunOutcome::Cancelled, None, frame.now_ms)?;
+    }
+    Ok(false)
+}
+
+/// Of a ledger that was put back: what it calls due may long be done, and so may what it calls waiting. What was due up to
+/// now is noted as missed; what waits goes on with the rest, or not.
+pub(super) fn after_restore(tx: &Transaction<'_>, go_on: bool, zone: Tz, now_ms: i64) -> Result<(), LedgerError> {
+    for row in routines::listed(tx)? {
+        if row.state == RoutineState::On
+            && let Ok(routine) = Routine::parse(&row.name, &row.text, zone)
+        {
+            let plan = routine.plan(row.since_ms, row.checked_ms, now_ms);
+            let due = plan.runs.into_iter().map(|due| Skipped { first_ms: due.at_ms, last_ms: due.at_ms, count: 1 });
+            for skipped in plan.skipped.into_iter().chain(due) {
+                routines::skip(tx, &row.name, skipped, RunOutcome::Missed, now_ms)?;
+            }
+            routines::checked(tx, &row.name, plan.checked_ms)?;
+        }
+        for run in routines::open(tx, &row.name)?.iter().filter(|run| !go_on && run.state == RunState::Waiting) {
+            routines::over(tx, run, RunOutcome::Cancelled, None, now_ms)?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes every due time up to now as a run that waits, or as skipped.

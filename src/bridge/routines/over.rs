@@ -3,6 +3,7 @@
 
 use crate::bridge::pictures::Frame;
 use crate::bridge::{prompts, remedy, say};
+use crate::domain::ids::ConversationId;
 use crate::domain::turn::{Outcome, StopReason, TurnState};
 use crate::ledger::routines::{self, Run, RunOutcome};
 use crate::ledger::turns::{self, NewTurn, Turn};
@@ -41,16 +42,33 @@ pub(in crate::bridge) fn telling(tx: &Transaction<'_>, turn: &Turn, outcome: Out
 }
 
 /// Whether a run may still be under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Concluded {
-    /// Its turn is not over, or is tried again.
+    /// Its turn is not over, or is tried again later.
     Open,
+    /// It is tried again: this conversation's queue has a turn more.
+    Again(ConversationId),
     /// It is over.
     Over,
 }
 
+/// Whether one that failed may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    Now,
+    /// The routine rests.
+    Later,
+    /// There is no such routine any more.
+    Never,
+}
+
 /// Reads what became of a run's turn. One that failed may be tried again; one of which nobody knows what it did never is.
-pub(super) fn conclude(tx: &Transaction<'_>, frame: Option<&Frame>, run: &Run) -> Result<Concluded, LedgerError> {
+pub(super) fn conclude(
+    tx: &Transaction<'_>,
+    frame: Option<&Frame>,
+    run: &Run,
+    retry: Retry,
+) -> Result<Concluded, LedgerError> {
     let Some(turn) = &run.turn else { return Ok(Concluded::Open) };
     let turn = turns::get(tx, turn)?;
     let TurnState::Settled(outcome) = turn.state else { return Ok(Concluded::Open) };
@@ -58,11 +76,14 @@ pub(super) fn conclude(tx: &Transaction<'_>, frame: Option<&Frame>, run: &Run) -
     let how = run_outcome(outcome, &turn);
     let detail = turn.failure.as_ref().map(|failure| failure.detail.as_str());
     let retries = prompts::thaw(&turn.prompt).routine.map_or(0, |routine| routine.retries);
-    if how == RunOutcome::Failed && run.attempt <= retries {
+    if how == RunOutcome::Failed && run.attempt <= retries && retry != Retry::Never {
         let rest_ms = AGAIN_MS << (run.attempt - 1).min(6);
-        if now_ms - turn.settled_at_ms.unwrap_or(now_ms) >= rest_ms {
+        // One whose chat is not there now is tried again when it is.
+        let has_rested = frame.is_some() && now_ms - turn.settled_at_ms.unwrap_or(now_ms) >= rest_ms;
+        if has_rested && retry == Retry::Now {
             let again = turns::insert(tx, &like(&turn), now_ms)?;
             routines::again(tx, &run.id, &again, detail.unwrap_or_default())?;
+            return Ok(Concluded::Again(turn.conversation));
         }
         return Ok(Concluded::Open);
     }

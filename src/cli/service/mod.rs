@@ -16,6 +16,7 @@ use self::units::{Manager, Unit};
 use super::Context;
 use super::error::{CliError, Code};
 use super::output;
+use crate::config::{Environment, Paths};
 use crate::supervisor::{self, Presence};
 
 const UNIT: &str = "ally.service";
@@ -131,7 +132,15 @@ impl Place {
     /// Fails where there is nobody who could keep anything running.
     async fn needs_manager(&self) -> Result<(), CliError> {
         if self.manager == Manager::Launchd {
-            return ask("launchctl", &["version"]).await.map(|_| ());
+            let asked = ask("launchctl", &["print", &domain()]).await?;
+            return match asked.ok {
+                true => Ok(()),
+                false => Err(CliError::new(format!("nobody is logged in at this Mac's screen: {}", asked.told()))
+                    .hint(
+                        "登录到桌面再试；现在先运行：`ally start`",
+                        "log in at its screen first; until then: `ally start`",
+                    )),
+            };
         }
         let asked = self.systemctl(&["show-environment"]).await?;
         if asked.ok {
@@ -161,6 +170,9 @@ pub(super) async fn start_installed(context: &Context, home: &Path) -> Result<bo
         if !units::is_of(&text, place.manager, home) || place.needs_manager().await.is_err() {
             continue;
         }
+        if needs_root(&place) {
+            return Err(only_root(&place, "start"));
+        }
         match place.manager {
             // It is waited for elsewhere.
             Manager::Systemd => drop(place.systemctl_must(&["start", "--no-block", UNIT]).await?),
@@ -169,6 +181,28 @@ pub(super) async fn start_installed(context: &Context, home: &Path) -> Result<bo
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Nothing is stopped that only somebody else could start again.
+///
+/// # Errors
+/// Where a unit of the system keeps this home, and we are not root.
+pub(super) async fn may_restart(context: &Context, home: &Path) -> Result<(), CliError> {
+    let Ok(place) = Place::find(context, true) else { return Ok(()) };
+    let text = std::fs::read_to_string(&place.file).unwrap_or_default();
+    if units::is_of(&text, place.manager, home) && needs_root(&place) && place.needs_manager().await.is_ok() {
+        return Err(only_root(&place, "restart"));
+    }
+    Ok(())
+}
+
+fn needs_root(place: &Place) -> bool {
+    place.system && !rustix::process::geteuid().is_root()
+}
+
+fn only_root(place: &Place, verb: &str) -> CliError {
+    CliError::new(format!("{} keeps this ally, and only root may {verb} what is the system's", place.file.display()))
+        .hint(format!("运行 `sudo systemctl {verb} ally`"), format!("run `sudo systemctl {verb} ally`"))
 }
 
 /// What a program said.
@@ -223,19 +257,36 @@ async fn install(context: &Context, args: &Install) -> Result<(), CliError> {
         true => Some(account(context, args.account.as_deref())?),
         false => None,
     };
-    let paths = context.paths()?;
-    // Printing changes nothing, and needs nothing to be there.
-    let grace = match args.print {
-        true => crate::config::load(&context.environment)?.turn.grace,
+    let environment = match &account {
+        Some(account) => environment_of(context, account)?,
+        None => context.environment.clone(),
+    };
+    let paths = Paths::find(&environment)?;
+    // Printing changes nothing, and needs nothing to be there; nor does root make files in somebody's home.
+    let grace = match args.print || args.system {
+        true => crate::config::load(&environment)?.turn.grace,
         false => context.config()?.turn.grace,
     };
     let program = std::env::current_exe()?;
-    let (unit, left) = Unit::new(program, &paths.home, &context.environment, grace, account);
-    for name in left {
+    if args.system && !args.print && context.environment.get("SUDO_USER").is_some() {
+        let path = environment.get("PATH").unwrap_or_default();
         output::note(&context.say(
-            &format!("! {name} 里有密码，没有写进单元：用 `systemctl edit` 或别的办法交给它"),
-            &format!("! {name} holds a password and is not in the unit: give it to the service by `systemctl edit`, or leave it out"),
+            &format!("! 服务的 PATH 是 sudo 的：{path}。需要别的：`sudo env PATH=\"$PATH\" ally service install --system`"),
+            &format!("! the service gets sudo's PATH: {path}. If codex or node lie elsewhere: `sudo env PATH=\"$PATH\" ally service install --system`"),
         ));
+    }
+    let (unit, left) = Unit::new(program, &paths.home, &environment, grace, account);
+    for name in left {
+        output::note(&match name.starts_with("FEISHU_") {
+            true => context.say(
+                &format!("! {name} 只在这里的环境变量里，没有写进单元：请写进 {}", paths.env.display()),
+                &format!("! {name} stands in this environment only and is not in the unit: put it into {}", paths.env.display()),
+            ),
+            false => context.say(
+                &format!("! {name} 里有密码，没有写进单元：用 `systemctl edit` 或别的办法交给它"),
+                &format!("! {name} holds a password and is not in the unit: give it to the service by `systemctl edit`, or leave it out"),
+            ),
+        });
     }
     if args.print {
         return output::raw(unit.text(args.manager.unwrap_or_else(Manager::of_this_system)).trim_end());
@@ -252,13 +303,13 @@ async fn install(context: &Context, args: &Install) -> Result<(), CliError> {
             .hint("先 `ally stop`，再运行一次", "run `ally stop` first, then this again"));
     }
     write(&place.file, &text)?;
-    start(&place, runs && !is_there).await?;
+    start(&place, runs).await?;
     let file = place.file.display();
     output::note(&match (runs, is_there) {
         (true, true) => context.say(&format!("已经装好了（{file}）"), &format!("it is installed already ({file})")),
         (true, false) => context.say(
-            &format!("单元已更新（{file}）；正在运行的还是原来的，没有任务时用 `systemctl restart` 换上"),
-            &format!("the unit is new ({file}); the one that runs goes on as it is until its service is restarted"),
+            &format!("单元已更新（{file}）；正在运行的还是原来的，没有任务时没有任务时 `ally restart --all` 换上"),
+            &format!("the unit is new ({file}); the one that runs goes on as it is until `ally restart --all`"),
         ),
         (false, _) => context.say(
             &format!("ally 已装成服务并在运行（{file}）"),
@@ -282,6 +333,32 @@ fn account(context: &Context, named: Option<&str>) -> Result<String, CliError> {
     Ok(account)
 }
 
+/// The environment of the account whose agents these are: root's home is not theirs.
+fn environment_of(context: &Context, account: &str) -> Result<Environment, CliError> {
+    let environment = &context.environment;
+    if environment.get("ALLY_HOME").is_some() || environment.user() == account {
+        return Ok(environment.clone());
+    }
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut rows = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let home = rows.find(|row| row.first() == Some(&account)).and_then(|row| row.get(5).copied());
+    let home = home.filter(|home| home.starts_with('/')).ok_or_else(|| {
+        CliError::new(format!("the home of the account \"{account}\" is not known")).code(Code::Config).hint(
+            "写明它：`sudo env ALLY_HOME=… ally service install --system`",
+            "name it: `sudo env ALLY_HOME=… ally service install --system`",
+        )
+    })?;
+    let environment = environment.with("HOME", home);
+    let paths = Paths::find(&environment)?;
+    if !paths.home.is_dir() {
+        return Err(CliError::new(format!("there is no {}", paths.home.display())).code(Code::Config).hint(
+            format!("先以 {account} 运行一次 `ally start`，再 `ally stop`"),
+            format!("as {account} run `ally start` once, and `ally stop`, first"),
+        ));
+    }
+    Ok(environment)
+}
+
 fn write(file: &Path, text: &str) -> Result<(), CliError> {
     let written = || {
         file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
@@ -303,13 +380,16 @@ fn write(file: &Path, text: &str) -> Result<(), CliError> {
     })
 }
 
-async fn start(place: &Place, only_read: bool) -> Result<(), CliError> {
+/// `runs`: it goes on as it is.
+async fn start(place: &Place, runs: bool) -> Result<(), CliError> {
     match place.manager {
         Manager::Systemd => {
             place.systemctl_must(&["daemon-reload"]).await?;
-            let verb = if only_read { &["enable", UNIT][..] } else { &["enable", "--now", UNIT] };
+            let verb = if runs { &["enable", UNIT][..] } else { &["enable", "--now", UNIT] };
             place.systemctl_must(verb).await?;
         }
+        // It would be ended, and what runs in it, before it could be begun anew.
+        Manager::Launchd if runs => {}
         Manager::Launchd => {
             let file = place.file.display().to_string();
             // Of a former installation; one that is not there is no mistake.
@@ -426,8 +506,8 @@ async fn look(place: &Place) -> Report {
         return report;
     }
     if place.manager == Manager::Launchd {
-        let found = ask("launchctl", &["print", &target()]).await.is_ok_and(|asked| asked.ok);
-        report.state = Some(if found { "active" } else { "inactive" }.to_owned());
+        let told = ask("launchctl", &["print", &target()]).await.map(|asked| asked.out).unwrap_or_default();
+        report.state = Some(if told.contains("state = running") { "active" } else { "inactive" }.to_owned());
         return report;
     }
     let wanted = "--property=ActiveState,UnitFileState,NRestarts,StatusText";

@@ -10,7 +10,7 @@ use crate::supervisor;
 const MORE: Duration = Duration::from_secs(15);
 
 /// What the daemon gets of the environment in which it is installed, where it is set.
-const KEPT: [&str; 13] = [
+const KEPT: [&str; 17] = [
     "PATH",
     "LANG",
     "LC_ALL",
@@ -24,7 +24,14 @@ const KEPT: [&str; 13] = [
     "NO_PROXY",
     "no_proxy",
     "ALLY_LANG",
+    "ALLY_RUNTIME",
+    "ALLY_RUNTIME_BIN",
+    "FEISHU_BASE_URL",
+    "XDG_CACHE_HOME",
 ];
+
+/// What others must not read there, and the service needs where it stands in the environment only.
+const SECRET: [&str; 2] = ["FEISHU_APP_ID", "FEISHU_APP_SECRET"];
 
 /// Who keeps ally running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -72,6 +79,7 @@ impl Unit {
                 None => {}
             }
         }
+        left.extend(SECRET.into_iter().filter(|name| environment.get(name).is_some()));
         let stop = grace + supervisor::AFTER_GRACE + supervisor::AFTER_TERM + MORE;
         let log = home.join("logs/daemon.log");
         (Self { program, environment: kept, stop, account, log }, left)
@@ -91,8 +99,7 @@ impl Unit {
                     Some(_) => include_str!("../../../templates/service/ally-system.service"),
                     None => include_str!("../../../templates/service/ally.service"),
                 };
-                // In a command a dollar names a variable.
-                let program = quoted(&self.program.display().to_string()).replace('$', "$$");
+                let program = quoted(&self.program.display().to_string());
                 let account = self.account.as_deref().unwrap_or_default();
                 fill(
                     template,
@@ -182,7 +189,7 @@ mod tests {
         ]);
         let (program, home) = (PathBuf::from("/opt/50% of $all/ally"), Path::new("/home/li/a \"home\" & <more>"));
         let (unit, left) = Unit::new(program, home, &environment, Duration::from_secs(20), account.map(str::to_owned));
-        assert_eq!(left, ["HTTPS_PROXY"], "others could read the password");
+        assert_eq!(left, ["HTTPS_PROXY", "FEISHU_APP_SECRET"], "others could read the password");
         unit
     }
 
@@ -234,7 +241,11 @@ mod tests {
     fn a_unit_says_what_systemd_needs_to_know() {
         let found = parse(&unit(None).text(Manager::Systemd));
         let one = |key: &str| found.get(key).map(|values| values.join("|")).unwrap_or_default();
-        assert_eq!(one("Service.ExecStart"), "\"/opt/50%% of $$all/ally\" run --quiet");
+        assert_eq!(
+            one("Service.ExecStart"),
+            "\"/opt/50%% of $all/ally\" run --quiet",
+            "of a program no variable is read"
+        );
         assert_eq!(
             found["Service.Environment"],
             [

@@ -11,7 +11,7 @@ pub use typed::{Wish, parse as wish};
 
 use super::ids::{ChannelName, ChatId};
 use super::level::Level;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, When};
 
 /// Longest name of a routine.
 pub const NAME_CHARS: usize = 40;
@@ -19,6 +19,8 @@ pub const NAME_CHARS: usize = 40;
 pub const PUNCTUAL_MS: i64 = 5 * 60_000;
 /// So far back no clock is set that was right before.
 const WRONG_MS: i64 = 86_400_000;
+/// Of what was missed longer ago nothing is noted: a clock that came back from 1970 was not away for all that time.
+const LONGEST_MS: i64 = 60 * 86_400_000;
 /// Most runs that are made up for at once; older ones are skipped.
 pub const CATCH_UP: usize = 100;
 
@@ -122,7 +124,7 @@ pub struct Skipped {
 impl Routine {
     /// The first due time that is not accounted for; it may be over. `None`: there is none any more.
     pub fn next(&self, since_ms: i64, checked_ms: i64, now_ms: i64) -> Option<i64> {
-        self.schedule.next_after(accounted_ms(checked_ms, now_ms), since_ms)
+        self.schedule.next_after(accounted_ms(checked_ms, now_ms), self.began_ms(since_ms, now_ms))
     }
 
     /// Whether what is noted as accounted for was noted by a clock that was wrong: it has to be noted anew.
@@ -132,7 +134,8 @@ impl Routine {
 
     /// What is to be done about the times after `checked_ms`, up to now. Intervals count from `since_ms`.
     pub fn plan(&self, since_ms: i64, checked_ms: i64, now_ms: i64) -> Plan {
-        let checked_ms = accounted_ms(checked_ms, now_ms);
+        let checked_ms = accounted_ms(checked_ms, now_ms).max(now_ms - LONGEST_MS);
+        let since_ms = self.began_ms(since_ms, now_ms);
         let next = |at: &i64| self.schedule.next_after(*at, since_ms).filter(|due| *due <= now_ms);
         let window_ms = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
         // A clock that was set back: what was accounted for stays so.
@@ -163,6 +166,17 @@ impl Routine {
         }
         plan.runs.splice(0..0, missed.into_iter().map(|at_ms| Due { at_ms, late: true }));
         plan
+    }
+
+    /// From where its intervals count. A clock that was far ahead when it began keeps it silent no longer.
+    fn began_ms(&self, since_ms: i64, now_ms: i64) -> i64 {
+        match &self.schedule.when {
+            When::Every(interval) if since_ms - now_ms > WRONG_MS => {
+                let step = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+                since_ms - ((since_ms - now_ms) / step + 1) * step
+            }
+            _ => since_ms,
+        }
     }
 }
 
@@ -197,6 +211,19 @@ mod tests {
     const MINUTE: i64 = 60_000;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;
+
+    #[test]
+    fn a_clock_that_was_far_off_silences_nothing_and_costs_nothing() {
+        let now = 20_000 * DAY + 7 * MINUTE;
+        let minutely = routine("* * * * *", Misfire::Skip, HOUR);
+        let plan = minutely.plan(0, 0, now);
+        assert_eq!(plan.skipped.map(|skipped| skipped.count), Some((LONGEST_MS / MINUTE) as u64 - 6), "since 1970");
+        // It was made while the clock was a year ahead.
+        let every = routine("every 6h", Misfire::Skip, HOUR);
+        let since = now + 365 * DAY;
+        let next = every.next(since, since, now).expect("due again");
+        assert!(next > now && next <= now + 6 * HOUR && (since - next) % (6 * HOUR) == 0, "{next}");
+    }
 
     fn routine(schedule: &str, misfire: Misfire, window: i64) -> Routine {
         Routine {

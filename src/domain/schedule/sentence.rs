@@ -339,7 +339,10 @@ fn time(at: &mut Cursor<'_>) -> Option<(u32, u32)> {
         hour = if hour < 12 { hour + 12 } else { hour };
     } else if let Some(part) = part {
         hour = match part {
-            Part::Afternoon | Part::Evening if (1..12).contains(&hour) => hour + 12,
+            Part::Afternoon if (1..12).contains(&hour) => hour + 12,
+            Part::Evening if (5..12).contains(&hour) => hour + 12,
+            // Midnight and the small hours, of which day? Nothing is guessed.
+            Part::Evening if hour == 12 || (1..5).contains(&hour) => return None,
             Part::Night if (6..12).contains(&hour) => hour + 12,
             Part::Noon if (1..3).contains(&hour) => hour + 12,
             Part::SmallHours | Part::Night if hour == 12 => 0,
@@ -348,7 +351,7 @@ fn time(at: &mut Cursor<'_>) -> Option<(u32, u32)> {
     } else if at.eat_word(&["in the evening", "in the afternoon"]) {
         hour += if (1..12).contains(&hour) { 12 } else { 0 };
     } else if at.eat_word(&["at night"]) {
-        hour += if (6..12).contains(&hour) { 12 } else { 0 };
+        hour = if (6..12).contains(&hour) { hour + 12 } else { hour % 12 };
     } else {
         at.eat_word(&["in the morning"]);
     }

@@ -275,6 +275,7 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     routines::set_state(tx, "r", routines::RoutineState::Paused, 6)?;
     archive::waiting(tx, 1)?;
     archive::to_forget(tx, 1)?;
+    archive::unknown(tx, vec![turn.clone()])?;
     archive::written(tx, &[(turn.clone(), true)])?;
     archive::all_after(tx, archive::Cursor::START, 1)?;
 
@@ -313,6 +314,7 @@ fn no_look_up_is_forgotten() {
     let here = include_str!("tests.rs");
     for (module, text) in [
         ("alive", include_str!("../alive.rs")),
+        ("archive", include_str!("../archive.rs")),
         ("audit", include_str!("../audit.rs")),
         ("buttons", include_str!("../buttons.rs")),
         ("chats", include_str!("../chats.rs")),
@@ -323,10 +325,12 @@ fn no_look_up_is_forgotten() {
         ("prune", include_str!("../prune.rs")),
         ("report", include_str!("../report.rs")),
         ("restored", include_str!("../restored.rs")),
+        ("routines", include_str!("../routines.rs")),
         ("rules", include_str!("../rules.rs")),
         ("settings", include_str!("../settings.rs")),
         ("surfaces", include_str!("../surfaces.rs")),
         ("threads", include_str!("../threads.rs")),
+        ("tools", include_str!("../tools.rs")),
         ("turns", include_str!("../turns.rs")),
     ] {
         for function in text.split("\npub fn ").skip(1) {

@@ -1,7 +1,7 @@
 //! Starting codex: the program, its flags, its home and environment, the handshake.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use super::session::{Kept, Ready, Session};
 use super::tools::ToolServer;
 use super::wire::Memory;
 use crate::bridge::ports::*;
+use crate::domain::quote;
 use crate::domain::safety::Tried;
 use crate::runtimes::process::{self, Holder, Spawn, Spawned};
 use crate::runtimes::rpc::{Incoming, Peer, Place, RpcError};
@@ -274,7 +275,7 @@ impl Launcher for CodexLauncher {
             Some(bin) => bin.clone(),
             None => native_below(&pinned_folder(&self.config.runtimes_dir)).unwrap_or_else(|| "codex".into()),
         };
-        Some(format!("CODEX_HOME={} {} login", quoted(&self.config.home), quoted(&program)))
+        Some(format!("CODEX_HOME={} {} login", quote::path(&self.config.home), quote::path(&program)))
     }
 
     fn spawn<'a>(&'a self, spec: SpawnSpec) -> Boxed<'a, Result<Box<dyn Starting>, LaunchError>> {
@@ -318,13 +319,6 @@ fn spare_loopback(env: &mut Vec<(OsString, OsString)>) {
     env.retain(|(name, _)| !name.eq_ignore_ascii_case("no_proxy"));
     // Programs differ in which of the two they read.
     env.extend(["NO_PROXY", "no_proxy"].map(|name| (name.into(), spared.clone().into())));
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
-    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 struct StartingCodex {
@@ -453,11 +447,5 @@ mod tests {
         let alone = "localhost,127.0.0.1,::1";
         assert_eq!(of(&[("https_proxy", "http://p:1")]), [format!("NO_PROXY={alone}"), format!("no_proxy={alone}")]);
         assert_eq!(of(&[("HTTP_PROXY", "p"), ("no_proxy", "corp")])[0], format!("NO_PROXY=corp,{alone}"));
-    }
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_needs_it() {
-        assert_eq!(quoted(Path::new("/h/.ally/codex")), "/h/.ally/codex");
-        assert_eq!(quoted(Path::new("/h/my codex's")), r"'/h/my codex'\''s'");
     }
 }

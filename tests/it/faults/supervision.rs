@@ -70,7 +70,7 @@ async fn a_bridge_that_keeps_dying_rests_tells_its_owner_once_and_comes_back_by_
     world.settled().await;
     let notice = told(&world, "crashed");
     assert_eq!(notice.len(), 1, "{notice:?}");
-    assert!(notice[0].text().contains("works again"), "{}", notice[0].text());
+    assert!(notice[0].text().contains("is tried again now"), "{}", notice[0].text());
 }
 
 /// Beats only say that some thread of it runs.

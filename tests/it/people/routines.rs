@@ -100,7 +100,7 @@ async fn one_that_rests_does_not_run_and_what_is_taken_away_is_gone() {
     assert!(runs(&world, "check").is_empty(), "what was due meanwhile is not made up for");
     assert!(world.run(&["routine", "run", "check"]).1);
     let said = world.wait("the run to be told", |world| told(world, "all is well").pop()).await;
-    assert!(said.text().contains("run now by computer"), "{}", said.text());
+    assert!(said.text().contains("run now by the owner, at the computer"), "{}", said.text());
     ran(&world, "check", 1).await;
     world.warp(HOUR).await;
     ran(&world, "check", 2).await;
