@@ -9,12 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{is_loopback, not_answered};
 use super::error::ApiError;
 use super::proxy::Proxy;
+use super::wire::Registering;
 use crate::domain::ids::UserId;
 
 /// Where apps of both brands are registered; those of Lark are told by the second.
@@ -28,45 +28,61 @@ const EXPIRES: Duration = Duration::from_secs(600);
 const SLOWER: Duration = Duration::from_secs(5);
 const CALL: Duration = Duration::from_secs(20);
 
-/// The rights that ally needs, by their names in the console.
-pub const SCOPES: [&str; 11] = [
+/// The rights that ally needs or uses, by their names in the console.
+pub const SCOPES: [&str; 13] = [
     "im:message.p2p_msg:readonly",
     "im:message.group_at_msg:readonly",
     "im:message:send_as_bot",
     "im:message:readonly",
     "im:message:update",
     "im:message.reactions:write_only",
+    "im:message.reactions:read",
     "im:resource",
     "cardkit:card:write",
     "im:chat:read",
+    "im:chat.members:bot_access",
     "contact:user.basic_profile:readonly",
     "application:application:self_manage",
 ];
 /// The events that ally wants.
-pub const EVENTS: [&str; 7] = [
+pub const EVENTS: [&str; 5] = [
     "im.message.receive_v1",
     "im.message.recalled_v1",
-    "im.message.reaction.created_v1",
-    "im.message.reaction.deleted_v1",
     "im.chat.member.bot.added_v1",
     "im.chat.member.bot.deleted_v1",
     "im.chat.disbanded_v1",
 ];
+/// How clicks come.
 pub const CALLBACK: &str = "card.action.trigger";
 
 /// Which platform somebody's company is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Brand {
+    /// In China.
     Feishu,
+    /// Everywhere else.
     Lark,
+}
+
+impl Brand {
+    /// Where apps of this brand are called.
+    pub fn base_url(self) -> &'static str {
+        match self {
+            Brand::Feishu => "https://open.feishu.cn",
+            Brand::Lark => "https://open.larksuite.com",
+        }
+    }
 }
 
 /// A registration that was begun and waits for somebody to scan its code.
 #[derive(Debug, Clone)]
 pub struct Begun {
-    device_code: String,
-    /// What stands in the code.
+    /// By it the platform knows which one is meant. Whoever has it gets the app's secret.
+    pub device_code: String,
+    /// The page that the code leads to, with all that the app is to have.
     pub link: String,
+    /// The same page without that, for a terminal in which the whole code finds no room.
+    pub short_link: String,
     /// Between two looks.
     pub interval: Duration,
     /// From the beginning on.
@@ -76,21 +92,26 @@ pub struct Begun {
 /// An app, and who made it.
 #[derive(Debug, Clone)]
 pub struct Registered {
+    /// `cli_…`.
     pub app_id: String,
+    /// Its secret, which is told only this once.
     pub app_secret: SecretString,
     /// Whoever scanned; nobody where the platform does not say it.
     pub by: Option<UserId>,
+    /// Where it is.
     pub brand: Brand,
 }
 
 /// What became of it so far.
 #[derive(Debug, Clone)]
 pub enum Scanned {
+    /// Nobody has, or nobody has agreed yet.
     NotYet,
     /// The person said no.
     Denied,
     /// The code is too old: another one is needed.
     Expired,
+    /// It is made.
     Done(Registered),
 }
 
@@ -102,28 +123,6 @@ pub struct Registration {
     slower: Duration,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Reply {
-    device_code: String,
-    verification_uri_complete: String,
-    interval: Option<u64>,
-    expires_in: Option<u64>,
-    expire_in: Option<u64>,
-    error: String,
-    error_description: String,
-    client_id: String,
-    client_secret: String,
-    user_info: User,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct User {
-    open_id: String,
-    tenant_brand: String,
-}
-
 impl Registration {
     /// Of the platform itself; `base_url` names it only where that is on this machine, as a simulated one is.
     ///
@@ -131,14 +130,13 @@ impl Registration {
     /// A proxy whose address is not valid.
     pub fn new(base_url: &str, proxy: Option<&Proxy>) -> anyhow::Result<Self> {
         let here = is_loopback(base_url);
-        let mut builder = reqwest::Client::builder()
-            .timeout(CALL)
-            .user_agent(concat!("ally/", env!("CARGO_PKG_VERSION")))
-            .no_proxy();
+        let mut builder =
+            reqwest::Client::builder().timeout(CALL).user_agent(concat!("ally/", env!("CARGO_PKG_VERSION"))).no_proxy();
         if let Some(proxy) = proxy.filter(|_| !here) {
             builder = builder.proxy(proxy.for_http()?);
         }
-        let base = |platform: &str| if here { base_url.trim_end_matches('/').to_owned() } else { platform.to_owned() };
+        let own = base_url.trim_end_matches('/');
+        let base = |platform: &str| if here { own } else { platform }.to_owned();
         Ok(Self { http: builder.build()?, feishu: base(FEISHU), lark: base(LARK), slower: Duration::ZERO })
     }
 
@@ -161,7 +159,8 @@ impl Registration {
         }
         let seconds = |given: Option<u64>, default: Duration| given.map_or(default, Duration::from_secs);
         Ok(Begun {
-            link: link(&reply.verification_uri_complete, name),
+            link: link(&reply.verification_uri_complete, name, addons().as_deref()),
+            short_link: link(&reply.verification_uri_complete, name, None),
             interval: seconds(reply.interval, INTERVAL),
             expires: seconds(reply.expires_in.or(reply.expire_in), EXPIRES),
             device_code: reply.device_code,
@@ -210,7 +209,7 @@ impl Registration {
         begun.interval + self.slower
     }
 
-    async fn ask(&self, what: &'static str, base: &str, form: &[(&str, &str)]) -> Result<Reply, ApiError> {
+    async fn ask(&self, what: &'static str, base: &str, form: &[(&str, &str)]) -> Result<Registering, ApiError> {
         let body = form
             .iter()
             .map(|(name, value)| {
@@ -232,7 +231,7 @@ impl Registration {
     }
 }
 
-fn refused(what: &'static str, reply: &Reply) -> ApiError {
+fn refused(what: &'static str, reply: &Registering) -> ApiError {
     let why = [reply.error.as_str(), reply.error_description.as_str()];
     let reason = why.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
     let reason = if reason.is_empty() { "the answer lacks what it must hold".to_owned() } else { reason };
@@ -241,12 +240,11 @@ fn refused(what: &'static str, reply: &Reply) -> ApiError {
 
 /// What the code holds: the platform's page, with what the app is to have. It is a proposal: what the platform does not know, or
 /// does not do for this company, it leaves out without a word, so it is checked afterwards.
-fn link(page: &str, name: &str) -> String {
-    let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+fn link(page: &str, name: &str, addons: Option<&str>) -> String {
     let joint = if page.contains('?') { '&' } else { '?' };
-    let name = encode(name);
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
     let mut link = format!("{page}{joint}from=sdk&source=ally&tp=sdk&name={name}");
-    if let Some(addons) = addons() {
+    if let Some(addons) = addons {
         link.push_str(&format!("&addons={addons}"));
     }
     link
@@ -273,7 +271,8 @@ mod tests {
 
     #[test]
     fn the_code_holds_what_the_app_is_to_have() {
-        let link = link("https://accounts.example/page?user_code=AB", "ally of Wang & co");
+        let page = "https://accounts.example/page?user_code=AB";
+        let link = link(page, "ally of Wang & co", addons().as_deref());
         let url = reqwest::Url::parse(&link).expect("an address");
         let of = |key: &str| url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
         assert_eq!((of("user_code").as_deref(), of("name").as_deref()), (Some("AB"), Some("ally of Wang & co")));
@@ -283,7 +282,7 @@ mod tests {
         let wanted: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(wanted["events"]["items"]["tenant"][0], "im.message.receive_v1");
         assert_eq!(wanted["callbacks"]["items"][0], CALLBACK);
-        // A terminal of 80 columns draws codes of some 600 bytes at most.
-        assert!(link.len() < 700, "{}", link.len());
+        // What finds room in a terminal of 80 columns: see `ally setup`, which draws it.
+        assert!(link.len() <= 520, "{}", link.len());
     }
 }
