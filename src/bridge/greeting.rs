@@ -1,5 +1,5 @@
 //! The first words to the owner (C12), once for each owner of a channel: what he can try, and what ally does not do unasked.
-//! Who claims the bot by a code is greeted by the answer to that code, where [`note`] says so.
+//! Who claims the bot by a code is greeted by the answer to that code, where `note` says so.
 
 use super::core::Core;
 use super::say;
