@@ -2,6 +2,7 @@
 # The door of this checkout.
 #
 #   ./ally.sh demo [--say TEXT]   try ally: no account, no network, nothing is left behind
+#   ./ally.sh setup               connect a Feishu app and set everything else up; may be left and taken up again
 #   ./ally.sh test                everything that must hold before a commit
 #   ./ally.sh crash [--seed N] [--rounds N] [--worlds N] [--no-release]
 #                                 kills ally at random moments, and checks that nothing is lost or done twice

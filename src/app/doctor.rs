@@ -7,9 +7,9 @@ use super::service::Daemon;
 use crate::bridge::core::Core;
 use crate::bridge::ports::{Boxed, Examiner};
 use crate::bridge::rights_in_ledger;
-use crate::channels::feishu::FeishuConfig;
+use crate::channels::feishu::{FeishuConfig, Proxy};
 use crate::clock::Clock;
-use crate::config::{Config, Environment, RuntimeConfig};
+use crate::config::{Config, Environment, Problems, RuntimeConfig};
 use crate::control::Service;
 use crate::doctor::{self, Sheet, feishu, home, runtime};
 use crate::domain::access::Access;
@@ -25,6 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// The app as the adapter takes it.
 pub(crate) fn feishu_app(config: &Config) -> Option<FeishuConfig> {
     config.feishu.as_ref().map(super::feishu_config)
+}
+
+/// The proxy on the way to a platform, before there is an app there.
+///
+/// # Errors
+/// One that cannot be used.
+pub(crate) fn proxy(environment: &Environment) -> Result<Option<Proxy>, Problems> {
+    Ok(crate::config::proxy(environment)?.as_ref().map(super::proxy_of))
 }
 
 /// Codex as it would be started, where that is the runtime.

@@ -8,6 +8,7 @@ mod proof;
 mod routines;
 mod runtime_settings;
 mod service;
+mod trial;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -47,13 +48,14 @@ use crate::tasks::{OnExit, Tasks};
 use crate::words::safety_warnings;
 
 use doctor::Looks;
-pub(crate) use doctor::{access, codex, feishu_app};
+pub(crate) use doctor::{access, codex, feishu_app, proxy};
 pub(crate) use routines::{RUNS, Told as RoutinesTold, UPCOMING};
 use runtime_settings::RuntimeSettings;
 use service::Daemon;
 pub(crate) use service::{
     AUDIT_ROWS, audit_row, backup_report, restored_report, restored_warning, rule_row, tell_counts, tell_routines,
 };
+pub(crate) use trial::{TrialError, try_turn};
 
 /// What keeps the bridge from starting and is for a person to change. The command line knows what to do about each.
 #[derive(Debug, thiserror::Error)]
@@ -379,11 +381,12 @@ fn feishu_config(settings: &config::FeishuConfig) -> FeishuConfig {
         app_id: settings.app_id.clone(),
         app_secret: settings.app_secret.clone(),
         base_url: settings.base_url.clone(),
-        proxy: settings
-            .proxy
-            .as_ref()
-            .map(|proxy| Proxy { address: proxy.address.expose_secret().to_owned(), except: proxy.except.clone() }),
+        proxy: settings.proxy.as_ref().map(proxy_of),
     }
+}
+
+fn proxy_of(proxy: &config::ProxyConfig) -> Proxy {
+    Proxy { address: proxy.address.expose_secret().to_owned(), except: proxy.except.clone() }
 }
 
 /// `program` is this one, where it may be started as a runtime, or for its tools.

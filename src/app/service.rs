@@ -8,18 +8,20 @@ use std::time::Duration;
 use super::runtime_settings::RuntimeSettings;
 use super::{Ending, RoutinesTold};
 use crate::bridge::core::Core;
+use crate::bridge::greeting::Greeted;
 use crate::bridge::host::HostState;
 use crate::bridge::sending::{self, SendingError, Sent};
 use crate::bridge::{
-    answering, archive, checkup, launch_in_status, lock, pairing, prompt_text, restored as putting_back, tools,
+    answering, archive, checkup, greeting, launch_in_status, lock, pairing, prompt_text, restored as putting_back,
+    tools,
 };
 use crate::config::Config;
 use crate::control::{
     AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport,
-    CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, LedgerReport, LockReport, LockRequest, OutboxReport,
-    PairCode, Pids, PressReport, PressState, Reply, RestoredReport, RestoredRequest, RoutineDetail, RoutineReport,
-    RoutineRequest, RuleRow, RuntimeReport, SendReport, SendRequest, Service, ServiceError, StatusReport, ToolReport,
-    ToolRequest, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, GreetReport, GreetRequest, LedgerReport, LockReport,
+    LockRequest, OutboxReport, PairCode, Pids, PressReport, PressState, Reply, RestoredReport, RestoredRequest,
+    RoutineDetail, RoutineReport, RoutineRequest, RuleRow, RuntimeReport, SendReport, SendRequest, Service,
+    ServiceError, StatusReport, ToolReport, ToolRequest, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};
@@ -651,6 +653,19 @@ impl Service for Daemon {
 
     fn pair(&self) -> Reply<'_, PairCode> {
         Box::pin(self.start_pairing())
+    }
+
+    fn greet(&self, request: GreetRequest) -> Reply<'_, GreetReport> {
+        Box::pin(async move {
+            let greeted = greeting::greet(&self.core, &"feishu".into(), request.anew).await.map_err(failed)?;
+            Ok(match greeted {
+                Greeted::NoOwner => GreetReport::NoOwner,
+                Greeted::NoChat => GreetReport::NoChat,
+                Greeted::OnItsWay(problem) => GreetReport::Sending { problem },
+                Greeted::Sent => GreetReport::Sent,
+                Greeted::Undeliverable(problem) => GreetReport::Undeliverable { problem },
+            })
+        })
     }
 
     fn press(&self) -> Reply<'_, PressReport> {

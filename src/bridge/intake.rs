@@ -11,7 +11,7 @@ use super::actions::{Performed, Person, Told, perform};
 use super::core::Core;
 use super::pictures::Frame;
 use super::ports::*;
-use super::say;
+use super::{greeting, say};
 use crate::crash;
 use crate::domain::access::{Heard, heard};
 use crate::domain::delivery::{Body, Target};
@@ -215,6 +215,8 @@ struct Stranger {
     day: i64,
     lang: Lang,
     owner: Option<UserId>,
+    /// Where ally works, as people call it.
+    directory: String,
     now_ms: i64,
 }
 
@@ -230,6 +232,7 @@ impl Stranger {
             day: now_ms / 86_400_000,
             lang: core.config.lang,
             owner: core.access(channel).owner.clone(),
+            directory: greeting::directory(core),
             now_ms,
         }
     }
@@ -239,7 +242,11 @@ impl Stranger {
         if let Some(code) = &self.code_hash {
             let pairing = grants::try_pairing(tx, &self.channel, code, &self.user, self.now_ms)?;
             let (outcome, text) = match pairing {
-                Pairing::Claimed => ("claimed", say::paired(self.lang)),
+                Pairing::Claimed => {
+                    // No other greeting follows.
+                    greeting::note(tx, &self.channel, &self.user)?;
+                    ("claimed", say::paired(self.lang, &self.directory))
+                }
                 Pairing::Wrong { tries_left } => ("wrong code", say::pairing_wrong(self.lang, tries_left)),
                 Pairing::Closed => ("", String::new()),
             };

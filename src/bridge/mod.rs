@@ -25,6 +25,7 @@ mod files;
 pub mod follow;
 pub mod gates;
 mod gather;
+pub mod greeting;
 pub mod host;
 pub mod intake;
 pub mod judge;

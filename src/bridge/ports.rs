@@ -169,6 +169,12 @@ pub trait Channel: Send + Sync + 'static {
         None
     }
 
+    /// A name by which messages reach a person with whom no chat is known yet. It is no chat: nobody writes from there, and
+    /// nothing can be looked up in it.
+    fn chat_with(&self, _user: &UserId) -> Option<ChatId> {
+        None
+    }
+
     /// What an error is about that says [`Disposition::Undeliverable`].
     fn obstacle(&self, error: &SendError) -> Obstacle;
 

@@ -158,8 +158,14 @@ pub fn rule_revoked(lang: Lang, who: &str, now_ms: i64) -> String {
     RightsMsg::RuleRevokedBy { who, at: at(now_ms, now_ms) }.text(lang)
 }
 
-pub fn paired(lang: Lang) -> String {
-    NoticeMsg::PairingDone.text(lang)
+/// Who has claimed the bot is greeted in the same message.
+pub fn paired(lang: Lang, directory: &str) -> String {
+    format!("{}\n{}", NoticeMsg::PairingDone.text(lang), greeting(lang, directory))
+}
+
+/// The first words to the owner.
+pub fn greeting(lang: Lang, directory: &str) -> String {
+    NoticeMsg::Greeting { directory }.text(lang)
 }
 
 pub fn pairing_wrong(lang: Lang, left: u32) -> String {

@@ -151,10 +151,10 @@ fn show(context: &Context, question: &Question) {
 }
 
 /// While it lives the terminal does not show what is typed.
-struct Hidden(Termios);
+pub(super) struct Hidden(Termios);
 
 impl Hidden {
-    fn begin() -> Result<Self, CliError> {
+    pub(super) fn begin() -> Result<Self, CliError> {
         let before = tcgetattr(std::io::stdin()).map_err(std::io::Error::from)?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);

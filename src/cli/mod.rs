@@ -25,6 +25,7 @@ mod run;
 mod runtime_embedded;
 mod send;
 mod service;
+mod setup;
 mod start;
 mod status;
 mod stop;
@@ -67,6 +68,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Set ally up, or go on with it: Feishu app, codex, project, owner, start
+    Setup(setup::Args),
     /// Start ally in the background and wait until it is ready
     Start(start::Args),
     /// Stop ally: running tasks get a grace, nothing is lost
@@ -150,7 +153,7 @@ impl Command {
             Command::Routine(args) => args.only_looks(),
             Command::Service(args) => args.only_looks(),
             Command::Doctor(args) => args.only_looks(),
-            Command::Reload(_) => false,
+            Command::Reload(_) | Command::Setup(_) => false,
             Command::Restored(args) => args.only_looks(),
             Command::Start(_) | Command::Stop(_) | Command::Restart(_) | Command::Run(_) => false,
             Command::Answer(_) | Command::Lock(_) | Command::Unlock(_) => false,
@@ -254,6 +257,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
             .hint("请人在自己的终端里运行", "ask a person to run it in a terminal of their own"));
     }
     match command {
+        Command::Setup(args) => setup::run(context, &args).await,
         Command::Start(args) => start::run(context, &args).await,
         Command::Stop(args) => stop::run(context, &args).await,
         Command::Restart(args) => restart::run(context, &args).await,

@@ -37,6 +37,12 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", harmless(text));
 }
 
+/// Asks for something at the end of a line that stays open.
+pub(super) fn prompt(text: &str) {
+    let mut stderr = anstream::stderr().lock();
+    let _ = write!(stderr, "{} ", harmless(text)).and_then(|()| stderr.flush());
+}
+
 /// Everything that a person is shown comes through here. What others wrote (messages, names, an agent's words) cannot
 /// paint over the terminal or hide in it; of what [`paint`] and [`dim`] wrote the colours stay.
 fn harmless(text: &str) -> String {

@@ -2,6 +2,7 @@
 //! another one that has read them, as for `ally restart`; a wrong file changes nothing.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::error::{CliError, Code};
 use super::output;
@@ -13,6 +14,11 @@ use crate::supervisor::{self, Presence};
 pub(super) struct Args {
     #[command(flatten)]
     start: start::Args,
+}
+
+/// The same for another command.
+pub(super) async fn now(context: &Context, timeout: Duration) -> Result<ExitCode, CliError> {
+    run(context, &Args { start: start::Args { timeout } }).await
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {

@@ -136,8 +136,8 @@ fn tell(context: &Context, config: &Config, status: &StatusReport) {
     if config.feishu.is_none() {
         let file = config.paths.env.display();
         output::note(&context.say(
-            &format!("飞书还没有连接：把应用凭据写进 {file}，然后 `ally restart`。现在可以用 `ally chat`"),
-            &format!("Feishu is not connected: put the app's credentials into {file}, then `ally restart`. `ally chat` works now"),
+            &format!("飞书还没有连接：运行 `ally setup`，或把应用凭据写进 {file} 再 `ally restart`。现在可以用 `ally chat`"),
+            &format!("Feishu is not connected: run `ally setup`, or put the app's credentials into {file}, then `ally restart`. `ally chat` works now"),
         ));
     }
     for warning in &status.warnings {

@@ -144,6 +144,16 @@ impl Paths {
         self.socket.starts_with(&self.run)
     }
 
+    /// How far `ally setup` has come, as far as the settings do not tell it.
+    pub fn setup(&self) -> PathBuf {
+        self.run.join("setup.json")
+    }
+
+    /// Held by `ally setup` while somebody is at it.
+    pub fn setup_lock(&self) -> PathBuf {
+        self.run.join("setup.lock")
+    }
+
     /// In test builds: where the bridge shall die, see [`crate::crash`].
     pub fn crash_point(&self) -> PathBuf {
         self.run.join("crash-point")

@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 
 use super::Environment;
+use super::directory::{Unfit, unfit};
 use super::paths::{Paths, expand};
 use super::problem::{Problem, Problems};
 use super::raw::{At, Raw};
@@ -301,6 +302,30 @@ pub fn lang(paths: &Paths, environment: &Environment) -> Option<Lang> {
     raw.choice("lang", &LANGS, &mut ignored).map(|found| found.value)
 }
 
+/// The environment's proxy, `http://` where it names no scheme. Its value is never shown: it may hold a password.
+pub fn proxy(environment: &Environment) -> Result<Option<ProxyConfig>, Problem> {
+    let Some((key, text)) = environment.https_proxy() else { return Ok(None) };
+    let address = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let known = match reqwest::Url::parse(&address) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => Err("names a kind of proxy that ally cannot use"),
+        Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
+        _ => Err("is not a usable address"),
+    };
+    match known {
+        Ok(()) => Ok(Some(ProxyConfig { address: address.into(), except: environment.no_proxy().to_owned() })),
+        Err(what) => Err(Problem {
+            file: None,
+            line: None,
+            key: key.to_owned(),
+            what: what.to_owned(),
+            remedy:
+                "write http://host:port or https://host:port, with user:password@ before the host if it wants a login \
+                     (special characters percent-encoded), or unset it"
+                    .to_owned(),
+        }),
+    }
+}
+
 fn read_settings(path: &Path, problems: &mut Problems) -> String {
     match fs::read_to_string(path) {
         Ok(text) => text,
@@ -410,22 +435,11 @@ impl Resolver<'_> {
         Some(FeishuConfig { app_id: app_id?, app_secret: SecretString::from(app_secret?), base_url: base_url?, proxy })
     }
 
-    /// The environment's proxy, `http://` where it names no scheme. Its value is never shown: it may hold a password.
     fn proxy(&mut self, environment: &Environment) -> Option<ProxyConfig> {
-        let (key, text) = environment.https_proxy()?;
-        let address = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let known = match reqwest::Url::parse(&address) {
-            Ok(url) if !matches!(url.scheme(), "http" | "https") => Err("names a kind of proxy that ally cannot use"),
-            Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
-            _ => Err("is not a usable address"),
-        };
-        if let Err(what) = known {
-            let remedy = "write http://host:port or https://host:port, with user:password@ before the host if it wants a \
-                          login (special characters percent-encoded), or unset it";
-            self.note_variable(key, what, remedy);
-            return None;
-        }
-        Some(ProxyConfig { address: address.into(), except: environment.no_proxy().to_owned() })
+        proxy(environment).unwrap_or_else(|problem| {
+            self.problems.add(problem);
+            None
+        })
     }
 
     fn base_url(&mut self) -> Option<String> {
@@ -575,16 +589,15 @@ impl Resolver<'_> {
     }
 
     fn check_directory(&mut self, path: &Path, line: usize, home: &Path) {
-        // Links and `..` must not hide where it leads.
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let (there, home, own) = (real(path), real(home), real(&self.paths.home));
-        let (what, remedy) = match fs::read_dir(path) {
-            Err(error) => (format!("{} cannot be read: {error}", path.display()), "create it, or name another folder"),
-            Ok(_) if there == home || own.starts_with(&there) => (
+        let Some(unfit) = unfit(path, home, &self.paths.home) else { return };
+        let (what, remedy) = match &unfit {
+            Unfit::Unreadable(why) => {
+                (format!("{} cannot be read: {why}", path.display()), "create it, or name another folder")
+            }
+            Unfit::TooWide => (
                 format!("{} is too wide: ally's own data or your whole home lies in it", path.display()),
                 "name the folder of one project",
             ),
-            Ok(_) => return,
         };
         let problem = self.raw.problem("conversation.directory", line, what, remedy);
         self.problems.add(problem);
@@ -672,7 +685,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// An id of the platform: its kind, then letters and digits.
-fn is_id(text: &str, prefix: &str) -> bool {
+pub(super) fn is_id(text: &str, prefix: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
 }

@@ -37,7 +37,7 @@ pub fn read(path: &Path, problems: &mut Problems) -> Values {
     parse(path, &text, problems)
 }
 
-fn parse(path: &Path, text: &str, problems: &mut Problems) -> Values {
+pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Values {
     let mut values = Values::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();

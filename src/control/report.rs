@@ -471,6 +471,35 @@ pub struct PairCode {
     pub valid_until_ms: i64,
 }
 
+/// Whether the owner is to be greeted a second time where the first greeting could not be delivered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GreetRequest {
+    /// It is.
+    pub anew: bool,
+}
+
+/// How far the greeting of the owner has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum GreetReport {
+    /// Nobody owns the bot.
+    NoOwner,
+    /// The owner has no chat with the bot, and cannot be written to without one.
+    NoChat,
+    /// It is on its way.
+    Sending {
+        /// What keeps it.
+        problem: Option<String>,
+    },
+    /// The owner has it.
+    Sent,
+    /// It will not arrive.
+    Undeliverable {
+        /// In the platform's words.
+        problem: String,
+    },
+}
+
 /// A card that was sent to be pressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PressReport {

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
 use super::report::{
-    AnswerRequest, AuditQuery, BackupRequest, DrainRequest, LockRequest, Refusal, RestoredRequest, TurnsQuery, Warp,
+    AnswerRequest, AuditQuery, BackupRequest, DrainRequest, GreetRequest, LockRequest, Refusal, RestoredRequest,
+    TurnsQuery, Warp,
 };
 use super::routines::{RoutineQuery, RoutineRequest};
 use super::service::{Service, ServiceError};
@@ -167,6 +168,7 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/restored", get(async |State(service): Shared| answer(service.restored().await)).post(restored))
         .route("/v1/backup", post(backup))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
+        .route("/v1/greet", post(greet))
         .route("/v1/press", post(async |State(service): Shared| answer(service.press().await)))
         .route("/v1/press/{name}", get(pressed))
         .route("/v1/drain", post(drain));
@@ -235,6 +237,10 @@ async fn call_tool(State(service): Shared, Json(request): Json<ToolRequest>) -> 
 
 async fn send(State(service): Shared, Json(request): Json<SendRequest>) -> Response {
     answer(service.send(request).await)
+}
+
+async fn greet(State(service): Shared, Json(request): Json<GreetRequest>) -> Response {
+    answer(service.greet(request).await)
 }
 
 async fn pressed(State(service): Shared, Path(name): Path<String>) -> Response {

@@ -4,8 +4,8 @@ use std::pin::Pin;
 
 use super::report::{
     AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, DrainPreview, DrainRequest,
-    GateRow, LockReport, LockRequest, PairCode, PressReport, PressState, RestoredReport, RestoredRequest, RuleRow,
-    StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    GateRow, GreetReport, GreetRequest, LockReport, LockRequest, PairCode, PressReport, PressState, RestoredReport,
+    RestoredRequest, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use super::routines::{ArchiveReport, RoutineDetail, RoutineReport, RoutineRequest};
 use super::tools::{SendReport, SendRequest, ToolReport, ToolRequest};
@@ -58,6 +58,8 @@ pub trait Service: Send + Sync + 'static {
     fn backup(&self, request: BackupRequest) -> Reply<'_, BackupReport>;
     /// A fresh one-time code; an older one ends.
     fn pair(&self) -> Reply<'_, PairCode>;
+    /// Greets the owner, once; tells how far that has come.
+    fn greet(&self, request: GreetRequest) -> Reply<'_, GreetReport>;
     /// Sends the owner a card to be pressed.
     fn press(&self) -> Reply<'_, PressReport>;
     /// How far that card has come.
@@ -157,6 +159,9 @@ pub(crate) mod testing {
         }
         fn pair(&self) -> Reply<'_, PairCode> {
             Box::pin(async { Ok(PairCode { code: "ABCD2345".to_owned(), valid_until_ms: 1 }) })
+        }
+        fn greet(&self, _: GreetRequest) -> Reply<'_, GreetReport> {
+            Box::pin(async { Ok(GreetReport::NoOwner) })
         }
         fn press(&self) -> Reply<'_, PressReport> {
             Box::pin(async { Ok(PressReport { name: None }) })

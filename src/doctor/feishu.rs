@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ProxyConfig};
 use crate::control::{ChannelReport, DaemonState};
 use crate::domain::access::Access;
-use crate::domain::finding::Check;
+use crate::domain::finding::{Check, Finding};
 use crate::domain::ids::ChannelName;
 use crate::domain::view::Lang;
 use crate::ledger::{inbound, report, said};
@@ -409,6 +409,13 @@ fn click(sheet: &mut Sheet, case: &Case<'_>) {
     }
 }
 
+/// Whether only an administrator can go on with it.
+pub fn waits_for_administrator(finding: &Finding, lang: Lang) -> bool {
+    let handed_in = DoctorMsg::VersionPendingRemedy { link: "" }.text(lang);
+    finding.found == DoctorMsg::BotPending.text(lang)
+        || finding.remedy.as_ref().is_some_and(|remedy| remedy.starts_with(&handed_in))
+}
+
 /// What came of a card that was sent to be pressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pressed {
@@ -455,7 +462,7 @@ pub fn pressed(sheet: &mut Sheet, app: &FeishuConfig, came: &Pressed) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::finding::{Finding, Grade};
+    use crate::domain::finding::Grade;
 
     fn app() -> FeishuConfig {
         FeishuConfig {
@@ -516,6 +523,15 @@ mod tests {
             ("connecting", None, Grade::Unknown),
         ] {
             assert_eq!(found(|sheet, _| judge_connection(sheet, &channel(state, age), "p")).grade, want, "{state}");
+        }
+    }
+
+    #[test]
+    fn what_an_administrator_has_to_do_is_told_apart() {
+        let waiting = AppInfo { waiting_version: Some("v".to_owned()), ..AppInfo::default() };
+        for (app, want) in [(waiting, true), (AppInfo::default(), false)] {
+            let finding = found(|sheet, link| version(sheet, link, &app, None));
+            assert_eq!(waits_for_administrator(&finding, Lang::En), want, "{finding:?}");
         }
     }
 

@@ -267,14 +267,13 @@ super::messages! {
         // ---- pairing and first contact
         PairingAsk => "把电脑上显示的 8 位配对码发给我", "Send me the 8-character pairing code shown on the computer";
         PairingDone =>
-            "配对完成，你是所有者。直接发消息试试，例如：“这个目录里有什么？”",
-            "Paired: you are the owner. Try: \"What is in this directory?\"";
+            "配对完成，你是所有者。", "Paired: you are the owner.";
         PairingWrong { left: u32 } => "配对码不对，还可以试 {left} 次", "That code is not right; {left} tries left";
         PairingExpired =>
             "配对码已失效。在电脑上运行 `ally pair` 取新的", "That code is no longer valid. Run `ally pair` on the computer for a new one";
         Greeting { directory: &'a str } =>
-            "已连接。直接发消息试试，例如：“这个目录里有什么？” 我现在只听你的；项目目录 {directory}；会改动项目外的事我先问。",
-            "Connected. Try: \"What is in this directory?\" I listen only to you; project {directory}; I ask before anything outside it.";
+            "已连接。直接发消息试试，例如：“这个目录里有什么？” 我现在只听你的；项目目录 {directory}；会改动项目外的事我先问。换目录：`/project`；菜单：`/help`",
+            "Connected. Try: \"What is in this directory?\" I listen only to you; project {directory}; I ask before anything outside it. To change it: `/project`; the menu: `/help`";
         GroupWelcome { project: &'a str, approvers: &'a str } =>
             "已开通：{project}。@我 + 要做的事；每次 @我 开一个话题，话题里继续也要 @我。出沙箱的先问 {approvers}。只 @我 看菜单。没有表情 = 我没收到。",
             "Ready: {project}. @ me with a task; each opens a topic, inside it @ me again. What leaves the sandbox is asked of {approvers}. @ me alone for the menu. No reaction = not received.";

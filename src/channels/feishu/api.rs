@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, Client, is_token, judge, not_answered};
 use super::error::ApiError;
+use super::is_person;
 use super::wire::{
     Bot, BotReply, CreateRequest, Items, Member, Members, MessageItem, Reactions, ReplyRequest, User, Users,
 };
@@ -56,8 +57,9 @@ impl Client {
                     content: &draft.content,
                     uuid: draft.uuid,
                 };
+                let kind = if is_person(target.chat.as_str()) { "open_id" } else { "chat_id" };
                 self.call("send", Some(target.chat.as_str()), |http| {
-                    http.post("/open-apis/im/v1/messages").query(&[("receive_id_type", "chat_id")]).json(&body)
+                    http.post("/open-apis/im/v1/messages").query(&[("receive_id_type", kind)]).json(&body)
                 })
                 .await?
             }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Feishu;
 use super::api::Container;
 use super::error::ApiError;
+use super::is_person;
 use super::send::{ours, rendered};
 use super::wire::MessageItem;
 use crate::bridge::ports::{Lookup, SendError};
@@ -52,6 +53,9 @@ impl Feishu {
         }
         if topic.is_some() && lookup.target.reply_to.is_some() {
             return Ok(None);
+        }
+        if is_person(lookup.target.chat.as_str()) {
+            return Err(ours("look up", Disposition::NoForm, "the chat with this person is not known"));
         }
         let since = (lookup.since_ms - SLACK_MS).max(0) / 1000;
         self.find_in(&Container::Chat(lookup.target.chat.as_str(), since), &sought).await

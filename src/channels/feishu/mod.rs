@@ -43,6 +43,7 @@ mod history;
 pub mod inspect;
 mod lookup;
 mod proxy;
+pub mod register;
 mod send;
 mod socket;
 mod time;
@@ -95,6 +96,11 @@ pub fn prepare(base_url: &str) {
     if base_url.starts_with("https:") {
         tls::prepare();
     }
+}
+
+/// Whether what stands for a chat is a person's id: the platform finds the direct chat, and opens it where there is none.
+fn is_person(id: &str) -> bool {
+    id.starts_with("ou_")
 }
 
 /// How long the callers of the name functions are willing to wait.
@@ -354,6 +360,10 @@ impl Channel for Feishu {
             let told = tokio::time::timeout(NAME, self.client.is_external(chat.as_str())).await;
             told.ok()?.ok().flatten()
         })
+    }
+
+    fn chat_with(&self, user: &UserId) -> Option<ChatId> {
+        Some(user.as_str()).filter(|id| is_person(id)).map(ChatId::from)
     }
 
     fn right_to_upload(&self, error: &SendError) -> Option<&'static str> {

@@ -381,6 +381,33 @@ pub struct MembershipEvent {
     pub operator_id: Option<Ids>,
 }
 
+// ------------------------------------------------------------------------------------------------------ registration
+
+/// How a registration stands: of one that is begun where its code is scanned, of one that is over the app.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Registering {
+    pub device_code: String,
+    pub verification_uri_complete: String,
+    pub interval: Option<u64>,
+    pub expires_in: Option<u64>,
+    pub expire_in: Option<u64>,
+    /// Also of one that nobody has scanned yet.
+    pub error: String,
+    pub error_description: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub user_info: Registrant,
+}
+
+/// Who scanned.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Registrant {
+    pub open_id: String,
+    pub tenant_brand: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! `ally doctor`: what does not work, why, and what to do.
 
 mod ledger;
-mod security;
+pub(super) mod security;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -149,6 +149,17 @@ struct Report<'a> {
     checks: &'a [Finding],
 }
 
+/// The daemon of a home as it is just now.
+pub(in crate::cli) async fn look_for_daemon(context: &Context, paths: &Paths) -> Daemon {
+    match status::ask(paths).await {
+        Ok(status) => Daemon { state: status.state, status: Some(status), crashes: None },
+        Err(error) => {
+            let (state, _, _) = status::without_answer(context, paths, &error);
+            Daemon { state, status: None, crashes: status::crashes(paths) }
+        }
+    }
+}
+
 /// One round of checks.
 struct Exam<'a> {
     context: &'a Context,
@@ -165,14 +176,7 @@ struct Exam<'a> {
 impl<'a> Exam<'a> {
     async fn begin(context: &'a Context) -> Result<Self, CliError> {
         let paths = context.paths()?;
-        let daemon = match status::ask(&paths).await {
-            Ok(status) => Daemon { state: status.state, status: Some(status), crashes: None },
-            Err(error) => {
-                let (state, _, _) = status::without_answer(context, &paths, &error);
-                let crashes = status::crashes(&paths);
-                Daemon { state, status: None, crashes }
-            }
-        };
+        let daemon = look_for_daemon(context, &paths).await;
         Ok(Self {
             context,
             config: crate::config::load(&context.environment),
@@ -346,7 +350,8 @@ fn name_of(paths: &Paths, user: &str) -> Option<String> {
     Some(named.ok()???.0)
 }
 
-fn painted(finding: &Finding) -> String {
+/// A finding in colour, for a terminal.
+pub(in crate::cli) fn painted(finding: &Finding) -> String {
     let color = match finding.grade {
         Grade::Ok => AnsiColor::Green,
         Grade::Note | Grade::Unknown => AnsiColor::Yellow,
@@ -360,7 +365,7 @@ fn painted(finding: &Finding) -> String {
 }
 
 /// A sign of life while something takes longer than a second.
-async fn with_progress<T>(what: String, work: impl Future<Output = T>) -> T {
+pub(in crate::cli) async fn with_progress<T>(what: String, work: impl Future<Output = T>) -> T {
     let mut progress = Progress::new(what);
     tokio::pin!(work);
     let mut tick = tokio::time::interval(Duration::from_millis(200));

@@ -51,17 +51,27 @@ fn code(tried: &[Tried]) -> u8 {
 }
 
 fn show(context: &Context, report: &Report) -> Result<(), CliError> {
-    if report.tried.is_empty() {
-        let runtime = &report.runtime;
+    for line in lines(context, &report.runtime, &report.tried) {
+        output::line(&line)?;
+    }
+    for warning in &report.warnings {
+        output::line(&paint(AnsiColor::Red, &format!("! {warning}")))?;
+    }
+    Ok(())
+}
+
+/// What came of trying, as a person reads it.
+pub(in crate::cli) fn lines(context: &Context, runtime: &str, tried: &[Tried]) -> Vec<String> {
+    if tried.is_empty() {
         let text = context.say(
             &format!("{runtime} 没有沙箱：命令以你的身份运行"),
             &format!("{runtime} has no sandbox: commands run as you"),
         );
-        output::line(&paint(AnsiColor::Red, &text))?;
+        return vec![paint(AnsiColor::Red, &text)];
     }
-    for Tried { promise, outcome } in &report.tried {
+    let line = |Tried { promise, outcome }: &Tried| {
         let promise = words::promise(*promise, context.lang);
-        let line = match outcome {
+        match outcome {
             Outcome::Held => paint(AnsiColor::Green, &format!("✓ {promise}")),
             Outcome::NotHeld { what } => {
                 let no = context.say("没有做到", "this does not hold");
@@ -72,13 +82,9 @@ fn show(context: &Context, report: &Report) -> Result<(), CliError> {
                 let unknown = context.say("无法确认", "cannot be told");
                 paint(AnsiColor::Yellow, &format!("? {promise}: {unknown}")) + &format!("\n    {why}")
             }
-        };
-        output::line(&line)?;
-    }
-    for warning in &report.warnings {
-        output::line(&paint(AnsiColor::Red, &format!("! {warning}")))?;
-    }
-    Ok(())
+        }
+    };
+    tried.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -205,6 +205,27 @@ fn only_root(place: &Place, verb: &str) -> CliError {
         .hint(format!("运行 `sudo systemctl {verb} ally`"), format!("run `sudo systemctl {verb} ally`"))
 }
 
+/// Whether there is a service manager that would keep ally running for this person.
+///
+/// # Errors
+/// Why not.
+pub(super) async fn is_offered(context: &Context) -> Result<(), CliError> {
+    Place::find(context, false)?.needs_manager().await
+}
+
+/// Whether the service of this home is installed, for the person or for the system.
+pub(super) fn is_installed(context: &Context, home: &Path) -> bool {
+    [false, true].into_iter().filter_map(|system| Place::find(context, system).ok()).any(|place| {
+        let text = std::fs::read_to_string(&place.file).unwrap_or_default();
+        units::is_of(&text, place.manager, home)
+    })
+}
+
+/// Installs the person's own service, which starts ally.
+pub(super) async fn install_own(context: &Context) -> Result<(), CliError> {
+    install(context, &Install { system: false, account: None, print: false, manager: None }).await
+}
+
 /// What a program said.
 struct Asked {
     ok: bool,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::install::install;
 use super::locate::{Found, locate};
 use super::{CodexConfig, CodexLauncher};
-use crate::bridge::ports::LaunchError;
+use crate::bridge::ports::{LaunchError, Launcher};
 use crate::runtimes::process;
 
 /// It reads a file and answers.
@@ -32,6 +33,28 @@ impl CodexLauncher {
     /// Its configuration cannot be read at all, or it could not be tried.
     pub async fn unknown_key(&self, found: &Found) -> Result<Option<String>, LaunchError> {
         self.refuses_strictly(found).await
+    }
+
+    /// Signs somebody in, in the terminal that this process has; `by_code` on a machine without a browser.
+    pub fn sign_in(&self, found: &Found, by_code: bool) -> Command {
+        let mut command = Command::new(&found.program);
+        command.arg("login").args(by_code.then_some("--device-auth"));
+        command.env_clear().envs(self.environment()).kill_on_drop(true);
+        command
+    }
+
+    /// The command by which a person signs in, as a shell takes it.
+    pub fn login_command(&self) -> Option<String> {
+        Launcher::login(self)
+    }
+
+    /// Gets the pinned program, where nobody has named another.
+    ///
+    /// # Errors
+    /// Why it could not be installed, and how to get it otherwise.
+    pub async fn install(&self) -> Result<(), LaunchError> {
+        let CodexConfig { runtimes_dir, path, env, .. } = &self.config;
+        install(runtimes_dir, path.as_ref(), env, |_| {}).await.map(drop)
     }
 
     /// Whether somebody is signed in.

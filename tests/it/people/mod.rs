@@ -19,6 +19,7 @@ mod rules;
 mod secrets;
 mod send;
 mod settings;
+pub mod setup;
 mod signs;
 mod table;
 mod words;

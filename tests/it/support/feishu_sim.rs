@@ -3,6 +3,7 @@
 //!
 //! It outlives the bridge: a test may stop and start `ally` as often as it wants and keep one simulator.
 
+mod registration;
 mod rest;
 mod rules;
 mod socket;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::registration::Registration;
 pub use self::rules::{Console, Fault, Rules, UuidRepeat};
 pub use self::state::{AckRecord, SimMessage};
 use self::state::{Chat, ChatMode, Delivery, State};
@@ -157,6 +159,28 @@ impl FeishuSim {
     /// Puts bytes behind a key, so that a message that names it can be downloaded from.
     pub fn add_resource(&self, key: &str, name: &str, bytes: &[u8]) {
         self.with(|state| state.resources.insert(key.to_owned(), (name.to_owned(), bytes.to_vec())));
+    }
+
+    // ---------------------------------------------------------------------------------------- new apps
+
+    /// Somebody scans the newest code, and agrees: the app is theirs.
+    pub fn scan(&self, user: &str) {
+        self.with(|state| registration::settle(state, Registration::Agreed(user.to_owned())));
+    }
+
+    /// Somebody scans it, and says no.
+    pub fn refuse_scan(&self) {
+        self.with(|state| registration::settle(state, Registration::Refused));
+    }
+
+    /// The newest code is too old.
+    pub fn expire_code(&self) {
+        self.with(|state| registration::settle(state, Registration::Expired));
+    }
+
+    /// How many codes were asked for.
+    pub fn codes(&self) -> usize {
+        self.with(|state| state.registrations.len())
     }
 
     // ---------------------------------------------------------------------------------------- people

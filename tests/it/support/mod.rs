@@ -4,4 +4,5 @@ pub mod feishu_sim;
 pub mod power;
 pub mod proxy;
 pub mod runtimes;
+pub mod terminal;
 pub mod world;

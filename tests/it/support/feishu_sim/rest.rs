@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::rules::{Fault, UuidRepeat};
 use super::state::{ChatMode, State};
-use super::{APP_ID, APP_SECRET, BOT, Inner, socket};
+use super::{APP_ID, APP_SECRET, BOT, Inner, registration, socket};
 
 /// Idempotency of `uuid`.
 const UUID_WINDOW_MS: i64 = 3_600_000;
@@ -57,8 +57,8 @@ async fn upgrade(Shared(inner): Shared<Arc<Inner>>, socket: WebSocketUpgrade, re
     }
 }
 
-struct Call {
-    method: Method,
+pub struct Call {
+    pub method: Method,
     /// Where the caller believes us to be.
     host: String,
     path: String,
@@ -75,7 +75,7 @@ impl Call {
         self.query.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value.as_str())
     }
 
-    fn field(&self, key: &str) -> &str {
+    pub fn field(&self, key: &str) -> &str {
         self.fields.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value.as_str())
     }
 }
@@ -101,7 +101,12 @@ async fn read(request: Request) -> Call {
         fields: Vec::new(),
         file: Bytes::new(),
     };
-    if multipart {
+    let is_form = header(&request, "content-type").is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+    if is_form {
+        let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap_or_default();
+        let form = reqwest::Url::parse(&format!("http://sim/?{}", String::from_utf8_lossy(&body))).expect("a form");
+        call.fields = form.query_pairs().into_owned().collect();
+    } else if multipart {
         let mut form = Multipart::from_request(request, &()).await.expect("a readable form");
         while let Some(field) = form.next_field().await.expect("a readable form") {
             let name = field.name().unwrap_or_default().to_owned();
@@ -186,6 +191,11 @@ fn stamped(inner: &Inner, status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 fn answer(inner: &Arc<Inner>, call: &Call) -> Response {
+    if call.path == registration::PATH {
+        let (status, body) = inner.with(|state| registration::answer(state, call));
+        let status = StatusCode::from_u16(status).expect("a status of ours");
+        return stamped(inner, status, body.to_string().into_bytes());
+    }
     let segments: Vec<&str> = call.path.trim_start_matches('/').split('/').collect();
     if let ["open-apis", "im", "v1", "messages", message, "resources", key] = segments[..] {
         return match inner.with(|state| authorised(state, call).and_then(|()| resource(state, message, key))) {
@@ -287,11 +297,17 @@ fn authorised(state: &State, call: &Call) -> Result<(), (i64, String)> {
 }
 
 fn create(state: &mut State, call: &Call) -> Outcome {
-    if call.query("receive_id_type") != "chat_id" {
-        return refuse(230001, "the simulator knows receive_id_type chat_id only");
+    let id = call.body["receive_id"].as_str().unwrap_or_default().to_owned();
+    match call.query("receive_id_type") {
+        "chat_id" => send(state, call, &id, None),
+        "open_id" if !state.users.contains_key(&id) => refuse(230001, "invalid receive_id"),
+        "open_id" if state.rules.out_of_range == Some(&id) => refuse(230013, "Bot has NO availability to this user."),
+        "open_id" => {
+            let chat = state.direct_with(&id);
+            send(state, call, &chat, None)
+        }
+        _ => refuse(230001, "the simulator knows receive_id_type chat_id and open_id only"),
     }
-    let chat = call.body["receive_id"].as_str().unwrap_or_default().to_owned();
-    send(state, call, &chat, None)
 }
 
 fn reply(state: &mut State, call: &Call, message: &str) -> Outcome {

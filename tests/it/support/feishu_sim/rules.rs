@@ -39,6 +39,12 @@ pub struct Rules {
     pub refuse_profiles: bool,
     /// Seconds that a token lives.
     pub token_seconds: u64,
+    /// Of a new app: between two looks, and how long its code is good, in seconds.
+    pub registration: (u64, u64),
+    /// Whose app it becomes.
+    pub tenant_brand: &'static str,
+    /// People whom the bot may not write to.
+    pub out_of_range: Option<&'static str>,
     /// What stands about the app in the developer console.
     pub console: Console,
 }
@@ -60,6 +66,9 @@ impl Default for Rules {
             refuse_list_of: None,
             refuse_profiles: false,
             token_seconds: 7200,
+            registration: (0, 600),
+            tenant_brand: "feishu",
+            out_of_range: None,
             console: Console::default(),
         }
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::registration::Registration;
 use super::rules::{Fault, Rules};
 use super::{APP_ID, BOT, Say, TENANT};
 
@@ -27,6 +28,8 @@ pub struct State {
     pub tickets: Vec<String>,
     pub connections: Vec<Connection>,
     pub connected: usize,
+    /// By device code, the newest last.
+    pub registrations: Vec<(String, Registration)>,
     pub deliveries: Vec<Delivery>,
     /// Events that are not sent yet, by message.
     pub held: HashMap<String, Value>,
@@ -214,6 +217,19 @@ impl State {
     pub fn fresh(&mut self, prefix: &str) -> String {
         self.counter += 1;
         format!("{prefix}_{:032x}", u128::from(self.counter) | 0x5ce6_d572_0000_0000_0000_0000_0000_0000)
+    }
+
+    /// The chat of a person with the bot, which is opened where there is none.
+    pub fn direct_with(&mut self, user: &str) -> String {
+        let is_theirs = |chat: &Chat| chat.mode == ChatMode::Direct && chat.members.iter().any(|member| member == user);
+        if let Some((id, _)) = self.chats.iter().find(|(_, chat)| is_theirs(chat)) {
+            return id.clone();
+        }
+        let id = format!("oc_direct_{user}");
+        let members = vec![user.to_owned()];
+        let chat = Chat { name: String::new(), mode: ChatMode::Direct, members, bot_in: true, external: false };
+        self.chats.insert(id.clone(), chat);
+        id
     }
 
     pub fn find(&self, message: &str) -> Option<&SimMessage> {

@@ -1,0 +1,103 @@
+//! Whether the app is as ally needs it, by the checks of `ally doctor`: each line says what is missing, and where to mend it.
+
+use super::Setup;
+use super::ask::{Stop, or_leave};
+use crate::app;
+use crate::channels::feishu::register::Brand;
+use crate::cli::doctor::{look_for_daemon, painted, with_progress};
+use crate::cli::error::CliError;
+use crate::cli::output;
+use crate::clock::Clock;
+use crate::doctor::feishu::{self, waits_for_administrator};
+use crate::doctor::{Daemon, Sheet};
+use crate::domain::finding::{Check, Finding, Grade};
+
+/// What can be told before ally runs, and before it has an owner.
+const SHOWN: [Check; 9] = [
+    Check::Reach,
+    Check::Clock,
+    Check::Credentials,
+    Check::Twice,
+    Check::Bot,
+    Check::Version,
+    Check::Scopes,
+    Check::Events,
+    Check::Callback,
+];
+
+/// Bad, and nothing works without it.
+fn blocks(finding: &Finding) -> bool {
+    // A clock that is off makes times wrong, and whoever sits here may be unable to set it.
+    finding.grade == Grade::Bad && finding.id != Check::Clock
+}
+
+impl Setup<'_> {
+    /// Every check is passed. What is missing is looked at again as often as somebody wants.
+    pub(super) async fn checks(&mut self) -> Result<(), Stop> {
+        loop {
+            let findings = self.look().await?;
+            for finding in &findings {
+                output::note(&painted(finding));
+            }
+            let is_bad = |check: Check| findings.iter().any(|one| one.id == check && blocks(one));
+            if !findings.iter().any(blocks) {
+                return Ok(());
+            }
+            if is_bad(Check::Events) || is_bad(Check::Callback) {
+                self.connect().await?;
+            }
+            let lang = self.context.lang;
+            let waits = findings.iter().any(|finding| waits_for_administrator(finding, lang));
+            let left = |stop| if waits && matches!(stop, Stop::Left) { Stop::Waits } else { stop };
+            if !self.ask.is_person() {
+                let bad: Vec<&str> = findings.iter().filter(|one| blocks(one)).map(|one| one.id.id()).collect();
+                let failed = CliError::new(format!("the app is not ready: {}", bad.join(", ")))
+                    .hint("按上面每一行说的改好，再运行一次", "mend what the lines above name, then run it again");
+                return Err(if waits { Stop::Waits } else { failed.into() });
+            }
+            if waits {
+                output::note(&self.say(
+                    "要等企业管理员批准：现在可以离开，以后继续",
+                    "an administrator has to approve it: you may leave now and go on later",
+                ));
+            }
+            let wrong_secret = is_bad(Check::Credentials);
+            let enter = match wrong_secret {
+                true => self.say("按回车再查 · p 重新填凭证", "Enter to check again · p to give the credentials again"),
+                false => self.say("按回车再查", "Enter to check again"),
+            };
+            let typed = self.ask.line(&or_leave(&self.context, &enter)).await.map_err(left)?;
+            if wrong_secret && typed.eq_ignore_ascii_case("p") {
+                let brand = self.args.domain.unwrap_or(Brand::Feishu);
+                self.pasted(brand).await?;
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<Vec<Finding>, Stop> {
+        let config = self.config()?;
+        let (app, access) = (app::feishu_app(&config), app::access(&config));
+        let daemon: Daemon = look_for_daemon(&self.context, &self.paths).await;
+        let clock = Clock::default();
+        let case = feishu::Case { config: &config, app: app.as_ref(), daemon: &daemon, access: &access, clock };
+        let mut sheet = Sheet::new(self.context.lang);
+        let what = self.say("正在问飞书", "asking Feishu");
+        with_progress(what, feishu::examine(&mut sheet, &case)).await;
+        Ok(sheet.findings.into_iter().filter(|finding| SHOWN.contains(&finding.id)).collect())
+    }
+
+    /// The console takes the long connection only while there is one.
+    async fn connect(&mut self) -> Result<(), Stop> {
+        if self.runs() {
+            return Ok(());
+        }
+        output::note(&self.say(
+            "后台要看到长连接才让选：先把 ally 启动起来",
+            "the console lets you choose the long connection only while it sees one: ally is started now",
+        ));
+        // What is changed from here on it has to hear of.
+        self.kept.changed = true;
+        self.keep()?;
+        self.start_in_background().await
+    }
+}
