@@ -344,7 +344,6 @@ fn new(
         secret: None,
         rerun_intake: false,
         routines: false,
-        routines: false,
     };
     Ok(Reply { performed: vec![woken], ..Reply::say(say::command(lang, msg)) })
 }
@@ -508,7 +507,6 @@ fn steer(
         wake: vec![running.conversation],
         secret: None,
         rerun_intake: false,
-        routines: false,
         routines: false,
     };
     Ok(Reply { performed: vec![woken], keep_row: true, ..Reply::default() })

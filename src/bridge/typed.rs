@@ -421,7 +421,6 @@ pub(super) async fn text(core: &Arc<Core>, letter: Letter, order: Order) -> anyh
                     secret: None,
                     rerun_intake: false,
                     routines: false,
-                    routines: false,
                 };
                 return Ok((Came::done(vec![told]), letter));
             }

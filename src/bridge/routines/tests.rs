@@ -372,8 +372,11 @@ async fn a_run_that_failed_is_tried_again_and_only_the_last_failure_is_told() {
         play(tx, &first, Outcome::Failed, 11 * MINUTE)?;
         tick(tx, routine, 11 * MINUTE + 10_000)?;
         assert_eq!(the_run(tx)?.turn, first.turn, "it rests");
-        tick(tx, routine, 11 * MINUTE + 31_000)?;
+        let now = 11 * MINUTE + 31_000;
+        let woken = step(tx, vec![at(now)], routine, ground(), now)?;
         let second = the_run(tx)?;
+        let turn = turns::get(tx, second.turn.as_ref().expect("a turn"))?;
+        assert_eq!(woken, Some(turn.conversation), "somebody looks at its queue");
         assert!(second.turn != first.turn && second.attempt == 2 && second.id == first.id);
         let failed = |turn: &Option<TurnId>| pictures_failed(turn.as_ref().expect("a turn"));
         let card = |turn: &Option<TurnId>| surfaces::find(tx, SurfaceKind::Notice, &failed(turn));
@@ -400,6 +403,79 @@ async fn what_may_have_been_done_is_never_done_again_by_itself() {
         // And it holds up nothing.
         tick(tx, routine, 20 * MINUTE)?;
         assert_eq!(the_run(tx)?.state, RunState::Running);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_rests_begins_nothing_and_what_is_gone_tries_nothing_again() {
+    with_routine("misfire: all\nretries: 5\n", |tx, routine| {
+        tick(tx, routine, 31 * MINUTE)?;
+        assert_eq!(routines::open(tx, "check")?.len(), 3);
+        routines::set_state(tx, "check", RoutineState::Paused, 31 * MINUTE)?;
+        play(tx, &the_run(tx)?, Outcome::Completed, 32 * MINUTE)?;
+        tick(tx, routine, 33 * MINUTE)?;
+        let states: Vec<RunState> = routines::open(tx, "check")?.iter().map(|run| run.state).collect();
+        assert_eq!(states, [RunState::Waiting, RunState::Waiting], "it was said that no more runs come");
+        routines::set_state(tx, "check", RoutineState::On, 34 * MINUTE)?;
+        tick(tx, routine, 34 * MINUTE)?;
+        play(tx, &the_run(tx)?, Outcome::Failed, 35 * MINUTE)?;
+        routines::set_state(tx, "check", RoutineState::Gone, 36 * MINUTE)?;
+        let run = the_run(tx)?;
+        assert_eq!(over::conclude(tx, None, &run, Retry::Never)?, Concluded::Over);
+        Ok(())
+    })
+    .await;
+}
+
+/// A backup of 02:00 that is put back at 07:00: what was due at 02:30 has run.
+#[tokio::test]
+async fn what_was_put_back_runs_nothing_a_second_time() {
+    with_routine("misfire: all\n", |tx, routine| {
+        tick(tx, routine, 20 * MINUTE)?;
+        let waits = |tx: &Transaction<'_>| -> Result<usize, LedgerError> {
+            Ok(routines::open(tx, "check")?.iter().filter(|run| run.state == RunState::Waiting).count())
+        };
+        let before = waits(tx)?;
+        assert!(before > 0);
+        after_restore(tx, true, Tz::UTC, 5 * HOUR)?;
+        assert_eq!(waits(tx)?, before, "what waits goes on with the rest");
+        after_restore(tx, false, Tz::UTC, 5 * HOUR)?;
+        assert_eq!(waits(tx)?, 0);
+        play(tx, &the_run(tx)?, Outcome::Completed, 5 * HOUR)?;
+        tick(tx, routine, 5 * HOUR + MINUTE)?;
+        assert!(routines::open(tx, "check")?.is_empty(), "nothing of the time between is made up for");
+        let missed: i64 = routines::history(tx, "check", 100)?
+            .iter()
+            .filter(|run| run.outcome == Some(RunOutcome::Missed))
+            .map(|run| run.count)
+            .sum();
+        assert_eq!(missed, 28, "each is noted");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_routine_whose_maker_may_not_talk_any_more_rests_and_is_told_once() {
+    with_routine("", |tx, routine| {
+        inbound_of_owner(tx)?;
+        let new = NewRoutine {
+            name: "check".to_owned(),
+            source: Source::Chat,
+            text: "schedule: \"*/10 * * * *\"\nprompt: p\n".to_owned(),
+            made_in: None,
+            made_by: UserId::new("li"),
+            made_name: "Li".to_owned(),
+        };
+        routines::put(tx, &new, true, 0)?;
+        for n in 1..4 {
+            tick(tx, routine, n * 10 * MINUTE)?;
+        }
+        let row = routines::get(tx, "check")?.expect("it is there");
+        assert_eq!((row.state, said(tx)?), (RoutineState::Paused, 1));
+        assert!(routines::open(tx, "check")?.is_empty());
         Ok(())
     })
     .await;

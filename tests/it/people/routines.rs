@@ -89,6 +89,26 @@ async fn a_routine_runs_at_its_time_and_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_failed_is_tried_again_by_itself_and_told_once() {
+    let world = with_owner(Kind::Embedded).await;
+    add(&world, "check", "schedule: every 1d\nprompt: \"[[fail]]\"\nretries: 1\n");
+    assert!(world.run(&["routine", "run", "check"]).1);
+    let tries = |world: &World| {
+        let turns = json(world, &["turns", "--json"]);
+        turns.as_array().unwrap().iter().filter(|turn| turn["title"] == "check" && turn["state"] == "settled").count()
+    };
+    world.wait("the first try", |world| (tries(world) == 1).then_some(())).await;
+    world.settled().await;
+    assert!(told(&world, "check").is_empty(), "it is tried again");
+    world.warp(Duration::from_secs(31)).await;
+    world.wait("the second try", |world| (tries(world) == 2).then_some(())).await;
+    ran(&world, "check", 1).await;
+    assert_eq!(runs(&world, "check"), [("over".to_owned(), "failed".to_owned())]);
+    world.settled().await;
+    assert_eq!(told(&world, "check").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_rests_does_not_run_and_what_is_taken_away_is_gone() {
     let world = with_owner(Kind::Embedded).await;
     add(&world, "check", "schedule: every 1h\nprompt: \"[[say all is well]]\"\n");
