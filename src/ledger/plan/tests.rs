@@ -14,7 +14,7 @@ use crate::ledger::surfaces::SurfaceKind;
 use crate::ledger::turns::NewTurn;
 use crate::ledger::{
     LedgerError, alive, archive, audit, buttons, chats, conversations, gates, generations, inbound, messages, prune,
-    report, restored, routines, rules, settings, surfaces, threads, turns,
+    report, restored, routines, rules, settings, surfaces, threads, tools, turns,
 };
 
 fn ledger() -> (Connection, tempfile::TempDir) {
@@ -259,6 +259,17 @@ fn look_up_everything(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     routines::listed(tx)?;
     routines::checked(tx, "r", 1)?;
     let due = crate::domain::routine::Due { at_ms: 1, late: false };
+    let conversation = turns::get(tx, &turn)?.conversation;
+    let call = tools::NewCall {
+        id: "call",
+        conversation: &conversation,
+        turn: &turn,
+        tool: crate::domain::tool::Tool::SendMessage,
+        told: "sent",
+    };
+    tools::note(tx, &call, 1)?;
+    tools::told(tx, "call", &conversation)?;
+    tools::made(tx, &conversation, &turn)?;
     let run = routines::claim(tx, "r", due, 1)?.ok_or(LedgerError::Missing("the run"))?;
     routines::claim_by_hand(tx, "r", "U", 2)?;
     let skipped = crate::domain::routine::Skipped { first_ms: 3, last_ms: 4, count: 2 };

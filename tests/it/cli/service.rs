@@ -78,7 +78,7 @@ fn a_service_is_installed_shown_and_taken_away() {
     // What runs is not cut by a new unit.
     home.write("ally.toml", "[turn]\ngrace = \"3m\"\n");
     home.told();
-    check(&home.service(&path, &["install"]), 0, &[], &["goes on as it is until its service is restarted"]);
+    check(&home.service(&path, &["install"]), 0, &[], &["goes on as it is until `ally restart --all`"]);
     assert!(!home.told().iter().any(|line| line.contains("--now")));
     assert!(fs::read_to_string(&file).unwrap().contains("TimeoutStopSec=260"), "the grace and what follows it");
     check(&home.service(&path, &["uninstall"]), 0, &[], &["stopped and gone"]);

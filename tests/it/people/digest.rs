@@ -63,7 +63,11 @@ async fn the_nightly_digest_is_written_and_told_once_whatever_dies() {
     let text = std::fs::read_to_string(world.file(&format!("ally/assistant/memory/{day}.md"))).unwrap();
     assert!(text.starts_with(&format!("# {day}\n")), "{text}");
     assert_eq!(digests(&world), [format!("{day}.md")]);
-    let runs = json(&world, &["routine", "history", "nightly-digest", "--json"]);
+    let over = |world: &World| {
+        let runs = json(world, &["routine", "history", "nightly-digest", "--json"]);
+        (runs[0]["state"] == "over").then_some(runs)
+    };
+    let runs = world.wait("the run to be over", over).await;
     assert_eq!((&runs[0]["outcome"], runs[0]["count"].as_i64()), (&"completed".into(), Some(1)), "{runs}");
     // The skill itself was before the model.
     let sessions = world.file("ally/codex/sessions");

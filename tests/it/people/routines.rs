@@ -257,6 +257,35 @@ async fn only_admins_make_routines_and_a_group_sees_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_goes_on_in_the_directory_of_a_routine() {
+    let world = with_owner(Kind::Embedded).await;
+    let opened = world.sim.say(GROUP, OWNER, "@bot /allow");
+    world.answer(&opened).await;
+    let to = format!("to: {{channel: feishu, chat: {GROUP}}}");
+    add(&world, "report", &format!("schedule: every 1d\nprompt: \"[[say numbers]]\"\n{to}\n"));
+    assert!(world.run(&["routine", "run", "report"]).1);
+    let numbers = |world: &World| {
+        let of_bot = world.sim.messages(GROUP).into_iter().filter(SimMessage::by_bot);
+        of_bot.into_iter().find(|message| message.text().contains("numbers"))
+    };
+    let said = world.wait("the run to be told", numbers).await;
+    for (user, words) in [(LI, "[[say theirs]]"), (OWNER, "[[say mine]]")] {
+        let asked = world.sim.reply(&said.id, user, &format!("@bot {words}"));
+        world.answer(&asked).await;
+    }
+    let works_at_home = |title: &str| {
+        let turns = json(&world, &["turns", "--json"]);
+        let turn =
+            turns.as_array().unwrap().iter().find(|turn| turn["title"].as_str().unwrap().contains(title)).cloned();
+        let id = turn.expect("a turn")["id"].as_str().unwrap().to_owned();
+        let directory = json(&world, &["turns", "show", &id, "--json"])["directory"].as_str().unwrap().to_owned();
+        directory.ends_with("ally/assistant")
+    };
+    assert!(works_at_home("report") && works_at_home("mine"), "whose it is goes on with it");
+    assert!(!works_at_home("theirs"), "the notes and the memory there are the owner's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_task_that_is_over_stands_in_the_archive_once() {
     let world = with_owner(Kind::Embedded).await;
     add(&world, "check", "schedule: every 1h\nprompt: \"[[shell echo hi]] [[say all is well]]\"\nautonomy: edit\n");
