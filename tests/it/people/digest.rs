@@ -78,12 +78,15 @@ async fn the_nightly_digest_is_written_and_told_once_whatever_dies() {
     }
 
     // Once more, and everything dies: nobody knows what it did, and it is not repeated by itself.
+    let reading = world.file("ally/assistant/notes/day.txt");
+    std::fs::remove_file(&reading).unwrap();
     assert!(world.run(&["routine", "run", "nightly-digest"]).1);
-    world.wait("the run to be under way", |world| (world.status()?["turns"]["running"] == 1).then_some(())).await;
+    world.wait("its command to have begun", |_| reading.exists().then_some(())).await;
     world.kill_both().await;
     let lost = |world: &World| {
         let runs = json(world, &["routine", "history", "nightly-digest", "--json"]);
-        (runs[0]["outcome"] == "lost").then_some(())
+        // The first was due by a clock that was ahead, and stands before it.
+        runs.as_array()?.iter().any(|run| run["outcome"] == "lost").then_some(())
     };
     world.wait("the run to be over", lost).await;
     assert_eq!(notes(&world, &day), 1, "it was not told");
