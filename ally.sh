@@ -32,7 +32,7 @@ install_codex() {
     local program="$codex_home/node_modules/.bin/codex" fresh="$codex_home.new.$$" log
     if [ ! -x "$program" ]; then
         have npm && have node || { say "npm and node are not installed: no codex"; return 1; }
-        say "installing codex $codex_version (once, about 100 MB) …"
+        say "installing codex $codex_version (once, about 400 MB) …"
         mkdir -p "$fresh"
         cp "$here/templates/runtimes/codex/package.json" "$here/templates/runtimes/codex/package-lock.json" "$fresh/"
         if ! log="$(cd "$fresh" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error 2>&1)"; then

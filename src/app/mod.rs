@@ -26,11 +26,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::bridge::Bridge;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use crate::bridge::host::{Host, HostState};
 use crate::bridge::notices::{self, Cause, Crashed};
 use crate::bridge::ports::{Channel, Launcher, Probe, SpawnSpec};
+use crate::bridge::{Bridge, rights_of_app};
 use crate::channels::feishu::{self, Feishu, FeishuConfig, Proxy};
 use crate::channels::local::{LocalChannel, LocalConfig, routes};
 use crate::clock::Clock;
@@ -117,6 +117,13 @@ pub async fn run_bridge(config: Config, environment: Environment, hold: Option<u
     let outside = outside.filter(|note| !note.starts_with(&paths.home));
     let notes = high_water::Notes { inside: paths.high_water(), outside };
     high_water::recognise(&ledger, &notes, Clock::default().now_ms()).await?;
+    if let Some(feishu) = &config.feishu {
+        let now_ms = Clock::default().now_ms();
+        if let Err(error) = rights_of_app(&ledger, &"feishu".into(), &feishu.app_id, now_ms).await {
+            // A disk that is full now: it is done by a later start.
+            warn!(%error, "Whether the app is another one could not be noted");
+        }
+    }
     if let Err(error) = assistant::prepare(&paths.assistant) {
         // Everything else works without it.
         warn!(folder = %paths.assistant.display(), %error, "The assistant's directory cannot be made ready");

@@ -62,9 +62,14 @@ pub async fn greet(core: &Core, channel: &ChannelName, anew: bool) -> Result<Gre
     Ok(greeted)
 }
 
-/// The owner is greeted by something else.
-pub(super) fn note(tx: &Transaction<'_>, channel: &ChannelName, owner: &UserId) -> Result<(), LedgerError> {
-    said::set_meta(tx, &key(channel, owner), "")
+/// The owner is greeted by something else that was said.
+pub(super) fn note(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    owner: &UserId,
+    said_by: &DeliveryId,
+) -> Result<(), LedgerError> {
+    said::set_meta(tx, &key(channel, owner), said_by.as_str())
 }
 
 /// Where ally works, as people call it.
@@ -82,7 +87,7 @@ fn found(tx: &Transaction<'_>, channel: &ChannelName, owner: &UserId) -> Result<
     let Some(delivery) = said::meta(tx, &key(channel, owner))? else { return Ok(None) };
     let message = match messages::get(tx, &DeliveryId::new(delivery)) {
         Ok(message) => message,
-        // Forgotten since, or said by something else.
+        // Forgotten since.
         Err(LedgerError::Missing(_)) => return Ok(Some(Greeted::Sent)),
         Err(error) => return Err(error),
     };

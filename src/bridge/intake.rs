@@ -242,17 +242,17 @@ impl Stranger {
         if let Some(code) = &self.code_hash {
             let pairing = grants::try_pairing(tx, &self.channel, code, &self.user, self.now_ms)?;
             let (outcome, text) = match pairing {
-                Pairing::Claimed => {
-                    // No other greeting follows.
-                    greeting::note(tx, &self.channel, &self.user)?;
-                    ("claimed", say::paired(self.lang, &self.directory))
-                }
+                Pairing::Claimed => ("claimed", say::paired(self.lang, &self.directory)),
                 Pairing::Wrong { tries_left } => ("wrong code", say::pairing_wrong(self.lang, tries_left)),
                 Pairing::Closed => ("", String::new()),
             };
             if pairing != Pairing::Closed {
                 audit::note(tx, self.user.as_str(), "pairing", self.channel.as_str(), outcome, self.now_ms)?;
-                self.say(tx, text)?;
+                let told = self.say(tx, text)?;
+                if pairing == Pairing::Claimed {
+                    // No other greeting follows.
+                    greeting::note(tx, &self.channel, &self.user, &told)?;
+                }
                 return Ok(pairing == Pairing::Claimed);
             }
         }
@@ -269,8 +269,18 @@ impl Stranger {
         Ok(false)
     }
 
-    fn say(&self, tx: &Transaction<'_>, text: String) -> Result<(), LedgerError> {
-        notice(tx, &self.channel, self.target.clone(), None, None, text, self.lang, self.now_ms)
+    fn say(&self, tx: &Transaction<'_>, text: String) -> Result<DeliveryId, LedgerError> {
+        let new = NewMessage {
+            conversation: None,
+            turn: None,
+            channel: self.channel.clone(),
+            target: self.target.clone(),
+            body: Body::Notice { text },
+            lang: self.lang,
+            after: None,
+            sending: None,
+        };
+        messages::insert(tx, &new, self.now_ms)
     }
 }
 

@@ -73,7 +73,7 @@ use self::gates::Undertaker;
 use self::intake::BridgeIntake;
 
 pub use prompts::{of_text as prompt_of, text_of as prompt_text};
-pub use rights::in_ledger as rights_in_ledger;
+pub use rights::{in_ledger as rights_in_ledger, of_app as rights_of_app};
 pub use say::launch_in_status;
 
 /// A running bridge.

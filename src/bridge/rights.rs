@@ -6,7 +6,7 @@ use crate::domain::access::{Access, Act, Role, may};
 use crate::domain::ids::*;
 use crate::domain::view::Lang;
 use crate::ledger::grants::{self, Grant, Right};
-use crate::ledger::{LedgerError, Transaction, said, settings};
+use crate::ledger::{Ledger, LedgerError, Transaction, audit, said, settings};
 use crate::words::CommandMsg;
 
 /// Most people who are named.
@@ -59,6 +59,27 @@ pub fn in_ledger(tx: &Transaction<'_>, channel: &ChannelName, floor: &Access) ->
     Ok(access)
 }
 
+/// People have another id with each app: what was given under a former app is nobody's any more, the owner's right among it.
+///
+/// # Errors
+/// When the ledger cannot be read or written.
+pub async fn of_app(ledger: &Ledger, channel: &ChannelName, app: &str, now_ms: i64) -> Result<(), LedgerError> {
+    let (key, app, channel) = (format!("app:{channel}"), app.to_owned(), channel.clone());
+    let asked = key.clone();
+    let former = ledger.read(move |tx| said::meta(tx, &asked)).await?;
+    if former.as_ref() == Some(&app) {
+        return Ok(());
+    }
+    let write = move |tx: &Transaction<'_>| {
+        if let Some(former) = former {
+            grants::take_of_channel(tx, &channel)?;
+            audit::note(tx, "ally", "another app", channel.as_str(), &former, now_ms)?;
+        }
+        said::set_meta(tx, &key, &app)
+    };
+    ledger.write(write).await
+}
+
 /// What is configured, and what was given in chats.
 pub(super) fn granted(floor: &Access, grants: Vec<Grant>) -> Access {
     let mut access = floor.clone();
@@ -77,4 +98,29 @@ pub(super) fn granted(floor: &Access, grants: Vec<Grant>) -> Access {
 /// A person's name as far as it is known.
 pub(super) fn name(tx: &Transaction<'_>, frame: &Frame, user: &UserId) -> Result<String, LedgerError> {
     Ok(said::name_of(tx, &frame.channel, user)?.map_or_else(|| user.to_string(), |(name, _)| name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{LedgerLock, Places};
+
+    #[tokio::test]
+    async fn rights_under_another_app_are_nobodys() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).expect("the lock");
+        let ledger = Ledger::open(&places, &lock).expect("a ledger");
+        let channel = ChannelName::new("feishu");
+        let given = |tx: &Transaction<'_>| grants::of_channel(tx, &"feishu".into()).map(|grants| grants.len());
+        let give =
+            |tx: &Transaction<'_>| grants::give(tx, &"feishu".into(), &Grant::new(Right::Owner, "ou_of_a"), None, 1);
+        ledger.write(give).await.expect("given");
+        // Of a ledger from before it was noted nothing is taken.
+        for (app, left) in [("cli_a", 1), ("cli_a", 1), ("cli_b", 0), ("cli_b", 0)] {
+            of_app(&ledger, &channel, app, 2).await.expect("noted");
+            assert_eq!(ledger.read(given).await, Ok(left), "{app}");
+        }
+        ledger.close().await;
+    }
 }

@@ -30,7 +30,9 @@ use crate::ledger::messages::NewMessage;
 use crate::ledger::routines::RoutineState;
 use crate::ledger::tools::NewCall;
 use crate::ledger::turns::Turn;
-use crate::ledger::{LedgerError, Transaction, audit, conversations, messages, routines, said, settings, tools, turns};
+use crate::ledger::{
+    LedgerError, Transaction, audit, conversations, inbound, messages, routines, said, settings, tools, turns,
+};
 use crate::words::{self, RoutineMsg};
 
 /// Who acted, in the audit.
@@ -514,7 +516,16 @@ async fn list_routines(core: &Core, call: &Call) -> Result<String, ToolError> {
     commit(core, call, move |tx, frame, place| {
         let here = (&place.conversation.channel, &place.conversation.chat);
         let mut rows = routines::listed(tx)?;
-        rows.retain(|row| routine_command::is_told_in(row, zone, Some(here)));
+        let home = match &frame.access.owner {
+            Some(owner) => inbound::direct_chat_of(tx, here.0, owner)?,
+            None => None,
+        };
+        // Those that name no chat are told to the owner.
+        let is_home = home.as_ref() == Some(here.1);
+        let is_owners = |row: &routines::RoutineRow| {
+            Routine::parse(&row.name, &row.text, zone).is_ok_and(|routine| routine.to == To::Owner)
+        };
+        rows.retain(|row| routine_command::is_told_in(row, zone, Some(here)) || (is_home && is_owners(row)));
         let lines: Vec<String> =
             rows.iter().take(LISTED).map(|row| routine_command::line(frame, Lang::En, row, zone)).collect();
         let left_out = rows.len() - lines.len();

@@ -83,7 +83,7 @@ impl Change {
 /// # Errors
 /// Which line has to be changed by hand, or why a file cannot be written.
 pub fn write(paths: &Paths, changes: &[(Setting, Change)]) -> Result<(), Problems> {
-    let file = |path: &Path, edit: &dyn Fn(&str) -> Result<String, String>| {
+    let edited = |path: &Path, edit: &dyn Fn(&str) -> Result<String, String>| {
         let problem = |what: String, remedy: &str| Problems::of_file(path, what, remedy);
         let before = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -95,19 +95,17 @@ pub fn write(paths: &Paths, changes: &[(Setting, Change)]) -> Result<(), Problem
             let what = format!("holds this in a form that ally cannot change: {line}");
             problem(what, "write that line yourself, then run `ally setup` again")
         })?;
-        if after == before {
-            return Ok(());
-        }
+        Ok((after != before).then_some(after))
+    };
+    let write = |path: &Path, after: &str| {
         // The file itself is replaced, not a link to it.
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        write_private(&real, &after).map_err(|error| {
-            problem(
-                format!("cannot be written: {error}"),
-                "make the folder writable, or set ALLY_HOME to another place",
-            )
+        write_private(&real, after).map_err(|error| {
+            let what = format!("cannot be written: {error}");
+            Problems::of_file(path, what, "make the folder writable, or set ALLY_HOME to another place")
         })
     };
-    file(&paths.config, &|text| {
+    let config = edited(&paths.config, &|text| {
         let mut text = text.to_owned();
         for (setting, change) in changes {
             if let Place::Toml(table, key) = setting.place() {
@@ -116,7 +114,7 @@ pub fn write(paths: &Paths, changes: &[(Setting, Change)]) -> Result<(), Problem
         }
         Ok(text)
     })?;
-    file(&paths.env, &|text| {
+    let env = edited(&paths.env, &|text| {
         let mut text = text.to_owned();
         for (setting, change) in changes {
             if let Place::Env(key) = setting.place() {
@@ -129,7 +127,14 @@ pub fn write(paths: &Paths, changes: &[(Setting, Change)]) -> Result<(), Problem
             }
         }
         Ok(text)
-    })
+    })?;
+    // Both can be changed, or neither is.
+    for (path, after) in [(&paths.config, config), (&paths.env, env)] {
+        if let Some(after) = after {
+            write(path, &after)?;
+        }
+    }
+    Ok(())
 }
 
 /// The text with one key changed; the line to be written by hand where that does not work.
@@ -152,7 +157,7 @@ fn in_toml(text: &str, table: &str, key: &str, value: Option<&Value>) -> Result<
             let end = lines[begin..].iter().position(headers).map_or(lines.len(), |at| begin + at);
             let of = |sign: &str| lines[begin..end].iter().position(|line| sets(line, sign, key)).map(|at| begin + at);
             match (of(""), line.clone()) {
-                (Some(at), Some(line)) => lines[at] = line,
+                (Some(at), Some(line)) => lines[at] = format!("{line}{}", remark(&lines[at])),
                 (Some(at), None) => drop(lines.remove(at)),
                 (None, Some(line)) => {
                     // Below the remark that explains it, where there is one.
@@ -180,6 +185,12 @@ fn in_toml(text: &str, table: &str, key: &str, value: Option<&Value>) -> Result<
         return Err(shown);
     }
     Ok(after)
+}
+
+/// What a person wrote behind a value, with the blank before it.
+fn remark(line: &str) -> &str {
+    let starts = line.match_indices(" #").map(|(at, _)| at);
+    starts.into_iter().find(|at| line[..*at].parse::<Table>().is_ok()).map_or("", |at| &line[at..])
 }
 
 /// `[table]`, perhaps with a remark behind it.
@@ -261,6 +272,15 @@ mod tests {
 
     fn text(value: &str) -> Change {
         Change::Text(value.to_owned())
+    }
+
+    #[test]
+    fn what_a_person_wrote_behind_a_value_stays() {
+        let zh = Value::String("zh".to_owned());
+        let after = in_toml("lang = \"en\" # as Li wants it\n", "", "lang", Some(&zh));
+        assert_eq!(after.as_deref(), Ok("lang = \"zh\" # as Li wants it\n"));
+        let after = in_toml("lang = \"a # b\"\n", "", "lang", Some(&zh));
+        assert_eq!(after.as_deref(), Ok("lang = \"zh\"\n"));
     }
 
     #[test]

@@ -78,6 +78,11 @@ pub fn take_all(tx: &Transaction<'_>, channel: &ChannelName, user: &UserId) -> R
     Ok(theirs)
 }
 
+/// Takes away all of a channel's: whoever they name is nobody any more. Gives how many there were.
+pub fn take_of_channel(tx: &Transaction<'_>, channel: &ChannelName) -> Result<usize, LedgerError> {
+    run(tx, "DELETE FROM grants WHERE channel = ?1", [channel.as_str()])
+}
+
 /// All of a channel's grants.
 pub fn of_channel(tx: &Transaction<'_>, channel: &ChannelName) -> Result<Vec<Grant>, LedgerError> {
     all(tx, "SELECT what, chat, id FROM grants WHERE channel = ?1", [channel.as_str()], |row| {

@@ -62,7 +62,7 @@ fn pick<'a>(lang: Lang, zh: &'a str, en: &'a str) -> &'a str {
 }
 
 /// Code, Chinese, English.
-const VERBS: [(&str, &str, &str); 51] = [
+const VERBS: [(&str, &str, &str); 52] = [
     ("decided", "决定", "decided"),
     ("decision refused", "不能决定，没有执行", "may not decide; nothing was done"),
     ("decision honoured", "之前的决定算数", "an earlier decision was honoured"),
@@ -113,6 +113,7 @@ const VERBS: [(&str, &str, &str); 51] = [
     ("tool routines", "查看定时任务", "looked at the routines"),
     ("tool refused", "不能用工具", "may not use a tool"),
     ("sent", "发消息", "sent a message"),
+    ("another app", "换了应用，以前给出的权限都作废", "another app: what was given before is void"),
     ("right refused", "不能给出或拿走权限", "may not give or take a right"),
 ];
 

@@ -187,6 +187,7 @@ impl Registration {
             _ => return Err(refused(WHAT, &reply)),
         }
         let brand = if reply.user_info.tenant_brand == "lark" { Brand::Lark } else { Brand::Feishu };
+        let first = reply.user_info.open_id.clone();
         // Of an app on Lark only Lark tells the secret.
         let reply = match brand {
             Brand::Lark if reply.client_secret.is_empty() => self.ask(WHAT, &self.lark, &form).await?,
@@ -195,7 +196,7 @@ impl Registration {
         if reply.client_id.is_empty() || reply.client_secret.is_empty() {
             return Err(refused(WHAT, &reply));
         }
-        let by = Some(reply.user_info.open_id).filter(|id| !id.is_empty()).map(UserId::from);
+        let by = [reply.user_info.open_id, first].into_iter().find(|id| !id.is_empty()).map(UserId::from);
         Ok(Scanned::Done(Registered {
             app_id: reply.client_id,
             app_secret: SecretString::from(reply.client_secret),

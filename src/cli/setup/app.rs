@@ -8,8 +8,8 @@ use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::ask::{Stop, or_leave, over};
-use super::{PendingCode, Setup, qr};
-use crate::channels::feishu::register::{Begun, Brand, Registered, Registration, Scanned};
+use super::{MadeApp, PendingCode, Setup, qr};
+use crate::channels::feishu::register::{Begun, Brand, Registration, Scanned};
 use crate::cli::error::{CliError, Code};
 use crate::cli::output::{self, dim};
 use crate::clock::Clock;
@@ -27,11 +27,13 @@ const COLUMNS: usize = 80;
 impl Setup<'_> {
     /// There is an app. One that is there is kept, unless another one is asked for.
     pub(super) async fn app(&mut self) -> Result<(), Stop> {
+        if let Some(app) = self.kept.app.clone() {
+            return self.made(app);
+        }
         if let Some(id) = self.args.app_id.clone() {
             return self.named(&id).await;
         }
-        if let Some(feishu) = self.config()?.feishu.filter(|_| !self.args.new_app || self.kept.made_new) {
-            let id = feishu.app_id;
+        if let Some(id) = self.app_there()?.filter(|_| !self.args.new_app || self.kept.made_new) {
             self.done(&format!("飞书应用 {id}"), &format!("Feishu app {id}"));
             return Ok(());
         }
@@ -55,6 +57,24 @@ impl Setup<'_> {
             self.ask.choose(&self.context, &question, &options, 1).await? == 1
         };
         if scans { self.scanned().await } else { self.pasted(brand).await }
+    }
+
+    /// The id of the app that is set, with its secret, and not switched off. Half of both is none: that is to be mended here.
+    fn app_there(&self) -> Result<Option<String>, Stop> {
+        let set = |key| variable(&self.context.environment, key).is_some();
+        if !(set("FEISHU_APP_ID") && set("FEISHU_APP_SECRET")) {
+            return Ok(None);
+        }
+        Ok(self.config()?.feishu.map(|feishu| feishu.app_id))
+    }
+
+    /// The platform of the app that is set.
+    pub(super) fn present_brand(&self) -> Brand {
+        let url = variable(&self.context.environment, "FEISHU_BASE_URL");
+        match url.is_some_and(|url| url.starts_with(Brand::Lark.base_url())) {
+            true => Brand::Lark,
+            false => Brand::Feishu,
+        }
     }
 
     async fn brand(&mut self) -> Result<Brand, Stop> {
@@ -95,7 +115,18 @@ impl Setup<'_> {
             }
             (None, false) => None,
         };
-        let known = self.config()?.feishu.filter(|feishu| feishu.app_id == id).map(|feishu| feishu.app_secret);
+        let known = match self.app_there()? {
+            Some(there) if there == id => self.config()?.feishu.map(|feishu| feishu.app_secret),
+            _ => None,
+        };
+        if secret.as_ref().is_some_and(|secret| secret.trim().is_empty()) {
+            return Err(CliError::new("the secret that was given is empty")
+                .hint(
+                    "在开发者后台的“凭证与基础信息”里复制 App Secret",
+                    "copy the App Secret from the developer console (Credentials)",
+                )
+                .into());
+        }
         let secret = match (secret, known) {
             (Some(secret), _) => SecretString::from(secret.trim().to_owned()),
             (None, Some(known)) => known,
@@ -142,11 +173,12 @@ impl Setup<'_> {
 
     /// Keeps it. People have another id with each app, so the owner of another one is nobody here.
     fn take(&mut self, id: &str, secret: &SecretString, brand: Option<Brand>) -> Result<(), Stop> {
-        let former = self.config()?.feishu.map(|feishu| feishu.app_id);
+        let former = variable(&self.context.environment, "FEISHU_APP_ID");
         let mut changes = self.of_app(id, secret, brand)?;
         if former.is_some_and(|former| former != id) {
             changes.push((Setting::Owner, Change::Default));
         }
+        self.kept.made_new = false;
         self.change(&changes)?;
         self.done(&format!("飞书应用 {id}"), &format!("Feishu app {id}"));
         Ok(())
@@ -172,8 +204,8 @@ impl Setup<'_> {
         ];
         let own = self.base_url();
         changes.extend(address(self.args.base_url.as_deref(), own.as_deref(), brand).map(|to| (Setting::BaseUrl, to)));
-        let config = self.config()?;
-        if config.feishu.is_none() && variable(&self.context.environment, "FEISHU_APP_ID").is_some() {
+        let set = |key| variable(&self.context.environment, key).is_some();
+        if set("FEISHU_APP_ID") && set("FEISHU_APP_SECRET") && self.app_there()?.is_none() {
             // There were credentials, and the channel is switched off.
             changes.push((Setting::Feishu, Change::Yes));
         }
@@ -190,6 +222,16 @@ impl Setup<'_> {
 
     /// By a code that somebody scans: that person is the owner.
     async fn scanned(&mut self) -> Result<(), Stop> {
+        for key in ["FEISHU_APP_ID", "FEISHU_APP_SECRET"] {
+            if self.context.environment.get(key).is_some() {
+                return Err(CliError::new(format!(
+                    "{key} is set in the environment, and would win over the new app's"
+                ))
+                .code(Code::Config)
+                .hint(format!("先 `unset {key}`，再运行一次"), format!("run `unset {key}`, then this again"))
+                .into());
+            }
+        }
         let proxy = crate::app::proxy(&self.context.environment)?;
         let base = self.base_url().unwrap_or_else(|| Brand::Feishu.base_url().to_owned());
         let mut registration = Registration::new(&base, proxy.as_ref()).map_err(CliError::from)?;
@@ -199,7 +241,14 @@ impl Setup<'_> {
             let scanned = self.wait(&mut registration, &begun, until).await?;
             self.kept.code = None;
             let again = match scanned {
-                Scanned::Done(app) => return self.made(&app),
+                Scanned::Done(app) => {
+                    return self.made(MadeApp {
+                        app_id: app.app_id,
+                        app_secret: app.app_secret.expose_secret().to_owned(),
+                        lark: app.brand == Brand::Lark,
+                        by: app.by.map(|by| by.to_string()),
+                    });
+                }
                 Scanned::Denied => {
                     self.wrong(
                         &self.say("扫码的人没有同意，没有新建应用", "whoever scanned it said no; no app was made"),
@@ -343,12 +392,17 @@ impl Setup<'_> {
     }
 
     /// Everything that is known of it is kept before anything else is done: nobody tells the secret twice.
-    fn made(&mut self, app: &Registered) -> Result<(), Stop> {
-        let mut changes = self.of_app(&app.app_id, &app.app_secret, Some(app.brand))?;
-        let owner = app.by.as_ref().map_or(Change::Default, |owner| Change::Text(owner.to_string()));
+    fn made(&mut self, app: MadeApp) -> Result<(), Stop> {
+        (self.kept.app, self.kept.code) = (Some(app.clone()), None);
+        self.kept.made_new = self.args.new_app;
+        self.keep()?;
+        let brand = if app.lark { Brand::Lark } else { Brand::Feishu };
+        let mut changes = self.of_app(&app.app_id, &SecretString::from(app.app_secret), Some(brand))?;
+        let owner = app.by.clone().map_or(Change::Default, Change::Text);
         changes.push((Setting::Owner, owner));
-        self.kept.made_new = true;
         self.change(&changes)?;
+        self.kept.app = None;
+        self.keep()?;
         let id = &app.app_id;
         match app.by {
             Some(_) => self.done(

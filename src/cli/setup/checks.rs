@@ -3,7 +3,6 @@
 use super::Setup;
 use super::ask::{Stop, or_leave};
 use crate::app;
-use crate::channels::feishu::register::Brand;
 use crate::cli::doctor::{look_for_daemon, painted, with_progress};
 use crate::cli::error::CliError;
 use crate::cli::output;
@@ -68,7 +67,7 @@ impl Setup<'_> {
             };
             let typed = self.ask.line(&or_leave(&self.context, &enter)).await.map_err(left)?;
             if wrong_secret && typed.eq_ignore_ascii_case("p") {
-                let brand = self.args.domain.unwrap_or(Brand::Feishu);
+                let brand = self.args.domain.unwrap_or_else(|| self.present_brand());
                 self.pasted(brand).await?;
             }
         }
@@ -89,6 +88,10 @@ impl Setup<'_> {
     /// The console takes the long connection only while there is one.
     async fn connect(&mut self) -> Result<(), Stop> {
         if self.runs() {
+            // It may have been started without this app.
+            if self.kept.changed || !self.has_channel().await {
+                self.reload().await?;
+            }
             return Ok(());
         }
         output::note(&self.say(

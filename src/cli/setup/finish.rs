@@ -59,13 +59,28 @@ impl Setup<'_> {
             }
             service::install_own(&self.context).await?;
         }
-        match (self.runs(), self.kept.changed) {
-            (true, true) if !wants_service => drop(reload::now(&self.context, READY).await?),
-            _ => self.start_in_background().await?,
+        let hears = !wants_service && self.runs() && (self.kept.changed || !self.has_channel().await);
+        if hears {
+            self.reload().await?;
+        } else {
+            self.start_in_background().await?;
+            self.kept.changed = false;
+            self.keep()?;
         }
-        self.kept.changed = false;
-        self.keep()?;
         self.connected().await
+    }
+
+    /// What runs gets the settings of now.
+    pub(super) async fn reload(&mut self) -> Result<(), Stop> {
+        reload::now(&self.context, READY).await?;
+        self.kept.changed = false;
+        self.keep()
+    }
+
+    /// Whether what runs was started with an app at all.
+    pub(super) async fn has_channel(&self) -> bool {
+        let status = start::ready(&self.paths).await;
+        status.is_some_and(|status| status.channels.iter().any(|channel| channel.name == "feishu"))
     }
 
     pub(super) async fn start_in_background(&self) -> Result<(), Stop> {
@@ -178,18 +193,15 @@ impl Setup<'_> {
 
     /// The owner has the first words, once, whatever becomes of this process meanwhile.
     pub(super) async fn greet(&mut self) -> Result<(), Stop> {
-        let mut anew = false;
         loop {
-            let problem = match self.greeted(anew).await? {
+            // One that could not be delivered is sent again: what kept it may be mended since.
+            let problem = match self.greeted().await? {
                 GreetReport::Sent => {
                     self.done("机器人在飞书里跟你打过招呼了", "the bot has greeted you in Feishu");
                     self.kept.made_new = false;
                     return self.keep();
                 }
-                GreetReport::Undeliverable { problem } => {
-                    anew = true;
-                    Some(problem)
-                }
+                GreetReport::Undeliverable { problem } => Some(problem),
                 GreetReport::Sending { problem } => problem,
                 GreetReport::NoOwner | GreetReport::NoChat => None,
             };
@@ -204,10 +216,10 @@ impl Setup<'_> {
     }
 
     /// Once it is out, or will never be.
-    async fn greeted(&self, anew: bool) -> Result<GreetReport, Stop> {
+    async fn greeted(&self) -> Result<GreetReport, Stop> {
         let until = Instant::now() + CONNECTED;
         let mut progress = Progress::new(self.say("正在打招呼", "greeting you"));
-        let mut anew = anew;
+        let mut anew = true;
         loop {
             let asked = async { self.client()?.post("/v1/greet", &GreetRequest { anew }).await.map_err(Stop::from) };
             match asked.await {

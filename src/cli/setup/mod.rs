@@ -115,6 +115,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
 struct Kept {
     /// Whose computer this is.
     place: Option<Place>,
+    /// An app that was made, until its credentials are written down: nobody tells the secret twice.
+    app: Option<MadeApp>,
     /// A code that somebody may be about to scan.
     code: Option<PendingCode>,
     /// The app was made here, as it was asked for.
@@ -139,6 +141,22 @@ enum Place {
     Own,
     /// A server for several.
     Server,
+}
+
+/// An app as it was told.
+#[derive(Clone, Serialize, Deserialize)]
+struct MadeApp {
+    app_id: String,
+    app_secret: String,
+    lark: bool,
+    by: Option<String>,
+}
+
+// Its secret is nobody's business.
+impl std::fmt::Debug for MadeApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("MadeApp").field(&self.app_id).finish()
+    }
 }
 
 /// A registration that was begun.

@@ -121,7 +121,8 @@ impl Setup<'_> {
     pub(super) async fn posture(&mut self) -> Result<(), Stop> {
         let config = self.config()?;
         let directory = self.directory(&config)?;
-        let mark = self.runtime_mark(&config, &directory).await;
+        let warnings = config.safety_warnings();
+        let mark = format!("{}{}", self.runtime_mark(&config, &directory).await, warnings.join(""));
         if self.kept.accepted.as_ref() == Some(&mark) {
             return Ok(());
         }
@@ -130,7 +131,7 @@ impl Setup<'_> {
         for line in security::lines(&self.context, runtime, &tried) {
             output::note(&line);
         }
-        for warning in config.safety_warnings() {
+        for warning in warnings {
             output::note(&paint(AnsiColor::Red, &format!("! {warning}")));
         }
         let any = |which: fn(&Outcome) -> bool| tried.iter().any(|tried: &Tried| which(&tried.outcome));
@@ -149,6 +150,9 @@ impl Setup<'_> {
             self.ask.line(&or_leave(&self.context, &enter)).await?;
         } else {
             self.accept_without(is_broken).await?;
+        }
+        if !self.ask.is_person() {
+            return Ok(());
         }
         self.kept.accepted = Some(mark);
         self.keep()

@@ -22,6 +22,10 @@ const SHOWN: [Check; 4] = [Check::Program, Check::Strict, Check::Weakened, Check
 /// For an answer to three words.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What opens a browser on a desktop.
+const DESKTOP: [&str; 6] =
+    ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "BROWSER"];
+
 impl Setup<'_> {
     /// The program is there, and somebody is signed in.
     pub(super) async fn runtime(&mut self) -> Result<(), Stop> {
@@ -128,11 +132,15 @@ impl Setup<'_> {
                 "按回车登录 codex（用另一台设备打开链接，输入码）",
                 "Enter to sign in (open a link on another device and type a code)",
             ),
-            false => self.say("按回车登录 codex（会打开浏览器）", "Enter to sign in (it opens the browser)"),
+            false => self.say(
+                "按回车登录 codex（打开浏览器，或打开它给的链接）",
+                "Enter to sign in (in the browser, or open the link that it prints)",
+            ),
         };
         self.ask.line(&or_leave(&self.context, &enter)).await?;
         let Ok(found) = codex.program().await else { return Ok(()) };
-        match codex.sign_in(&found, by_code).status().await {
+        let desktop = DESKTOP.into_iter().filter_map(|key| Some((key, self.context.environment.get(key)?.to_owned())));
+        match codex.sign_in(&found, by_code).envs(desktop).status().await {
             Ok(status) if status.success() => Ok(()),
             Ok(_) => {
                 self.wrong(&self.say("没有登录", "it was not signed in"));

@@ -358,6 +358,8 @@ async fn a_script_says_everything_by_flags() {
     let app = ["--yes", "--lang", "en", "--app-id", APP_ID];
     let refused = script(&world, &app, "");
     assert!(!refused.status.success() && told(&refused).contains("--app-secret-stdin"), "{}", told(&refused));
+    let refused = script(&world, &[&app[..], &["--app-secret-stdin"]].concat(), "\n");
+    assert!(told(&refused).contains("is empty"), "{}", told(&refused));
     let home = world.home.path().display().to_string();
     let wide = [&app[..], &["--app-secret-stdin", "--no-service", "--project", &home]].concat();
     let refused = script(&world, &wide, &format!("{APP_SECRET}\n"));
@@ -368,8 +370,9 @@ async fn a_script_says_everything_by_flags() {
     assert!(told(&refused).contains("unset FEISHU_APP_ID"), "{}", told(&refused));
     // All of it, but for what only a person can do: to send the code.
     let shop = world.home.path().join("code/shop").display().to_string();
-    let mut command = command(&world, &[&app[..], &["--app-secret-env", "THE_SECRET", "--project", &shop]].concat());
-    command.env("THE_SECRET", APP_SECRET).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let named = ["--app-secret-env", "FEISHU_APP_SECRET", "--project", &shop];
+    let mut command = command(&world, &[&app[..], &named].concat());
+    command.env("FEISHU_APP_SECRET", APP_SECRET).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut code = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut code).unwrap();

@@ -14,6 +14,8 @@ pub enum Registration {
     /// Nobody has scanned it.
     Open,
     Agreed(String),
+    /// To Feishu, of an app on Lark: without its secret.
+    ToldByFeishu,
     Refused,
     Expired,
     /// Its app was told once, and is not told again.
@@ -68,6 +70,16 @@ fn poll(state: &mut State, call: &Call) -> (u16, Value) {
         Registration::Refused => failed("access_denied"),
         Registration::Expired => failed("expired_token"),
         Registration::Told => failed("invalid_grant"),
+        // Of an app on Lark only Lark tells the secret, when it is asked after that.
+        Registration::Agreed(user) if brand == "lark" => {
+            let info = json!({ "open_id": user.clone(), "tenant_brand": brand });
+            *found = Registration::ToldByFeishu;
+            (200, json!({ "client_id": APP_ID, "user_info": info }))
+        }
+        Registration::ToldByFeishu => {
+            *found = Registration::Told;
+            (200, json!({ "client_id": APP_ID, "client_secret": APP_SECRET, "user_info": { "tenant_brand": brand } }))
+        }
         Registration::Agreed(user) => {
             let user = user.clone();
             *found = Registration::Told;
