@@ -21,6 +21,7 @@ use crate::domain::ids::*;
 use crate::domain::level::Level;
 use crate::domain::plain::in_one_line;
 use crate::domain::risk::{self, Class};
+use crate::domain::routine::{Routine, To};
 use crate::domain::tool::{
     DRAFT_CHARS, Draft, FILE_NAME_CHARS, File, Made, Message, Per, TEXT_CHARS, TooMany, Tool, ToolKey, Wish, too_many,
 };
