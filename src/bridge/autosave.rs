@@ -81,8 +81,12 @@ fn files(folder: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
             let Ok(name) = path.strip_prefix(folder) else { continue };
             let name = name.as_os_str().as_bytes().to_vec();
             let is_kept = about.is_file() && about.len() <= LARGEST && !path.as_os_str().as_bytes().contains(&b'\n');
-            if is_kept && found.len() < MOST {
+            if is_kept {
                 found.push((path, name));
+            }
+            // Half of them would look as if the others had been removed.
+            if found.len() > MOST {
+                return Err(io::Error::other(format!("there are more than {MOST} files in {}", folder.display())));
             }
         }
     }

@@ -270,17 +270,7 @@ impl Stranger {
     }
 
     fn say(&self, tx: &Transaction<'_>, text: String) -> Result<DeliveryId, LedgerError> {
-        let new = NewMessage {
-            conversation: None,
-            turn: None,
-            channel: self.channel.clone(),
-            target: self.target.clone(),
-            body: Body::Notice { text },
-            lang: self.lang,
-            after: None,
-            sending: None,
-        };
-        messages::insert(tx, &new, self.now_ms)
+        delivery(tx, &self.channel, self.target.clone(), None, None, text, self.lang, self.now_ms)
     }
 }
 
@@ -296,6 +286,21 @@ pub(super) fn notice(
     lang: Lang,
     now_ms: i64,
 ) -> Result<(), LedgerError> {
+    delivery(tx, channel, target, conversation, turn, text, lang, now_ms).map(drop)
+}
+
+/// The same, for whoever wants to know what becomes of it.
+#[expect(clippy::too_many_arguments, reason = "one row, one call")]
+fn delivery(
+    tx: &Transaction<'_>,
+    channel: &ChannelName,
+    target: Target,
+    conversation: Option<&ConversationId>,
+    turn: Option<&TurnId>,
+    text: String,
+    lang: Lang,
+    now_ms: i64,
+) -> Result<DeliveryId, LedgerError> {
     let new = NewMessage {
         conversation: conversation.cloned(),
         turn: turn.cloned(),
@@ -306,7 +311,7 @@ pub(super) fn notice(
         after: None,
         sending: None,
     };
-    messages::insert(tx, &new, now_ms).map(|_| ())
+    messages::insert(tx, &new, now_ms)
 }
 
 // ------------------------------------------------------------------------------------------------ clicks

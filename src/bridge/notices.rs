@@ -310,15 +310,15 @@ impl Watch {
             if health.state != ChannelState::Refused {
                 self.refused.remove(name);
                 if health.state == ChannelState::Connected {
-                    lasts(core, &Cause::Refused(name.clone()), false).await?;
+                    is_over(core, &Cause::Refused(name.clone())).await?;
                 }
                 continue;
             }
             let since = *self.refused.entry(name.clone()).or_insert_with(Instant::now);
-            if since.elapsed() >= REFUSED && lasts(core, &Cause::Refused(name.clone()), true).await? {
+            if since.elapsed() >= REFUSED {
                 let problem = health.problem.clone();
                 let why = |lang| problem.as_ref().map_or_else(String::new, |problem| problem.text(lang).to_owned());
-                tell(core, &Cause::Refused(name.clone()), &[], |lang| {
+                begins(core, &Cause::Refused(name.clone()), |lang| {
                     say::notice(lang, NoticeMsg::ChannelRefuses { channel: name.as_str(), problem: &why(lang) })
                 })
                 .await?;
@@ -367,26 +367,53 @@ impl Watch {
         let home = &core.config.ally_home;
         let Some(free) = free_bytes(home) else { return Ok(()) };
         match free {
-            _ if free >= 2 * LOW_BYTES => return lasts(core, &Cause::Disk, false).await.map(drop),
-            _ if free < LOW_BYTES && lasts(core, &Cause::Disk, true).await? => {}
+            _ if free >= 2 * LOW_BYTES => return is_over(core, &Cause::Disk).await,
+            _ if free < LOW_BYTES => {}
             _ => return Ok(()),
         }
         let path = home.display().to_string();
         let megabytes = usize::try_from(free >> 20).unwrap_or(usize::MAX);
-        tell(core, &Cause::Disk, &[], |lang| say::notice(lang, NoticeMsg::DiskLow { path: &path, megabytes })).await
+        begins(core, &Cause::Disk, |lang| say::notice(lang, NoticeMsg::DiskLow { path: &path, megabytes })).await
     }
 }
 
-/// Notes that a state begins, or is over; it outlives a bridge, which has not begun it. Whether that is news.
-async fn lasts(core: &Core, cause: &Cause, lasts: bool) -> Result<bool, LedgerError> {
-    let (key, value) = (format!("lasts:{}", cause.key()), if lasts { "1" } else { "" });
-    let asked = key.clone();
-    let before = core.ledger.read(move |tx| said::meta(tx, &asked)).await?.unwrap_or_default();
-    if before == value {
-        return Ok(false);
+/// Where it is noted that a state lasts; it outlives a bridge, which has not begun it.
+fn lasting(cause: &Cause) -> String {
+    format!("lasts:{}", cause.key())
+}
+
+async fn is_noted(core: &Core, key: &str) -> Result<bool, LedgerError> {
+    let key = key.to_owned();
+    core.ledger.read(move |tx| Ok(said::meta(tx, &key)?.is_some_and(|value| !value.is_empty()))).await
+}
+
+/// Tells the owner that a state has begun, unless that is noted. Both are one transaction: a death between them would keep it
+/// from ever being told.
+async fn begins(core: &Core, cause: &Cause, words: impl Fn(Lang) -> String) -> Result<(), LedgerError> {
+    let lasting = lasting(cause);
+    if is_noted(core, &lasting).await? {
+        return Ok(());
     }
-    core.ledger.write(move |tx| said::set_meta(tx, &key, value)).await?;
-    Ok(true)
+    let text = Text { zh: words(Lang::Zh), en: words(Lang::En) };
+    let (key, now_ms) = (cause.key(), core.now_ms());
+    let (frames, night) = (frames(core), is_night(core.config.zone, now_ms));
+    info!(cause = %key, "The owner is to be told: {}", text.en);
+    let write = move |tx: &Transaction<'_>| {
+        said::set_meta(tx, &lasting, "1")?;
+        note(tx, &frames, key, &[], text, now_ms, night)
+    };
+    core.ledger.write(write).await?;
+    core.wakes.outbox.notify_one();
+    Ok(())
+}
+
+/// Where it begins again it is told again.
+async fn is_over(core: &Core, cause: &Cause) -> Result<(), LedgerError> {
+    let lasting = lasting(cause);
+    if !is_noted(core, &lasting).await? {
+        return Ok(());
+    }
+    core.ledger.write(move |tx| said::set_meta(tx, &lasting, "")).await
 }
 
 /// What the person that ally runs as may still use where this folder lies.
