@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::processes::{self, Others};
 use super::{Daemon, Sheet, age, joined};
-use crate::channels::feishu::inspect::{AppInfo, Inspector, Published};
+use crate::channels::feishu::inspect::{AppInfo, Inspector, Listed, Published, Range};
 use crate::channels::feishu::{ApiError, FeishuConfig, MISSING_RIGHT};
 use crate::clock::Clock;
 use crate::config::{Config, ProxyConfig};
@@ -91,10 +91,10 @@ pub async fn examine(sheet: &mut Sheet, case: &Case<'_>) {
     connection(sheet, case, &link);
     owner(sheet, case);
     match (inspector, logged_in) {
-        (Some(inspector), LoggedIn::Yes) => console(sheet, &link, &inspector).await,
+        (Some(inspector), LoggedIn::Yes) => console(sheet, case, &link, &inspector).await,
         (_, not) => {
             let why = if not == LoggedIn::Refused { DoctorMsg::NotWithoutLogin } else { DoctorMsg::NotWithoutReach };
-            for check in [Check::Bot, Check::Version, Check::Scopes, Check::Events, Check::Callback] {
+            for check in [Check::Bot, Check::Version, Check::Range, Check::Scopes, Check::Events, Check::Callback] {
                 sheet.unknown(check, why);
             }
         }
@@ -258,7 +258,7 @@ fn owner(sheet: &mut Sheet, case: &Case<'_>) {
 }
 
 /// What was set up in the developer console.
-async fn console(sheet: &mut Sheet, link: &Link<'_>, inspector: &Inspector) {
+async fn console(sheet: &mut Sheet, case: &Case<'_>, link: &Link<'_>, inspector: &Inspector) {
     bot(sheet, link, inspector).await;
     let app = inspector.app().await;
     let may_not = matches!(&app, Err(error) if error.code() == Some(MISSING_RIGHT));
@@ -270,6 +270,16 @@ async fn console(sheet: &mut Sheet, link: &Link<'_>, inspector: &Inspector) {
         (Ok(app), Ok(published)) => version(sheet, link, app, published.as_ref()),
         (_, Err(why)) => untold(sheet, link, Check::Version, may_not, why),
         (Err(error), _) => untold(sheet, link, Check::Version, may_not, &error.to_string()),
+    }
+    match &published {
+        Ok(published) => {
+            let listed = match &case.access.owner {
+                Some(owner) => inspector.listed(owner.as_str()).await.ok(),
+                None => None,
+            };
+            range(sheet, link, published.as_ref().and_then(|published| published.range), listed);
+        }
+        Err(why) => untold(sheet, link, Check::Range, may_not, why),
     }
     match &app {
         Ok(app) => scopes(sheet, link, &app.scopes, true),
@@ -339,6 +349,33 @@ fn version(sheet: &mut Sheet, link: &Link<'_>, app: &AppInfo, published: Option<
             let version = version.or(online.as_deref()).unwrap_or_default();
             sheet.ok(check, DoctorMsg::VersionFine { version });
         }
+    }
+}
+
+/// Who may use it at all: whoever may not finds no bot, and is told nothing.
+fn range(sheet: &mut Sheet, link: &Link<'_>, range: Option<Range>, owner: Option<Listed>) {
+    let (check, lang, page) = (Check::Range, sheet.lang, link.page());
+    let remedy = DoctorMsg::RangeRemedy { link: &page };
+    let by_name_alone = |range: &Range| range.departments + range.groups == 0;
+    match (range, owner) {
+        (_, Some(Listed { may_not: true, .. })) => sheet.bad(check, DoctorMsg::RangeForbidden, remedy),
+        (Some(Range { everybody: true, .. }), _) => sheet.ok(check, DoctorMsg::RangeAll),
+        (Some(range), Some(Listed { may: false, .. })) if by_name_alone(&range) => {
+            sheet.note(check, DoctorMsg::RangeNotOwner, remedy);
+        }
+        (Some(Range { people, departments, groups, .. }), _) => {
+            let parts = [
+                (people, DoctorMsg::RangePeople { n: people }),
+                (departments, DoctorMsg::RangeDepartments { n: departments }),
+                (groups, DoctorMsg::RangeGroups { n: groups }),
+            ];
+            let told = parts.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| words.text(lang));
+            let who = joined(&told.collect::<Vec<_>>(), lang);
+            let who = if who.is_empty() { DoctorMsg::RangeNobody.text(lang) } else { who };
+            sheet.note(check, DoctorMsg::RangeSome { who: &who }, remedy);
+        }
+        (None, Some(Listed { may: true, .. })) => sheet.ok(check, DoctorMsg::RangeOwnerOnly),
+        (None, _) => sheet.unknown(check, DoctorMsg::RangeUntold),
     }
 }
 
@@ -491,6 +528,34 @@ mod tests {
             assert_eq!(found(|sheet, _| clock(sheet, reached, ahead)).grade, want, "{ahead:?} {reached}");
         }
         assert!(found(|sheet, _| clock(sheet, true, Some(-3_600_000))).found.contains("3600 s behind"));
+    }
+
+    #[test]
+    fn who_may_use_it_is_told_and_only_a_ban_is_bad() {
+        let all = Range { everybody: true, ..Range::default() };
+        let (few, team) = (Range { people: 2, ..Range::default() }, Range { departments: 1, ..Range::default() });
+        let (on, off, banned) = (
+            Some(Listed { may: true, may_not: false }),
+            Some(Listed::default()),
+            Some(Listed { may: true, may_not: true }),
+        );
+        for (given, owner, grade, words) in [
+            (Some(all), on, Grade::Ok, "everybody"),
+            (Some(all), off, Grade::Ok, "everybody"),
+            (Some(all), banned, Grade::Bad, "may not use it"),
+            (Some(few), on, Grade::Note, "only people: 2 may"),
+            (Some(few), None, Grade::Note, "only people: 2 may"),
+            (Some(few), off, Grade::Note, "the owner is not on the list"),
+            // Perhaps as one of the department.
+            (Some(team), off, Grade::Note, "only departments: 1 may"),
+            (Some(Range::default()), None, Grade::Note, "only its maker may"),
+            (None, on, Grade::Ok, "the owner may use it"),
+            (None, off, Grade::Unknown, "not tell"),
+        ] {
+            let finding = found(|sheet, link| range(sheet, link, given, owner));
+            assert_eq!(finding.grade, grade, "{given:?} {owner:?}");
+            assert!(finding.found.contains(words), "{finding:?}");
+        }
     }
 
     #[test]

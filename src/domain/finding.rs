@@ -84,6 +84,8 @@ checks! {
     Bot => "feishu.bot";
     /// A version of the app is published, and no change waits.
     Version => "feishu.version";
+    /// People may use it.
+    Range => "feishu.range";
     /// The app has the rights that it needs.
     Scopes => "feishu.scopes";
     /// Messages are subscribed to.

@@ -125,6 +125,19 @@ super::messages! {
         VersionNone => "还没有发布过，什么都没有生效", "none was ever published, so nothing is in force";
         VersionRemedy { link: &'a str } =>
             "打开 {link} 的“版本管理与发布”，创建版本，选好可用范围，发布", "at {link}, “Version management & release”: create a version, choose who may see it, publish";
+        RangeAll => "企业里所有人", "everybody in the organisation";
+        RangeSome { who: &'a str } => "只有 {who} 能用；其他同事找不到这个机器人", "only {who} may use it; other colleagues do not find the bot";
+        RangePeople { n: usize } => "{n} 个人", "people: {n}";
+        RangeDepartments { n: usize } => "{n} 个部门", "departments: {n}";
+        RangeGroups { n: usize } => "{n} 个用户组", "groups of people: {n}";
+        RangeNobody => "应用的创建者", "its maker";
+        RangeUntold => "飞书没有说谁能用", "Feishu does not tell who may use it";
+        RangeOwnerOnly => "所有者能用；还有谁能用，看不到", "the owner may use it; who else may is not told";
+        RangeNotOwner => "所有者不在名单里，机器人可能没法给所有者发消息", "the owner is not on the list, so the bot may be unable to write to the owner";
+        RangeForbidden => "所有者在禁用名单里，用不了这个机器人", "the owner is on the list of those who may not use it, so the bot cannot be used";
+        RangeRemedy { link: &'a str } =>
+            "要改：打开 {link} 的“版本管理与发布”→“可用范围”，选好人，再发布一个版本",
+            "to change it: at {link}, “Version management & release” → “Availability”: choose who, then publish a version";
         NeedsSelfManage => "应用没有读自己资料的权限，看不到", "the app may not read about itself, so this cannot be seen";
         NeedsSelfManageRemedy { link: &'a str } =>
             "要看到：加上 `application:application:self_manage`（{link}），再发布一个版本。不加也能用",
@@ -276,6 +289,7 @@ pub fn check(check: Check, lang: Lang) -> &'static str {
         Check::Bot => ("机器人", "bot"),
         Check::Owner => ("所有者", "owner"),
         Check::Version => ("发布的版本", "published version"),
+        Check::Range => ("可用范围", "availability range"),
         Check::Scopes => ("权限", "rights"),
         Check::Events => ("事件", "events"),
         Check::Callback => ("按钮的回调", "callback of buttons"),

@@ -55,6 +55,26 @@ pub struct Callback {
 pub struct Published {
     pub version: String,
     pub events: Vec<String>,
+    /// Whom it was published for, where the platform tells it.
+    pub range: Option<Range>,
+}
+
+/// Whom a version was published for, as whoever made it asked; an administrator may have changed it since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Range {
+    /// Everybody in the organisation; the rest is empty then.
+    pub everybody: bool,
+    pub people: usize,
+    pub departments: usize,
+    pub groups: usize,
+}
+
+/// How a person stands in the lists of those who may use the app. A person who may as one of a department or a group need not
+/// stand in the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listed {
+    pub may: bool,
+    pub may_not: bool,
 }
 
 /// A chat as seen from inside or outside.
@@ -149,8 +169,20 @@ impl Inspector {
             Published {
                 version: text(&version["version"]).or_else(|| text(&version["version_id"])).unwrap_or_default(),
                 events,
+                range: range(&version["remark"]["visibility"]),
             }
         }))
+    }
+
+    /// How a person stands in the lists of those who may use the app. Needs `application:application:self_manage`.
+    pub async fn listed(&self, user: &str) -> Result<Listed, ApiError> {
+        const WHAT: &str = "ask who may use the app";
+        let path = format!("/open-apis/application/v6/applications/{}/visibility/check_white_black_list", self.app_id);
+        let (query, people) = ([("user_id_type", "open_id")], json!({ "user_ids": [user] }));
+        let answer = self.client.call(WHAT, None, |http| http.post(&path).query(&query).json(&people)).await?;
+        let data: Value = answer.data(WHAT)?;
+        let of = |list: &str| data["user_visibility_list"][0][list].as_bool().unwrap_or_default();
+        Ok(Listed { may: of("in_white_list"), may_not: of("in_black_list") })
     }
 
     /// The rights that the organisation has granted; needs no right itself, and is not complete for every app.
@@ -195,6 +227,20 @@ impl Inspector {
         }
         Ok(None)
     }
+}
+
+fn range(told: &Value) -> Option<Range> {
+    let listed = |of: &str| told["visible_list"][of].as_array().map_or(0, Vec::len);
+    let everybody = told["is_all"].as_bool()?;
+    Some(match everybody {
+        true => Range { everybody, ..Range::default() },
+        false => Range {
+            everybody,
+            people: listed("open_ids"),
+            departments: listed("department_ids"),
+            groups: listed("group_ids"),
+        },
+    })
 }
 
 fn text(value: &Value) -> Option<String> {

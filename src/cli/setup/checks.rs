@@ -12,13 +12,14 @@ use crate::doctor::{Daemon, Sheet};
 use crate::domain::finding::{Check, Finding, Grade};
 
 /// What can be told before ally runs, and before it has an owner.
-const SHOWN: [Check; 9] = [
+const SHOWN: [Check; 10] = [
     Check::Reach,
     Check::Clock,
     Check::Credentials,
     Check::Twice,
     Check::Bot,
     Check::Version,
+    Check::Range,
     Check::Scopes,
     Check::Events,
     Check::Callback,

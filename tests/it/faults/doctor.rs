@@ -46,7 +46,7 @@ enum Scene {
 }
 
 /// The check, the scene in which it fails, a piece of what it says is so, and a piece of the remedy.
-const TABLE: [(Check, Scene, &str, &str); 31] = [
+const TABLE: [(Check, Scene, &str, &str); 32] = [
     (Check::Config, Scene::BadConfig, "mistakes in the configuration: 1", "did you mean `turn.idle_timeout`"),
     (Check::Modes, Scene::Neglected, "ledger.db (0644)", "chmod 600 "),
     (Check::Disk, Scene::Neglected, "0 MiB are free", "make room"),
@@ -68,6 +68,7 @@ const TABLE: [(Check, Scene, &str, &str); 31] = [
     (Check::Bot, Scene::Empty, "the app has no bot", "“Add features”"),
     (Check::Owner, Scene::Contested, "nobody owns this bot", "`ally pair`"),
     (Check::Version, Scene::Empty, "none was ever published", "“Version management & release”"),
+    (Check::Range, Scene::Empty, "on the list of those who may not use it", "“Availability”"),
     (Check::Scopes, Scene::Empty, "`im:resource` (no files out)", "/auth?q=im:message.p2p_msg:readonly,"),
     (Check::Events, Scene::Empty, "im.message.receive_v1", "“Event configuration”"),
     (Check::Callback, Scene::Empty, "`card.action.trigger` is not subscribed to", "“Callback configuration”"),
@@ -150,6 +151,8 @@ impl Scene {
                         online_version: None,
                         waiting_version: None,
                         events: Vec::new(),
+                        departments: Vec::new(),
+                        banned: Some(OWNER),
                         callback: Some(("webhook", Vec::new())),
                     };
                 });

@@ -242,6 +242,9 @@ fn route(state: &mut State, call: &Call, segments: &[&str]) -> Outcome {
         ("POST", ["im", "v1", "files"]) => upload(state, call, "file_key", 30 << 20),
         ("GET", ["application", "v6", "applications", app]) => application(state, app),
         ("GET", ["application", "v6", "applications", app, "app_versions"]) => versions(state, call, app),
+        ("POST", ["application", "v6", "applications", app, "visibility", "check_white_black_list"]) => {
+            listed(state, call, app)
+        }
         ("GET", ["application", "v6", "scopes"]) => granted(state),
         ("GET", ["im", "v1", "chats", chat]) => chat_info(state, chat),
         ("GET", ["im", "v1", "chats", chat, "members", "is_in_chat"]) => is_in_chat(state, chat),
@@ -615,11 +618,30 @@ fn versions(state: &State, call: &Call, app: &str) -> Outcome {
         console.events.iter().map(|event| json!({"event_type": event, "event_name": event})).collect();
     // Newest first: one that nobody has approved yet stands before the one in force.
     let waiting = console.waiting_version.map(|id| json!({"version_id": id, "version": "1.1.0", "status": 3}));
+    let range =
+        json!({"is_all": console.departments.is_empty(), "visible_list": {"department_ids": console.departments}});
     let online = console.online_version.map(|id| {
-        json!({"version_id": id, "version": "1.0.0", "status": 1, "publish_time": "1790000000", "event_infos": events})
+        json!({"version_id": id, "version": "1.0.0", "status": 1, "publish_time": "1790000000", "event_infos": events,
+            "remark": {"remark": "", "visibility": range}})
     });
     let items: Vec<Value> = waiting.into_iter().chain(online).collect();
     Ok(json!({"items": items, "has_more": false}))
+}
+
+/// Whoever may use it as one of a department does not stand on the list.
+fn listed(state: &State, call: &Call, app: &str) -> Outcome {
+    asks_about_itself(state, app)?;
+    let console = &state.rules.console;
+    let ids = call.body["user_ids"].as_array().cloned().unwrap_or_default();
+    let people: Vec<Value> = ids
+        .iter()
+        .map(|id| {
+            let is_banned = console.banned.is_some_and(|banned| id == banned);
+            json!({"user_id": id, "in_white_list": console.departments.is_empty(), "in_black_list": is_banned,
+                "in_paid_list": false})
+        })
+        .collect();
+    Ok(json!({ "user_visibility_list": people }))
 }
 
 fn granted(state: &State) -> Outcome {

@@ -85,6 +85,10 @@ pub struct Console {
     pub online_version: Option<&'static str>,
     pub waiting_version: Option<&'static str>,
     pub events: Vec<&'static str>,
+    /// The departments that may use it; nobody's: everybody may.
+    pub departments: Vec<&'static str>,
+    /// Who is on the list of those who may not.
+    pub banned: Option<&'static str>,
     /// How clicks are sent, and which callbacks are subscribed to.
     pub callback: Option<(&'static str, Vec<&'static str>)>,
 }
@@ -117,6 +121,8 @@ impl Default for Console {
                 "im.chat.member.bot.deleted_v1",
                 "im.chat.disbanded_v1",
             ],
+            departments: Vec::new(),
+            banned: None,
             callback: Some(("websocket", vec!["card.action.trigger"])),
         }
     }
