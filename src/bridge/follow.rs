@@ -620,6 +620,7 @@ impl Follow {
         }
         crash::point("w6.after");
         self.core.wakes.outbox.notify_one();
+        self.core.wakes.archive.notify_one();
         self.core.wakes.painter.notify_one();
         Ok(())
     }
