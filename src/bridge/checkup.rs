@@ -21,13 +21,14 @@ pub struct Sent {
     pub pressed: bool,
 }
 
-/// Wants the card in the owner's direct chat. Its name; nothing where the owner has no chat on the channel.
+/// Wants the card in the owner's direct chat. Its name; nothing where the owner cannot be reached on the channel.
 pub async fn send(core: &Core, channel: &ChannelName) -> Result<Option<String>, LedgerError> {
     let (frame, name) = (core.frame(channel), fresh_button().to_string());
     let subject = subject_of(&name);
+    let unknown = frame.access.owner.as_ref().and_then(|owner| core.channel(channel)?.chat_with(owner));
     let wanted = core.ledger.write(move |tx| {
         let Some(owner) = &frame.access.owner else { return Ok(None) };
-        let Some(home) = inbound::direct_chat_of(tx, &frame.channel, owner)? else { return Ok(None) };
+        let Some(home) = inbound::direct_chat_of(tx, &frame.channel, owner)?.or(unknown) else { return Ok(None) };
         let conversation = conversations::newest_of_chat(tx, &frame.channel, &home)?;
         let lang = conversation.map_or(frame.lang, |conversation| conversation.lang);
         let offered = [(ButtonRole::Continue, Action::CheckUp { name: name.clone() })];

@@ -340,6 +340,7 @@ fn accept_click(
         received_at_ms: now,
     };
     let (frame, secrets) = (core.frame(channel), Arc::clone(&core));
+    let addressed = core.channel(channel).and_then(|channel| channel.chat_with(&click.user));
     crash::point("w5.before");
     let pending = core.ledger.write_first(move |tx| {
         if crash::has_fault("toast before commit") {
@@ -349,7 +350,7 @@ fn accept_click(
         if inbound::admit(tx, &row)? == Admission::Duplicate {
             return Ok(None);
         }
-        let mut performed = click_in_ledger(tx, &frame, &click)?;
+        let mut performed = click_in_ledger(tx, &frame, &click, addressed.as_ref())?;
         // Before anybody can be woken by the decision: without it the runtime would be told nothing.
         if let Some((gate, decision)) = performed.secret.take() {
             secrets.keep_secret(&gate, decision);
@@ -367,7 +368,13 @@ fn accept_click(
     })
 }
 
-fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result<Performed, LedgerError> {
+/// `addressed` is the name by which cards reach this person whose chat was not known when they were drawn.
+fn click_in_ledger(
+    tx: &Transaction<'_>,
+    frame: &Frame,
+    click: &Click,
+    addressed: Option<&ChatId>,
+) -> Result<Performed, LedgerError> {
     let unknown =
         Performed { told: Told::Unknown, wake: Vec::new(), secret: None, rerun_intake: false, routines: false };
     let refused_about = |subject: &str, why: &str| match &click.chat {
@@ -383,7 +390,8 @@ fn click_in_ledger(tx: &Transaction<'_>, frame: &Frame, click: &Click) -> Result
         return Ok(unknown);
     };
     // Bound to the chat it was drawn for. A platform that names no chat cannot be checked and is not trusted.
-    if button.channel != frame.channel || click.chat.as_ref() != Some(&button.chat) {
+    let is_theirs = addressed == Some(&button.chat);
+    if button.channel != frame.channel || !(is_theirs || click.chat.as_ref() == Some(&button.chat)) {
         refused("drawn for another chat")?;
         return Ok(unknown);
     }
