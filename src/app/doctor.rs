@@ -83,7 +83,8 @@ impl Looks {
         home::routines(&mut sheet, config);
         let (app, access) = (feishu_app(config), core.access(&"feishu".into()));
         let clock: Clock = core.clock.clone();
-        let case = feishu::Case { config, app: app.as_ref(), daemon: &daemon, access: &access, clock };
+        let case =
+            feishu::Case { config, app: app.as_ref(), daemon: &daemon, access: &access, group_context: false, clock };
         // What was found by then stays.
         let _ = tokio::time::timeout(PATIENCE, feishu::examine(&mut sheet, &case)).await;
         let codex = codex(config);

@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows everything. It resolves nothing and decides nothing; it hands each part
 //! its own small settings, starts them in order and stops them in the reverse one.
 
+mod approval;
 mod assistant;
 mod doctor;
 mod high_water;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::approval::Approvals;
 use crate::bridge::core::{BridgeConfig, Busy, Core, Scope};
 use crate::bridge::host::{Host, HostState};
 use crate::bridge::notices::{self, Cause, Crashed};
@@ -135,7 +137,14 @@ pub async fn run_bridge(config: Config, environment: Environment, hold: Option<u
     noting.spawn("high-water", OnExit::LogOnly, |cancel| high_water::keep(watched, notes, cancel));
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
-    let service = Arc::new(Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), Arc::clone(&safety)));
+    let app = doctor::feishu_app(&config);
+    let approvals = app.map(|app| Approvals::new(Arc::clone(&parts.core), &app)).transpose()?.map(Arc::new);
+    if let Some(approvals) = approvals.clone() {
+        parts.working.spawn("approvals", OnExit::LogOnly, |cancel| async move { approvals.watch(cancel).await });
+    }
+    let safety_of = Arc::clone(&safety);
+    let service = Daemon::new(Arc::clone(&parts.core), &config, Arc::clone(&ending), safety_of, approvals);
+    let service = Arc::new(service);
     parts.core.set_examiner(Arc::new(Looks::new(config.clone(), environment, &parts.core, &service)));
     let trying = try_once(Arc::clone(&parts.core), probe(&config, "bridge"), safety);
     tell_owner(&parts, &paths);

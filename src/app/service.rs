@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::approval::Approvals;
 use super::runtime_settings::RuntimeSettings;
 use super::{Ending, RoutinesTold};
 use crate::bridge::core::Core;
@@ -17,11 +18,12 @@ use crate::bridge::{
 };
 use crate::config::Config;
 use crate::control::{
-    AnswerReport, AnswerRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport, BackupRequest, ChannelReport,
-    CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, GreetReport, GreetRequest, LedgerReport, LockReport,
-    LockRequest, OutboxReport, PairCode, Pids, PressReport, PressState, Reply, RestoredReport, RestoredRequest,
-    RoutineDetail, RoutineReport, RoutineRequest, RuleRow, RuntimeReport, SendReport, SendRequest, Service,
-    ServiceError, StatusReport, ToolReport, ToolRequest, TurnCounts, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, ApprovalReport, ApprovalRequest, ArchiveReport, AuditQuery, AuditRow, BackupReport,
+    BackupRequest, ChannelReport, CutRow, DaemonState, DrainPreview, DrainRequest, GateRow, GreetReport, GreetRequest,
+    LedgerReport, LockReport, LockRequest, OutboxReport, PairCode, Pids, PressReport, PressState, Reply,
+    RestoredReport, RestoredRequest, RoutineDetail, RoutineReport, RoutineRequest, RuleRow, RuntimeReport, SendReport,
+    SendRequest, Service, ServiceError, StatusReport, ToolReport, ToolRequest, TurnCounts, TurnDetail, TurnRow,
+    TurnsQuery, Warp,
 };
 use crate::domain::gate::Ask;
 use crate::domain::ids::{ChannelName, GateId, TurnId};
@@ -51,6 +53,8 @@ pub(super) struct Daemon {
     runtime_settings: RuntimeSettings,
     /// What came of trying the sandbox, once that is done.
     safety: Arc<OnceLock<Vec<Tried>>>,
+    /// Of the app, where there is one.
+    approvals: Option<Arc<Approvals>>,
 }
 
 impl Daemon {
@@ -59,6 +63,7 @@ impl Daemon {
         config: &Config,
         ending: Arc<Ending>,
         safety: Arc<OnceLock<Vec<Tried>>>,
+        approvals: Option<Arc<Approvals>>,
     ) -> Self {
         Self {
             since_ms: core.now_ms(),
@@ -70,6 +75,7 @@ impl Daemon {
             ending,
             runtime_settings: RuntimeSettings::of(config),
             safety,
+            approvals,
         }
     }
 
@@ -665,6 +671,15 @@ impl Service for Daemon {
                 Greeted::Sent => GreetReport::Sent,
                 Greeted::Undeliverable(problem) => GreetReport::Undeliverable { problem },
             })
+        })
+    }
+
+    fn await_approval(&self, request: ApprovalRequest) -> Reply<'_, ApprovalReport> {
+        Box::pin(async move {
+            let Some(approvals) = &self.approvals else {
+                return Err(ServiceError::Refused("ally was started without an app".to_owned()));
+            };
+            approvals.wait_for(request.what).await.map_err(failed)
         })
     }
 

@@ -72,6 +72,14 @@ pub(super) fn note(
     said::set_meta(tx, &key(channel, owner), said_by.as_str())
 }
 
+/// Whether the owner of a channel was greeted, however far that has come.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn was_begun(tx: &Transaction<'_>, channel: &ChannelName, owner: &UserId) -> Result<bool, LedgerError> {
+    Ok(said::meta(tx, &key(channel, owner))?.is_some())
+}
+
 /// Where ally works, as people call it.
 pub(super) fn directory(core: &Core) -> String {
     let directory = core.config.directory.as_ref();

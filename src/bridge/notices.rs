@@ -2,7 +2,7 @@
 //! that the disk is nearly full, that a long outage is over. Seldom and in plain words: each cause at most once an hour,
 //! with how often it was; at night only what concerns safety, the rest in the morning. What waits is in the ledger.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use super::core::{Core, is_outage};
 use super::host::HostState;
 use super::intake::notice;
 use super::pictures::Frame;
-use super::ports::ChannelState;
+use super::ports::{Channel, ChannelState};
 use super::say;
 use crate::domain::delivery::Target;
-use crate::domain::ids::ChannelName;
+use crate::domain::ids::{ChannelName, ChatId};
 use crate::domain::schedule;
 use crate::domain::view::Lang;
 use crate::ledger::{LedgerError, Transaction, conversations, inbound, said};
@@ -59,6 +59,8 @@ pub enum Cause {
     Runtime,
     /// The sandbox does not keep what it promises.
     Sandbox,
+    /// An administrator has approved something that was waited for: by its name.
+    Approved(&'static str),
 }
 
 impl Cause {
@@ -70,6 +72,7 @@ impl Cause {
             Cause::Offline(channel) => format!("offline:{channel}"),
             Cause::Runtime => "runtime".to_owned(),
             Cause::Sandbox => "sandbox".to_owned(),
+            Cause::Approved(what) => format!("approved:{what}"),
         }
     }
 }
@@ -176,38 +179,61 @@ pub async fn tell(
     once: &[String],
     words: impl Fn(Lang) -> String,
 ) -> Result<(), LedgerError> {
+    let (once, now_ms) = (once.to_vec(), core.now_ms());
+    tell_if(core, cause, words, move |tx| is_first(tx, &once, now_ms)).await
+}
+
+/// Tells the owner, or has it wait, where `is_news` says that it is to be told. Whatever that notes is noted with the word or not
+/// at all: a death between them would keep it from ever being told.
+pub async fn tell_if(
+    core: &Core,
+    cause: &Cause,
+    words: impl Fn(Lang) -> String,
+    is_news: impl FnOnce(&Transaction<'_>) -> Result<bool, LedgerError> + Send + 'static,
+) -> Result<(), LedgerError> {
     let text = Text { zh: words(Lang::Zh), en: words(Lang::En) };
-    let (key, once, now_ms) = (cause.key(), once.to_vec(), core.now_ms());
-    let (frames, night) = (frames(core), is_night(core.config.zone, now_ms));
-    info!(cause = %key, "The owner is to be told: {}", text.en);
-    core.ledger.write(move |tx| note(tx, &frames, key, &once, text, now_ms, night)).await?;
-    core.wakes.outbox.notify_one();
+    let (key, now_ms) = (cause.key(), core.now_ms());
+    let (ways, night) = (ways(core), is_night(core.config.zone, now_ms));
+    let (name, english) = (key.clone(), text.en.clone());
+    let write = move |tx: &Transaction<'_>| {
+        let is_news = is_news(tx)?;
+        if is_news {
+            note(tx, &ways, key, text, now_ms, night)?;
+        }
+        Ok(is_news)
+    };
+    if core.ledger.write(write).await? {
+        info!(cause = %name, "The owner is to be told: {english}");
+        core.wakes.outbox.notify_one();
+    }
     Ok(())
+}
+
+/// Whether the first of these keys is used for the first time; the others are used up by it.
+fn is_first(tx: &Transaction<'_>, once: &[String], now_ms: i64) -> Result<bool, LedgerError> {
+    let Some((first, others)) = once.split_first() else { return Ok(true) };
+    if !said::first_time(tx, first, now_ms)? {
+        return Ok(false);
+    }
+    for key in others {
+        said::first_time(tx, key, now_ms)?;
+    }
+    Ok(true)
 }
 
 fn note(
     tx: &Transaction<'_>,
-    frames: &[Frame],
+    ways: &[Way],
     key: String,
-    once: &[String],
     text: Text,
     now_ms: i64,
     night: bool,
 ) -> Result<(), LedgerError> {
-    let mut keys = once.iter();
-    if let Some(first) = keys.next()
-        && !said::first_time(tx, first, now_ms)?
-    {
-        return Ok(());
-    }
-    for key in keys {
-        said::first_time(tx, key, now_ms)?;
-    }
     let mut all = read(tx)?;
     let state = all.entry(key).or_default();
     state.times += 1;
     state.waits = Some(text);
-    send(tx, frames, all, now_ms, night)
+    send(tx, ways, all, now_ms, night)
 }
 
 /// Sends what had to wait and need not any more.
@@ -215,8 +241,8 @@ async fn send_waiting(core: &Core) -> Result<(), LedgerError> {
     let (now_ms, night) = (core.now_ms(), is_night(core.config.zone, core.now_ms()));
     let due = core.ledger.read(move |tx| Ok(read(tx)?.iter().any(|(key, state)| state.is_due(key, now_ms, night))));
     if due.await? {
-        let frames = frames(core);
-        core.ledger.write(move |tx| send(tx, &frames, read(tx)?, now_ms, night)).await?;
+        let ways = ways(core);
+        core.ledger.write(move |tx| send(tx, &ways, read(tx)?, now_ms, night)).await?;
         core.wakes.outbox.notify_one();
     }
     Ok(())
@@ -229,13 +255,13 @@ fn read(tx: &Transaction<'_>) -> Result<BTreeMap<String, State>, LedgerError> {
 /// Everything that is due, to the first place where the owner can be told.
 fn send(
     tx: &Transaction<'_>,
-    frames: &[Frame],
+    ways: &[Way],
     mut all: BTreeMap<String, State>,
     now_ms: i64,
     night: bool,
 ) -> Result<(), LedgerError> {
     let before = read(tx)?;
-    let place = place(tx, frames)?;
+    let place = place(tx, ways)?;
     for (key, state) in &mut all {
         let Some((frame, target, lang)) = place.as_ref().filter(|_| state.is_due(key, now_ms, night)) else { continue };
         let Some(text) = state.waits.take() else { continue };
@@ -253,11 +279,18 @@ fn send(
     Ok(())
 }
 
+/// A channel, and where its owner is reached who has not written to the bot yet.
+struct Way {
+    frame: Frame,
+    otherwise: Option<ChatId>,
+}
+
 /// The owner's direct chat, of the first channel that has one.
-fn place<'a>(tx: &Transaction<'_>, frames: &'a [Frame]) -> Result<Option<(&'a Frame, Target, Lang)>, LedgerError> {
-    for frame in frames {
+fn place<'a>(tx: &Transaction<'_>, ways: &'a [Way]) -> Result<Option<(&'a Frame, Target, Lang)>, LedgerError> {
+    for Way { frame, otherwise } in ways {
         let Some(owner) = &frame.access.owner else { continue };
-        let Some(home) = inbound::direct_chat_of(tx, &frame.channel, owner)? else { continue };
+        let known = inbound::direct_chat_of(tx, &frame.channel, owner)?;
+        let Some(home) = known.or_else(|| otherwise.clone()) else { continue };
         let newest = conversations::newest_of_chat(tx, &frame.channel, &home)?;
         let lang = newest.map_or(frame.lang, |conversation| conversation.lang);
         return Ok(Some((frame, Target { chat: home, reply_to: None, in_topic: false }, lang)));
@@ -266,10 +299,15 @@ fn place<'a>(tx: &Transaction<'_>, frames: &'a [Frame]) -> Result<Option<(&'a Fr
 }
 
 /// One that refuses us comes last: what is said there is heard once a person has mended it.
-fn frames(core: &Core) -> Vec<Frame> {
+fn ways(core: &Core) -> Vec<Way> {
     let mut channels: Vec<_> = core.channels.iter().collect();
     channels.sort_by_key(|(name, channel)| (channel.health().state == ChannelState::Refused, (*name).clone()));
-    channels.into_iter().map(|(name, _)| core.frame(name)).collect()
+    let way = |(name, channel): (&ChannelName, &Arc<dyn Channel>)| {
+        let frame = core.frame(name);
+        let otherwise = frame.access.owner.as_ref().and_then(|owner| channel.chat_with(owner));
+        Way { frame, otherwise }
+    };
+    channels.into_iter().map(way).collect()
 }
 
 fn is_night(zone: Tz, now_ms: i64) -> bool {
@@ -283,6 +321,11 @@ fn is_night(zone: Tz, now_ms: i64) -> bool {
 struct Watch {
     down: HashMap<ChannelName, Down>,
     refused: HashMap<ChannelName, Instant>,
+    /// Channels of which the ledger knows that nothing refuses them, and those of which it knows the opposite.
+    well: HashSet<ChannelName>,
+    ill: HashSet<ChannelName>,
+    /// What the ledger knows of the disk, once it was asked.
+    disk_is_low: Option<bool>,
     runtime: Option<Down>,
 }
 
@@ -309,19 +352,23 @@ impl Watch {
             self.connection(core, name, health.state == ChannelState::Connected).await?;
             if health.state != ChannelState::Refused {
                 self.refused.remove(name);
-                if health.state == ChannelState::Connected {
+                if health.state == ChannelState::Connected && !self.well.contains(name) {
                     is_over(core, &Cause::Refused(name.clone())).await?;
+                    self.ill.remove(name);
+                    self.well.insert(name.clone());
                 }
                 continue;
             }
             let since = *self.refused.entry(name.clone()).or_insert_with(Instant::now);
-            if since.elapsed() >= REFUSED {
+            if since.elapsed() >= REFUSED && !self.ill.contains(name) {
                 let problem = health.problem.clone();
                 let why = |lang| problem.as_ref().map_or_else(String::new, |problem| problem.text(lang).to_owned());
                 begins(core, &Cause::Refused(name.clone()), |lang| {
                     say::notice(lang, NoticeMsg::ChannelRefuses { channel: name.as_str(), problem: &why(lang) })
                 })
                 .await?;
+                self.well.remove(name);
+                self.ill.insert(name.clone());
             }
         }
         self.runtime(core).await?;
@@ -366,14 +413,25 @@ impl Watch {
     async fn disk(&mut self, core: &Core) -> Result<(), LedgerError> {
         let home = &core.config.ally_home;
         let Some(free) = free_bytes(home) else { return Ok(()) };
-        match free {
-            _ if free >= 2 * LOW_BYTES => return is_over(core, &Cause::Disk).await,
-            _ if free < LOW_BYTES => {}
+        let is_low = match free {
+            _ if free >= 2 * LOW_BYTES => false,
+            _ if free < LOW_BYTES => true,
             _ => return Ok(()),
+        };
+        if self.disk_is_low == Some(is_low) {
+            return Ok(());
         }
         let path = home.display().to_string();
         let megabytes = usize::try_from(free >> 20).unwrap_or(usize::MAX);
-        begins(core, &Cause::Disk, |lang| say::notice(lang, NoticeMsg::DiskLow { path: &path, megabytes })).await
+        match is_low {
+            true => {
+                begins(core, &Cause::Disk, |lang| say::notice(lang, NoticeMsg::DiskLow { path: &path, megabytes }))
+                    .await
+            }
+            false => is_over(core, &Cause::Disk).await,
+        }?;
+        self.disk_is_low = Some(is_low);
+        Ok(())
     }
 }
 
@@ -382,35 +440,26 @@ fn lasting(cause: &Cause) -> String {
     format!("lasts:{}", cause.key())
 }
 
-async fn is_noted(core: &Core, key: &str) -> Result<bool, LedgerError> {
-    let key = key.to_owned();
-    core.ledger.read(move |tx| Ok(said::meta(tx, &key)?.is_some_and(|value| !value.is_empty()))).await
+fn is_noted(tx: &Transaction<'_>, key: &str) -> Result<bool, LedgerError> {
+    Ok(said::meta(tx, key)?.is_some_and(|value| !value.is_empty()))
 }
 
-/// Tells the owner that a state has begun, unless that is noted. Both are one transaction: a death between them would keep it
-/// from ever being told.
+/// Tells the owner that a state has begun, unless that is noted.
 async fn begins(core: &Core, cause: &Cause, words: impl Fn(Lang) -> String) -> Result<(), LedgerError> {
     let lasting = lasting(cause);
-    if is_noted(core, &lasting).await? {
-        return Ok(());
-    }
-    let text = Text { zh: words(Lang::Zh), en: words(Lang::En) };
-    let (key, now_ms) = (cause.key(), core.now_ms());
-    let (frames, night) = (frames(core), is_night(core.config.zone, now_ms));
-    info!(cause = %key, "The owner is to be told: {}", text.en);
-    let write = move |tx: &Transaction<'_>| {
+    let is_news = move |tx: &Transaction<'_>| {
+        let is_news = !is_noted(tx, &lasting)?;
         said::set_meta(tx, &lasting, "1")?;
-        note(tx, &frames, key, &[], text, now_ms, night)
+        Ok(is_news)
     };
-    core.ledger.write(write).await?;
-    core.wakes.outbox.notify_one();
-    Ok(())
+    tell_if(core, cause, words, is_news).await
 }
 
 /// Where it begins again it is told again.
 async fn is_over(core: &Core, cause: &Cause) -> Result<(), LedgerError> {
     let lasting = lasting(cause);
-    if !is_noted(core, &lasting).await? {
+    let key = lasting.clone();
+    if !core.ledger.read(move |tx| is_noted(tx, &key)).await? {
         return Ok(());
     }
     core.ledger.write(move |tx| said::set_meta(tx, &lasting, "")).await
@@ -488,7 +537,10 @@ mod tests {
         let ledger = Ledger::open(&places, &lock).unwrap();
         let told = ledger.write(|tx| {
             let access = std::sync::Arc::new(Access { owner: Some("wang".into()), ..Access::default() });
-            let frames = [Frame { access, ..frame() }];
+            let ways = [Way { frame: Frame { access, ..frame() }, otherwise: None }];
+            let note_once = |key: &str, once: &[String], words: &str, at: i64, night: bool| {
+                if is_first(tx, once, at)? { note(tx, &ways, key.to_owned(), text(words), at, night) } else { Ok(()) }
+            };
             let mut sent = Vec::new();
             let look = |tx: &Transaction<'_>, sent: &mut Vec<String>| {
                 for head in messages::due(tx, i64::MAX / 4, 10)?.heads {
@@ -498,32 +550,31 @@ mod tests {
                 }
                 Ok::<(), LedgerError>(())
             };
-            let disk = || "disk".to_owned();
-            note(tx, &frames, disk(), &[], text("nobody"), at(12, 0), false)?;
+            note_once("disk", &[], "nobody", at(12, 0), false)?;
             look(tx, &mut sent)?;
             assert!(sent.is_empty(), "the owner has no chat");
             meet(tx)?;
-            send(tx, &frames, read(tx)?, at(12, 1), false)?;
+            send(tx, &ways, read(tx)?, at(12, 1), false)?;
             look(tx, &mut sent)?;
-            note(tx, &frames, disk(), &[], text("second"), at(12, 30), false)?;
-            note(tx, &frames, disk(), &[], text("third"), at(12, 40), false)?;
-            send(tx, &frames, read(tx)?, at(12, 59), false)?;
+            note_once("disk", &[], "second", at(12, 30), false)?;
+            note_once("disk", &[], "third", at(12, 40), false)?;
+            send(tx, &ways, read(tx)?, at(12, 59), false)?;
             look(tx, &mut sent)?;
             assert_eq!(sent.len(), 1, "{sent:?}");
-            send(tx, &frames, read(tx)?, at(13, 1), false)?;
+            send(tx, &ways, read(tx)?, at(13, 1), false)?;
             look(tx, &mut sent)?;
             let once = ["loop:1".to_owned(), "loop:1:10".to_owned()];
-            note(tx, &frames, "crashes".to_owned(), &once, text("loop"), at(23, 0), true)?;
-            note(tx, &frames, "crashes".to_owned(), &once, text("again"), at(23, 30), true)?;
-            note(tx, &frames, "crashes".to_owned(), &once[1..], text("more"), at(23, 40), true)?;
+            note_once("crashes", &once, "loop", at(23, 0), true)?;
+            note_once("crashes", &once, "again", at(23, 30), true)?;
+            note_once("crashes", &once[1..], "more", at(23, 40), true)?;
             let later = ["loop:1".to_owned(), "loop:1:14".to_owned()];
-            note(tx, &frames, "crashes".to_owned(), &later, text("later"), at(23, 50), true)?;
+            note_once("crashes", &later, "later", at(23, 50), true)?;
             assert!(said::first_time(tx, &later[1], at(23, 50))?, "who lives on is told that it went on");
             look(tx, &mut sent)?;
             assert_eq!(sent.len(), 2, "at night: {sent:?}");
-            send(tx, &frames, read(tx)?, at(32, 30), false)?;
+            send(tx, &ways, read(tx)?, at(32, 30), false)?;
             look(tx, &mut sent)?;
-            send(tx, &frames, read(tx)?, at(40, 0), false)?;
+            send(tx, &ways, read(tx)?, at(40, 0), false)?;
             look(tx, &mut sent)?;
             Ok((sent, read(tx)?.into_keys().collect::<Vec<_>>()))
         });

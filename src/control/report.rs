@@ -500,10 +500,39 @@ pub enum GreetReport {
     },
 }
 
+/// What an administrator of the organisation has to approve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// The version of the app that was handed in.
+    Version,
+    /// The right to read what others say in groups.
+    GroupContext,
+}
+
+/// Whose approval is to be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    /// What for.
+    pub what: Approval,
+}
+
+/// How it stands with an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ApprovalReport {
+    /// It was given, and is in force.
+    Approved,
+    /// It is looked for from now on, and the owner hears of it.
+    Waiting,
+    /// There is no owner to be told, so nobody looks for it.
+    NoOwner,
+}
+
 /// A card that was sent to be pressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PressReport {
-    /// Its name; `null` where the owner has no direct chat to send it to.
+    /// Its name; `null` where there is no owner, or no way to send it.
     pub name: Option<String>,
 }
 

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
 use super::report::{
-    AnswerRequest, AuditQuery, BackupRequest, DrainRequest, GreetRequest, LockRequest, Refusal, RestoredRequest,
-    TurnsQuery, Warp,
+    AnswerRequest, ApprovalRequest, AuditQuery, BackupRequest, DrainRequest, GreetRequest, LockRequest, Refusal,
+    RestoredRequest, TurnsQuery, Warp,
 };
 use super::routines::{RoutineQuery, RoutineRequest};
 use super::service::{Service, ServiceError};
@@ -169,6 +169,7 @@ fn routes(service: Arc<dyn Service>) -> Router {
         .route("/v1/backup", post(backup))
         .route("/v1/pair", post(async |State(service): Shared| answer(service.pair().await)))
         .route("/v1/greet", post(greet))
+        .route("/v1/approval", post(await_approval))
         .route("/v1/press", post(async |State(service): Shared| answer(service.press().await)))
         .route("/v1/press/{name}", get(pressed))
         .route("/v1/drain", post(drain));
@@ -241,6 +242,10 @@ async fn send(State(service): Shared, Json(request): Json<SendRequest>) -> Respo
 
 async fn greet(State(service): Shared, Json(request): Json<GreetRequest>) -> Response {
     answer(service.greet(request).await)
+}
+
+async fn await_approval(State(service): Shared, Json(request): Json<ApprovalRequest>) -> Response {
+    answer(service.await_approval(request).await)
 }
 
 async fn pressed(State(service): Shared, Path(name): Path<String>) -> Response {

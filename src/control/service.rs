@@ -3,9 +3,9 @@
 use std::pin::Pin;
 
 use super::report::{
-    AnswerReport, AnswerRequest, AuditQuery, AuditRow, BackupReport, BackupRequest, DrainPreview, DrainRequest,
-    GateRow, GreetReport, GreetRequest, LockReport, LockRequest, PairCode, PressReport, PressState, RestoredReport,
-    RestoredRequest, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
+    AnswerReport, AnswerRequest, ApprovalReport, ApprovalRequest, AuditQuery, AuditRow, BackupReport, BackupRequest,
+    DrainPreview, DrainRequest, GateRow, GreetReport, GreetRequest, LockReport, LockRequest, PairCode, PressReport,
+    PressState, RestoredReport, RestoredRequest, RuleRow, StatusReport, TurnDetail, TurnRow, TurnsQuery, Warp,
 };
 use super::routines::{ArchiveReport, RoutineDetail, RoutineReport, RoutineRequest};
 use super::tools::{SendReport, SendRequest, ToolReport, ToolRequest};
@@ -60,6 +60,8 @@ pub trait Service: Send + Sync + 'static {
     fn pair(&self) -> Reply<'_, PairCode>;
     /// Greets the owner, once; tells how far that has come.
     fn greet(&self, request: GreetRequest) -> Reply<'_, GreetReport>;
+    /// Has the owner told when an administrator has approved something.
+    fn await_approval(&self, request: ApprovalRequest) -> Reply<'_, ApprovalReport>;
     /// Sends the owner a card to be pressed.
     fn press(&self) -> Reply<'_, PressReport>;
     /// How far that card has come.
@@ -162,6 +164,9 @@ pub(crate) mod testing {
         }
         fn greet(&self, _: GreetRequest) -> Reply<'_, GreetReport> {
             Box::pin(async { Ok(GreetReport::NoOwner) })
+        }
+        fn await_approval(&self, _: ApprovalRequest) -> Reply<'_, ApprovalReport> {
+            Box::pin(async { Ok(ApprovalReport::NoOwner) })
         }
         fn press(&self) -> Reply<'_, PressReport> {
             Box::pin(async { Ok(PressReport { name: None }) })

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use super::processes::{self, Others};
 use super::{Daemon, Sheet, age, joined};
 use crate::channels::feishu::inspect::{AppInfo, Inspector, Listed, Published, Range};
-use crate::channels::feishu::{ApiError, FeishuConfig, MISSING_RIGHT};
+use crate::channels::feishu::{ApiError, FeishuConfig, GROUP_MESSAGES, MISSING_RIGHT};
 use crate::clock::Clock;
 use crate::config::{Config, ProxyConfig};
-use crate::control::{ChannelReport, DaemonState};
+use crate::control::{Approval, ChannelReport, DaemonState};
 use crate::domain::access::Access;
 use crate::domain::finding::{Check, Finding};
 use crate::domain::ids::ChannelName;
@@ -48,6 +48,8 @@ const OFF_S: i64 = 30;
 const FAR_OFF_S: i64 = 300;
 /// The platform answers a ping every two minutes: longer silence is a dead line that nobody has noticed.
 const QUIET_MS: i64 = 10 * 60_000;
+/// State of a bot that works.
+const ENABLED: i64 = 2;
 /// Codes of an app that is disabled or not installed.
 const DISABLED: [i64; 2] = [99991662, 99991673];
 /// Codes of an app without a bot.
@@ -63,6 +65,8 @@ pub struct Case<'a> {
     pub daemon: &'a Daemon,
     /// Who may do what.
     pub access: &'a Access,
+    /// Whether the app is to read what others say in groups.
+    pub group_context: bool,
     /// The time.
     pub clock: Clock,
 }
@@ -282,10 +286,10 @@ async fn console(sheet: &mut Sheet, case: &Case<'_>, link: &Link<'_>, inspector:
         Err(why) => untold(sheet, link, Check::Range, may_not, why),
     }
     match &app {
-        Ok(app) => scopes(sheet, link, &app.scopes, true),
+        Ok(app) => scopes(sheet, case.group_context, link, &app.scopes, true),
         Err(error) => match inspector.granted().await {
             // The organisation's list leaves rights out that hold.
-            Ok(granted) if !granted.is_empty() => scopes(sheet, link, &granted, false),
+            Ok(granted) if !granted.is_empty() => scopes(sheet, case.group_context, link, &granted, false),
             _ => untold(sheet, link, Check::Scopes, may_not, &error.to_string()),
         },
     }
@@ -314,7 +318,7 @@ async fn bot(sheet: &mut Sheet, link: &Link<'_>, inspector: &Inspector) {
     let missing = DoctorMsg::BotMissingRemedy { link: &page };
     match inspector.bot().await {
         Ok(Some(bot)) => match bot.activate_status {
-            2 => sheet.ok(check, DoctorMsg::BotFine { name: &bot.name }),
+            ENABLED => sheet.ok(check, DoctorMsg::BotFine { name: &bot.name }),
             0 => sheet.bad(check, DoctorMsg::BotInit, remedy),
             1 => sheet.bad(check, DoctorMsg::BotDisabled, remedy),
             3 => sheet.bad(check, DoctorMsg::BotPending, remedy),
@@ -386,7 +390,7 @@ fn lacking(wanted: &[&[&'static str]], has: &[String]) -> Vec<&'static str> {
 }
 
 /// `is_sure`: what is missing in the list is missing indeed.
-fn scopes(sheet: &mut Sheet, link: &Link<'_>, has: &[String], is_sure: bool) {
+fn scopes(sheet: &mut Sheet, group_context: bool, link: &Link<'_>, has: &[String], is_sure: bool) {
     let (check, lang) = (Check::Scopes, sheet.lang);
     let explained = |scopes: &[&str]| {
         let each = scopes.iter().map(|scope| match lang {
@@ -395,7 +399,10 @@ fn scopes(sheet: &mut Sheet, link: &Link<'_>, has: &[String], is_sure: bool) {
         });
         joined(&each.collect::<Vec<_>>(), lang)
     };
-    let (needed, useful) = (lacking(&NEEDED, has), lacking(&USEFUL, has));
+    let (needed, mut useful) = (lacking(&NEEDED, has), lacking(&USEFUL, has));
+    if group_context {
+        useful.extend(lacking(&[&[GROUP_MESSAGES]], has));
+    }
     let page = link.scopes(&[needed.clone(), useful.clone()].concat());
     let remedy = DoctorMsg::ScopesRemedy { link: &page };
     let what = explained(&needed);
@@ -403,7 +410,10 @@ fn scopes(sheet: &mut Sheet, link: &Link<'_>, has: &[String], is_sure: bool) {
         (false, _, true) => sheet.bad(check, DoctorMsg::ScopesMissing { what: &what }, remedy),
         (false, _, false) => sheet.note(check, DoctorMsg::ScopesMissing { what: &what }, remedy),
         (true, false, _) => sheet.note(check, DoctorMsg::ScopesLess { what: &explained(&useful) }, remedy),
-        (true, true, _) => sheet.ok(check, DoctorMsg::ScopesFine { n: NEEDED.len() + USEFUL.len() }),
+        (true, true, _) => {
+            let n = NEEDED.len() + USEFUL.len() + usize::from(group_context);
+            sheet.ok(check, DoctorMsg::ScopesFine { n });
+        }
     }
 }
 
@@ -453,6 +463,26 @@ pub fn waits_for_administrator(finding: &Finding, lang: Lang) -> bool {
         || finding.remedy.as_ref().is_some_and(|remedy| remedy.starts_with(&handed_in))
 }
 
+/// Where the wide right to read groups is asked for.
+pub fn group_context_page(app: &FeishuConfig) -> String {
+    Link { app }.scopes(&[GROUP_MESSAGES])
+}
+
+/// Whether what an administrator has to approve is in force.
+///
+/// # Errors
+/// What the platform says instead of telling it: worth another look.
+pub async fn is_approved(inspector: &Inspector, what: Approval) -> Result<bool, ApiError> {
+    let app = inspector.app().await?;
+    match what {
+        Approval::GroupContext => Ok(app.scopes.iter().any(|scope| scope == GROUP_MESSAGES)),
+        Approval::Version => {
+            let is_on = inspector.bot().await?.is_some_and(|bot| bot.activate_status == ENABLED);
+            Ok(is_on && app.waiting_version.is_none() && inspector.published().await?.is_some())
+        }
+    }
+}
+
 /// What came of a card that was sent to be pressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pressed {
@@ -490,7 +520,9 @@ pub fn pressed(sheet: &mut Sheet, app: &FeishuConfig, came: &Pressed) {
         Pressed::NoOwner => sheet.bad(check, DoctorMsg::ClickNoOwner, DoctorMsg::ClickNoOwnerRemedy),
         Pressed::NotRunning => sheet.bad(check, DoctorMsg::ClickNotRunning, DoctorMsg::StartRemedy),
     }
-    if let (Some(place), Some(last)) = (place, sheet.findings.pop()) {
+    if let Some(place) = place
+        && let Some(last) = sheet.findings.pop()
+    {
         sheet.findings[place] = last;
     }
     debug_assert_eq!(sheet.findings.iter().filter(|finding| finding.id == check).count(), 1);
@@ -562,12 +594,12 @@ mod tests {
     fn one_wide_right_stands_for_many() {
         let has = ["im:message", "im:resource", "im:message.p2p_msg", "im:message.group_msg"].map(str::to_owned);
         assert_eq!(lacking(&NEEDED, &has), [""; 0]);
-        let missing = found(|sheet, link| scopes(sheet, link, &has[..1], true));
+        let missing = found(|sheet, link| scopes(sheet, false, link, &has[..1], true));
         assert_eq!(missing.grade, Grade::Bad);
         assert!(missing.found.contains("`im:resource` (no files out)"), "{missing:?}");
         let remedy = missing.remedy.unwrap();
         assert!(remedy.contains("https://open.feishu.cn/app/cli_1/auth?q=im:message.p2p_msg:readonly,"), "{remedy}");
-        assert_eq!(found(|sheet, link| scopes(sheet, link, &has[..1], false)).grade, Grade::Note, "not sure");
+        assert_eq!(found(|sheet, link| scopes(sheet, false, link, &has[..1], false)).grade, Grade::Note, "not sure");
     }
 
     #[test]
@@ -617,5 +649,8 @@ mod tests {
         assert_eq!(sheet.findings[0].grade, Grade::Bad);
         pressed(&mut sheet, &app(), &Pressed::Came);
         assert_eq!(sheet.findings[0].grade, Grade::Ok);
+        let mut alone = Sheet::new(Lang::En);
+        pressed(&mut alone, &app(), &Pressed::NoOwner);
+        assert_eq!(alone.findings.len(), 1);
     }
 }

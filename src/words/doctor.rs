@@ -325,6 +325,10 @@ pub fn without_scope(scope: &str, lang: Lang) -> &'static str {
         "im:resource" => ("发不出文件", "no files out"),
         "im:chat:read" => ("看不到群名和解散", "no names of groups, and disbanding is not heard of"),
         "im:chat.members:bot_access" => ("不知道被加进或移出群", "joining and leaving a group is not heard of"),
+        "im:message.group_msg" => (
+            "读不到群里别人的消息，要管理员审批",
+            "what others say in groups cannot be read; an administrator has to approve it",
+        ),
         "contact:user.basic_profile:readonly" => ("只看到 id，没有姓名", "ids instead of names"),
         "application:application:self_manage" => {
             ("查不了版本、事件和回调", "version, events and callback cannot be looked at")

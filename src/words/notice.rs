@@ -254,6 +254,12 @@ super::messages! {
         ChannelRefuses { channel: &'a str, problem: &'a str } =>
             "{channel} 不让 ally 连接，那里的消息收不到。{problem}",
             "{channel} refuses ally, so nothing comes from there. {problem}";
+        VersionApproved =>
+            "管理员批准了应用，现在可以用了。在电脑上运行 `ally setup` 接着做",
+            "The administrator has approved the app, and it can be used now. Run `ally setup` on the computer to go on";
+        GroupContextApproved =>
+            "管理员批准了群上下文：群里被引用的消息和文件、停机时错过的话，现在都读得到",
+            "The administrator has approved the group context: quoted messages, files of groups and what was missed during a downtime can be read now";
         DiskLow { path: &'a str, megabytes: usize } =>
             "磁盘快满了：{path} 那里只剩 {megabytes} MB。满了就存不下新消息。用 `df -h {path}` 看空间",
             "The disk is nearly full: {megabytes} MB are left at {path}. Once it is full, new messages cannot be stored. See `df -h {path}`";

@@ -26,7 +26,7 @@ const MAX_NAMES: usize = 10_000;
 /// Ids that one call takes.
 const BATCH: usize = 10;
 /// What a group message needs to be read by its id, besides the plain right to read.
-pub(super) const GROUP_MESSAGES: &str = "im:message.group_msg";
+pub const GROUP_MESSAGES: &str = "im:message.group_msg";
 
 /// So long a name is right without asking again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);

@@ -51,6 +51,7 @@ mod tls;
 mod token;
 mod wire;
 
+pub use directory::GROUP_MESSAGES;
 pub use error::{ApiError, FeishuCode, MISSING_RIGHT};
 pub use proxy::Proxy;
 pub use socket::Timing;

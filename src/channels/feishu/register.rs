@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::client::{is_loopback, not_answered};
+use super::directory::GROUP_MESSAGES;
 use super::error::ApiError;
 use super::proxy::Proxy;
 use super::wire::Registering;
@@ -44,6 +45,23 @@ pub const SCOPES: [&str; 13] = [
     "contact:user.basic_profile:readonly",
     "application:application:self_manage",
 ];
+/// Which rights an app is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// Direct chats, mentions in groups, answers and cards: usually nobody has to approve them.
+    Basic,
+    /// What others say in groups as well, where it is quoted or was missed: an administrator has to approve that.
+    GroupContext,
+}
+
+impl Rights {
+    /// By their names in the console.
+    fn scopes(self) -> Vec<&'static str> {
+        let more = (self == Rights::GroupContext).then_some(GROUP_MESSAGES);
+        SCOPES.into_iter().chain(more).collect()
+    }
+}
+
 /// The events that ally wants.
 pub const EVENTS: [&str; 5] = [
     "im.message.receive_v1",
@@ -140,11 +158,12 @@ impl Registration {
         Ok(Self { http: builder.build()?, feishu: base(FEISHU), lark: base(LARK), slower: Duration::ZERO })
     }
 
-    /// Begins; the code is good for some minutes. `name` is what the app is to be called, which the person may change.
+    /// Begins; the code is good for some minutes. `name` is what the app is to be called, which the person may change, as they
+    /// may each of the rights.
     ///
     /// # Errors
     /// As of every call of the platform; nothing was made.
-    pub async fn begin(&mut self, name: &str) -> Result<Begun, ApiError> {
+    pub async fn begin(&mut self, name: &str, rights: Rights) -> Result<Begun, ApiError> {
         const WHAT: &str = "begin the registration";
         let form = [
             ("action", "begin"),
@@ -159,7 +178,7 @@ impl Registration {
         }
         let seconds = |given: Option<u64>, default: Duration| given.map_or(default, Duration::from_secs);
         Ok(Begun {
-            link: link(&reply.verification_uri_complete, name, addons().as_deref()),
+            link: link(&reply.verification_uri_complete, name, addons(rights).as_deref()),
             short_link: link(&reply.verification_uri_complete, name, None),
             interval: seconds(reply.interval, INTERVAL),
             expires: seconds(reply.expires_in.or(reply.expire_in), EXPIRES),
@@ -252,10 +271,10 @@ fn link(page: &str, name: &str, addons: Option<&str>) -> String {
 }
 
 /// Rights, events and the callback, packed as the platform wants them.
-fn addons() -> Option<String> {
+fn addons(rights: Rights) -> Option<String> {
     let wanted = json!({
         "preset": true,
-        "scopes": { "tenant": SCOPES, "user": [] },
+        "scopes": { "tenant": rights.scopes(), "user": [] },
         "events": { "items": { "tenant": EVENTS, "user": [] } },
         "callbacks": { "items": [CALLBACK] },
     });
@@ -273,14 +292,20 @@ mod tests {
     #[test]
     fn the_code_holds_what_the_app_is_to_have() {
         let page = "https://accounts.example/page?user_code=AB";
-        let link = link(page, "ally of Wang & co", addons().as_deref());
+        let wanted = |rights| {
+            let packed = URL_SAFE_NO_PAD.decode(addons(rights).expect("addons")).expect("base64");
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).expect("gzip");
+            serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
+        };
+        let reads_groups = |rights| wanted(rights)["scopes"]["tenant"].to_string().contains(GROUP_MESSAGES);
+        assert!(reads_groups(Rights::GroupContext) && !reads_groups(Rights::Basic));
+        let link = link(page, "ally of Wang & co", addons(Rights::GroupContext).as_deref());
         let url = reqwest::Url::parse(&link).expect("an address");
         let of = |key: &str| url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
         assert_eq!((of("user_code").as_deref(), of("name").as_deref()), (Some("AB"), Some("ally of Wang & co")));
-        let packed = URL_SAFE_NO_PAD.decode(of("addons").expect("addons")).expect("base64");
-        let mut text = String::new();
-        flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).expect("gzip");
-        let wanted: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(of("addons"), addons(Rights::GroupContext));
+        let wanted = wanted(Rights::GroupContext);
         assert_eq!(wanted["events"]["items"]["tenant"][0], "im.message.receive_v1");
         assert_eq!(wanted["callbacks"]["items"][0], CALLBACK);
         // What finds room in a terminal of 80 columns: see `ally setup`, which draws it.

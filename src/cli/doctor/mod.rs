@@ -1,16 +1,14 @@
 //! `ally doctor`: what does not work, why, and what to do.
 
 mod ledger;
+pub(super) mod press;
 pub(super) mod security;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anstyle::AnsiColor;
-use serde::Serialize;
-use tokio::time::Instant;
-
+use self::press::Card;
 use super::Context;
 use super::error::{CliError, Code};
 use super::output::{self, Progress, paint};
@@ -18,7 +16,7 @@ use super::status;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{Config, Paths, Problems, parse_duration};
-use crate::control::{Client, ClientError, PressReport, PressState, StatusReport};
+use crate::control::{Client, StatusReport};
 use crate::doctor::feishu::Pressed;
 use crate::doctor::runtime::Depth;
 use crate::doctor::{Daemon, Sheet, bundle, chat, feishu, home, runtime};
@@ -27,11 +25,8 @@ use crate::domain::ids::{ChannelName, UserId};
 use crate::domain::safety::Tried;
 use crate::ledger::{report, said};
 use crate::words::DoctorMsg;
-
-/// Between two looks whether the click came.
-const LOOK: Duration = Duration::from_millis(300);
-/// So long a card may need to be shown.
-const SHOWN: Duration = Duration::from_secs(30);
+use anstyle::AnsiColor;
+use serde::Serialize;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -223,7 +218,14 @@ impl<'a> Exam<'a> {
         let Ok(config) = &self.config else { return Ok(()) };
         let (app, access) = (app::feishu_app(config), app::access(config));
         let clock = Clock::default();
-        let case = feishu::Case { config, app: app.as_ref(), daemon: &self.daemon, access: &access, clock };
+        let case = feishu::Case {
+            config,
+            app: app.as_ref(),
+            daemon: &self.daemon,
+            access: &access,
+            group_context: false,
+            clock,
+        };
         let what = self.context.say("正在问飞书", "asking Feishu");
         with_progress(what, feishu::examine(&mut self.sheet, &case)).await;
         if let (Some(app), Some(patience)) = (&app, press) {
@@ -237,12 +239,20 @@ impl<'a> Exam<'a> {
         if self.daemon.status.is_none() {
             return Ok(Pressed::NotRunning);
         }
-        let client = Client::connect(&self.paths)?;
-        let sent: PressReport = client.post("/v1/press", &()).await?;
-        let Some(name) = sent.name else { return Ok(Pressed::NoOwner) };
+        let Some(mut card) = Card::send(Client::connect(&self.paths)?, patience).await? else {
+            return Ok(Pressed::NoOwner);
+        };
         output::note(&DoctorMsg::PressHere.text(self.context.lang));
         let mut progress = Progress::new(self.context.say("等着", "waiting"));
-        let came = wait_for_click(&client, &name, patience, &mut progress).await;
+        let came = loop {
+            match card.look().await {
+                Ok(None) => {}
+                Ok(Some(came)) => break Ok(came),
+                Err(error) => break Err(error),
+            }
+            progress.tick();
+            tokio::time::sleep(press::LOOK).await;
+        };
         progress.end();
         Ok(came?)
     }
@@ -269,7 +279,14 @@ impl<'a> Exam<'a> {
         let Ok(config) = &self.config else { return Ok(()) };
         let Some(app) = app::feishu_app(config) else {
             let (daemon, access) = (&self.daemon, app::access(config));
-            let case = feishu::Case { config, app: None, daemon, access: &access, clock: Clock::default() };
+            let case = feishu::Case {
+                config,
+                app: None,
+                daemon,
+                access: &access,
+                group_context: false,
+                clock: Clock::default(),
+            };
             feishu::examine(&mut self.sheet, &case).await;
             return self.told(json);
         };
@@ -377,37 +394,6 @@ pub(in crate::cli) async fn with_progress<T>(what: String, work: impl Future<Out
     };
     progress.end();
     done
-}
-
-async fn wait_for_click(
-    client: &Client,
-    name: &str,
-    patience: Duration,
-    progress: &mut Progress,
-) -> Result<Pressed, ClientError> {
-    let began = Instant::now();
-    let mut shown_at = None;
-    loop {
-        let state: PressState = client.get(&format!("/v1/press/{name}")).await?;
-        if state.pressed {
-            return Ok(Pressed::Came);
-        }
-        if state.shown && shown_at.is_none() {
-            shown_at = Some(Instant::now());
-        }
-        match shown_at {
-            None if state.given_up => return Ok(Pressed::NotShown { why: "refused".to_owned() }),
-            None if began.elapsed() > SHOWN => {
-                return Ok(Pressed::NotShown { why: format!("{} s", began.elapsed().as_secs()) });
-            }
-            Some(at) if at.elapsed() > patience => {
-                return Ok(Pressed::Missing { seconds: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX) });
-            }
-            _ => {}
-        }
-        progress.tick();
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 #[cfg(test)]

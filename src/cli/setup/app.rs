@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::ask::{Stop, or_leave, over};
 use super::{MadeApp, PendingCode, Setup, qr};
-use crate::channels::feishu::register::{Begun, Brand, Registration, Scanned};
+use crate::channels::feishu::register::{Begun, Brand, Registration, Rights, Scanned};
 use crate::cli::error::{CliError, Code};
 use crate::cli::output::{self, dim};
 use crate::clock::Clock;
@@ -56,7 +56,8 @@ impl Setup<'_> {
             ];
             self.ask.choose(&self.context, &question, &options, 1).await? == 1
         };
-        if scans { self.scanned().await } else { self.pasted(brand).await }
+        let rights = self.rights().await?;
+        if scans { self.scanned(rights).await } else { self.pasted(brand).await }
     }
 
     /// The id of the app that is set, with its secret, and not switched off. Half of both is none: that is to be mended here.
@@ -140,6 +141,9 @@ impl Setup<'_> {
                     .into());
             }
         };
+        if self.args.rights.is_some() {
+            self.rights().await?;
+        }
         self.take(id, &secret, self.args.domain)
     }
 
@@ -221,7 +225,7 @@ impl Setup<'_> {
     }
 
     /// By a code that somebody scans: that person is the owner.
-    async fn scanned(&mut self) -> Result<(), Stop> {
+    async fn scanned(&mut self, rights: Rights) -> Result<(), Stop> {
         for key in ["FEISHU_APP_ID", "FEISHU_APP_SECRET"] {
             if self.context.environment.get(key).is_some() {
                 return Err(CliError::new(format!(
@@ -236,8 +240,8 @@ impl Setup<'_> {
         let base = self.base_url().unwrap_or_else(|| Brand::Feishu.base_url().to_owned());
         let mut registration = Registration::new(&base, proxy.as_ref()).map_err(CliError::from)?;
         loop {
-            let (begun, until) = self.code(&mut registration).await?;
-            self.show(&begun);
+            let (begun, until) = self.code(&mut registration, rights).await?;
+            self.show(&begun, rights);
             let scanned = self.wait(&mut registration, &begun, until).await?;
             self.kept.code = None;
             let again = match scanned {
@@ -272,7 +276,7 @@ impl Setup<'_> {
     }
 
     /// The code of before where it is still good, else a fresh one.
-    async fn code(&mut self, registration: &mut Registration) -> Result<(Begun, Instant), Stop> {
+    async fn code(&mut self, registration: &mut Registration, rights: Rights) -> Result<(Begun, Instant), Stop> {
         let now_ms = Clock::default().now_ms();
         let until =
             |until_ms: i64| Instant::now() + Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0));
@@ -289,7 +293,7 @@ impl Setup<'_> {
         }
         let begun = loop {
             let asking = self.say("正在取码", "asking for a code");
-            match crate::cli::doctor::with_progress(asking, registration.begin(NAME)).await {
+            match crate::cli::doctor::with_progress(asking, registration.begin(NAME, rights)).await {
                 Ok(begun) => break begun,
                 Err(error) => {
                     let told = self.say(&format!("取不到码：{error}"), &format!("no code: {error}"));
@@ -318,11 +322,17 @@ impl Setup<'_> {
         Ok((begun.clone(), Instant::now() + begun.expires))
     }
 
-    fn show(&self, begun: &Begun) {
+    fn show(&self, begun: &Begun, rights: Rights) {
         output::note(&self.say(
-            "用飞书扫码（Lark 用 Lark）。扫码的人就是所有者。权限：私聊、群里 @我、发答案和卡片，一般免审",
-            "Scan this with Feishu (or Lark). Whoever scans becomes the owner. Rights: direct chats, mentions in groups, answers and cards; usually without a review",
+            "用飞书扫码（Lark 用 Lark）。扫码的人就是所有者",
+            "Scan this with Feishu (or Lark). Whoever scans becomes the owner",
         ));
+        if rights == Rights::GroupContext {
+            output::note(&self.say(
+                "群上下文要企业管理员审批；批准以前，别的都能用",
+                "an administrator has to approve the group context; all else works before that",
+            ));
+        }
         let stdout = std::io::stdout();
         if stdout.is_terminal() {
             let columns = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));

@@ -48,12 +48,11 @@ impl Setup<'_> {
             }
             let lang = self.context.lang;
             let waits = findings.iter().any(|finding| waits_for_administrator(finding, lang));
-            let left = |stop| if waits && matches!(stop, Stop::Left) { Stop::Waits } else { stop };
             if !self.ask.is_person() {
                 let bad: Vec<&str> = findings.iter().filter(|one| blocks(one)).map(|one| one.id.id()).collect();
                 let failed = CliError::new(format!("the app is not ready: {}", bad.join(", ")))
                     .hint("按上面每一行说的改好，再运行一次", "mend what the lines above name, then run it again");
-                return Err(if waits { Stop::Waits } else { failed.into() });
+                return Err(if waits { self.waits().await } else { failed.into() });
             }
             if waits {
                 output::note(&self.say(
@@ -66,7 +65,10 @@ impl Setup<'_> {
                 true => self.say("按回车再查 · p 重新填凭证", "Enter to check again · p to give the credentials again"),
                 false => self.say("按回车再查", "Enter to check again"),
             };
-            let typed = self.ask.line(&or_leave(&self.context, &enter)).await.map_err(left)?;
+            let typed = match self.ask.line(&or_leave(&self.context, &enter)).await {
+                Err(Stop::Left) if waits => return Err(self.waits().await),
+                typed => typed?,
+            };
             if wrong_secret && typed.eq_ignore_ascii_case("p") {
                 let brand = self.args.domain.unwrap_or_else(|| self.present_brand());
                 self.pasted(brand).await?;
@@ -78,8 +80,9 @@ impl Setup<'_> {
         let config = self.config()?;
         let (app, access) = (app::feishu_app(&config), app::access(&config));
         let daemon: Daemon = look_for_daemon(&self.context, &self.paths).await;
-        let clock = Clock::default();
-        let case = feishu::Case { config: &config, app: app.as_ref(), daemon: &daemon, access: &access, clock };
+        let (clock, group_context) = (Clock::default(), self.wants_groups());
+        let case =
+            feishu::Case { config: &config, app: app.as_ref(), daemon: &daemon, access: &access, group_context, clock };
         let mut sheet = Sheet::new(self.context.lang);
         let what = self.say("正在问飞书", "asking Feishu");
         with_progress(what, feishu::examine(&mut sheet, &case)).await;

@@ -3,6 +3,7 @@
 //! on at the first thing that is missing.
 
 mod app;
+mod approval;
 mod ask;
 mod checks;
 mod finish;
@@ -23,7 +24,7 @@ use self::ask::{Ask, Stop};
 use super::error::{CliError, Code};
 use super::output::{self, paint};
 use super::{Context, demo};
-use crate::channels::feishu::register::Brand;
+use crate::channels::feishu::register::{Brand, Rights};
 use crate::config::{Change, Config, Paths, Setting, write_missing, write_private, write_settings};
 use crate::domain::view::Lang;
 use crate::supervisor::{Lock, LockError};
@@ -51,6 +52,9 @@ pub(super) struct Args {
     /// Make a new app by a code that you scan, also where there is one
     #[arg(long)]
     new_app: bool,
+    /// Which rights the app is to have: basic, or group (what others say in groups as well; an administrator approves that)
+    #[arg(long, value_name = "PACKAGE", value_parser = rights)]
+    rights: Option<Rights>,
     /// The folder of the project in which the agent works
     #[arg(long, value_name = "DIR")]
     project: Option<PathBuf>,
@@ -74,11 +78,19 @@ fn brand(text: &str) -> Result<Brand, String> {
     }
 }
 
+fn rights(text: &str) -> Result<Rights, String> {
+    match text {
+        "basic" => Ok(Rights::Basic),
+        "group" => Ok(Rights::GroupContext),
+        _ => Err("write basic or group".to_owned()),
+    }
+}
+
 pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     if !args.yes && !std::io::stdin().is_terminal() {
         return Err(CliError::new("there is no terminal in which anything could be asked").hint(
-            "用 `ally setup --yes`，并写明 --new-app，或 --app-id ID 加 --app-secret-stdin（或 --app-secret-env NAME）；还有 --lang、--domain、--project DIR、--no-service",
-            "use `ally setup --yes` with --new-app, or with --app-id ID and --app-secret-stdin (or --app-secret-env NAME); besides them --lang, --domain, --project DIR, --no-service",
+            "用 `ally setup --yes`，并写明 --new-app，或 --app-id ID 加 --app-secret-stdin（或 --app-secret-env NAME）；还有 --lang、--domain、--rights、--project DIR、--no-service",
+            "use `ally setup --yes` with --new-app, or with --app-id ID and --app-secret-stdin (or --app-secret-env NAME); besides them --lang, --domain, --rights, --project DIR, --no-service",
         ));
     }
     let paths = context.paths()?;
@@ -121,6 +133,12 @@ struct Kept {
     code: Option<PendingCode>,
     /// The app was made here, as it was asked for.
     made_new: bool,
+    /// Whether the app is to be allowed to read what others say in groups, once somebody was asked.
+    group_context: Option<bool>,
+    /// The card that was sent to be pressed.
+    card: Option<String>,
+    /// Nobody wants to press a button.
+    no_click: bool,
     /// No project is wanted: each chat has a folder of its own.
     no_project: bool,
     /// What the runtime answered with.
@@ -201,7 +219,9 @@ impl Setup<'_> {
         self.service().await?;
         self.start().await?;
         self.owner().await?;
-        self.greet().await
+        self.greet().await?;
+        self.click().await?;
+        self.group_context().await
     }
 
     /// What is said at the end, however it came.
@@ -222,11 +242,17 @@ impl Setup<'_> {
                 ));
                 Ok(ExitCode::SUCCESS)
             }
-            Err(Stop::Waits) => {
-                output::note(&context.say(
-                    "已保存。管理员批准后运行 `ally setup` 继续",
-                    "Saved. After the administrator approves, run `ally setup` again",
-                ));
+            Err(Stop::Waits { is_told }) => {
+                output::note(&match is_told {
+                    true => context.say(
+                        "已保存。管理员批准后运行 `ally setup` 继续；批准了我也会在飞书里告诉你",
+                        "Saved. After the administrator approves, run `ally setup` again; I will also tell you in Feishu",
+                    ),
+                    false => context.say(
+                        "已保存。管理员批准后运行 `ally setup` 继续",
+                        "Saved. After the administrator approves, run `ally setup` again",
+                    ),
+                });
                 Ok(if self.ask.is_person() { ExitCode::SUCCESS } else { ExitCode::from(Code::Temporary as u8) })
             }
             Err(Stop::Left) => {

@@ -9,14 +9,6 @@ use std::time::{Duration, Instant};
 use crate::support::feishu_sim::SimMessage;
 use crate::support::world::*;
 
-/// A zone in which it is about noon: nobody is told of a crash at night.
-fn daytime() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let east = 12 - i64::try_from(now.as_secs() / 3600 % 24).unwrap();
-    // Names of this kind count the other way.
-    format!("zone = \"Etc/GMT{:+}\"\n", -east)
-}
-
 /// With files in `run/` that only test builds look at.
 async fn prepare(settings: &str, files: &[(&str, &str)]) -> World {
     let world = World::prepare(Kind::Embedded, settings).await;

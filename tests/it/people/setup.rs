@@ -56,6 +56,29 @@ fn greetings(world: &World) -> Vec<SimMessage> {
     all.filter(|one| one.by_bot() && one.text().contains("I listen only to you")).collect()
 }
 
+/// What the bot said in the owner's chat, in these words.
+fn told(world: &World, words: &str) -> Option<SimMessage> {
+    world.sim.messages(OWNER_CHAT).into_iter().find(|one| one.by_bot() && one.text().contains(words))
+}
+
+/// The owner looks for the newest card in the chat, and presses its button.
+async fn press(world: &World, person: &mut Terminal) {
+    person.until("press Continue on the card").await;
+    let newest = |world: &World| {
+        let all = world.sim.messages(OWNER_CHAT).into_iter().rev();
+        all.filter(SimMessage::by_bot).find(|one| one.button("Continue").is_some())
+    };
+    let card = world.wait("the card", newest).await;
+    let button = card.button("Continue").unwrap();
+    // It is for whoever it was sent to, in a chat that the ledger may not know yet.
+    let refused = world.sim.press(&card, STRANGER, button.clone());
+    world.wait("the answer to a stranger", |world| world.sim.toast(&refused)).await;
+    world.sim.press(&card, OWNER, button);
+    person.until("the click came back").await;
+    let told = world.wait("who pressed", |world| told(world, "buttons work")).await;
+    assert!(!told.text().contains("Nobody") && !told.text().contains(STRANGER), "{}", told.text());
+}
+
 fn file(world: &World, name: &str) -> String {
     std::fs::read_to_string(world.home.path().join("ally").join(name)).unwrap()
 }
@@ -70,6 +93,7 @@ async fn from_nothing_by_a_scanned_code_to_a_greeted_owner() {
     person.answers("This computer is:", "").await;
     person.answers("The platform:", "").await;
     person.answers("The app:", "").await;
+    person.answers("Rights:", "").await;
     person.until("becomes the owner").await;
     person.until("https://open.feishu.cn/page/launcher?user_code=").await;
     person.until("waiting for the scan").await;
@@ -84,6 +108,7 @@ async fn from_nothing_by_a_scanned_code_to_a_greeted_owner() {
     person.until("runs as a service").await;
     person.until("connected to Feishu").await;
     person.until("has greeted you").await;
+    press(&world, &mut person).await;
     person.until("Done in ").await;
     let (keys, seen) = (person.keys(), person.seen());
     assert_eq!(person.ended().await, Some(0));
@@ -114,11 +139,12 @@ async fn begun(world: &World, args: &[&str]) -> Terminal {
 }
 
 /// What is asked after the app where nothing is wrong with it, and there is no sandbox.
-async fn finished(mut person: Terminal) -> Option<i32> {
+async fn finished(world: &World, mut person: Terminal) -> Option<i32> {
     person.answers("a number, or a path", "0").await;
     person.until("one task was tried").await;
     person.answers("type yes", "").await;
     person.answers("type yes", "yes").await;
+    press(world, &mut person).await;
     person.until("Done in ").await;
     person.ended().await
 }
@@ -138,7 +164,8 @@ async fn killed_at_any_step_it_goes_on_there_and_greets_once() {
     kill_at("This computer is:", &[("Language", "2")]).await;
     kill_at("The platform:", &[("This computer is:", "2")]).await;
     kill_at("The app:", &[("The platform:", "1")]).await;
-    kill_at("waiting for the scan", &[("The platform:", "1"), ("The app:", "1")]).await;
+    kill_at("Rights:", &[("The platform:", "1"), ("The app:", "1")]).await;
+    kill_at("waiting for the scan", &[("The platform:", "1"), ("The app:", "1"), ("Rights:", "1")]).await;
     // It is scanned while nobody waits for it.
     world.sim.scan(OWNER);
     kill_at("a number, or a path", &[]).await;
@@ -151,11 +178,16 @@ async fn killed_at_any_step_it_goes_on_there_and_greets_once() {
     kill_at("greeting you", &[("type yes", "yes")]).await;
     world.wait("the greeting", |world| greetings(world).into_iter().next()).await;
     world.kill_bridge().await;
+    kill_at("press Continue on the card", &[]).await;
     let mut last = person(&world, &[]);
     last.until("has greeted you").await;
+    press(&world, &mut last).await;
     last.until("Done in ").await;
     assert_eq!((last.keys(), last.ended().await), (0, Some(0)));
     assert_eq!(greetings(&world).len(), 1);
+    let cards = world.sim.messages(OWNER_CHAT).iter().filter(|one| one.text().contains("buttons work")).count();
+    assert_eq!(cards, 1, "the card of before was taken up");
+    assert_eq!(world.sim.messages(OWNER_CHAT).iter().filter(|one| one.msg_type == "interactive").count(), 1);
     world.assert_sound();
 }
 
@@ -165,6 +197,7 @@ async fn pasted_credentials_need_a_code_in_the_direct_chat() {
     let mut person = begun(&world, &[]).await;
     person.answers("The platform:", "1").await;
     person.answers("The app:", "2").await;
+    person.answers("Rights:", "1").await;
     person.answers("App ID:", "not-an-id").await;
     person.until("begins with cli_").await;
     person.answers("App ID:", APP_ID).await;
@@ -183,6 +216,8 @@ async fn pasted_credentials_need_a_code_in_the_direct_chat() {
         seen.lines().rev().map(str::trim).find(|line| line.len() == 8 && !line.contains(' ')).unwrap().to_owned();
     world.sim.say(OWNER_CHAT, OWNER, &code);
     person.until("the bot has an owner").await;
+    person.answers("s to skip this", "s").await;
+    person.until("to try it later").await;
     person.until("Done in ").await;
     assert!(!person.seen().contains(APP_SECRET) && !person.seen().contains("another-secret"), "a secret is shown");
     assert_eq!(person.ended().await, Some(0));
@@ -202,6 +237,9 @@ async fn what_is_missing_is_named_and_looked_at_again() {
         rules.console.waiting_version = Some("oav_2");
     });
     let mut person = begun(&world, &["--new-app"]).await;
+    world.rewrite("ally.toml", "# zone = \"Asia/Shanghai\"\n", &daytime());
+    person.answers("Rights:", "2").await;
+    person.until("an administrator has to approve the group context").await;
     person.until("waiting for the scan").await;
     world.sim.scan(OWNER);
     person.until("`im:resource` (no files out)").await;
@@ -213,18 +251,38 @@ async fn what_is_missing_is_named_and_looked_at_again() {
     person.until("an administrator has to approve it").await;
     person.answers("Enter to check again", "").await;
     person.answers("Enter to check again", "q").await;
-    person.until("Saved. After the administrator approves, run `ally setup` again").await;
+    person
+        .until("Saved. After the administrator approves, run `ally setup` again; I will also tell you in Feishu")
+        .await;
     assert_eq!(person.ended().await, Some(0), "that is an end like any other");
+    let approved = "The administrator has approved the app";
+    assert!(told(&world, approved).is_none());
+    let mut with_groups = all.clone();
+    with_groups.scopes.push("im:message.group_msg");
+    // A bridge that died meanwhile has forgotten nothing.
+    world.kill_bridge().await;
     world.sim.rules(|rules| rules.console = all);
-    let again = self::person(&world, &[]);
-    assert_eq!(finished(again).await, Some(0));
+    world.patiently(3, "the word of the approval", |world| told(world, approved)).await;
+    let mut again = self::person(&world, &[]);
+    again.until("`im:message.group_msg` (what others say in groups cannot be read").await;
+    assert_eq!(finished(&world, again).await, Some(0));
     assert_eq!(greetings(&world).len(), 1);
+    let groups = "The administrator has approved the group context";
+    assert!(told(&world, groups).is_none());
+    world.sim.rules(|rules| rules.console = with_groups);
+    world.patiently(3, "the word of the other approval", |world| told(world, groups)).await;
+    let mut last = self::person(&world, &[]);
+    last.until("the rights of the group context are there").await;
+    last.until("Done in ").await;
+    assert_eq!((last.keys(), last.ended().await), (0, Some(0)));
+    let said = |words| world.sim.messages(OWNER_CHAT).iter().filter(|one| one.text().contains(words)).count();
+    assert_eq!([said(approved), said(groups)], [1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_is_refused_or_too_old_gives_way_to_another() {
     let world = fresh(Kind::Embedded).await;
-    let mut person = begun(&world, &["--new-app", "--no-service"]).await;
+    let mut person = begun(&world, &["--new-app", "--no-service", "--rights", "basic"]).await;
     person.until("waiting for the scan").await;
     world.sim.refuse_scan();
     person.until("whoever scanned it said no").await;
@@ -259,6 +317,7 @@ async fn a_code_that_is_refused_or_too_old_gives_way_to_another() {
     world.sim.rules(|rules| rules.out_of_range = None);
     person.answers("Enter to try again", "").await;
     person.until("has greeted you").await;
+    press(&world, &mut person).await;
     person.until("Done in ").await;
     assert_eq!(person.ended().await, Some(0));
     assert_eq!(greetings(&world).len(), 1);
@@ -268,7 +327,7 @@ async fn a_code_that_is_refused_or_too_old_gives_way_to_another() {
 async fn a_task_that_does_not_work_is_told_with_its_remedy() {
     let world = fresh(Kind::Codex).await;
     world.rewrite("codex/config.toml", &world.model_at, "127.0.0.1:9");
-    let mut person = begun(&world, &["--new-app"]).await;
+    let mut person = begun(&world, &["--new-app", "--rights", "basic"]).await;
     person.until("waiting for the scan").await;
     world.sim.scan(OWNER);
     person.answers("a number, or a path", &world.home.path().display().to_string()).await;
@@ -297,7 +356,7 @@ async fn codex_is_installed_and_signed_in_where_it_is_not() {
     std::fs::remove_file(world.home.path().join("ally/codex/config.toml")).unwrap();
     let begin = |npm: &str| {
         let path = programs(&world, &[("npm", npm), ("the-codex", CODEX)]);
-        let mut command = command(&world, &["--new-app"]);
+        let mut command = command(&world, &["--new-app", "--rights", "basic"]);
         command.env("PATH", path).env_remove("ALLY_RUNTIME_BIN");
         Terminal::run(command)
     };
@@ -350,7 +409,9 @@ async fn a_script_says_everything_by_flags() {
     let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
     let refused = script(&world, &[], "");
     assert_eq!(refused.status.code(), Some(1));
-    for flag in ["--yes", "--new-app", "--app-id", "--app-secret-stdin", "--app-secret-env", "--project", "--lang"] {
+    for flag in
+        ["--yes", "--new-app", "--app-id", "--app-secret-stdin", "--app-secret-env", "--rights", "--project", "--lang"]
+    {
         assert!(told(&refused).contains(flag), "{flag} is missing in {}", told(&refused));
     }
     let refused = script(&world, &["--yes", "--lang", "en"], "");
