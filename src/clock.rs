@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The longest that a sleeper may be late because the machine itself slept.
-const LATE_MS: u64 = 60_000;
+/// How late a sleeper may be at least, and at most, because the machine itself slept. Each look at the clock wakes a processor.
+const LATE_MS: (u64, u64) = (5_000, 60_000);
 
 /// Wall-clock time in Unix milliseconds, with an offset and a speed. Clones share both.
 #[derive(Debug, Clone, Default)]
@@ -67,8 +67,8 @@ impl Clock {
     }
 
     /// Sleeps for `duration` of this clock's time. For waits that are rules (30 min, 6 s), not for deadlines of calls.
-    /// After a sleep of the machine it may end a tenth of what was left then too late, a minute at most; a clock that is
-    /// set back makes it no longer.
+    /// After a sleep of the machine it may end a tenth of what was left then too late, five seconds at least and a minute at
+    /// most; a clock that is set back makes it no longer.
     pub async fn sleep(&self, duration: Duration) {
         let until = self.now_ms().saturating_add(duration.as_millis() as i64);
         let mut rest = duration;
@@ -82,7 +82,7 @@ impl Clock {
             let speed = self.inner.speed_milli.load(Ordering::Relaxed).max(1);
             let real = (left as u64).saturating_mul(1000) / speed;
             // In slices, because the wall clock may be set and the machine may sleep, which the timer does not count.
-            let slice = Duration::from_millis(real.min((real / 10).clamp(1000, LATE_MS)).max(1));
+            let slice = Duration::from_millis(real.min((real / 10).clamp(LATE_MS.0, LATE_MS.1)).max(1));
             let began = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(slice) => {}

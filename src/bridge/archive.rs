@@ -30,7 +30,7 @@ use crate::ledger::archive::{self, Cursor, Entry};
 const STEP: u32 = 64;
 const DAY_MS: i64 = 86_400_000;
 /// Longest rest. What settles wakes it; what is settled without having run can wait.
-const REST: Duration = Duration::from_secs(30);
+const REST: Duration = Duration::from_secs(300);
 /// After the disk refused it.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -56,7 +56,7 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<(
         tokio::select! {
             () = cancel.cancelled() => break,
             () = core.wakes.archive.notified() => {}
-            () = core.clock.sleep(rest) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
     Ok(())

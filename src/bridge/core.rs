@@ -142,6 +142,7 @@ pub struct Wakes {
     pub backfill: Notify,
     pub routines: Notify,
     pub archive: Notify,
+    pub reminders: Notify,
 }
 
 impl Core {

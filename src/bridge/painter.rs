@@ -88,6 +88,8 @@ fn dispatch(core: &Arc<Core>, busy: &Arc<Mutex<HashSet<DeliveryId>>>, inherited:
         }
         drop(leave);
         core.wakes.painter.notify_one();
+        // It may have been a request, which waits from now on.
+        core.wakes.reminders.notify_one();
         unless_outage(result.map_err(Into::into))
     });
 }

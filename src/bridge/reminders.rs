@@ -29,25 +29,34 @@ const PAUSE_MS: i64 = 2 * 3_600_000;
 const AGAIN_MS: i64 = 7 * 86_400_000;
 /// The platform's cards can be changed and pressed for fourteen days: what waits gets another one before.
 const REISSUE_MS: i64 = 13 * 86_400_000;
-/// How often it is looked: nobody counts these minutes.
+/// How often it is looked at most, and while anything waits: nobody counts these minutes.
 const EVERY: Duration = Duration::from_secs(5);
+/// Where nothing waits, unless something new is to be seen: other cards grow old, too.
+const LONGEST: Duration = Duration::from_secs(600);
 
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) -> anyhow::Result<()> {
     while core.until_writable(&cancel).await {
-        if let Err(error) = look(&core).await.map_err(anyhow::Error::from)
-            && !is_outage(&error)
-        {
-            warn!(error = %format!("{error:#}"), "Could not look after open requests");
-        }
-        tokio::select! {
-            () = cancel.cancelled() => break,
-            () = tokio::time::sleep(EVERY) => {}
-        }
+        let rest = look(&core).await.unwrap_or_else(|error| {
+            let error = anyhow::Error::from(error);
+            if !is_outage(&error) {
+                warn!(error = %format!("{error:#}"), "Could not look after open requests");
+            }
+            EVERY
+        });
+        let woken = async {
+            tokio::select! {
+                () = core.wakes.reminders.notified() => {}
+                () = core.clock.sleep(rest - EVERY) => {}
+            }
+            tokio::time::sleep(EVERY).await;
+        };
+        let _ = cancel.run_until_cancelled(woken).await;
     }
     Ok(())
 }
 
-async fn look(core: &Core) -> Result<(), LedgerError> {
+/// Does what is due, and gives how long nothing will be.
+async fn look(core: &Core) -> Result<Duration, LedgerError> {
     let waiting = core.ledger.read(gates::waiting).await?;
     let now = core.now_ms();
     let after = core.config.remind_after.map(|after| after.as_millis() as i64);
@@ -61,8 +70,11 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     };
     let pause = |gate: &Gate| gate.paused_at_ms.is_none() && waits(gate) >= PAUSE_MS;
     reissue(core, now).await?;
+    if waiting.is_empty() {
+        return Ok(LONGEST);
+    }
     if !waiting.iter().any(|gate| remind(gate) || pause(gate)) {
-        return Ok(());
+        return Ok(EVERY);
     }
     let paused: Vec<GateId> = waiting.iter().filter(|gate| pause(gate)).map(|gate| gate.id.clone()).collect();
     let reminded: Vec<Gate> = waiting.iter().filter(|gate| remind(gate)).cloned().collect();
@@ -104,7 +116,7 @@ async fn look(core: &Core) -> Result<(), LedgerError> {
     crash::point("reminder.after");
     core.wakes.painter.notify_one();
     core.wakes.outbox.notify_one();
-    Ok(())
+    Ok(EVERY)
 }
 
 /// Cards that soon nobody could press or change any more: another one takes their place, and they say so.
