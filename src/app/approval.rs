@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -13,8 +14,8 @@ use crate::bridge::greeting;
 use crate::bridge::notices::{self, Cause};
 use crate::channels::feishu::FeishuConfig;
 use crate::channels::feishu::inspect::Inspector;
-use crate::control::{Approval, ApprovalReport};
-use crate::doctor::feishu::is_approved;
+use crate::control::{Approval, ApprovalReport, ApprovalRequest};
+use crate::doctor::feishu::{Standing, standing};
 use crate::domain::ids::ChannelName;
 use crate::domain::view::Lang;
 use crate::ledger::{LedgerError, Transaction, said};
@@ -24,6 +25,8 @@ use crate::words::NoticeMsg;
 const FIRST: Duration = Duration::from_secs(5);
 /// However long it takes. Far below what the platform allows an app to ask.
 const LONGEST: Duration = Duration::from_secs(300);
+/// Whoever asks for it waits at a terminal.
+const AT_ONCE: Duration = Duration::from_secs(10);
 /// Nobody waits for it any more.
 const FORGOTTEN_MS: i64 = 30 * 86_400_000;
 const ALL: [Approval; 2] = [Approval::Version, Approval::GroupContext];
@@ -31,17 +34,20 @@ const ALL: [Approval; 2] = [Approval::Version, Approval::GroupContext];
 impl Approval {
     fn name(self) -> &'static str {
         match self {
-            Approval::Version => "version",
+            Approval::Version => greeting::VERSION,
             Approval::GroupContext => "group_context",
         }
     }
+}
 
-    fn words(self, lang: Lang) -> String {
-        match self {
-            Approval::Version => NoticeMsg::VersionApproved.text(lang),
-            Approval::GroupContext => NoticeMsg::GroupContextApproved.text(lang),
-        }
-    }
+/// That something is waited for, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Wait {
+    since_ms: i64,
+    /// The version that was handed in, where the platform tells it.
+    version: Option<String>,
+    /// The owner had been greeted before: a greeting since says that somebody went on without the word.
+    was_greeted: bool,
 }
 
 /// The approvals of one app.
@@ -62,23 +68,37 @@ impl Approvals {
         Ok(Self { core, channel: "feishu".into(), app_id: app.app_id.clone(), inspector, more: Notify::new() })
     }
 
-    /// Has it looked for, unless it is there already.
+    /// Has it looked for, unless it is there already. Nothing where it is about another app.
     ///
     /// # Errors
     /// When the ledger takes no writes.
-    pub(super) async fn wait_for(&self, what: Approval) -> Result<ApprovalReport, LedgerError> {
+    pub(super) async fn wait_for(&self, request: &ApprovalRequest) -> Result<Option<ApprovalReport>, LedgerError> {
+        if request.app_id != self.app_id {
+            return Ok(None);
+        }
+        let what = request.what;
         // A platform that does not answer is asked again.
-        if self.is_there(what).await {
-            self.forget(what).await?;
-            return Ok(ApprovalReport::Approved);
-        }
-        if self.core.access(&self.channel).owner.is_none() {
-            return Ok(ApprovalReport::NoOwner);
-        }
-        let (key, since) = (self.key(what), self.core.now_ms().to_string());
-        self.core.ledger.write(move |tx| said::set_meta(tx, &key, &since)).await?;
+        let looked = tokio::time::timeout(AT_ONCE, standing(&self.inspector, what, None)).await;
+        let version = match looked.unwrap_or(Ok(Standing::Waits { version: None })) {
+            Ok(Standing::Approved) => {
+                self.forget(what).await?;
+                return Ok(Some(ApprovalReport::Approved));
+            }
+            Ok(Standing::Untold) => return Ok(Some(ApprovalReport::Untold)),
+            Ok(Standing::Waits { version }) => version,
+            Ok(Standing::Refused) | Err(_) => None,
+        };
+        let Some(owner) = self.core.access(&self.channel).owner.clone() else {
+            return Ok(Some(ApprovalReport::NoOwner));
+        };
+        let (key, channel, since_ms) = (self.key(what), self.channel.clone(), self.core.now_ms());
+        let write = move |tx: &Transaction<'_>| {
+            let was_greeted = greeting::was_begun(tx, &channel, &owner)?;
+            said::set_meta(tx, &key, &serde_json::to_string(&Wait { since_ms, version, was_greeted })?)
+        };
+        self.core.ledger.write(write).await?;
         self.more.notify_one();
-        Ok(ApprovalReport::Waiting)
+        Ok(Some(ApprovalReport::Waiting))
     }
 
     /// Looks for what is waited for, until `cancel`.
@@ -110,48 +130,69 @@ impl Approvals {
         let mut any_left = false;
         for what in ALL {
             let key = self.key(what);
-            let since = self.core.ledger.read(move |tx| said::meta(tx, &key)).await?;
-            let Some(since_ms) = since.and_then(|since| since.parse::<i64>().ok()) else { continue };
-            if self.core.now_ms().saturating_sub(since_ms) > FORGOTTEN_MS {
+            let Some(wait) = self.core.ledger.read(move |tx| waited(tx, &key)).await? else { continue };
+            if self.core.now_ms().saturating_sub(wait.since_ms) > FORGOTTEN_MS {
                 self.forget(what).await?;
-            } else if self.is_there(what).await {
-                self.tell(what).await?;
-            } else {
-                any_left = true;
+                continue;
+            }
+            match standing(&self.inspector, what, wait.version.as_deref()).await {
+                Ok(Standing::Approved) => self.tell(what, wait, true).await?,
+                Ok(Standing::Refused) => self.tell(what, wait, false).await?,
+                Ok(Standing::Waits { version }) => {
+                    any_left = true;
+                    if version.is_some() && version != wait.version {
+                        self.note_version(what, version).await?;
+                    }
+                }
+                Ok(Standing::Untold) => any_left = true,
+                Err(error) => {
+                    any_left = true;
+                    debug!(%error, ?what, "Whether an administrator has approved it is not told");
+                }
             }
         }
         Ok(any_left)
     }
 
-    async fn is_there(&self, what: Approval) -> bool {
-        let told = is_approved(&self.inspector, what).await;
-        if let Err(error) = &told {
-            debug!(%error, ?what, "Whether an administrator has approved it is not told");
-        }
-        told.unwrap_or_default()
+    /// Another one was handed in instead.
+    async fn note_version(&self, what: Approval, version: Option<String>) -> Result<(), LedgerError> {
+        let key = self.key(what);
+        let write = move |tx: &Transaction<'_>| match waited(tx, &key)? {
+            Some(wait) => said::set_meta(tx, &key, &serde_json::to_string(&Wait { version, ..wait })?),
+            None => Ok(()),
+        };
+        self.core.ledger.write(write).await
     }
 
     /// That it is not waited for any more is noted with the word that the owner gets.
-    async fn tell(&self, what: Approval) -> Result<(), LedgerError> {
-        let (key, channel, owner) =
-            (self.key(what), self.channel.clone(), self.core.access(&self.channel).owner.clone());
+    async fn tell(&self, what: Approval, seen: Wait, is_approved: bool) -> Result<(), LedgerError> {
+        let (key, channel) = (self.key(what), self.channel.clone());
+        let owner = self.core.access(&self.channel).owner.clone();
         let is_news = move |tx: &Transaction<'_>| {
+            // Somebody may have seen it meanwhile, or wait for another one.
+            if waited(tx, &key)?.as_ref() != Some(&seen) {
+                return Ok(false);
+            }
             said::set_meta(tx, &key, "")?;
-            // Whoever went on without the word needs it no more.
             let goes_on = match &owner {
                 Some(owner) if what == Approval::Version => greeting::was_begun(tx, &channel, owner)?,
                 _ => false,
             };
-            Ok(!goes_on)
+            Ok(seen.was_greeted || !goes_on)
         };
-        notices::tell_if(&self.core, &Cause::Approved(what.name()), |lang| what.words(lang), is_news).await
+        let words = |lang: Lang| match (what, is_approved) {
+            (Approval::Version, true) => NoticeMsg::VersionApproved.text(lang),
+            (Approval::Version, false) => NoticeMsg::VersionNotApproved.text(lang),
+            (Approval::GroupContext, _) => NoticeMsg::GroupContextApproved.text(lang),
+        };
+        notices::tell_if(&self.core, &Cause::Approved(what.name()), words, is_news).await
     }
 
     async fn forget(&self, what: Approval) -> Result<(), LedgerError> {
         let key = self.key(what);
-        let write = move |tx: &Transaction<'_>| match said::meta(tx, &key)? {
-            Some(since) if !since.is_empty() => said::set_meta(tx, &key, ""),
-            _ => Ok(()),
+        let write = move |tx: &Transaction<'_>| match waited(tx, &key)? {
+            Some(_) => said::set_meta(tx, &key, ""),
+            None => Ok(()),
         };
         self.core.ledger.write(write).await
     }
@@ -160,4 +201,8 @@ impl Approvals {
     fn key(&self, what: Approval) -> String {
         format!("approval:{}:{}", self.app_id, what.name())
     }
+}
+
+fn waited(tx: &Transaction<'_>, key: &str) -> Result<Option<Wait>, LedgerError> {
+    Ok(said::meta(tx, key)?.and_then(|text| serde_json::from_str(&text).ok()))
 }

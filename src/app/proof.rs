@@ -10,7 +10,7 @@ use crate::control;
 use crate::supervisor::BridgeLink;
 
 /// Far below what the supervisor and a service manager wait for.
-const EVERY: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_secs(15);
 
 /// Proves it again and again, until `cancel`. Says nothing where it cannot: that is what the supervisor waits for.
 pub(super) async fn give(link: BridgeLink, paths: Paths, cancel: CancellationToken) -> anyhow::Result<()> {

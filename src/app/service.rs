@@ -679,7 +679,8 @@ impl Service for Daemon {
             let Some(approvals) = &self.approvals else {
                 return Err(ServiceError::Refused("ally was started without an app".to_owned()));
             };
-            approvals.wait_for(request.what).await.map_err(failed)
+            let report = approvals.wait_for(&request).await.map_err(failed)?;
+            report.ok_or_else(|| ServiceError::Refused("ally was started with another app".to_owned()))
         })
     }
 

@@ -58,6 +58,9 @@ pub(super) fn pressed(
     name: &str,
     person: &Person,
 ) -> Result<Performed, LedgerError> {
+    if frame.access.owner.as_ref() != Some(&person.user) {
+        return Ok(Performed::told(Told::NoLongerValid));
+    }
     let subject = subject_of(name);
     said::first_time(tx, &subject, frame.now_ms)?;
     let lang: Lang = surfaces::find(tx, SurfaceKind::Notice, &subject)?.map_or(frame.lang, |card| card.lang);

@@ -2,11 +2,15 @@
 //! Who claims the bot by a code is greeted by the answer to that code, where `note` says so.
 
 use super::core::Core;
+use super::notices::{self, Cause};
 use super::say;
 use crate::domain::delivery::{Body, MessageState, Target};
 use crate::domain::ids::*;
 use crate::ledger::messages::NewMessage;
 use crate::ledger::{LedgerError, Transaction, inbound, messages, said};
+
+/// The approval that somebody waits for who is to be greeted after it.
+pub const VERSION: &str = "version";
 
 /// How far the greeting has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub async fn greet(core: &Core, channel: &ChannelName, anew: bool) -> Result<Gre
             sending: None,
         };
         let delivery = messages::insert(tx, &new, frame.now_ms)?;
+        // Whoever is greeted has gone on.
+        notices::forget(tx, &Cause::Approved(VERSION))?;
         said::set_meta(tx, &key(&frame.channel, owner), delivery.as_str())?;
         Ok(Greeted::OnItsWay(None))
     });
@@ -78,6 +84,11 @@ pub(super) fn note(
 /// When the ledger cannot be read.
 pub fn was_begun(tx: &Transaction<'_>, channel: &ChannelName, owner: &UserId) -> Result<bool, LedgerError> {
     Ok(said::meta(tx, &key(channel, owner))?.is_some())
+}
+
+/// Whether the greeting has reached the owner.
+pub(super) fn has_arrived(tx: &Transaction<'_>, channel: &ChannelName, owner: &UserId) -> Result<bool, LedgerError> {
+    Ok(found(tx, channel, owner)? == Some(Greeted::Sent))
 }
 
 /// Where ally works, as people call it.

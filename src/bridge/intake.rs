@@ -14,6 +14,7 @@ use super::ports::*;
 use super::{greeting, say};
 use crate::crash;
 use crate::domain::access::{Heard, heard};
+use crate::domain::action::Action;
 use crate::domain::delivery::{Body, Target};
 use crate::domain::ids::*;
 use crate::domain::message::*;
@@ -389,9 +390,11 @@ fn click_in_ledger(
         refused("not a button of ours")?;
         return Ok(unknown);
     };
-    // Bound to the chat it was drawn for. A platform that names no chat cannot be checked and is not trusted.
-    let is_theirs = addressed == Some(&button.chat);
-    if button.channel != frame.channel || !(is_theirs || click.chat.as_ref() == Some(&button.chat)) {
+    // Bound to the chat it was drawn for, or, of a check-up, to the person that it was sent to, whose chat was not known. A
+    // platform that names no chat cannot be checked and is not trusted.
+    let is_theirs = matches!(button.action, Action::CheckUp { .. }) && addressed == Some(&button.chat);
+    let is_here = click.chat.as_ref().is_some_and(|chat| *chat == button.chat || is_theirs);
+    if button.channel != frame.channel || !is_here {
         refused("drawn for another chat")?;
         return Ok(unknown);
     }

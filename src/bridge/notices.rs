@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::core::{Core, is_outage};
+use super::greeting;
 use super::host::HostState;
 use super::intake::notice;
 use super::pictures::Frame;
@@ -43,6 +44,7 @@ const NIGHT: (u32, u32) = (22 * 60, 8 * 60 + 30);
 /// What was told so long ago says nothing any more.
 const KEPT_MS: i64 = 86_400_000;
 const META: &str = "notices";
+const APPROVED: &str = "approved:";
 
 /// What a notice is about. Told once an hour each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,9 +74,23 @@ impl Cause {
             Cause::Offline(channel) => format!("offline:{channel}"),
             Cause::Runtime => "runtime".to_owned(),
             Cause::Sandbox => "sandbox".to_owned(),
-            Cause::Approved(what) => format!("approved:{what}"),
+            Cause::Approved(what) => format!("{APPROVED}{what}"),
         }
     }
+}
+
+/// Nobody can have written to the bot before that.
+fn is_waited_for(key: &str) -> bool {
+    key.starts_with(APPROVED)
+}
+
+/// What waits to be told of this is told no more.
+pub(super) fn forget(tx: &Transaction<'_>, cause: &Cause) -> Result<(), LedgerError> {
+    let mut all = read(tx)?;
+    if all.get_mut(&cause.key()).is_some_and(|state| state.waits.take().is_some()) {
+        said::set_meta(tx, META, &serde_json::to_string(&all)?)?;
+    }
+    Ok(())
 }
 
 /// Told at any hour.
@@ -261,15 +277,17 @@ fn send(
     night: bool,
 ) -> Result<(), LedgerError> {
     let before = read(tx)?;
-    let place = place(tx, ways)?;
     for (key, state) in &mut all {
-        let Some((frame, target, lang)) = place.as_ref().filter(|_| state.is_due(key, now_ms, night)) else { continue };
-        let Some(text) = state.waits.take() else { continue };
-        let mut text = if *lang == Lang::Zh { text.zh } else { text.en };
-        if state.times > 1 {
-            text = say::notice(*lang, NoticeMsg::HappenedTimes { text: &text, times: state.times });
+        if !state.is_due(key, now_ms, night) {
+            continue;
         }
-        notice(tx, &frame.channel, target.clone(), None, None, text, *lang, now_ms)?;
+        let Some((frame, target, lang)) = place(tx, ways, is_waited_for(key))? else { continue };
+        let Some(text) = state.waits.take() else { continue };
+        let mut text = if lang == Lang::Zh { text.zh } else { text.en };
+        if state.times > 1 {
+            text = say::notice(lang, NoticeMsg::HappenedTimes { text: &text, times: state.times });
+        }
+        notice(tx, &frame.channel, target, None, None, text, lang, now_ms)?;
         (state.told_ms, state.times) = (Some(now_ms), 0);
     }
     all.retain(|_, state| state.waits.is_some() || state.told_ms.is_some_and(|told| now_ms - told < KEPT_MS));
@@ -285,12 +303,18 @@ struct Way {
     otherwise: Option<ChatId>,
 }
 
-/// The owner's direct chat, of the first channel that has one.
-fn place<'a>(tx: &Transaction<'_>, ways: &'a [Way]) -> Result<Option<(&'a Frame, Target, Lang)>, LedgerError> {
+/// The owner's direct chat, of the first channel that has one. An owner without one is written to where that has worked
+/// before, or `at_any_rate`: what cannot be delivered is gone, and otherwise it waits.
+fn place<'a>(
+    tx: &Transaction<'_>,
+    ways: &'a [Way],
+    at_any_rate: bool,
+) -> Result<Option<(&'a Frame, Target, Lang)>, LedgerError> {
     for Way { frame, otherwise } in ways {
         let Some(owner) = &frame.access.owner else { continue };
         let known = inbound::direct_chat_of(tx, &frame.channel, owner)?;
-        let Some(home) = known.or_else(|| otherwise.clone()) else { continue };
+        let is_reached = at_any_rate || (known.is_none() && greeting::has_arrived(tx, &frame.channel, owner)?);
+        let Some(home) = known.or_else(|| otherwise.clone().filter(|_| is_reached)) else { continue };
         let newest = conversations::newest_of_chat(tx, &frame.channel, &home)?;
         let lang = newest.map_or(frame.lang, |conversation| conversation.lang);
         return Ok(Some((frame, Target { chat: home, reply_to: None, in_topic: false }, lang)));

@@ -510,11 +510,13 @@ pub enum Approval {
     GroupContext,
 }
 
-/// Whose approval is to be waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// An approval that is to be waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
-    /// What for.
+    /// Of what.
     pub what: Approval,
+    /// Of which app: the daemon may have been started with another one.
+    pub app_id: String,
 }
 
 /// How it stands with an approval.
@@ -527,6 +529,8 @@ pub enum ApprovalReport {
     Waiting,
     /// There is no owner to be told, so nobody looks for it.
     NoOwner,
+    /// The app has no right to see it, so nobody could tell.
+    Untold,
 }
 
 /// A card that was sent to be pressed.

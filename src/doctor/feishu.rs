@@ -278,7 +278,7 @@ async fn console(sheet: &mut Sheet, case: &Case<'_>, link: &Link<'_>, inspector:
     match &published {
         Ok(published) => {
             let listed = match &case.access.owner {
-                Some(owner) => inspector.listed(owner.as_str()).await.ok(),
+                Some(owner) => inspector.listed(owner.as_str()).await.ok().flatten(),
                 None => None,
             };
             range(sheet, link, published.as_ref().and_then(|published| published.range), listed);
@@ -360,7 +360,7 @@ fn version(sheet: &mut Sheet, link: &Link<'_>, app: &AppInfo, published: Option<
 fn range(sheet: &mut Sheet, link: &Link<'_>, range: Option<Range>, owner: Option<Listed>) {
     let (check, lang, page) = (Check::Range, sheet.lang, link.page());
     let remedy = DoctorMsg::RangeRemedy { link: &page };
-    let by_name_alone = |range: &Range| range.departments + range.groups == 0;
+    let by_name_alone = |range: &Range| range.people > 0 && range.departments + range.groups == 0;
     match (range, owner) {
         (_, Some(Listed { may_not: true, .. })) => sheet.bad(check, DoctorMsg::RangeForbidden, remedy),
         (Some(Range { everybody: true, .. }), _) => sheet.ok(check, DoctorMsg::RangeAll),
@@ -468,18 +468,63 @@ pub fn group_context_page(app: &FeishuConfig) -> String {
     Link { app }.scopes(&[GROUP_MESSAGES])
 }
 
-/// Whether what an administrator has to approve is in force.
+/// How it stands with what an administrator has to approve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in force.
+    Approved,
+    /// It was refused, or taken back.
+    Refused,
+    /// Not yet.
+    Waits {
+        /// The version that was handed in, where there is one.
+        version: Option<String>,
+    },
+    /// The app may not read about itself.
+    Untold,
+}
+
+/// Asks how it stands. `version` is the one that is waited for, where that is known.
 ///
 /// # Errors
 /// What the platform says instead of telling it: worth another look.
-pub async fn is_approved(inspector: &Inspector, what: Approval) -> Result<bool, ApiError> {
-    let app = inspector.app().await?;
+pub async fn standing(inspector: &Inspector, what: Approval, version: Option<&str>) -> Result<Standing, ApiError> {
+    let app = match inspector.app().await {
+        Ok(app) => app,
+        Err(error) if error.code() == Some(MISSING_RIGHT) => return standing_untold(inspector, what).await,
+        Err(error) => return Err(error),
+    };
     match what {
-        Approval::GroupContext => Ok(app.scopes.iter().any(|scope| scope == GROUP_MESSAGES)),
+        Approval::GroupContext if app.scopes.iter().any(|scope| scope == GROUP_MESSAGES) => Ok(Standing::Approved),
+        Approval::GroupContext => Ok(Standing::Waits { version: None }),
         Approval::Version => {
             let is_on = inspector.bot().await?.is_some_and(|bot| bot.activate_status == ENABLED);
-            Ok(is_on && app.waiting_version.is_none() && inspector.published().await?.is_some())
+            Ok(judge_version(&app, is_on, version))
         }
+    }
+}
+
+/// What is known all the same.
+async fn standing_untold(inspector: &Inspector, what: Approval) -> Result<Standing, ApiError> {
+    let is_there = match what {
+        Approval::GroupContext => inspector.granted().await?.iter().any(|scope| scope == GROUP_MESSAGES),
+        Approval::Version => match inspector.bot().await? {
+            Some(bot) if bot.activate_status == ENABLED => true,
+            _ => return Ok(Standing::Waits { version: None }),
+        },
+    };
+    Ok(if is_there { Standing::Approved } else { Standing::Untold })
+}
+
+/// Whether the bot works, and by the version that was waited for.
+fn judge_version(app: &AppInfo, is_on: bool, version: Option<&str>) -> Standing {
+    match (&app.waiting_version, &app.online_version, version) {
+        (_, Some(online), Some(version)) if online == version && is_on => Standing::Approved,
+        (Some(waiting), _, _) => Standing::Waits { version: Some(waiting.clone()) },
+        (None, Some(online), Some(version)) if online != version => Standing::Refused,
+        (None, None, Some(_)) => Standing::Refused,
+        (None, Some(_), _) if is_on => Standing::Approved,
+        (None, _, _) => Standing::Waits { version: None },
     }
 }
 
@@ -575,12 +620,13 @@ mod tests {
             (Some(all), on, Grade::Ok, "everybody"),
             (Some(all), off, Grade::Ok, "everybody"),
             (Some(all), banned, Grade::Bad, "may not use it"),
-            (Some(few), on, Grade::Note, "only people: 2 may"),
-            (Some(few), None, Grade::Note, "only people: 2 may"),
+            (Some(few), on, Grade::Note, "only for people: 2"),
+            (Some(few), None, Grade::Note, "only for people: 2"),
             (Some(few), off, Grade::Note, "the owner is not on the list"),
             // Perhaps as one of the department.
-            (Some(team), off, Grade::Note, "only departments: 1 may"),
-            (Some(Range::default()), None, Grade::Note, "only its maker may"),
+            (Some(team), off, Grade::Note, "only for departments: 1"),
+            (Some(Range::default()), None, Grade::Note, "only for its maker"),
+            (Some(Range::default()), off, Grade::Note, "only for its maker"),
             (None, on, Grade::Ok, "the owner may use it"),
             (None, off, Grade::Unknown, "not tell"),
         ] {
@@ -629,6 +675,33 @@ mod tests {
         for (app, want) in [(waiting, true), (AppInfo::default(), false)] {
             let finding = found(|sheet, link| version(sheet, link, &app, None));
             assert_eq!(waits_for_administrator(&finding, Lang::En), want, "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn an_approval_is_that_of_the_version_that_was_handed_in() {
+        let app = |waiting: &str, online: &str| {
+            let given = |id: &str| Some(id.to_owned()).filter(|id| !id.is_empty());
+            AppInfo { waiting_version: given(waiting), online_version: given(online), ..AppInfo::default() }
+        };
+        let waits = |version: &str| Standing::Waits { version: Some(version.to_owned()) };
+        let unknown = Standing::Waits { version: None };
+        for (app, is_on, version, want) in [
+            (app("2", "1"), true, None, waits("2")),
+            (app("2", "1"), true, Some("2"), waits("2")),
+            (app("", "2"), true, Some("2"), Standing::Approved),
+            (app("3", "2"), true, Some("2"), Standing::Approved),
+            // Another one was handed in instead of it.
+            (app("3", "1"), true, Some("2"), waits("3")),
+            (app("", "1"), true, Some("2"), Standing::Refused),
+            (app("", ""), false, Some("2"), Standing::Refused),
+            // Only the bot was waited for.
+            (app("", "1"), false, None, unknown.clone()),
+            (app("", "1"), true, None, Standing::Approved),
+            // In force, and the bot is not enabled yet.
+            (app("", "2"), false, Some("2"), unknown),
+        ] {
+            assert_eq!(judge_version(&app, is_on, version), want, "{app:?} {is_on} {version:?}");
         }
     }
 

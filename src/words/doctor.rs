@@ -126,7 +126,7 @@ super::messages! {
         VersionRemedy { link: &'a str } =>
             "打开 {link} 的“版本管理与发布”，创建版本，选好可用范围，发布", "at {link}, “Version management & release”: create a version, choose who may see it, publish";
         RangeAll => "企业里所有人", "everybody in the organisation";
-        RangeSome { who: &'a str } => "只有 {who} 能用；其他同事找不到这个机器人", "only {who} may use it; other colleagues do not find the bot";
+        RangeSome { who: &'a str } => "只对这些人开放：{who}。其他同事找不到这个机器人", "only for {who}; other colleagues do not find the bot";
         RangePeople { n: usize } => "{n} 个人", "people: {n}";
         RangeDepartments { n: usize } => "{n} 个部门", "departments: {n}";
         RangeGroups { n: usize } => "{n} 个用户组", "groups of people: {n}";

@@ -255,8 +255,11 @@ super::messages! {
             "{channel} 不让 ally 连接，那里的消息收不到。{problem}",
             "{channel} refuses ally, so nothing comes from there. {problem}";
         VersionApproved =>
-            "管理员批准了应用，现在可以用了。在电脑上运行 `ally setup` 接着做",
-            "The administrator has approved the app, and it can be used now. Run `ally setup` on the computer to go on";
+            "管理员批准了应用。在电脑上运行 `ally setup` 接着做",
+            "The administrator has approved the app. Run `ally setup` on the computer to go on";
+        VersionNotApproved =>
+            "应用提交的版本没有批准，或者撤回了。在电脑上运行 `ally setup` 看还缺什么",
+            "The version of the app that was handed in was not approved, or was taken back. Run `ally setup` on the computer to see what is missing";
         GroupContextApproved =>
             "管理员批准了群上下文：群里被引用的消息和文件、停机时错过的话，现在都读得到",
             "The administrator has approved the group context: quoted messages, files of groups and what was missed during a downtime can be read now";

@@ -175,14 +175,15 @@ impl Inspector {
     }
 
     /// How a person stands in the lists of those who may use the app. Needs `application:application:self_manage`.
-    pub async fn listed(&self, user: &str) -> Result<Listed, ApiError> {
+    /// `None`: it does not tell.
+    pub async fn listed(&self, user: &str) -> Result<Option<Listed>, ApiError> {
         const WHAT: &str = "ask who may use the app";
         let path = format!("/open-apis/application/v6/applications/{}/visibility/check_white_black_list", self.app_id);
         let (query, people) = ([("user_id_type", "open_id")], json!({ "user_ids": [user] }));
         let answer = self.client.call(WHAT, None, |http| http.post(&path).query(&query).json(&people)).await?;
         let data: Value = answer.data(WHAT)?;
-        let of = |list: &str| data["user_visibility_list"][0][list].as_bool().unwrap_or_default();
-        Ok(Listed { may: of("in_white_list"), may_not: of("in_black_list") })
+        let of = |list: &str| data["user_visibility_list"][0][list].as_bool();
+        Ok(of("in_white_list").map(|may| Listed { may, may_not: of("in_black_list").unwrap_or_default() }))
     }
 
     /// The rights that the organisation has granted; needs no right itself, and is not complete for every app.

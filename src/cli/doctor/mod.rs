@@ -239,13 +239,12 @@ impl<'a> Exam<'a> {
         if self.daemon.status.is_none() {
             return Ok(Pressed::NotRunning);
         }
-        let Some(mut card) = Card::send(Client::connect(&self.paths)?, patience).await? else {
-            return Ok(Pressed::NoOwner);
-        };
+        let client = Client::connect(&self.paths)?;
+        let Some(mut card) = Card::send(&client, patience).await? else { return Ok(Pressed::NoOwner) };
         output::note(&DoctorMsg::PressHere.text(self.context.lang));
         let mut progress = Progress::new(self.context.say("等着", "waiting"));
         let came = loop {
-            match card.look().await {
+            match card.look(&client).await {
                 Ok(None) => {}
                 Ok(Some(came)) => break Ok(came),
                 Err(error) => break Err(error),

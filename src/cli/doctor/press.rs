@@ -14,7 +14,6 @@ const SHOWN: Duration = Duration::from_secs(30);
 
 /// One that was sent.
 pub(in crate::cli) struct Card {
-    client: Client,
     name: String,
     patience: Duration,
     sent: Instant,
@@ -26,9 +25,9 @@ impl Card {
     ///
     /// # Errors
     /// When the daemon does not answer.
-    pub(in crate::cli) async fn send(client: Client, patience: Duration) -> Result<Option<Self>, ClientError> {
+    pub(in crate::cli) async fn send(client: &Client, patience: Duration) -> Result<Option<Self>, ClientError> {
         let sent: PressReport = client.post("/v1/press", &()).await?;
-        Ok(sent.name.map(|name| Self { client, name, patience, sent: Instant::now(), shown: None }))
+        Ok(sent.name.map(|name| Self { name, patience, sent: Instant::now(), shown: None }))
     }
 
     /// One that was sent before, where it can still be pressed.
@@ -36,7 +35,7 @@ impl Card {
     /// # Errors
     /// When the daemon does not answer.
     pub(in crate::cli) async fn sent(
-        client: Client,
+        client: &Client,
         name: String,
         patience: Duration,
     ) -> Result<Option<Self>, ClientError> {
@@ -45,7 +44,7 @@ impl Card {
             Err(ClientError::Refused { status: 404, .. }) => return Ok(None),
             state => state?,
         };
-        Ok((!state.given_up).then(|| Self { client, name, patience, sent: Instant::now(), shown: None }))
+        Ok((!state.given_up).then(|| Self { name, patience, sent: Instant::now(), shown: None }))
     }
 
     /// By this it is found again.
@@ -53,12 +52,12 @@ impl Card {
         &self.name
     }
 
-    /// What came of it, once that is known.
+    /// What came of it, once that is known. Another daemon since wants another client.
     ///
     /// # Errors
     /// When the daemon does not answer.
-    pub(in crate::cli) async fn look(&mut self) -> Result<Option<Pressed>, ClientError> {
-        let state: PressState = self.client.get(&format!("/v1/press/{}", self.name)).await?;
+    pub(in crate::cli) async fn look(&mut self, client: &Client) -> Result<Option<Pressed>, ClientError> {
+        let state: PressState = client.get(&format!("/v1/press/{}", self.name)).await?;
         if state.pressed {
             return Ok(Some(Pressed::Came));
         }

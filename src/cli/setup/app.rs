@@ -27,6 +27,9 @@ const COLUMNS: usize = 80;
 impl Setup<'_> {
     /// There is an app. One that is there is kept, unless another one is asked for.
     pub(super) async fn app(&mut self) -> Result<(), Stop> {
+        if self.args.rights.is_some() {
+            self.rights().await?;
+        }
         if let Some(app) = self.kept.app.clone() {
             return self.made(app);
         }
@@ -56,6 +59,9 @@ impl Setup<'_> {
             ];
             self.ask.choose(&self.context, &question, &options, 1).await? == 1
         };
+        if self.kept.code.is_none() && self.args.rights.is_none() && self.former_app().is_some() {
+            self.kept.group_context = None;
+        }
         let rights = self.rights().await?;
         if scans { self.scanned(rights).await } else { self.pasted(brand).await }
     }
@@ -141,9 +147,6 @@ impl Setup<'_> {
                     .into());
             }
         };
-        if self.args.rights.is_some() {
-            self.rights().await?;
-        }
         self.take(id, &secret, self.args.domain)
     }
 
@@ -177,15 +180,19 @@ impl Setup<'_> {
 
     /// Keeps it. People have another id with each app, so the owner of another one is nobody here.
     fn take(&mut self, id: &str, secret: &SecretString, brand: Option<Brand>) -> Result<(), Stop> {
-        let former = variable(&self.context.environment, "FEISHU_APP_ID");
         let mut changes = self.of_app(id, secret, brand)?;
-        if former.is_some_and(|former| former != id) {
+        if self.former_app().is_some_and(|former| former != id) {
             changes.push((Setting::Owner, Change::Default));
+            self.is_another();
         }
         self.kept.made_new = false;
         self.change(&changes)?;
         self.done(&format!("飞书应用 {id}"), &format!("Feishu app {id}"));
         Ok(())
+    }
+
+    fn former_app(&self) -> Option<String> {
+        variable(&self.context.environment, "FEISHU_APP_ID")
     }
 
     fn of_app(&self, id: &str, secret: &SecretString, brand: Option<Brand>) -> Result<Vec<(Setting, Change)>, Stop> {
@@ -280,7 +287,9 @@ impl Setup<'_> {
         let now_ms = Clock::default().now_ms();
         let until =
             |until_ms: i64| Instant::now() + Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0));
-        if let Some(code) = self.kept.code.clone().filter(|code| code.until_ms > now_ms) {
+        let group_context = rights == Rights::GroupContext;
+        let fits = |code: &PendingCode| code.until_ms > now_ms && code.group_context == group_context;
+        if let Some(code) = self.kept.code.clone().filter(fits) {
             let left = Duration::from_millis(u64::try_from(code.until_ms - now_ms).unwrap_or(0));
             let begun = Begun {
                 device_code: code.device_code,
@@ -317,6 +326,7 @@ impl Setup<'_> {
             short_link: begun.short_link.clone(),
             interval_s: begun.interval.as_secs(),
             until_ms,
+            group_context,
         });
         self.keep()?;
         Ok((begun.clone(), Instant::now() + begun.expires))
@@ -405,6 +415,9 @@ impl Setup<'_> {
     fn made(&mut self, app: MadeApp) -> Result<(), Stop> {
         (self.kept.app, self.kept.code) = (Some(app.clone()), None);
         self.kept.made_new = self.args.new_app;
+        if self.former_app().is_some_and(|former| former != app.app_id) {
+            self.is_another();
+        }
         self.keep()?;
         let brand = if app.lark { Brand::Lark } else { Brand::Feishu };
         let mut changes = self.of_app(&app.app_id, &SecretString::from(app.app_secret), Some(brand))?;

@@ -12,8 +12,12 @@ use crate::doctor::feishu::group_context_page;
 impl Setup<'_> {
     /// Which package of rights is wanted: asked once, before the code that holds them.
     pub(super) async fn rights(&mut self) -> Result<Rights, Stop> {
-        if let Some(group_context) = self.args.rights.map(reads_groups).or(self.kept.group_context) {
+        let of_code = self.kept.code.as_ref().map(|code| code.group_context);
+        if let Some(group_context) = self.args.rights.map(reads_groups).or(of_code).or(self.kept.group_context) {
             return self.want(group_context);
+        }
+        if !self.ask.is_person() {
+            return Ok(Rights::Basic);
         }
         let question = self.say("权限：", "Rights:");
         let options = [
@@ -36,14 +40,32 @@ impl Setup<'_> {
         Ok(if group_context { Rights::GroupContext } else { Rights::Basic })
     }
 
+    /// Another app: its rights are asked about, and what a former one has shown says nothing of it.
+    pub(super) fn is_another(&mut self) {
+        self.kept.card = None;
+        self.kept.clicked = Some(false);
+    }
+
     pub(super) fn wants_groups(&self) -> bool {
         self.kept.group_context.unwrap_or_default()
     }
 
-    /// An administrator has to do something first. Where ally can, it looks for that and tells the owner.
-    pub(super) async fn waits(&self) -> Stop {
-        let is_told = matches!(self.await_approval(Approval::Version).await, Ok(ApprovalReport::Waiting));
-        Stop::Waits { is_told }
+    /// An administrator has to do something first. Ally looks for that from now on, whoever leaves the terminal how.
+    pub(super) async fn waits(&mut self) -> Result<(), Stop> {
+        if self.is_told.is_none() {
+            let asked = self.await_approval(Approval::Version).await;
+            self.is_told = Some(matches!(asked, Ok(ApprovalReport::Waiting)));
+        }
+        Ok(())
+    }
+
+    /// It is there, and whoever sits here knows.
+    pub(super) async fn waits_no_more(&mut self) -> Result<(), Stop> {
+        if self.is_told.take() == Some(true) {
+            // Where that does not work, the owner is told once too often.
+            let _ = self.await_approval(Approval::Version).await;
+        }
+        Ok(())
     }
 
     /// What only an administrator can give is waited for by ally: everything else works without it.
@@ -52,34 +74,42 @@ impl Setup<'_> {
             return Ok(());
         }
         let page = app::feishu_app(&self.config()?).map(|app| group_context_page(&app)).unwrap_or_default();
-        match self.await_approval(Approval::GroupContext).await? {
-            ApprovalReport::Approved => self.done("群上下文的权限有了", "the rights of the group context are there"),
-            ApprovalReport::Waiting => output::note(&self.say(
+        let asked = self.await_approval(Approval::GroupContext).await;
+        match asked {
+            Ok(ApprovalReport::Approved) => {
+                self.done("群上下文的权限有了", "the rights of the group context are there");
+            }
+            Ok(ApprovalReport::Waiting) => output::note(&self.say(
                 &format!("群上下文等管理员批准（{page}）：批准了我会在飞书里告诉你，别的现在就能用"),
                 &format!(
                     "the group context waits for an administrator ({page}): I will tell you in Feishu; all else works now"
                 ),
             )),
-            ApprovalReport::NoOwner => output::note(&self.say(
-                &format!("群上下文等管理员批准（{page}），别的现在就能用"),
-                &format!("the group context waits for an administrator ({page}); all else works now"),
+            Ok(ApprovalReport::NoOwner | ApprovalReport::Untold) | Err(_) => output::note(&self.say(
+                &format!("群上下文要管理员批准（{page}），有没有批准看不到；别的现在就能用"),
+                &format!(
+                    "the group context needs an administrator's approval ({page}), and whether it is there is not told; all else works now"
+                ),
             )),
         }
         Ok(())
     }
 
     /// Has ally look for it, which runs from now on.
-    async fn await_approval(&self, what: Approval) -> Result<ApprovalReport, Stop> {
-        if app::access(&self.config()?).owner.is_none() {
+    async fn await_approval(&mut self, what: Approval) -> Result<ApprovalReport, Stop> {
+        let config = self.config()?;
+        let Some(app) = app::feishu_app(&config) else { return Ok(ApprovalReport::Untold) };
+        if app::access(&config).owner.is_none() {
             return Ok(ApprovalReport::NoOwner);
         }
         if !self.runs() {
             output::note(&dim(
-                &self.say("ally 现在启动，等着管理员批准", "ally is started now, and looks for the approval")
+                &self.say("ally 现在启动，看管理员批准了没有", "ally is started now, and looks for the approval")
             ));
-            self.start_in_background().await?;
         }
-        let asked = async { self.client()?.post("/v1/approval", &ApprovalRequest { what }).await.map_err(Stop::from) };
+        self.run_as_set().await?;
+        let request = ApprovalRequest { what, app_id: app.app_id };
+        let asked = async { self.client()?.post("/v1/approval", &request).await.map_err(Stop::from) };
         with_progress(self.say("正在问飞书", "asking Feishu"), asked).await
     }
 }

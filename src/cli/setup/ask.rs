@@ -15,10 +15,7 @@ pub(super) enum Stop {
     /// Somebody left: what is done is kept.
     Left,
     /// An administrator of the organisation has to do something first.
-    Waits {
-        /// The owner hears in the chat that it was done.
-        is_told: bool,
-    },
+    Waits,
     /// It did not work.
     Failed(CliError),
 }

@@ -41,18 +41,21 @@ impl Setup<'_> {
             }
             let is_bad = |check: Check| findings.iter().any(|one| one.id == check && blocks(one));
             if !findings.iter().any(blocks) {
-                return Ok(());
+                return self.waits_no_more().await;
             }
             if is_bad(Check::Events) || is_bad(Check::Callback) {
                 self.connect().await?;
             }
             let lang = self.context.lang;
             let waits = findings.iter().any(|finding| waits_for_administrator(finding, lang));
+            if waits {
+                self.waits().await?;
+            }
             if !self.ask.is_person() {
                 let bad: Vec<&str> = findings.iter().filter(|one| blocks(one)).map(|one| one.id.id()).collect();
                 let failed = CliError::new(format!("the app is not ready: {}", bad.join(", ")))
                     .hint("按上面每一行说的改好，再运行一次", "mend what the lines above name, then run it again");
-                return Err(if waits { self.waits().await } else { failed.into() });
+                return Err(if waits { Stop::Waits } else { failed.into() });
             }
             if waits {
                 output::note(&self.say(
@@ -65,10 +68,7 @@ impl Setup<'_> {
                 true => self.say("按回车再查 · p 重新填凭证", "Enter to check again · p to give the credentials again"),
                 false => self.say("按回车再查", "Enter to check again"),
             };
-            let typed = match self.ask.line(&or_leave(&self.context, &enter)).await {
-                Err(Stop::Left) if waits => return Err(self.waits().await),
-                typed => typed?,
-            };
+            let typed = self.ask.line(&or_leave(&self.context, &enter)).await?;
             if wrong_secret && typed.eq_ignore_ascii_case("p") {
                 let brand = self.args.domain.unwrap_or_else(|| self.present_brand());
                 self.pasted(brand).await?;
@@ -91,20 +91,12 @@ impl Setup<'_> {
 
     /// The console takes the long connection only while there is one.
     async fn connect(&mut self) -> Result<(), Stop> {
-        if self.runs() {
-            // It may have been started without this app.
-            if self.kept.changed || !self.has_channel().await {
-                self.reload().await?;
-            }
-            return Ok(());
+        if !self.runs() {
+            output::note(&self.say(
+                "后台要看到长连接才让选：先把 ally 启动起来",
+                "the console lets you choose the long connection only while it sees one: ally is started now",
+            ));
         }
-        output::note(&self.say(
-            "后台要看到长连接才让选：先把 ally 启动起来",
-            "the console lets you choose the long connection only while it sees one: ally is started now",
-        ));
-        // What is changed from here on it has to hear of.
-        self.kept.changed = true;
-        self.keep()?;
-        self.start_in_background().await
+        self.run_as_set().await
     }
 }

@@ -7,26 +7,17 @@ use tokio::time::Instant;
 use super::ask::{Stop, or_leave};
 use super::{LOOK, Place, Setup};
 use crate::app;
-use crate::cli::doctor::painted;
-use crate::cli::doctor::press::Card;
 use crate::cli::error::{CliError, Code};
 use crate::cli::output::{self, Progress, dim};
 use crate::cli::{reload, service, start, stop};
 use crate::clock::Clock;
 use crate::control::{Client, ClientError, GreetReport, GreetRequest, PairCode};
-use crate::doctor::Sheet;
-use crate::doctor::feishu::{self, Pressed};
-use crate::domain::ids::ChannelName;
-use crate::ledger::{inbound, report};
 use crate::supervisor::{self, Presence};
-use crate::words::DoctorMsg;
 
 /// For a daemon to be ready.
 const READY: Duration = Duration::from_secs(90);
-/// For a person to find the card, and to press it.
-const PRESSED: Duration = Duration::from_secs(120);
 /// For the connection after that, and for a message to go out.
-const CONNECTED: Duration = Duration::from_secs(60);
+pub(super) const CONNECTED: Duration = Duration::from_secs(60);
 
 impl Setup<'_> {
     pub(super) fn runs(&self) -> bool {
@@ -84,6 +75,21 @@ impl Setup<'_> {
         reload::now(&self.context, READY).await?;
         self.kept.changed = false;
         self.keep()
+    }
+
+    /// It runs, with the app of now.
+    pub(super) async fn run_as_set(&mut self) -> Result<(), Stop> {
+        if self.runs() {
+            // It may have been started without this app.
+            if self.kept.changed || !self.has_channel().await {
+                self.reload().await?;
+            }
+            return Ok(());
+        }
+        // What is changed from here on it has to hear of.
+        self.kept.changed = true;
+        self.keep()?;
+        self.start_in_background().await
     }
 
     /// Whether what runs was started with an app at all.
@@ -244,95 +250,6 @@ impl Setup<'_> {
             progress.tick();
             tokio::time::sleep(LOOK).await;
         }
-    }
-
-    /// A button is pressed in the chat, once in the life of this home: no setting proves that clicks come.
-    pub(super) async fn click(&mut self) -> Result<(), Stop> {
-        loop {
-            if !self.ask.is_person() || self.kept.no_click || self.has_clicked()? {
-                return Ok(());
-            }
-            let came = match self.card().await? {
-                Some(card) => self.pressed(card).await?,
-                None => Some(Pressed::NoOwner),
-            };
-            let typed = match came {
-                Some(Pressed::Came) => {
-                    self.done("按钮按了，收到了", "the button was pressed, and the click came back");
-                    return Ok(());
-                }
-                Some(came) => {
-                    // The next one stands below everything that was said since.
-                    self.kept.card = None;
-                    output::note(&self.judged(&came)?);
-                    let enter = self.say("按回车再试 · s 先跳过", "Enter to try again · s to skip this for now");
-                    self.ask.line(&or_leave(&self.context, &enter)).await?
-                }
-                None => "s".to_owned(),
-            };
-            if typed.eq_ignore_ascii_case("s") {
-                self.kept.no_click = true;
-                self.keep()?;
-                output::note(&dim(&self.say(
-                    "跳过了；以后可以试：`ally doctor feishu --press`",
-                    "skipped; to try it later: `ally doctor feishu --press`",
-                )));
-            }
-        }
-    }
-
-    /// The one that waits in the chat already, or a fresh one.
-    async fn card(&mut self) -> Result<Option<Card>, Stop> {
-        if let Some(name) = self.kept.card.take()
-            && let Some(card) = Card::sent(self.client()?, name.clone(), PRESSED).await?
-        {
-            self.kept.card = Some(name);
-            return Ok(Some(card));
-        }
-        let card = Card::send(self.client()?, PRESSED).await?;
-        self.kept.card = card.as_ref().map(|card| card.name().to_owned());
-        self.keep()?;
-        Ok(card)
-    }
-
-    fn has_clicked(&self) -> Result<bool, Stop> {
-        let paths = &self.config()?.paths;
-        let last = report::offline(&paths.ledger, |tx| inbound::last_click(tx, &ChannelName::from("feishu")));
-        Ok(last.ok().flatten().flatten().is_some())
-    }
-
-    /// What came of it; nothing where somebody wants to leave it out.
-    async fn pressed(&mut self, mut card: Card) -> Result<Option<Pressed>, Stop> {
-        output::note(&DoctorMsg::PressHere.text(self.context.lang));
-        let mut progress =
-            Progress::new(self.say("等着（s 先跳过 · q 离开）", "waiting (s to skip this · q to leave)"));
-        let came = loop {
-            match card.look().await {
-                Ok(None) => {}
-                Ok(Some(came)) => break Ok(Some(came)),
-                Err(error) => break Err(error.into()),
-            }
-            progress.tick();
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                typed = self.ask.typed() => match typed {
-                    Ok(typed) if typed.eq_ignore_ascii_case("s") => break Ok(None),
-                    // Enter says nothing here.
-                    Ok(_) => {}
-                    Err(stop) => break Err(stop),
-                },
-            }
-        };
-        progress.end();
-        came
-    }
-
-    fn judged(&self, came: &Pressed) -> Result<String, Stop> {
-        let mut sheet = Sheet::new(self.context.lang);
-        if let Some(app) = app::feishu_app(&self.config()?) {
-            feishu::pressed(&mut sheet, &app, came);
-        }
-        Ok(sheet.findings.iter().map(painted).collect())
     }
 
     pub(super) fn client(&self) -> Result<Client, ClientError> {

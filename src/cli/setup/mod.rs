@@ -6,6 +6,7 @@ mod app;
 mod approval;
 mod ask;
 mod checks;
+mod click;
 mod finish;
 mod project;
 mod qr;
@@ -109,6 +110,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<ExitCode, CliE
         kept: Kept::read(&paths),
         ask: if args.yes { Ask::nobody() } else { Ask::person() },
         began: Instant::now(),
+        is_told: None,
         paths,
         args,
     };
@@ -133,12 +135,12 @@ struct Kept {
     code: Option<PendingCode>,
     /// The app was made here, as it was asked for.
     made_new: bool,
-    /// Whether the app is to be allowed to read what others say in groups, once somebody was asked.
+    /// Whether the app is to be allowed to read what others say in groups, once a person or a flag has said it.
     group_context: Option<bool>,
     /// The card that was sent to be pressed.
     card: Option<String>,
-    /// Nobody wants to press a button.
-    no_click: bool,
+    /// A button was pressed, or nobody wants to press one. `false`: the app is another one since.
+    clicked: Option<bool>,
     /// No project is wanted: each chat has a folder of its own.
     no_project: bool,
     /// What the runtime answered with.
@@ -185,6 +187,9 @@ struct PendingCode {
     short_link: String,
     interval_s: u64,
     until_ms: i64,
+    /// Which rights it holds.
+    #[serde(default)]
+    group_context: bool,
 }
 
 impl Kept {
@@ -204,6 +209,8 @@ struct Setup<'a> {
     kept: Kept,
     ask: Ask,
     began: Instant,
+    /// Whether the owner hears of the approval that is waited for; nothing where none is.
+    is_told: Option<bool>,
 }
 
 impl Setup<'_> {
@@ -227,6 +234,13 @@ impl Setup<'_> {
     /// What is said at the end, however it came.
     fn end(&self, ended: Result<(), Stop>) -> Result<ExitCode, CliError> {
         let context = &self.context;
+        let ended = match ended {
+            Err(Stop::Left) if self.is_told.is_some() => {
+                output::note("");
+                Err(Stop::Waits)
+            }
+            ended => ended,
+        };
         match ended {
             Ok(()) => {
                 let seconds = self.began.elapsed().as_secs();
@@ -242,13 +256,13 @@ impl Setup<'_> {
                 ));
                 Ok(ExitCode::SUCCESS)
             }
-            Err(Stop::Waits { is_told }) => {
-                output::note(&match is_told {
-                    true => context.say(
+            Err(Stop::Waits) => {
+                output::note(&match self.is_told {
+                    Some(true) => context.say(
                         "已保存。管理员批准后运行 `ally setup` 继续；批准了我也会在飞书里告诉你",
                         "Saved. After the administrator approves, run `ally setup` again; I will also tell you in Feishu",
                     ),
-                    false => context.say(
+                    _ => context.say(
                         "已保存。管理员批准后运行 `ally setup` 继续",
                         "Saved. After the administrator approves, run `ally setup` again",
                     ),

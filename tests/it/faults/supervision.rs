@@ -68,11 +68,12 @@ async fn a_bridge_that_keeps_dying_rests_tells_its_owner_once_and_comes_back_by_
 /// Beats only say that some thread of it runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_that_beats_and_answers_nobody_is_replaced() {
-    let mut world = prepare("", &[("unproven", "15000")]).await;
+    let mut world = prepare("", &[("unproven", "25000")]).await;
     world.up().await;
     let before = world.pid("bridge").unwrap();
     world.wait("its first proof", |world| world.log_says("The bridge is ready").then_some(())).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(28)).await;
+    assert_eq!(world.bridge_pid(), Some(before), "it proves that it lives");
     std::fs::remove_file(world.paths().socket()).unwrap();
     world.wait("another bridge", |world| world.bridge_pid().filter(|pid| *pid != before)).await;
     world.ready().await;

@@ -250,18 +250,20 @@ async fn what_is_missing_is_named_and_looked_at_again() {
     world.sim.wait_connected(1).await;
     person.until("an administrator has to approve it").await;
     person.answers("Enter to check again", "").await;
-    person.answers("Enter to check again", "q").await;
+    person.until("Enter to check again").await;
+    // However it is left.
+    kill(person.pid(), "-INT");
     person
         .until("Saved. After the administrator approves, run `ally setup` again; I will also tell you in Feishu")
         .await;
     assert_eq!(person.ended().await, Some(0), "that is an end like any other");
     let approved = "The administrator has approved the app";
     assert!(told(&world, approved).is_none());
-    let mut with_groups = all.clone();
+    let mut with_groups = Console { online_version: Some("oav_2"), ..all.clone() };
     with_groups.scopes.push("im:message.group_msg");
     // A bridge that died meanwhile has forgotten nothing.
     world.kill_bridge().await;
-    world.sim.rules(|rules| rules.console = all);
+    world.sim.rules(|rules| rules.console = Console { online_version: Some("oav_2"), ..all });
     world.patiently(3, "the word of the approval", |world| told(world, approved)).await;
     let mut again = self::person(&world, &[]);
     again.until("`im:message.group_msg` (what others say in groups cannot be read").await;
@@ -302,13 +304,19 @@ async fn a_code_that_is_refused_or_too_old_gives_way_to_another() {
     kill(person.pid(), "-INT");
     person.until("Run `ally setup` again to go on from here").await;
     assert_eq!(person.ended().await, Some(75));
+    // A code with other rights is no use.
+    let mut person = self::person(&world, &["--new-app", "--rights", "group"]);
+    person.until("user_code=ABCD-0004").await;
+    person.until("waiting for the scan").await;
+    kill(person.pid(), "-INT");
+    assert_eq!(person.ended().await, Some(75));
     // The code is taken up, and its person belongs to Lark; the bot may not write to them yet.
     world.sim.rules(|rules| {
         rules.tenant_brand = "lark";
         rules.out_of_range = Some(OWNER);
     });
     let mut person = self::person(&world, &["--new-app"]);
-    person.until("user_code=ABCD-0003").await;
+    person.until("user_code=ABCD-0004").await;
     world.sim.scan(OWNER);
     person.answers("a number, or a path", "0").await;
     person.answers("type yes", "yes").await;
@@ -318,6 +326,7 @@ async fn a_code_that_is_refused_or_too_old_gives_way_to_another() {
     person.answers("Enter to try again", "").await;
     person.until("has greeted you").await;
     press(&world, &mut person).await;
+    person.until("the group context waits for an administrator").await;
     person.until("Done in ").await;
     assert_eq!(person.ended().await, Some(0));
     assert_eq!(greetings(&world).len(), 1);
