@@ -94,6 +94,8 @@ impl Approvals {
         let (key, channel, since_ms) = (self.key(what), self.channel.clone(), self.core.now_ms());
         let write = move |tx: &Transaction<'_>| {
             let was_greeted = greeting::was_begun(tx, &channel, &owner)?;
+            // A platform that did not answer just now has told nothing new.
+            let version = version.or(waited(tx, &key)?.and_then(|former| former.version));
             said::set_meta(tx, &key, &serde_json::to_string(&Wait { since_ms, version, was_greeted })?)
         };
         self.core.ledger.write(write).await?;
@@ -190,9 +192,12 @@ impl Approvals {
 
     async fn forget(&self, what: Approval) -> Result<(), LedgerError> {
         let key = self.key(what);
-        let write = move |tx: &Transaction<'_>| match waited(tx, &key)? {
-            Some(_) => said::set_meta(tx, &key, ""),
-            None => Ok(()),
+        let write = move |tx: &Transaction<'_>| {
+            notices::forget(tx, &Cause::Approved(what.name()))?;
+            match waited(tx, &key)? {
+                Some(_) => said::set_meta(tx, &key, ""),
+                None => Ok(()),
+            }
         };
         self.core.ledger.write(write).await
     }

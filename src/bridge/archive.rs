@@ -29,8 +29,8 @@ use crate::ledger::archive::{self, Cursor, Entry};
 /// Turns of one step.
 const STEP: u32 = 64;
 const DAY_MS: i64 = 86_400_000;
-/// Longest rest. What settles wakes it; what is settled without having run can wait.
-const REST: Duration = Duration::from_secs(300);
+/// Longest rest. What came to its end wakes it; what was settled otherwise, as after a death, can wait.
+const REST: Duration = Duration::from_secs(30);
 /// After the disk refused it.
 const AGAIN: Duration = Duration::from_secs(60);
 

@@ -85,9 +85,13 @@ fn is_waited_for(key: &str) -> bool {
 }
 
 /// What waits to be told of this is told no more.
-pub(super) fn forget(tx: &Transaction<'_>, cause: &Cause) -> Result<(), LedgerError> {
+pub fn forget(tx: &Transaction<'_>, cause: &Cause) -> Result<(), LedgerError> {
     let mut all = read(tx)?;
-    if all.get_mut(&cause.key()).is_some_and(|state| state.waits.take().is_some()) {
+    let mut drop_waiting = |state: &mut State| {
+        state.times = 0;
+        state.waits.take().is_some()
+    };
+    if all.get_mut(&cause.key()).is_some_and(&mut drop_waiting) {
         said::set_meta(tx, META, &serde_json::to_string(&all)?)?;
     }
     Ok(())
@@ -127,7 +131,7 @@ struct Text {
 
 impl State {
     fn is_due(&self, key: &str, now_ms: i64, night: bool) -> bool {
-        let rests = self.told_ms.is_some_and(|told| (told..told + PACE_MS).contains(&now_ms));
+        let rests = !is_waited_for(key) && self.told_ms.is_some_and(|told| (told..told + PACE_MS).contains(&now_ms));
         self.waits.is_some() && !rests && (is_security(key) || !night)
     }
 }
@@ -246,8 +250,10 @@ fn note(
     night: bool,
 ) -> Result<(), LedgerError> {
     let mut all = read(tx)?;
+    // Of what somebody waits for only the newest word counts.
+    let newest = is_waited_for(&key);
     let state = all.entry(key).or_default();
-    state.times += 1;
+    state.times = if newest { 1 } else { state.times + 1 };
     state.waits = Some(text);
     send(tx, ways, all, now_ms, night)
 }

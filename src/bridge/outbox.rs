@@ -299,6 +299,8 @@ async fn delivered(
             Ok(())
         })
         .await?;
+    // It may have been a request that no card shows.
+    core.wakes.reminders.notify_one();
     crash::point("w7.after");
     Ok(())
 }

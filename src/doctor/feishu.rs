@@ -521,8 +521,8 @@ fn judge_version(app: &AppInfo, is_on: bool, version: Option<&str>) -> Standing 
     match (&app.waiting_version, &app.online_version, version) {
         (_, Some(online), Some(version)) if online == version && is_on => Standing::Approved,
         (Some(waiting), _, _) => Standing::Waits { version: Some(waiting.clone()) },
-        (None, Some(online), Some(version)) if online != version => Standing::Refused,
-        (None, None, Some(_)) => Standing::Refused,
+        // Where the bot does not work nobody could be told.
+        (None, Some(online), Some(version)) if online != version && is_on => Standing::Refused,
         (None, Some(_), _) if is_on => Standing::Approved,
         (None, _, _) => Standing::Waits { version: None },
     }
@@ -694,7 +694,8 @@ mod tests {
             // Another one was handed in instead of it.
             (app("3", "1"), true, Some("2"), waits("3")),
             (app("", "1"), true, Some("2"), Standing::Refused),
-            (app("", ""), false, Some("2"), Standing::Refused),
+            (app("", ""), false, Some("2"), unknown.clone()),
+            (app("", "1"), false, Some("2"), unknown.clone()),
             // Only the bot was waited for.
             (app("", "1"), false, None, unknown.clone()),
             (app("", "1"), true, None, Standing::Approved),

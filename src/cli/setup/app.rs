@@ -147,6 +147,7 @@ impl Setup<'_> {
                     .into());
             }
         };
+        self.forget_rights_of_another(id);
         self.take(id, &secret, self.args.domain)
     }
 
@@ -191,7 +192,14 @@ impl Setup<'_> {
         Ok(())
     }
 
-    fn former_app(&self) -> Option<String> {
+    /// What was chosen for a former app was not chosen for this one.
+    fn forget_rights_of_another(&mut self, id: &str) {
+        if self.args.rights.is_none() && self.former_app().is_some_and(|former| former != id) {
+            self.kept.group_context = None;
+        }
+    }
+
+    pub(super) fn former_app(&self) -> Option<String> {
         variable(&self.context.environment, "FEISHU_APP_ID")
     }
 

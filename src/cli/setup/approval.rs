@@ -40,7 +40,7 @@ impl Setup<'_> {
         Ok(if group_context { Rights::GroupContext } else { Rights::Basic })
     }
 
-    /// Another app: its rights are asked about, and what a former one has shown says nothing of it.
+    /// Another app: what a former one has shown says nothing of it.
     pub(super) fn is_another(&mut self) {
         self.kept.card = None;
         self.kept.clicked = Some(false);
@@ -51,21 +51,19 @@ impl Setup<'_> {
     }
 
     /// An administrator has to do something first. Ally looks for that from now on, whoever leaves the terminal how.
-    pub(super) async fn waits(&mut self) -> Result<(), Stop> {
-        if self.is_told.is_none() {
-            let asked = self.await_approval(Approval::Version).await;
-            self.is_told = Some(matches!(asked, Ok(ApprovalReport::Waiting)));
-        }
-        Ok(())
+    pub(super) async fn waits(&mut self) {
+        // Each time: it may be another one that was handed in since.
+        let asked = self.await_approval(Approval::Version).await;
+        self.is_told = Some(matches!(asked, Ok(ApprovalReport::Waiting)));
     }
 
-    /// It is there, and whoever sits here knows.
-    pub(super) async fn waits_no_more(&mut self) -> Result<(), Stop> {
-        if self.is_told.take() == Some(true) {
+    /// Nothing of that kind is waited for, and whoever sits here knows.
+    pub(super) async fn waits_no_more(&mut self) {
+        self.is_told = None;
+        if self.runs() && self.has_channel().await {
             // Where that does not work, the owner is told once too often.
-            let _ = self.await_approval(Approval::Version).await;
+            let _ = self.ask_for(Approval::Version).await;
         }
-        Ok(())
     }
 
     /// What only an administrator can give is waited for by ally: everything else works without it.
@@ -97,9 +95,7 @@ impl Setup<'_> {
 
     /// Has ally look for it, which runs from now on.
     async fn await_approval(&mut self, what: Approval) -> Result<ApprovalReport, Stop> {
-        let config = self.config()?;
-        let Some(app) = app::feishu_app(&config) else { return Ok(ApprovalReport::Untold) };
-        if app::access(&config).owner.is_none() {
+        if app::access(&self.config()?).owner.is_none() {
             return Ok(ApprovalReport::NoOwner);
         }
         if !self.runs() {
@@ -108,6 +104,12 @@ impl Setup<'_> {
             ));
         }
         self.run_as_set().await?;
+        self.ask_for(what).await
+    }
+
+    /// Where it is there already, nothing is told any more.
+    async fn ask_for(&self, what: Approval) -> Result<ApprovalReport, Stop> {
+        let Some(app) = app::feishu_app(&self.config()?) else { return Ok(ApprovalReport::Untold) };
         let request = ApprovalRequest { what, app_id: app.app_id };
         let asked = async { self.client()?.post("/v1/approval", &request).await.map_err(Stop::from) };
         with_progress(self.say("正在问飞书", "asking Feishu"), asked).await

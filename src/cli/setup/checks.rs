@@ -40,16 +40,20 @@ impl Setup<'_> {
                 output::note(&painted(finding));
             }
             let is_bad = |check: Check| findings.iter().any(|one| one.id == check && blocks(one));
+            let lang = self.context.lang;
+            let waits = findings.iter().any(|finding| waits_for_administrator(finding, lang));
+            if !waits {
+                self.waits_no_more().await;
+            }
             if !findings.iter().any(blocks) {
-                return self.waits_no_more().await;
+                self.is_told = None;
+                return Ok(());
             }
             if is_bad(Check::Events) || is_bad(Check::Callback) {
                 self.connect().await?;
             }
-            let lang = self.context.lang;
-            let waits = findings.iter().any(|finding| waits_for_administrator(finding, lang));
             if waits {
-                self.waits().await?;
+                self.waits().await;
             }
             if !self.ask.is_person() {
                 let bad: Vec<&str> = findings.iter().filter(|one| blocks(one)).map(|one| one.id.id()).collect();
@@ -71,7 +75,12 @@ impl Setup<'_> {
             let typed = self.ask.line(&or_leave(&self.context, &enter)).await?;
             if wrong_secret && typed.eq_ignore_ascii_case("p") {
                 let brand = self.args.domain.unwrap_or_else(|| self.present_brand());
+                let former = self.former_app();
                 self.pasted(brand).await?;
+                if self.former_app() != former && self.args.rights.is_none() {
+                    self.kept.group_context = None;
+                    self.keep()?;
+                }
             }
         }
     }

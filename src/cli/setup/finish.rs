@@ -86,10 +86,10 @@ impl Setup<'_> {
             }
             return Ok(());
         }
+        self.start_in_background().await?;
         // What is changed from here on it has to hear of.
-        self.kept.changed = true;
-        self.keep()?;
-        self.start_in_background().await
+        self.kept.changed = false;
+        self.keep()
     }
 
     /// Whether what runs was started with an app at all.
