@@ -54,18 +54,20 @@ struct Wait {
 pub(super) struct Approvals {
     core: Arc<Core>,
     channel: ChannelName,
-    app_id: String,
-    inspector: Inspector,
+    app: FeishuConfig,
     /// There is one more to be looked for.
     more: Notify,
 }
 
 impl Approvals {
-    /// # Errors
-    /// When an address of the platform is not valid.
-    pub(super) fn new(core: Arc<Core>, app: &FeishuConfig) -> anyhow::Result<Self> {
-        let inspector = Inspector::new(app, core.clock.clone())?;
-        Ok(Self { core, channel: "feishu".into(), app_id: app.app_id.clone(), inspector, more: Notify::new() })
+    pub(super) fn new(core: Arc<Core>, app: FeishuConfig) -> Self {
+        Self { core, channel: "feishu".into(), app, more: Notify::new() }
+    }
+
+    /// Hardly ever is anything waited for, so nothing is held for it.
+    async fn ask(&self, what: Approval, version: Option<&str>) -> anyhow::Result<Standing> {
+        let inspector = Inspector::new(&self.app, self.core.clock.clone())?;
+        Ok(standing(&inspector, what, version).await?)
     }
 
     /// Has it looked for, unless it is there already. Nothing where it is about another app.
@@ -73,12 +75,12 @@ impl Approvals {
     /// # Errors
     /// When the ledger takes no writes.
     pub(super) async fn wait_for(&self, request: &ApprovalRequest) -> Result<Option<ApprovalReport>, LedgerError> {
-        if request.app_id != self.app_id {
+        if request.app_id != self.app.app_id {
             return Ok(None);
         }
         let what = request.what;
         // A platform that does not answer is asked again.
-        let looked = tokio::time::timeout(AT_ONCE, standing(&self.inspector, what, None)).await;
+        let looked = tokio::time::timeout(AT_ONCE, self.ask(what, None)).await;
         let version = match looked.unwrap_or(Ok(Standing::Waits { version: None })) {
             Ok(Standing::Approved) => {
                 self.forget(what).await?;
@@ -137,7 +139,7 @@ impl Approvals {
                 self.forget(what).await?;
                 continue;
             }
-            match standing(&self.inspector, what, wait.version.as_deref()).await {
+            match self.ask(what, wait.version.as_deref()).await {
                 Ok(Standing::Approved) => self.tell(what, wait, true).await?,
                 Ok(Standing::Refused) => self.tell(what, wait, false).await?,
                 Ok(Standing::Waits { version }) => {
@@ -204,7 +206,7 @@ impl Approvals {
 
     /// Another app waits for approvals of its own.
     fn key(&self, what: Approval) -> String {
-        format!("approval:{}:{}", self.app_id, what.name())
+        format!("approval:{}:{}", self.app.app_id, what.name())
     }
 }
 

@@ -138,7 +138,7 @@ pub async fn run_bridge(config: Config, environment: Environment, hold: Option<u
     let intake = bridge.intake();
     let safety = Arc::new(OnceLock::new());
     let app = doctor::feishu_app(&config);
-    let approvals = app.map(|app| Approvals::new(Arc::clone(&parts.core), &app)).transpose()?.map(Arc::new);
+    let approvals = app.map(|app| Arc::new(Approvals::new(Arc::clone(&parts.core), app)));
     if let Some(approvals) = approvals.clone() {
         parts.working.spawn("approvals", OnExit::LogOnly, |cancel| async move { approvals.watch(cancel).await });
     }
