@@ -57,9 +57,8 @@ impl Setup<'_> {
         self.is_told = Some(matches!(asked, Ok(ApprovalReport::Waiting)));
     }
 
-    /// Nothing of that kind is waited for, and whoever sits here knows.
-    pub(super) async fn waits_no_more(&mut self) {
-        self.is_told = None;
+    /// All of it is there, and whoever sits here knows.
+    pub(super) async fn waits_no_more(&self) {
         if self.runs() && self.has_channel().await {
             // Where that does not work, the owner is told once too often.
             let _ = self.ask_for(Approval::Version).await;

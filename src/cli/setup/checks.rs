@@ -42,11 +42,14 @@ impl Setup<'_> {
             let is_bad = |check: Check| findings.iter().any(|one| one.id == check && blocks(one));
             let lang = self.context.lang;
             let waits = findings.iter().any(|finding| waits_for_administrator(finding, lang));
-            if !waits {
-                self.waits_no_more().await;
-            }
-            if !findings.iter().any(blocks) {
+            let is_ready = !findings.iter().any(blocks);
+            if is_ready || !waits {
                 self.is_told = None;
+            }
+            if is_ready {
+                if !waits {
+                    self.waits_no_more().await;
+                }
                 return Ok(());
             }
             if is_bad(Check::Events) || is_bad(Check::Callback) {
