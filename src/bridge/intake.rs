@@ -275,6 +275,12 @@ impl Stranger {
     }
 }
 
+/// Whether it is the first time in an hour or two that this is to be told: what goes on over the full hour is told once.
+pub(super) fn first_in_hours(tx: &Transaction<'_>, key: &str, now_ms: i64) -> Result<bool, LedgerError> {
+    let hour = now_ms / 3_600_000;
+    Ok(!said::was_said(tx, &format!("{key}:{}", hour - 1))? && said::first_time(tx, &format!("{key}:{hour}"), now_ms)?)
+}
+
 /// Queues a plain sentence of ally's own.
 #[expect(clippy::too_many_arguments, reason = "one row, one call")]
 pub(super) fn notice(
@@ -499,4 +505,24 @@ pub(super) fn row_of_other(
 
 fn not_stored(error: LedgerError) -> NotStored {
     NotStored { reason: error.to_string(), may_be_told: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Ledger, LedgerLock, Places};
+
+    #[tokio::test]
+    async fn what_goes_on_over_the_full_hour_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { file: dir.path().join("ledger.db"), backups: dir.path().join("backups") };
+        let lock = LedgerLock::take(&dir.path().join("lock"), &places.file).unwrap();
+        let ledger = Ledger::open(&places, &lock).unwrap();
+        let minute = |n: i64| n * 60_000;
+        let told = ledger.write(move |tx| {
+            [59, 60, 119, 120, 121, 300].into_iter().map(|at| first_in_hours(tx, "late", minute(at))).collect()
+        });
+        let told: Vec<bool> = told.await.unwrap();
+        assert_eq!(told, [true, false, false, true, false, true]);
+    }
 }

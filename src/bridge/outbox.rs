@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::at_end::AtEnd;
 use super::core::{Core, rest, unless_outage};
-use super::intake::notice;
+use super::intake::{first_in_hours, notice};
 use super::ports::*;
 use super::{remedy, say};
 use crate::crash;
@@ -413,8 +413,7 @@ async fn undeliverable(core: &Core, message: &OutMessage, error: &SendError) -> 
             let Some(home) = owner.map(|owner| owner_chat(tx, &channel, &owner)).transpose()?.flatten() else {
                 return Ok(());
             };
-            let hour = now / 3_600_000;
-            if home != chat && said::first_time(tx, &format!("undeliverable:{channel}:{chat}:{hour}"), now)? {
+            if home != chat && first_in_hours(tx, &format!("undeliverable:{channel}:{chat}"), now)? {
                 let target = Target { chat: home, reply_to: None, in_topic: false };
                 notice(tx, &channel, target, None, None, say::undeliverable(lang, &name, obstacle, &turn), lang, now)?;
             }

@@ -17,7 +17,7 @@ use super::actions::{self, Person};
 use super::at_end::AtEnd;
 use super::core::{Busy, Core, IDLE_POLL, is_outage};
 use super::gather::{self, Gathered};
-use super::intake::notice;
+use super::intake::{first_in_hours, notice};
 use super::overtake::{self, Lanes, Order};
 use super::pictures::{self, Frame};
 use super::{alive, commands, companions, conversation, lock, prompts, render, restored, rights, route, say, typed};
@@ -361,8 +361,8 @@ fn too_many_late(
     for seq in along.iter().chain([&letter.row.seq]) {
         inbound::resolve(tx, *seq, InboundState::Refused, Some("too many late"), None)?;
     }
-    let (channel, hour) = (&letter.row.channel, frame.now_ms / 3_600_000);
-    if said::first_time(tx, &format!("late:{channel}:{}:{hour}", letter.message.chat), frame.now_ms)? {
+    let channel = &letter.row.channel;
+    if first_in_hours(tx, &format!("late:{channel}:{}", letter.message.chat), frame.now_ms)? {
         let text = say::notice(frame.lang, NoticeMsg::TooManyLate { limit: LATE_PER_CHAT });
         notice(tx, channel, letter.reply(), None, None, text, frame.lang, frame.now_ms)?;
     }
