@@ -1,5 +1,5 @@
 //! What the owner is told of ally itself, in the direct chat: that it crashed again and again, that a platform refuses it,
-//! that the disk is nearly full, that a long outage is over. Seldom and in plain words: each cause at most once an hour,
+//! that the disk is nearly full, that a long outage is over, that something was approved. Seldom and in plain words: each cause at most once an hour,
 //! with how often it was; at night only what concerns safety, the rest in the morning. What waits is in the ledger.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -79,7 +79,8 @@ impl Cause {
     }
 }
 
-/// Nobody can have written to the bot before that.
+/// Somebody waits for this word: it keeps no pace, its newest form alone counts, and it goes also to an owner who never wrote to
+/// the bot.
 fn is_waited_for(key: &str) -> bool {
     key.starts_with(APPROVED)
 }
